@@ -1,0 +1,289 @@
+"""What every part of the funnel is: hyperparameters in annotated fields, learned state in attributes ending in ``_``.
+
+A component is found by its folder and file: ``find("recall", "item_cf")`` imports ``shortlist.recall.item_cf`` and
+returns the one component class defined there. Outside packages use the entry-point group ``shortlist.recall`` or
+``package.module:Class``. Learned state is arrays and native model files, so loading one can never run code from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import BaseModel, ConfigDict
+
+from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
+
+if TYPE_CHECKING:
+    from shortlist.data import Dataset, State
+
+
+class InputError(Exception):
+    """The user's input is wrong: the message is one clear line naming the thing, what was expected, what was found."""
+
+
+class Component(BaseModel):
+    """A validated configuration and what was learned under it.
+
+    Fields are hyperparameters, each written once with a string under it that says what it means. ``fit`` stores only
+    attributes that end in ``_``: numpy arrays, scipy CSR matrices, ``Ragged``, numbers and strings. Those are saved and
+    restored without any code of the component's own; a native model overrides ``files`` and ``restore``.
+    """
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+    personalised: ClassVar[bool] = True
+    """Whether two users with different histories should get different answers."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.endswith("_") and not name.startswith("_"):
+            self.__dict__[name] = value  # learned, not configured
+        else:
+            super().__setattr__(name, value)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A fresh component; raises ``pydantic.ValidationError`` on an unknown key or a value out of range."""
+        return cls.model_validate(dict(config))
+
+    def config(self) -> dict[str, Any]:
+        """The hyperparameters: ``from_config(config())`` is the same component, unfitted."""
+        return self.model_dump(mode="json")
+
+    def state(self) -> dict[str, Array]:
+        """What was learned, as named arrays."""
+        arrays: dict[str, Array] = {}
+        for name, value in self.__dict__.items():
+            if name.endswith("_") and name not in type(self).model_fields:
+                arrays.update(_flatten(name, value))
+        return arrays
+
+    def files(self) -> dict[str, bytes]:
+        """Native model files, by name."""
+        return {}
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, Array], files: Mapping[str, bytes] | None = None
+    ) -> Self:
+        """The component that ``config()``, ``state()`` and ``files()`` were taken from."""
+        component = cls.from_config(config)
+        component.__dict__.update(_unflatten(arrays))
+        return component
+
+
+def _flatten(name: str, value: Any) -> dict[str, Array]:
+    if isinstance(value, np.ndarray):
+        if value.dtype == object:
+            raise TypeError(f"{name} is an object array: learned state must be plain arrays")
+        return {name: value}
+    if isinstance(value, sp.csr_matrix | sp.csr_array):
+        shape = np.array(value.shape, np.int64)
+        return {f"{name}.csr.{part}": getattr(value, part) for part in ("data", "indices", "indptr")} | {
+            f"{name}.csr.shape": shape
+        }
+    if isinstance(value, Ragged):
+        return {f"{name}.ragged.offsets": value.offsets} | {
+            f"{name}.ragged.columns.{column}": array for column, array in value.columns.items()
+        }
+    if isinstance(value, bool | int | float | str | np.generic):
+        return {f"{name}.scalar": np.asarray(value)}
+    if value is None:
+        return {}
+    raise TypeError(f"{name} is a {type(value).__name__}: learned state must be arrays, CSR, Ragged, numbers or strings")
+
+
+def _unflatten(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, array in arrays.items():
+        name, _, rest = key.partition(".")
+        if not rest:
+            values[name] = array
+        elif rest == "scalar":
+            values[name] = array[()].item()
+        elif rest == "csr.shape":
+            parts = tuple(arrays[f"{name}.csr.{part}"] for part in ("data", "indices", "indptr"))
+            values[name] = sp.csr_matrix(parts, shape=tuple(array), copy=False)
+        elif rest == "ragged.offsets":
+            prefix = f"{name}.ragged.columns."
+            columns = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+            values[name] = Ragged(array, columns)
+    return values
+
+
+class Retriever(Component):
+    """A recall channel: makes rows.
+
+    Optional methods, found with ``hasattr``: ``score(requests, candidates, state) -> Float32 [m]``, the channel's score
+    of given rows; ``similar(items, k) -> Candidates`` (request = row number in ``items``, ``item``, ``score``);
+    ``explain(requests, candidates) -> Int32 [m]``, the history item behind each row, -1 where there is none.
+    """
+
+    def fit(self, data: Dataset) -> Self:
+        """Learns from a log that ends at the cut."""
+        raise NotImplementedError
+
+    def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
+        """At most ``k`` rows a request with a finite column ``score``, best first, none in ``requests.exclude``."""
+        raise NotImplementedError
+
+
+class Merge(Component):
+    """Joins the rows of all channels into one row per (request, item); keeps who found what.
+
+    Rows come out with ``<channel>.score`` and ``<channel>.rank`` (NaN where the channel was silent) and ``score``,
+    ordered by it, at most ``k`` a request.
+    """
+
+    def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
+        """Learns weights or quotas from what each channel found for requests whose targets are known."""
+        return self
+
+    def merge(self, found: Mapping[str, Candidates], n: int) -> Candidates:
+        """Joins the channels' rows of ``n`` requests."""
+        raise NotImplementedError
+
+
+class Feature(Component):
+    """Adds columns to rows."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Learns what the columns need (vocabularies, boundaries) from a log that ends at the cut."""
+        return self
+
+    def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
+        """New columns, each [m], by name."""
+        raise NotImplementedError
+
+
+class Ranker(Component):
+    """Adds score columns to rows."""
+
+    def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
+        """Learns from rows with labels; ``valid`` (later in time) is for early stopping and calibration."""
+        raise NotImplementedError
+
+    def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
+        """``{"score": [m]}`` and, for several objectives, a column for each."""
+        raise NotImplementedError
+
+
+class Rule(Component):
+    """Drops and orders rows; may change only ``score``, ``propensity`` and ``reason``.
+
+    A hard rule also has ``forbids(requests, state) -> Ragged`` with column ``item``: known before retrieval.
+    """
+
+    def fit(self, data: Dataset) -> Self:
+        """Most rules learn nothing."""
+        return self
+
+    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
+        """A subset of the rows, in a new order within each request."""
+        raise NotImplementedError
+
+
+KINDS: dict[str, type[Component]] = {
+    "recall": Retriever,
+    "merge": Merge,
+    "features": Feature,
+    "rank": Ranker,
+    "rules": Rule,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of ``shortlist list``."""
+
+    name: str
+    summary: str
+    reference: str
+    available: bool
+
+
+def names(kind: str) -> list[str]:
+    """The names a recipe may use for ``kind``, without importing any of them."""
+    own = [path.stem for path in _folder(kind).glob("*.py") if not path.stem.startswith("_")]
+    outside = [entry.name for entry in metadata.entry_points(group=f"shortlist.{kind}")]
+    return sorted({*own, *outside})
+
+
+@cache
+def find(kind: str, name: str) -> type[Component]:
+    """The component class called ``name``; raises ``InputError`` naming the nearest known one."""
+    if kind not in KINDS:
+        raise InputError(f"{kind}: no such kind of component; there are {', '.join(KINDS)}")
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        return _checked(kind, getattr(importlib.import_module(module), attribute))
+    for entry in metadata.entry_points(group=f"shortlist.{kind}"):
+        if entry.name == name:
+            return _checked(kind, entry.load())
+    if not (_folder(kind) / f"{name}.py").is_file() or name.startswith("_"):
+        near = difflib.get_close_matches(name, names(kind), 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names(kind))}"
+        raise InputError(f"no {kind} component {name!r}; {hint}")
+    try:
+        module = importlib.import_module(f"shortlist.{kind}.{name}")
+    except ModuleNotFoundError as error:
+        raise InputError(f"{kind} component {name!r} needs the package {error.name!r}, which is not installed") from error
+    return defined_in(module, KINDS[kind])
+
+
+def defined_in(module: Any, base: type[Component]) -> type[Component]:
+    """The one public subclass of ``base`` that ``module`` itself defines."""
+    own = [
+        value
+        for key, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+        and not key.startswith("_")
+    ]
+    if len(own) != 1:
+        raise TypeError(f"{module.__name__} must define exactly one {base.__name__}, not {len(own)}")
+    return cast(type[Component], own[0])
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Summary and reference from the docstring, and whether the imports are installed; the module is not run."""
+    path = _folder(kind) / f"{name}.py"
+    if not path.is_file():
+        return Entry(name, "from an outside package", "", True)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    docs = [ast.get_docstring(node) or "" for node in classes] + [ast.get_docstring(tree) or ""]
+    doc = next((text for text in docs if text), "")
+    found = re.search(r"^Source:\s*(.+?)(?:\n\s*\n|\Z)", doc, re.M | re.S)
+    reference = " ".join(found.group(1).split()) if found else ""
+    imported = {
+        (alias.name if isinstance(node, ast.Import) else node.module or "").split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    available = all(importlib.util.find_spec(package) is not None for package in imported if package)
+    return Entry(name, doc.split("\n\n")[0].replace("\n", " ").strip(), reference, available)
+
+
+def _folder(kind: str) -> Path:
+    return Path(__file__).parent / kind
+
+
+def _checked(kind: str, found: Any) -> type[Component]:
+    if not (inspect.isclass(found) and issubclass(found, KINDS[kind])):
+        raise InputError(f"{found!r} is not a {KINDS[kind].__name__}")
+    return found

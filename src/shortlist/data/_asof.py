@@ -1,0 +1,73 @@
+"""Kernels of the as-of questions: every answer is a binary search in one entity's sorted times."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from shortlist.types import Array
+
+
+@njit(cache=True)
+def upper(times: Array, low: int, high: int, t: int) -> int:
+    """The first place in times[low:high] with a time after ``t``."""
+    while low < high:
+        middle = (low + high) >> 1
+        if times[middle] <= t:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True)
+def ends(offsets: Array, times: Array, ids: Array, at: Array) -> tuple[Array, Array]:
+    """[n], [n]: where each id's entries begin and where those at or before its moment end."""
+    n = len(ids)
+    start = np.zeros(n, np.int64)
+    end = np.zeros(n, np.int64)
+    for r in range(n):
+        i = ids[r]
+        if i >= 0 and i + 1 < len(offsets):
+            start[r] = offsets[i]
+            end[r] = upper(times, offsets[i], offsets[i + 1], at[r])
+    return start, end
+
+
+@njit(cache=True)
+def window_counts(offsets: Array, times: Array, ids: Array, at: Array, windows: Array, out: Array) -> None:
+    """out[r, w] += entries of ids[r] in (at[r] - windows[w], at[r]]; a window below 0 has no beginning."""
+    for r in range(len(ids)):
+        i = ids[r]
+        if i < 0 or i + 1 >= len(offsets):
+            continue
+        high = upper(times, offsets[i], offsets[i + 1], at[r])
+        for w in range(len(windows)):
+            low = offsets[i] if windows[w] < 0 else upper(times, offsets[i], high, at[r] - windows[w])
+            out[r, w] += high - low
+
+
+@njit(cache=True)
+def decayed_counts(ids: Array, weights: Array, times: Array, ticks: Array, rate: float, out: Array) -> Array:
+    """out[t, i] = sum of w 2^(-rate (reference - time)) over events at or before ticks[t]; ticks ascend.
+
+    The reference is the last event at or before the tick, so an old log never underflows to zero. Returned: [T], it.
+    """
+    n = out.shape[1]
+    running = np.zeros(n, np.float64)
+    reference = times[0] if len(times) else 0
+    done = 0
+    references = np.empty(len(ticks), np.int64)
+    for t in range(len(ticks)):
+        stop = upper(times, done, len(times), ticks[t])
+        if stop > done:
+            now = times[stop - 1]
+            if rate > 0:
+                running *= 2.0 ** (-rate * (now - reference))
+            reference = now
+            for e in range(done, stop):
+                running[ids[e]] += weights[e] * (2.0 ** (-rate * (reference - times[e])) if rate > 0 else 1.0)
+            done = stop
+        references[t] = reference
+        out[t, :] = running
+    return references

@@ -1,0 +1,135 @@
+"""Who asks, when, and what counts as a right answer: the two evaluation protocols.
+
+``replay``: a request stands 1 microsecond before a moment of a user's own log; targets are the distinct positive items
+from that moment on. ``start``: one request a known user when the window opens; targets are all positives of the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shortlist.data.dataset import Dataset
+from shortlist.data.state import State
+from shortlist.types import Array, Int64, Ragged, Requests
+
+DAY = 86_400_000_000
+HISTORY_LENGTH = 1000
+"""The longest history a request carries; hard rules look further back through State."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Requests and their right answers."""
+
+    requests: Requests
+    targets: Ragged  # [n] rows of "item" (distinct, in order of time) and "known" (could be recommended at that time)
+    dropped: int = 0  # requests left out because nothing was right
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def take(self, rows: Array) -> Questions:
+        """Some of the questions."""
+        return Questions(self.requests.take(rows), self.targets.take(rows), self.dropped)
+
+    def answerable(self) -> Questions:
+        """Those with a target left that is not excluded; the others are counted as dropped."""
+        excluded = self.requests.exclude
+        key = self.targets.rows << 32 | self.targets["item"].astype(np.int64)
+        gone = np.isin(key, excluded.rows << 32 | excluded["item"].astype(np.int64))
+        targets = self.targets.keep(~gone)
+        kept = np.flatnonzero(targets.lengths > 0)
+        dropped = self.dropped + len(self) - len(kept)
+        return Questions(self.requests.take(kept), targets.take(kept), dropped)
+
+
+def replay(
+    data: Dataset,
+    state: State,
+    start: int,
+    end: int | None,
+    *,
+    moments: int | None = 10,
+    depth: int = 20,
+    horizon: int = 7 * DAY,
+    min_gap: int = 0,
+) -> Questions:
+    """Questions from the window start <= time < end.
+
+    Of each user's distinct moments in the window at most ``moments`` are asked, evenly spaced by index with the first
+    and the last among them. Targets: distinct positive items among the next ``depth`` events (extended to whole
+    moments) within ``horizon`` microseconds and the window. ``min_gap``: a moment counts only if the user did nothing
+    for that long before it.
+    """
+    log = data.events.between(start, end)
+    mine = np.flatnonzero(log.user >= 0)
+    mine = mine[np.argsort(log.user[mine], kind="stable")]  # by user, then time, then file order
+    user, time, item, good = log.user[mine], log.time[mine], log.item[mine], log.weight[mine] > 0
+    m = len(mine)
+    if not m:
+        return Questions(Requests.of(np.empty(0), np.empty(0)), Ragged.empty(0, item=np.int32, known=bool))
+    new_user = np.concatenate([[True], user[1:] != user[:-1]])
+    new_moment = new_user | np.concatenate([[True], time[1:] != time[:-1]])
+    if min_gap:
+        before = state.last_seen("user", user, time - 1)
+        new_moment &= (before < 0) | (time - before >= min_gap)
+    first = np.flatnonzero(new_moment)
+    asked = first[_spread(user[first], moments)]
+
+    # each question's events: up to `depth`, then on to the end of that moment, cut by horizon, user and window
+    user_end = np.append(np.flatnonzero(new_user), m)[1:][np.cumsum(new_user)[asked] - 1]
+    last = np.minimum(asked + depth, user_end) - 1
+    key = user.astype(np.int64) << 1  # moments end where user or time changes
+    moment = np.cumsum(np.concatenate([[True], (key[1:] != key[:-1]) | (time[1:] != time[:-1])]))
+    stop = np.searchsorted(moment, moment[last], side="right")
+    rows = np.repeat(np.arange(len(asked)), stop - asked)
+    entries = np.concatenate([np.arange(a, b) for a, b in zip(asked, stop, strict=True)]) if len(asked) else asked
+    near = good[entries] & (time[entries] - time[asked][rows] <= horizon)
+    moment_of = time[asked] - 1
+    targets = _distinct(rows[near], item[entries][near], len(asked))
+    return _questions(data, state, user[asked], moment_of, targets)
+
+
+def start(data: Dataset, state: State, start: int, end: int | None) -> Questions:
+    """One question for every user with events before ``start`` and positives in the window among known items."""
+    log = data.events.between(start, end)
+    known = data.until(start).user_counts("all") > 0
+    rows = np.flatnonzero((log.user >= 0) & (log.weight > 0))
+    rows = rows[known[log.user[rows]] & (data.available_from[log.item[rows]] < start)]
+    users, row_of = np.unique(log.user[rows], return_inverse=True)
+    order = np.argsort(row_of, kind="stable")
+    targets = _distinct(row_of[order], log.item[rows][order], len(users))
+    return _questions(data, state, users, np.full(len(users), start - 1), targets)
+
+
+def _questions(data: Dataset, state: State, users: Array, times: Int64, targets: Ragged) -> Questions:
+    known = data.available_from[targets["item"]] <= times[targets.rows]
+    targets = replace(targets, columns={**targets.columns, "known": known})
+    requests = Requests.of(users, times, state.history(users, times, HISTORY_LENGTH))
+    order = np.argsort(times, kind="stable")
+    requests, targets = requests.take(order), targets.take(order)
+    requests = replace(requests, id=np.arange(len(order), dtype=np.uint64))
+    kept = np.flatnonzero(targets.lengths > 0)
+    return Questions(requests.take(kept), targets.take(kept), len(order) - len(kept))
+
+
+def _spread(user: Array, moments: int | None) -> Array:
+    """Row numbers of at most ``moments`` entries of each user, evenly spaced; ``user`` is grouped."""
+    starts = np.flatnonzero(np.concatenate([[True], user[1:] != user[:-1]]))
+    counts = np.diff(np.append(starts, len(user)))
+    if moments is None:
+        return np.arange(len(user))
+    picked = [
+        s + (np.arange(c) if c <= moments else np.unique(np.round(np.linspace(0, c - 1, moments)).astype(int)))
+        for s, c in zip(starts, counts, strict=True)
+    ]
+    return np.concatenate(picked) if picked else np.empty(0, int)
+
+
+def _distinct(rows: Array, items: Array, n: int) -> Ragged:
+    """Rows of distinct items, the first occurrence kept in its place."""
+    _, first = np.unique(rows.astype(np.int64) << 32 | items.astype(np.int64), return_index=True)
+    first = np.sort(first)
+    return Ragged.of(rows[first], n, item=items[first].astype(np.int32))

@@ -1,0 +1,162 @@
+"""What was known at a time: the one structure behind the replay of a log and the live service.
+
+A ``State`` is a few immutable, time-sorted segments of events and the attribute tables. A question names its moment and
+only events at or before it are counted, so adding later events changes no answer. Live events make new small segments,
+merged by size as in a log-structured tree; a snapshot plus a tail answers exactly as one long log would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from shortlist.data import _asof
+from shortlist.data.events import Behaviours, Events
+from shortlist.data.table import Table
+from shortlist.types import HISTORY, Array, Float32, Int32, Int64, Ragged, spans
+
+
+class _Segment:
+    """Events and, made when first asked for, their times grouped by entity."""
+
+    def __init__(self, events: Events, behaviours: Behaviours):
+        self.events = events
+        self.grouped = lru_cache(maxsize=None)(self._grouped)  # one entry per (entity, selector): bounded by the recipe
+        self._behaviours = behaviours
+
+    def _grouped(self, entity: str, which: str) -> tuple[Int64, Int64, Int64]:
+        """Offsets by entity code, times, and the event row behind each."""
+        codes = getattr(self.events, entity)
+        rows = np.flatnonzero(self.events.select(which, self._behaviours) & (codes >= 0))
+        rows = rows[np.argsort(codes[rows], kind="stable")]
+        n = int(codes[rows[-1]]) + 1 if len(rows) else 0
+        offsets = np.searchsorted(codes[rows], np.arange(n + 1)).astype(np.int64)
+        return offsets, self.events.time[rows], rows
+
+
+class State:
+    """Answers about users and items as of a moment. Codes it has never met have no history and no counts."""
+
+    def __init__(self, behaviours: Behaviours, users: Table, items: Table, available_from: Int64, events: Events):
+        self.behaviours = behaviours
+        self.users = users
+        self.items = items
+        self.available_from = available_from
+        self._segments = [_Segment(events, behaviours)]
+        self._decayed: dict[tuple[object, ...], Float32] = {}
+
+    @property
+    def events(self) -> Events:
+        """Everything known, whenever it happened."""
+        parts = [segment.events for segment in self._segments]
+        return parts[0] if len(parts) == 1 else Events.concat(parts)
+
+    @property
+    def last(self) -> int:
+        """The time of the latest event; 0 when there is none."""
+        return max((int(s.events.time[-1]) for s in self._segments if len(s.events)), default=0)
+
+    def append(self, events: Events) -> None:
+        """Adds live events (in time order among themselves, at any time)."""
+        if not len(events):
+            return
+        tail = [*self._segments[1:], _Segment(events, self.behaviours)]
+        while len(tail) > 1 and len(tail[-2].events) <= 2 * len(tail[-1].events):
+            last, before = tail.pop(), tail.pop()
+            tail.append(_Segment(Events.concat([before.events, last.events]), self.behaviours))
+        self._segments = [self._segments[0], *tail]  # one assignment: readers see the old list or the new
+
+    def history(self, users: Int32, times: Int64, n: int | None = None, which: str = "all") -> Ragged:
+        """[len(users)] rows of HISTORY columns at or before each time, oldest first, the last ``n`` of them."""
+        parts = [self._history(segment, users, times, n, which) for segment in self._segments]
+        if len(parts) == 1:
+            return parts[0]
+        rows = np.concatenate([part.rows for part in parts])
+        time = np.concatenate([part["time"] for part in parts])
+        order = np.lexsort((time, rows))
+        columns = {name: np.concatenate([part[name] for part in parts])[order] for name in HISTORY}
+        joined = Ragged.of(rows[order], len(users), **columns)
+        if n is None:
+            return joined
+        place = np.arange(len(order)) - np.repeat(joined.offsets[1:], joined.lengths)
+        return joined.keep(place >= -n)
+
+    def _history(self, segment: _Segment, users: Int32, times: Int64, n: int | None, which: str) -> Ragged:
+        offsets, stamps, rows = segment.grouped("user", which)
+        start, end = _asof.ends(offsets, stamps, np.asarray(users), np.asarray(times))
+        if n is not None:
+            start = np.maximum(start, end - n)
+        picked = rows[spans(start, end)]
+        events = segment.events
+        return Ragged(
+            np.concatenate([[0], np.cumsum(end - start)]).astype(np.int64),
+            {name: getattr(events, name)[picked] for name in HISTORY},
+        )
+
+    def counts(
+        self, entity: str, ids: Array, times: Int64, events: Sequence[str], windows: Sequence[int | None]
+    ) -> Float32:
+        """[n, E, W]: events of ``ids`` ("user" or "item" codes) in (time - window, time]; window None = ever.
+
+        ``events`` names behaviours, ``"positive"`` or ``"all"``; windows are microseconds.
+        """
+        out = np.zeros((len(events), len(ids), len(windows)), np.float32)
+        spans_ = np.array([-1 if window is None else window for window in windows], np.int64)
+        for segment in self._segments:
+            for e, which in enumerate(events):
+                offsets, stamps, _ = segment.grouped(entity, which)
+                _asof.window_counts(offsets, stamps, np.asarray(ids), np.asarray(times), spans_, out[e])
+        return out.transpose(1, 0, 2)
+
+    def last_seen(self, entity: str, ids: Array, times: Int64, which: str = "all") -> Int64:
+        """[n]: the time of the latest event of each id at or before its moment; -1 if there is none."""
+        latest = np.full(len(ids), -1, np.int64)
+        for segment in self._segments:
+            offsets, stamps, _ = segment.grouped(entity, which)
+            start, end = _asof.ends(offsets, stamps, np.asarray(ids), np.asarray(times))
+            found = end > start
+            latest[found] = np.maximum(latest[found], stamps[end[found] - 1])
+        return latest
+
+    def decayed(
+        self,
+        entity: str,
+        times: Int64,
+        event: str = "positive",
+        half_life: int | None = None,
+        segment: tuple[str, int] | None = None,
+    ) -> Float32:
+        """[T, n]: for each moment, sum over events e at or before it of w_e 2^(-(reference - t_e) / half_life).
+
+        ``n`` is the number of ``entity`` codes known so far, w_e the strength (1 for events that are not positive), the
+        reference the last such event at or before the moment. ``segment`` = (user attribute, code) counts only events
+        of users with that value.
+        """
+        times = np.asarray(times, np.int64)
+        if len(times) == 1:
+            key = (entity, int(times[0]), event, half_life, segment)
+            if key not in self._decayed:
+                if len(self._decayed) >= 64:
+                    self._decayed.pop(next(iter(self._decayed)))
+                self._decayed[key] = self._sum_decayed(entity, times, event, half_life, segment)
+            return self._decayed[key]
+        return self._sum_decayed(entity, times, event, half_life, segment)
+
+    def _sum_decayed(
+        self, entity: str, times: Int64, event: str, half_life: int | None, segment: tuple[str, int] | None
+    ) -> Float32:
+        events = self.events
+        mask = events.select(event, self.behaviours) & (getattr(events, entity) >= 0)
+        if segment is not None:
+            column = self.users.codes[segment[0]].single()
+            known = (events.user >= 0) & (events.user < len(column))
+            mask &= known & (column[np.where(known, events.user, 0)] == segment[1])
+        ids = getattr(events, entity)[mask]
+        n = max(int(ids.max()) + 1 if len(ids) else 0, (self.items if entity == "item" else self.users).n)
+        ticks, back = np.unique(times, return_inverse=True)
+        out = np.empty((len(ticks), n), np.float32)
+        weight = np.where(events.weight[mask] > 0, events.weight[mask], 1).astype(np.float32)
+        _asof.decayed_counts(ids, weight, events.time[mask], ticks, 1 / half_life if half_life else 0.0, out)
+        return out if len(ticks) == len(times) and (np.diff(times) > 0).all() else out[back]

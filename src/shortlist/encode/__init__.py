@@ -1,0 +1,1 @@
+"""Column transforms learned from training rows only: one encoder per file."""

@@ -1,0 +1,267 @@
+"""The values that flow through the funnel: a batch of requests goes in, rows of candidates come out.
+
+Everything here is a frozen dataclass over numpy arrays. Shapes are given as ``[n]`` after each field.
+Times are microseconds since 1970-01-01 UTC. Codes (``user``, ``item``) are identities, not ranks: nothing
+may be read into their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Array = NDArray[Any]
+Bool = NDArray[np.bool_]
+Int16 = NDArray[np.int16]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+UInt32 = NDArray[np.uint32]
+UInt64 = NDArray[np.uint64]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Rows of different lengths: row ``r`` of column ``c`` is ``columns[c][offsets[r]:offsets[r + 1]]``."""
+
+    offsets: Int64  # [n + 1], ascending from 0
+    columns: Mapping[str, Array]  # each [offsets[-1]]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, column: str) -> Array:
+        return self.columns[column]
+
+    @property
+    def lengths(self) -> Int64:
+        """[n]: how many entries each row has."""
+        return np.diff(self.offsets)
+
+    @property
+    def rows(self) -> Int64:
+        """[offsets[-1]]: the row each entry belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def row(self, r: int) -> dict[str, Array]:
+        """The entries of one row."""
+        return {name: column[self.offsets[r] : self.offsets[r + 1]] for name, column in self.columns.items()}
+
+    def take(self, rows: Array | Sequence[int]) -> Ragged:
+        """The rows numbered ``rows``, in that order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        entries = spans(self.offsets[rows], self.offsets[rows + 1])
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[rows])]).astype(np.int64)
+        return Ragged(offsets, {name: column[entries] for name, column in self.columns.items()})
+
+    def keep(self, mask: Bool) -> Ragged:
+        """The same rows with only the entries where ``mask`` [offsets[-1]] is true."""
+        kept = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
+        return Ragged(kept[self.offsets], {name: column[mask] for name, column in self.columns.items()})
+
+    @staticmethod
+    def of(rows: Array, n: int, **columns: Array) -> Ragged:
+        """From entries already sorted by the row number ``rows`` [m] in 0..n-1."""
+        offsets = np.searchsorted(rows, np.arange(n + 1)).astype(np.int64)
+        return Ragged(offsets, columns)
+
+    @staticmethod
+    def empty(n: int, **dtypes: Any) -> Ragged:
+        """``n`` rows without entries."""
+        return Ragged(np.zeros(n + 1, np.int64), {name: np.empty(0, dtype) for name, dtype in dtypes.items()})
+
+
+def spans(starts: Array, ends: Array) -> Int64:
+    """``concatenate([arange(s, e) for s, e in zip(starts, ends)])`` without the loop."""
+    lengths = np.maximum(np.asarray(ends, np.int64) - np.asarray(starts, np.int64), 0)
+    total = int(lengths.sum())
+    before = np.cumsum(lengths) - lengths
+    return np.arange(total, dtype=np.int64) + np.repeat(np.asarray(starts, np.int64) - before, lengths)
+
+
+HISTORY = {"item": np.int32, "event": np.int16, "value": np.float32, "time": np.int64, "weight": np.float32}
+"""Columns of ``Requests.history``. ``weight`` is the strength of a positive event and 0 for any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """A batch of questions, each asked at a moment; online it has one row."""
+
+    id: UInt64  # [n] names the request: logs, sticky arms, the seed of its exploration
+    user: Int32  # [n] identity code; -1 = no id at all
+    time: Int64  # [n] "now"; nothing later may be used
+    history: Ragged  # [n] rows of HISTORY columns known at `time`, oldest first
+    exclude: Ragged  # [n] rows of "item": may not come back, and use up no channel's k; sorted, unique in a row
+    context: Mapping[str, Array] = field(default_factory=dict)  # each [n]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: Array | Sequence[int]) -> Requests:
+        """The requests numbered ``rows``, in that order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return Requests(
+            self.id[rows],
+            self.user[rows],
+            self.time[rows],
+            self.history.take(rows),
+            self.exclude.take(rows),
+            {name: column[rows] for name, column in self.context.items()},
+        )
+
+    def excluding(self, *more: Ragged) -> Requests:
+        """The same requests with the items of ``more`` [n] added to ``exclude``."""
+        parts = [self.exclude, *more]
+        rows = np.concatenate([part.rows for part in parts])
+        items = np.concatenate([part["item"] for part in parts]).astype(np.int64)
+        keys = np.unique(rows << 32 | items)
+        return replace(self, exclude=Ragged.of(keys >> 32, len(self), item=(keys & 0xFFFFFFFF).astype(np.int32)))
+
+    @staticmethod
+    def of(user: Array, time: Array, history: Ragged | None = None, **context: Array) -> Requests:
+        """Requests with nothing excluded; without ``history``, nobody has one. Ids are row numbers."""
+        n = len(user)
+        return Requests(
+            np.arange(n, dtype=np.uint64),
+            np.asarray(user, np.int32),
+            np.asarray(time, np.int64),
+            Ragged.empty(n, **HISTORY) if history is None else history,
+            Ragged.empty(n, item=np.int32),
+            context,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rows (request, item) and named columns. Within a request the order of the rows is the order of the list."""
+
+    request: UInt32  # [m] row number in Requests, ascending
+    item: Int32  # [m]
+    columns: Mapping[str, Array] = field(default_factory=dict)
+    # each [m]: "score", "<channel>.score", "<channel>.rank" (from 1), features, predictions, "propensity", "reason"
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def __getitem__(self, column: str) -> Array:
+        return self.columns[column]
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.columns
+
+    def with_columns(self, **new: Array) -> Candidates:
+        """The same rows with columns added or replaced."""
+        for name, column in new.items():
+            if len(column) != len(self):
+                raise ValueError(f"column {name!r} has {len(column)} values for {len(self)} rows")
+        return replace(self, columns={**self.columns, **new})
+
+    def take(self, rows: Array) -> Candidates:
+        """The rows numbered (or masked by) ``rows``. The caller keeps requests ascending."""
+        return Candidates(
+            self.request[rows], self.item[rows], {name: column[rows] for name, column in self.columns.items()}
+        )
+
+    def offsets(self, n: int) -> Int64:
+        """[n + 1]: where the rows of each of ``n`` requests begin and end."""
+        return np.searchsorted(self.request, np.arange(n + 1)).astype(np.int64)
+
+    def positions(self) -> Int64:
+        """[m]: place of each row within its request, from 0."""
+        if not len(self):
+            return np.empty(0, np.int64)
+        first = np.flatnonzero(np.concatenate([[True], self.request[1:] != self.request[:-1]]))
+        return np.arange(len(self)) - np.repeat(first, np.diff(np.append(first, len(self))))
+
+    def ranked(self, by: str = "score") -> Candidates:
+        """Rows ordered by falling ``by`` within each request; NaN and infinities sink; ties by item code."""
+        score = np.asarray(self.columns[by], np.float64)
+        score = np.where(np.isfinite(score), score, -np.inf)
+        return self.take(np.lexsort((self.item, -score, self.request)))
+
+    def head(self, k: int) -> Candidates:
+        """The first ``k`` rows of each request, in the order they have."""
+        return self.take(self.positions() < k)
+
+    def top(self, k: int, by: str = "score") -> Candidates:
+        """The best ``k`` rows of each request by ``by``, best first."""
+        return self.ranked(by).head(k)
+
+    def rank_of(self, by: str = "score") -> Int64:
+        """[m]: place of each row, from 1, if its request were ordered by falling ``by``."""
+        score = np.asarray(self.columns[by], np.float64)
+        score = np.where(np.isfinite(score), score, -np.inf)
+        order = np.lexsort((self.item, -score, self.request))
+        rank = np.empty(len(self), np.int64)
+        rank[order] = self.positions() + 1
+        return rank
+
+    def frame(self) -> pl.DataFrame:
+        """The rows as a polars frame, for the edges of the program."""
+        import polars as pl
+
+        return pl.DataFrame({"request": self.request, "item": self.item, **self.columns})
+
+    @staticmethod
+    def empty(**columns: Any) -> Candidates:
+        """No rows, with the columns named."""
+        return Candidates(
+            np.empty(0, np.uint32),
+            np.empty(0, np.int32),
+            {name: np.empty(0, dtype) for name, dtype in columns.items()},
+        )
+
+    @staticmethod
+    def concat(parts: Sequence[Candidates]) -> Candidates:
+        """Rows of all parts, each request's rows of an earlier part first; a column a part lacks is NaN (or False)."""
+        names = list(dict.fromkeys(name for part in parts for name in part.columns))
+        request = np.concatenate([part.request for part in parts])
+        order = np.argsort(request, kind="stable")
+
+        def column(name: str) -> Array:
+            dtype = next(part.columns[name].dtype for part in parts if name in part)
+            gap: Any = np.nan if dtype.kind == "f" else np.zeros((), dtype)[()]
+            return np.concatenate([part.columns.get(name, np.full(len(part), gap, dtype)) for part in parts])[order]
+
+        return Candidates(
+            request[order], np.concatenate([p.item for p in parts])[order], {name: column(name) for name in names}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a ranker learns from: the same types it will score.
+
+    A plain table is one request a row with item -1 and its columns on ``candidates``.
+    """
+
+    requests: Requests
+    candidates: Candidates  # [m] rows
+    labels: Mapping[str, Float32]  # each [m]; NaN = not observed; several = multi-task
+    weight: Float32  # [m]
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def take(self, requests: Array) -> Samples:
+        """The samples of the requests numbered ``requests`` (ascending), renumbered from 0."""
+        requests = np.asarray(requests, np.int64)
+        offsets = self.candidates.offsets(len(self.requests))
+        rows = spans(offsets[requests], offsets[requests + 1])
+        counts = offsets[requests + 1] - offsets[requests]
+        picked = self.candidates.take(rows)
+        numbers = np.repeat(np.arange(len(requests), dtype=np.uint32), counts)
+        return Samples(
+            self.requests.take(requests),
+            replace(picked, request=numbers),
+            {name: label[rows] for name, label in self.labels.items()},
+            self.weight[rows],
+        )
