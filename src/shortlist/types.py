@@ -7,7 +7,7 @@ may be read into their order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,10 @@ class Candidates:
         return Candidates(
             self.request[rows], self.item[rows], {name: column[rows] for name, column in self.columns.items()}
         )
+
+    def select(self, names: Iterable[str]) -> Candidates:
+        """The same rows with only the columns named."""
+        return replace(self, columns={name: self.columns[name] for name in names})
 
     def offsets(self, n: int) -> Int64:
         """[n + 1]: where the rows of each of ``n`` requests begin and end."""

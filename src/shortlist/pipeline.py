@@ -1,0 +1,168 @@
+"""The funnel: channels make rows, merge joins them, features add columns, a ranker scores, rules drop and order.
+
+Training, evaluation and serving call the methods of this one class; nothing else assembles stages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from shortlist.component import Feature, InputError, Merge, Ranker, Retriever, Rule
+from shortlist.data import Dataset, State
+from shortlist.progress import track
+from shortlist.types import Array, Candidates, Requests
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Trace:
+    """What each stage handed on, what it took, and which channels failed; for reports, explanations and metrics."""
+
+    requests: Requests | None = None  # as asked of the channels: with the hard rules' items excluded
+    stages: dict[str, Candidates] = field(default_factory=dict)  # "recall.NAME", "merge", "rank", "rules.NAME"
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)  # channel -> error
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the time of the block to ``seconds[stage]``."""
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """The assembled funnel; see the module."""
+
+    recall: Mapping[str, Retriever]
+    merge: Merge
+    fallback: Retriever | None = None
+    prerank: Ranker | None = None
+    features: Sequence[Feature] = ()
+    ranker: Ranker | None = None
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    depth: int = 200  # rows asked of each channel
+    keep: int = 100  # rows a pre-ranker hands on
+    fitted_until: int | None = None  # the last moment any stage has seen; earlier requests are refused
+
+    def recommend(self, requests: Requests, state: State, n: int = 10) -> tuple[Candidates, Trace]:
+        """At most ``n`` rows a request, in the order they should be shown."""
+        trace = Trace()
+        rows = self.candidates(requests, state, trace)
+        requests = trace.requests or requests
+        rows = self.rank(requests, rows, state, trace)
+        rows = self.backed(requests, rows, state, n, trace)
+        for name, rule in self.rules.items():
+            with trace.timed(f"rules.{name}"):
+                rows = rule.apply(requests, rows, state)
+            trace.stages[f"rules.{name}"] = rows
+        return rows.head(n), trace
+
+    def candidates(self, requests: Requests, state: State, trace: Trace) -> Candidates:
+        """Recall and merge: one row per (request, item) with every channel's score and rank."""
+        self._refuse_the_past(requests)
+        requests = trace.requests = self.forbid(requests, state)
+        found: dict[str, Candidates] = {}
+        for name, channel in self.recall.items():
+            rows = _attempt(trace, f"recall.{name}", lambda c=channel: c.retrieve(requests, state, self.depth))
+            if rows is not None:
+                found[name] = trace.stages[f"recall.{name}"] = rows
+        with trace.timed("merge"):
+            rows = trace.stages["merge"] = self.merge.merge(found, len(requests))
+        return rows
+
+    def featured(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+        """The rows with the channels' scores of every row (``<channel>.dense``) and the features' columns."""
+        dense: dict[str, Array] = {}
+        for name, channel in self.recall.items():
+            if hasattr(channel, "score") and name not in trace.failed:
+                scores = _attempt(trace, f"recall.{name}", lambda c=channel: c.score(requests, rows, state))
+                if scores is not None:
+                    dense[f"{name}.dense"] = scores
+        rows = rows.with_columns(**dense)
+        for number, feature in enumerate(self.features):
+            name = type(feature).__module__.rpartition(".")[2]
+            with trace.timed(f"features.{number}.{name}"):
+                columns = feature.compute(requests, rows, state)
+            rows = rows.with_columns(**columns)
+        return rows
+
+    def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+        """The rows ordered by the ranker's score; without a ranker, in merge order. Features do not ride on."""
+        if self.ranker is None:
+            return rows
+        featured = self.featured(requests, rows, state, trace)
+        if self.prerank is not None:
+            with trace.timed("prerank"):
+                featured = featured.with_columns(**self.prerank.score(requests, featured, state)).top(self.keep)
+            rows = featured.select(rows.columns)
+        with trace.timed("rank"):
+            rows = rows.with_columns(**self.ranker.score(requests, featured, state)).ranked()
+        trace.stages["rank"] = rows
+        return rows
+
+    def backed(self, requests: Requests, rows: Candidates, state: State, n: int, trace: Trace) -> Candidates:
+        """The rows with the fallback's behind them, marked ``fallback`` and without a score."""
+        rows = rows.with_columns(fallback=np.zeros(len(rows), bool))
+        if self.fallback is None:
+            return rows
+        fallback = self.fallback
+        spare = _attempt(trace, "fallback", lambda: fallback.retrieve(requests, state, 4 * n))
+        if spare is None:
+            return rows
+        new = ~np.isin(_keys(spare), _keys(rows))
+        spare = Candidates(spare.request, spare.item, {"fallback": np.ones(len(spare), bool)}).take(new)
+        return Candidates.concat([rows, spare])
+
+    def forbid(self, requests: Requests, state: State) -> Requests:
+        """The requests with what the hard rules forbid added to ``exclude``."""
+        forbidden = [rule.forbids(requests, state) for rule in self.rules.values() if hasattr(rule, "forbids")]
+        return requests.excluding(*forbidden) if forbidden else requests
+
+    def fit_recall(self, data: Dataset) -> None:
+        """Fits channels, fallback and rules on a log that ends at the cut."""
+        parts = [*self.recall.items(), *([("fallback", self.fallback)] if self.fallback else []), *self.rules.items()]
+        for _, part in track(parts, "fit channels"):
+            part.fit(data)
+        self.fitted_until = data.fitted_until
+
+    def fit_features(self, data: Dataset) -> None:
+        """Fits the features on the same log as the channels."""
+        for feature in track(self.features, "fit features"):
+            feature.fit(data)
+
+    def _refuse_the_past(self, requests: Requests) -> None:
+        if self.fitted_until is not None and len(requests) and int(requests.time.min()) < self.fitted_until:
+            raise InputError(
+                f"a request at {stamp(int(requests.time.min()))} is earlier than {stamp(self.fitted_until)}, up to which "
+                "this pipeline has seen the log: its answer would know the future"
+            )
+
+
+def stamp(time: int) -> str:
+    """A moment as ISO 8601 UTC."""
+    return str(np.datetime64(time, "us")) + "Z"
+
+
+def _keys(rows: Candidates) -> Array:
+    return rows.request.astype(np.int64) << 32 | rows.item.astype(np.int64)
+
+
+def _attempt(trace: Trace, stage: str, call: Callable[[], T]) -> T | None:
+    """A channel that fails costs its own rows, not the answer; the trace says which failed and why."""
+    try:
+        with trace.timed(stage):
+            return call()
+    except InputError:
+        raise
+    except Exception as error:  # any fault of one channel
+        trace.failed[stage.removeprefix("recall.")] = f"{type(error).__name__}: {error}"
+        return None

@@ -1,0 +1,211 @@
+"""One experiment, one TOML file: which data, which components with which hyperparameters, what to report.
+
+Sections hold a component's ``type`` (its file's name) and its hyperparameters. An unknown key or a value out of range is
+an error at its exact path. There is no inheritance; ``--set a.b=value`` overrides are applied to the parsed tables.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shortlist.component import InputError, find, names
+from shortlist.data.spec import DataSpec
+from shortlist.durations import Duration
+from shortlist.pipeline import Pipeline
+
+Section = dict[str, Any]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class SamplesSpec(Strict):
+    """How the ranker's training rows are made from the funnel's own candidates."""
+
+    moments: int | None = Field(40, ge=1)
+    """At most this many requests a user, evenly spaced over the ranker's window; evaluation has its own limit."""
+    negatives: int | None = Field(100, ge=1)
+    """Rows without a target kept for each request, chosen at random; omit to keep all."""
+    top_negatives: int = Field(0, ge=0)
+    """Of those, how many are the best of the merge order instead of random."""
+
+
+class EvaluateSpec(Strict):
+    """What the test window is asked."""
+
+    requests: str = Field("replay", pattern="^(replay|start)$")
+    """``replay``: before moments of the users' own log; ``start``: once a known user when the window opens."""
+    k: list[int] = Field([10, 50], min_length=1)
+    """Cut-offs of the metrics; the slate has as many rows as the smallest."""
+    moments: int = Field(10, ge=1)
+    """At most this many requests a user."""
+    depth: int = Field(20, ge=1)
+    """Targets lie among this many next events."""
+    horizon: Duration = Field("7d", validate_default=True)  # type: ignore[assignment]
+    """Targets lie within this time of the request."""
+    min_gap: Duration = Field(0, validate_default=True)
+    """A moment is asked only if the user was silent for this long before it (one request a sitting)."""
+
+
+class Recipe(Strict):
+    """See the module. Component sections are checked against their components as soon as the recipe is read."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = Field(0, ge=0)
+    """Seed of every component that draws at random and does not set its own."""
+    threads: int = Field(1, ge=1)
+    """Threads of components that can use several; more than one is not reproducible to the last bit."""
+    depth: int = Field(200, ge=1)
+    """Rows asked of each recall channel."""
+    keep: int = Field(100, ge=1)
+    """Rows a pre-ranker hands to the ranker."""
+    data: DataSpec
+    recall: dict[str, Section] = {}
+    fallback: Section | None = None
+    merge: Section = {"type": "reciprocal_rank"}
+    prerank: Section | None = None
+    features: list[Section] = []
+    samples: SamplesSpec = SamplesSpec()
+    rank: Section = {}
+    rules: list[Section] = []
+    evaluate: EvaluateSpec = EvaluateSpec()
+    search: Section = {}
+    """Cross-validation of rankers on a plain table."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole experiment."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def rankers(self) -> dict[str, Section]:
+        """``[rank]`` with a type is one ranker of that name; ``[rank.NAME]`` tables are several side by side."""
+        return {self.rank["type"]: self.rank} if isinstance(self.rank.get("type"), str) else self.rank
+
+    def component(self, kind: str, path: str, section: Section) -> Any:
+        """The unfitted component of a section, seed and threads filled in."""
+        if not isinstance(section, Mapping) or not isinstance(section.get("type"), str):
+            raise InputError(f"{path}: expected a table with a type, one of {', '.join(names(kind))}")
+        try:
+            cls = find(kind, section["type"])
+        except InputError as error:
+            raise InputError(f"{path}.type: {error}") from error
+        config = {key: value for key, value in section.items() if key != "type"}
+        for common in ("seed", "threads"):
+            if common in cls.model_fields:
+                config.setdefault(common, getattr(self, common))
+        if kind == "features" and "channels" in cls.model_fields:
+            config.setdefault("channels", list(self.recall))
+        try:
+            return cls.from_config(config)
+        except ValidationError as error:
+            raise InputError(explain(error, path, cls)) from error
+
+    def pipeline(self) -> Pipeline:
+        """The funnel this recipe describes, unfitted and without its ranker (see ``ranker``)."""
+        rules: dict[str, Any] = {}
+        for number, section in enumerate(self.rules):
+            rule = self.component("rules", f"rules.{number}", section)
+            name = section["type"]
+            rules[name if name not in rules else f"{name}.{number}"] = rule
+        return Pipeline(
+            recall={name: self.component("recall", f"recall.{name}", s) for name, s in self.recall.items()},
+            merge=self.component("merge", "merge", self.merge),
+            fallback=self.component("recall", "fallback", self.fallback) if self.fallback else None,
+            prerank=self.component("rank", "prerank", self.prerank) if self.prerank else None,
+            features=[self.component("features", f"features.{n}", s) for n, s in enumerate(self.features)],
+            rules=rules,
+            depth=self.depth,
+            keep=self.keep,
+        )
+
+    def ranker(self, name: str) -> Any:
+        """One of the rankers, unfitted."""
+        path = "rank" if self.rankers is not self.rank else f"rank.{name}"
+        return self.component("rank", path, self.rankers[name])
+
+
+def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads and checks a recipe; raises ``InputError`` naming the file and the path of the wrong key."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such recipe file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}") from error
+    for override in overrides:
+        _override(tables, override)
+    try:
+        return parse(tables)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def parse(tables: Mapping[str, Any]) -> Recipe:
+    """A checked recipe from parsed tables."""
+    try:
+        recipe = Recipe.model_validate(tables)
+    except ValidationError as error:
+        raise InputError(explain(error, "", Recipe)) from error
+    recipe.pipeline()
+    if recipe.recall:
+        for name in recipe.rankers:
+            recipe.ranker(name)
+    return recipe
+
+
+def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
+    """The first thing pydantic found wrong, as ``path: what was expected, what was found``."""
+    first = error.errors()[0]
+    where = ".".join([path, *(str(part) for part in first["loc"] if not str(part).startswith("function-"))]).strip(".")
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(model, first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.5)
+        return f"{where}: unknown; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+    if first["type"] == "missing":
+        return f"{where}: missing"
+    message = first["msg"].removeprefix("Value error, ")
+    found = first.get("input")
+    return f"{where}: {message[0].lower()}{message[1:]}; found {found!r}"[:500]
+
+
+def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
+    """Field names of the model nested at ``loc``, looking through Optional and list."""
+    for part in loc:
+        if not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
+            continue
+        inner = model.model_fields[part].annotation
+        model = next((a for a in [inner, *getattr(inner, "__args__", ())] if hasattr(a, "model_fields")), model)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign:
+        raise InputError(f"--set {override}: expected KEY=VALUE, such as recall.cf.neighbours=200")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    *parents, last = key.strip().split(".")
+    table: Any = tables
+    for part in parents:
+        table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
+        if not isinstance(table, dict | list):
+            raise InputError(f"--set {override}: {part} is not a table")
+    if isinstance(table, list):
+        table[int(last)] = value
+    else:
+        table[last] = value
+
+
+__all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "explain", "parse", "read"]

@@ -1,0 +1,86 @@
+"""What a ranker learns from: rows the channels really produced for replayed requests, with the features of that moment.
+
+No row is injected. A target no channel found is no positive, since its empty channel columns would give the label away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shortlist.data import State
+from shortlist.data.protocol import Questions
+from shortlist.pipeline import Pipeline, Trace
+from shortlist.progress import track
+from shortlist.types import Array, Bool, Candidates, Float32, Ragged, Samples, UInt32
+
+LABEL = "positive"
+BATCH = 256
+
+
+def from_funnel(
+    pipeline: Pipeline,
+    questions: Questions,
+    state: State,
+    *,
+    negatives: int | None = None,
+    top_negatives: int = 0,
+    seed: int = 0,
+    title: str = "samples",
+) -> Samples:
+    """Replays the questions through recall, merge and features; keeps every positive and some negatives a request.
+
+    Only feature columns are kept. Requests for which no channel found a target teach nothing and are left out when
+    negatives are sampled (``negatives`` given); validation keeps them.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[tuple[Candidates, Float32]] = []
+    requests = questions.requests
+    for first in track(range(0, len(requests), BATCH), title):
+        batch = np.arange(first, min(first + BATCH, len(requests)))
+        trace = Trace()
+        rows = pipeline.candidates(requests.take(batch), state, trace)
+        if negatives is not None:
+            label = is_target(rows, questions.targets.take(batch))
+            rows = rows.take(_sampled(rows, label, negatives, top_negatives, rng))
+        asked = trace.requests
+        assert asked is not None
+        featured = pipeline.featured(asked, rows, state, trace)
+        refuse_failures(trace)
+        label = is_target(featured, questions.targets.take(batch))
+        columns = [c for c in featured.columns if c not in rows.columns and not c.endswith(".dense")]
+        numbered = Candidates((featured.request + first).astype(np.uint32), featured.item, featured.columns)
+        parts.append((numbered.select(columns), label.astype(np.float32)))
+    labels = np.concatenate([label for _, label in parts]) if parts else np.empty(0, np.float32)
+    candidates = Candidates.concat([rows for rows, _ in parts]) if parts else Candidates.empty()
+    return Samples(requests, candidates, {LABEL: labels}, np.ones(len(labels), np.float32))
+
+
+def is_target(rows: Candidates, targets: Ragged) -> Bool:
+    """[m]: whether each row's item is among its request's targets."""
+    return np.isin(keys(rows.request, rows.item), keys(targets.rows, targets["item"]))
+
+
+def keys(request: Array | UInt32, item: Array) -> Array:
+    """One int64 for each (request, item)."""
+    return request.astype(np.int64) << 32 | item.astype(np.int64)
+
+
+def refuse_failures(trace: Trace) -> None:
+    """Offline a failed channel is an error: figures without it would be another experiment's."""
+    for name, error in trace.failed.items():
+        raise RuntimeError(f"channel {name} failed: {error}")
+
+
+def _sampled(rows: Candidates, label: Bool, negatives: int, top: int, rng: np.random.Generator) -> Array:
+    """Row numbers: all positives, the first ``top`` negatives in merge order and random ones up to ``negatives``."""
+    draw = np.where(label, -2.0, rng.random(len(rows)))
+    if top:
+        others = rows.take(~label)
+        first = np.flatnonzero(~label)[others.positions() < top]
+        draw[first] = -1.0
+    order = np.lexsort((draw, rows.request))
+    place = np.empty(len(rows), np.int64)
+    place[order] = rows.positions()
+    positives = np.bincount(rows.request[label], minlength=int(rows.request.max(initial=0)) + 1)
+    enough = positives[rows.request] > 0
+    return np.flatnonzero(enough & (place < positives[rows.request] + negatives))
