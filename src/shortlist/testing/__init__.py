@@ -1,0 +1,4 @@
+"""What tests of components need: worlds with a known answer, and the contract every component owes.
+
+Nothing in the package imports this folder.
+"""
