@@ -52,7 +52,7 @@ class EvaluateSpec(Strict):
     """Targets lie among this many next events."""
     horizon: Duration = Field("7d", validate_default=True)  # type: ignore[assignment]
     """Targets lie within this time of the request."""
-    min_gap: Duration = Field(0, validate_default=True)
+    min_gap: Duration | None = None
     """A moment is asked only if the user was silent for this long before it (one request a sitting)."""
 
 

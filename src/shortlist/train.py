@@ -1,0 +1,254 @@
+"""From a recipe to a published bundle and its evaluation.
+
+    channels@tune  -> merge weights learned on [tune, rank)
+    channels@rank  -> ranker samples from [rank, test); the last fifth by time stops, chooses and calibrates
+    channels@test  -> measured on the test window: this is what the bundle holds
+    fit --final    -> channels refitted at the end of the log, for serving, and the manifest says so
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shortlist import bundle as bundles
+from shortlist.component import InputError, Ranker
+from shortlist.data import Dataset, State
+from shortlist.data.build import dataset
+from shortlist.data.protocol import Questions, replay
+from shortlist.data.raw import Raw
+from shortlist.data.sources import source
+from shortlist.data.spec import microseconds
+from shortlist.evaluate import Evaluation, ask, evaluate
+from shortlist.metrics._slate import Slates
+from shortlist.metrics.accuracy import ndcg
+from shortlist.pipeline import Pipeline, Trace
+from shortlist.progress import emit, step
+from shortlist.recipe import Recipe
+from shortlist.samples import LABEL, from_funnel, refuse_failures
+from shortlist.types import Candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Moments in microseconds; ``tune`` and ``rank`` may be missing."""
+
+    tune: int | None
+    rank: int | None
+    test: int
+
+    @staticmethod
+    def of(data: Dataset, recipe: Recipe) -> Cuts:
+        """From the recipe's fractions or dates."""
+        split = recipe.data.split
+        if split is None:
+            raise InputError("data.split: missing; expected { tune = 0.7, rank = 0.8, test = 0.9 } or dates")
+
+        def at(cut: Any) -> int | None:
+            return None if cut is None else data.cut(cut if isinstance(cut, float) else microseconds(cut))
+
+        test = at(split.test)
+        assert test is not None
+        return Cuts(at(split.tune), at(split.rank), test)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What ``fit`` leaves behind."""
+
+    out: Path
+    evaluation: Evaluation
+    manifest: dict[str, Any]
+
+
+def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
+    """The recipe's log as a coded dataset, and the tables it came from."""
+    with step("read data"):
+        raw = source(recipe.data.source)(recipe.data, root)
+        data = dataset(raw, recipe.data)
+    emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
+    return data, raw
+
+
+def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = False) -> Fitted:
+    """Fits, evaluates on the test window and publishes: ``out`` gets bundle, evaluation.json, rows.parquet."""
+    began = time.perf_counter()
+    data, raw = load(recipe, root)
+    cuts = Cuts.of(data, recipe)
+    state = data.state()
+    seconds: dict[str, float] = {}
+    timed = partial(_timed, seconds)
+
+    pipeline = recipe.pipeline()
+    if cuts.tune is not None:
+        with timed("merge: channels at tune, weights on [tune, rank)"):
+            pipeline.fit_recall(data.until(cuts.tune))
+            fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank or cuts.test)
+    rankers: dict[str, Ranker] = {}
+    chosen: str | None = None
+    choice: dict[str, float] = {}
+    if recipe.rankers and cuts.rank is not None:
+        with timed("rank: channels at rank, samples from [rank, test)"):
+            rankers, choice = fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+            chosen = max(choice, key=choice.__getitem__)
+            pipeline.ranker = rankers[chosen]
+    with timed("channels at test"):
+        fit_at(pipeline, data, cuts.test)
+    with timed("evaluate"):
+        evaluation = evaluate(pipeline, data, recipe.evaluate, cuts.test, rankers=rankers, seed=recipe.seed)
+    if final:
+        with timed("final: channels at the end of the log"):
+            fit_at(pipeline, data, None)
+    out.mkdir(parents=True, exist_ok=True)
+    with timed("publish"):
+        target = bundles.save(
+            out / "bundle",
+            pipeline,
+            recipe,
+            data if final else data.until(cuts.test),
+            ranker=chosen,
+            validation=choice,
+            final=final,
+            cuts={"tune": cuts.tune, "rank": cuts.rank, "test": cuts.test},
+            data={"fingerprint": raw.fingerprint, "events": len(data.events), "dropped": raw.dropped()},
+            versions=versions(),
+            seconds={title: round(spent, 3) for title, spent in seconds.items()},
+            peak_memory_bytes=peak_memory(),
+        )
+    document = {
+        "name": recipe.name,
+        "bundle": target.name,
+        "ranker": chosen,
+        "validation": choice,
+        "fit_seconds": round(time.perf_counter() - began, 2),
+        "peak_memory_bytes": peak_memory(),
+        **evaluation.document,
+    }
+    write_text(out / "evaluation.json", json.dumps(document, indent=1))
+    evaluation.rows.write_parquet(out / ".rows.parquet")
+    os.replace(out / ".rows.parquet", out / "rows.parquet")
+    if len(raw.rejected):
+        raw.rejected.write_parquet(out / "rejected.parquet")
+    return Fitted(out, Evaluation(document, evaluation.rows), bundles.read_manifest(target))
+
+
+def fit_at(pipeline: Pipeline, data: Dataset, cut: int | None) -> None:
+    """Channels, rules and features fitted on the log before ``cut`` (to its end when None)."""
+    known = data if cut is None else data.until(cut)
+    pipeline.fit_recall(known)
+    pipeline.fit_features(known)
+
+
+def fit_merge(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> None:
+    """Merge weights or quotas from what the channels found for the questions of [opens, closes)."""
+    questions = ask(data, state, recipe.evaluate, opens, closes)
+    questions = replace(questions, requests=pipeline.forbid(questions.requests, state)).answerable()
+    found: dict[str, Candidates] = {}
+    trace = Trace()
+    if len(questions):
+        pipeline.candidates(questions.requests, state, trace)
+        refuse_failures(trace)
+        found = {s.removeprefix("recall."): rows for s, rows in trace.stages.items() if s.startswith("recall.")}
+        pipeline.merge.fit(found, questions.targets)
+
+
+def fit_rankers(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[dict[str, Ranker], dict[str, float]]:
+    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
+
+    The last fifth of the window's questions by time is kept for early stopping and for the choice; targets of the
+    earlier part end where it begins.
+    """
+    fit_at(pipeline, data, opens)
+    everything = _training_questions(pipeline, recipe, data, state, opens, closes)
+    if len(everything) < 5:
+        raise InputError(f"data.split: {len(everything)} requests with targets in the ranker's window, expected at least 5")
+    middle = int(everything.requests.time[len(everything) * 4 // 5]) + 1
+    train = _training_questions(pipeline, recipe, data, state, opens, middle)
+    valid = _training_questions(pipeline, recipe, data, state, middle, closes)
+    spec = recipe.samples
+    samples = from_funnel(
+        pipeline,
+        train,
+        state,
+        negatives=spec.negatives,
+        top_negatives=spec.top_negatives,
+        seed=recipe.seed,
+        title="ranker samples",
+    )
+    check = from_funnel(pipeline, valid, state, seed=recipe.seed, title="validation samples")
+    emit("samples", rows=len(samples), positives=int(samples.labels[LABEL].sum()), requests=len(train))
+    rankers: dict[str, Ranker] = {}
+    choice: dict[str, float] = {}
+    for name in recipe.rankers:
+        with step(f"fit ranker {name}"):
+            rankers[name] = recipe.ranker(name).fit(samples, check)
+        scored = check.candidates.with_columns(**rankers[name].score(check.requests, check.candidates, state))
+        choice[name] = float(np.nanmean(ndcg(Slates.of(scored.ranked(), valid.targets, 10), 10)))
+        emit("ranker", name=name, ndcg=choice[name])
+    return rankers, choice
+
+
+def _training_questions(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> Questions:
+    spec = recipe.evaluate
+    if spec.requests == "start":
+        questions = ask(data, state, spec, opens, closes)
+    else:
+        moments = recipe.samples.moments
+        gap = spec.min_gap or 0
+        questions = replay(
+            data, state, opens, closes, moments=moments, depth=spec.depth, horizon=spec.horizon, min_gap=gap
+        )
+    return replace(questions, requests=pipeline.forbid(questions.requests, state)).answerable()
+
+
+def versions() -> dict[str, str]:
+    """What the figures were made with."""
+    packages = ("shortlist", "numpy", "scipy", "polars", "numba", "lightgbm", "pydantic")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step."""
+    scratch = path.with_name(f".{path.name}")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], title: str) -> Iterator[None]:
+    """A step whose duration is kept."""
+    began = time.perf_counter()
+    with step(title):
+        yield
+    seconds[title] = time.perf_counter() - began
