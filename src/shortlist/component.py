@@ -46,6 +46,12 @@ class Component(BaseModel):
 
     personalised: ClassVar[bool] = True
     """Whether two users with different histories should get different answers."""
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Optional: a configuration for ``shortlist.testing``, for a component that needs one (which attribute to scatter by).
+
+    The contract's world has item attributes ``colour`` (category), ``tags`` (list), ``price``, ``released``, ``title``,
+    user attributes ``team`` (category) and ``age``, the behaviour ``view``, and the channels ``cf`` and ``hot``.
+    """
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.endswith("_") and not name.startswith("_"):
