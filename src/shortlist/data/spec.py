@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -35,7 +36,7 @@ class SplitSpec(Spec):
         if moments and len(moments) < len(cuts):
             raise ValueError("give all cuts as fractions or all as dates")
         order: list[float] = [*moments] if moments else [float(cut) for cut in cuts if isinstance(cut, float)]
-        if any(later <= earlier for earlier, later in zip(order, order[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(order)):
             raise ValueError("cuts must ascend: tune < rank < test")
         return self
 
@@ -196,7 +197,7 @@ class DataSpec(Spec):
     ties: TableSpec | None = None
     """Who knows whom: ``user``, ``friend`` and optionally ``weight`` and ``time``."""
     exposures: TableSpec | None = None
-    """What was shown: ``user``, ``item``, ``time`` and optionally ``position``, ``propensity``, ``label``, ``request``."""
+    """What was shown: ``user``, ``item``, ``time``, optionally ``position``, ``propensity``, ``label``, ``request``."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -17,8 +17,27 @@ from shortlist.data.sources._wheel import cache_folder
 from shortlist.data.spec import DataSpec
 
 ORIGINALS = Path(__file__).parents[4] / "shared" / "data"
-GENRES = """unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror
-Musical Mystery Romance Sci-Fi Thriller War Western""".split()
+GENRES = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 
 
 def loaded(name: str) -> Raw | PlainTable:

