@@ -15,7 +15,7 @@ import numpy as np
 from shortlist.data import _asof
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.table import Table
-from shortlist.types import HISTORY, Array, Float32, Int32, Int64, Ragged, spans
+from shortlist.types import HISTORY, Array, Float32, Float64, Int32, Int64, Ragged, spans
 
 
 class _Segment:
@@ -24,16 +24,24 @@ class _Segment:
     def __init__(self, events: Events, behaviours: Behaviours):
         self.events = events
         self.grouped = lru_cache(maxsize=None)(self._grouped)  # one entry per (entity, selector): bounded by the recipe
+        self.running = lru_cache(maxsize=None)(self._running)
         self._behaviours = behaviours
 
     def _grouped(self, entity: str, which: str) -> tuple[Int64, Int64, Int64]:
-        """Offsets by entity code, times, and the event row behind each."""
-        codes = getattr(self.events, entity)
+        """Offsets by entity code, times, and the event row behind each; ``"log"`` is one entity with every event."""
+        codes = np.zeros(len(self.events), np.int8) if entity == "log" else getattr(self.events, entity)
         rows = np.flatnonzero(self.events.select(which, self._behaviours) & (codes >= 0))
         rows = rows[np.argsort(codes[rows], kind="stable")]
         n = int(codes[rows[-1]]) + 1 if len(rows) else 0
         offsets = np.searchsorted(codes[rows], np.arange(n + 1)).astype(np.int64)
         return offsets, self.events.time[rows], rows
+
+    def _running(self, entity: str, which: str) -> tuple[Int64, Float64]:
+        """[m + 1], [m + 1]: how many values, and their sum, stand before each place of ``grouped``."""
+        values = self.events.value[self.grouped(entity, which)[2]]
+        known = ~np.isnan(values)
+        sums = np.cumsum(np.where(known, values, 0), dtype=np.float64)
+        return np.concatenate([[0], np.cumsum(known)]), np.concatenate([[0.0], sums])
 
 
 class State:
@@ -100,7 +108,8 @@ class State:
     ) -> Float32:
         """[n, E, W]: events of ``ids`` ("user" or "item" codes) in (time - window, time]; window None = ever.
 
-        ``events`` names behaviours, ``"positive"`` or ``"all"``; windows are microseconds.
+        ``events`` names behaviours, ``"positive"`` or ``"all"``; windows are microseconds. Entity ``"log"`` with ids 0
+        counts the events of the whole log.
         """
         out = np.zeros((len(events), len(ids), len(windows)), np.float32)
         spans_ = np.array([-1 if window is None else window for window in windows], np.int64)
@@ -109,6 +118,28 @@ class State:
                 offsets, stamps, _ = segment.grouped(entity, which)
                 _asof.window_counts(offsets, stamps, np.asarray(ids), np.asarray(times), spans_, out[e])
         return out.transpose(1, 0, 2)
+
+    def sums(self, entity: str, ids: Array, times: Int64, which: str = "all") -> tuple[Int64, Float64]:
+        """[n], [n]: how many events with a value each id ("log": 0) has at or before its moment, and their sum."""
+        count, total = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.float64)
+        for segment in self._segments:
+            offsets, stamps, _ = segment.grouped(entity, which)
+            start, end = _asof.ends(offsets, stamps, np.asarray(ids), np.asarray(times))
+            counts, sums = segment.running(entity, which)
+            count += counts[end] - counts[start]
+            total += sums[end] - sums[start]
+        return count, total
+
+    def first_seen(self, entity: str, ids: Array, times: Int64, which: str = "all") -> Int64:
+        """[n]: the time of the earliest event of each id; -1 if there is none at or before its moment."""
+        never = np.iinfo(np.int64).max
+        first = np.full(len(ids), never)
+        for segment in self._segments:
+            offsets, stamps, _ = segment.grouped(entity, which)
+            start, end = _asof.ends(offsets, stamps, np.asarray(ids), np.asarray(times))
+            found = end > start
+            first[found] = np.minimum(first[found], stamps[start[found]])
+        return np.where(first == never, -1, first)
 
     def last_seen(self, entity: str, ids: Array, times: Int64, which: str = "all") -> Int64:
         """[n]: the time of the latest event of each id at or before its moment; -1 if there is none."""

@@ -1,0 +1,91 @@
+"""Who asks and what is offered: the attributes of users and items as columns."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.component import Feature
+from shortlist.data import MISSING_TIME, Codes, Dataset, State, Table
+from shortlist.durations import UNITS
+from shortlist.features import _attributes
+from shortlist.types import Array, Candidates, Ragged, Requests
+
+
+class Profile(Feature):
+    """Attributes of the user and of the item: categories as codes, numbers, lists as flags of their commonest levels.
+
+    A category is the code of its level in the table (-1 = missing or unknown). A number stays a number; a time becomes
+    days since 1970. A list of at most ``levels`` levels per column becomes one 0/1 column a level, chosen at ``fit`` by
+    the events of the items that carry it, and ``count``, the length of the list. Use it to let a ranker learn that some
+    users, or some kinds of item, answer differently; it also carries what little is known of new users and items.
+
+    Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations.
+    """
+
+    user: list[str] | None = None
+    """Columns of the user table; none named means all."""
+    item: list[str] | None = None
+    """Columns of the item table; none named means all."""
+    levels: int = Field(default=20, ge=0, le=1000)
+    """How many of a list's levels get a column of their own."""
+    ids: bool = False
+    """Whether the identity codes themselves are columns, for rankers that learn a weight or a vector per identity."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Chooses the levels of list columns by how many events carry them."""
+        chosen: list[Array] = []
+        names: list[str] = []
+        sources = (("user", data.users, data.user_counts("all")), ("item", data.items, data.item_counts("all")))
+        for entity, table, counts in sources:
+            for name in _attributes.of_kind(table, getattr(self, entity), "list"):
+                column = table.codes[name]
+                n = min(len(column.values), len(counts))
+                rows = column.values.take(np.arange(n))
+                seen = np.bincount(rows["code"], counts[:n][rows.rows], minlength=len(column.levels))
+                common = np.lexsort((np.arange(len(seen)), -seen))[: self.levels]
+                chosen.append(np.sort(common[seen[common] > 0]).astype(np.int32))
+                names.append(f"{entity}.{name}")
+        lengths = np.array([0, *map(len, chosen)], np.int64)
+        self.lists_ = np.array(names, dtype=str)
+        self.chosen_ = Ragged(np.cumsum(lengths), {"code": np.concatenate([np.empty(0, np.int32), *chosen])})
+        return self
+
+    def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
+        """Columns ``profile.user.*`` and ``profile.item.*``, each [m]."""
+        mine = self._columns("user", state.users, requests.user)  # looked up once a request, then repeated
+        out = {name: column[candidates.request] for name, column in mine.items()}
+        return out | self._columns("item", state.items, candidates.item)
+
+    def _columns(self, entity: str, table: Table, codes: Array) -> dict[str, Array]:
+        wanted: list[str] | None = getattr(self, entity)
+        known = (codes >= 0) & (codes < table.n)
+        rows = np.where(known, codes, 0)
+        out: dict[str, Array] = {}
+        if self.ids:
+            out[f"profile.{entity}.id"] = codes.astype(np.int32)
+        for name in _attributes.of_kind(table, wanted, "category"):
+            out[f"profile.{entity}.{name}"] = _attributes.first(table.codes[name], codes)
+        for name in _attributes.of_kind(table, wanted, "number"):
+            number = table.numbers[name]
+            gaps = np.full(len(codes), np.nan, np.float32)
+            out[f"profile.{entity}.{name}"] = np.where(known, number[rows], gaps) if table.n else gaps
+        for name in _attributes.of_kind(table, wanted, "time"):
+            time = table.times[name][rows] if table.n else np.full(len(codes), MISSING_TIME)
+            days = np.where(known & (time != MISSING_TIME), time / UNITS["d"], np.nan)
+            out[f"profile.{entity}.{name}"] = days.astype(np.float32)
+        for name in _attributes.of_kind(table, wanted, "list"):
+            out |= self._flags(f"{entity}.{name}", table.codes[name], codes)
+        return out
+
+    def _flags(self, name: str, column: Codes, codes: Array) -> dict[str, Array]:
+        place = np.flatnonzero(self.lists_ == name)
+        chosen = self.chosen_.row(int(place[0]))["code"] if len(place) else np.empty(0, np.int32)
+        flags = np.zeros((len(chosen) + 1, len(codes)), np.float32)
+        _attributes.flags(column.values.offsets, column.values["code"], codes, chosen, flags)
+        out: dict[str, Array] = {f"profile.{name}.count": flags[-1]}
+        for row, level in enumerate(chosen):
+            out[f"profile.{name}={column.levels[level]}"] = flags[row]
+        return out
