@@ -1,0 +1,132 @@
+"""What the channels that learn from the log alone share: vocabulary, the request's history as weights, scoring.
+
+Each of them scores linearly, score(r, i) = sum_j w_rj M[j, i]: w from the request's own history, M learned. A user is
+only a history, so unknown users are answered like known ones and live events count at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from shortlist.component import Retriever
+from shortlist.data import Dataset, Signal, State
+from shortlist.durations import Duration
+from shortlist.recall import _history, _top
+from shortlist.types import Array, Candidates, Float32, Int32, Int64, Requests
+
+Query = tuple[Int64, Array, Float32]
+"""A sparse batch over the rows of M: offsets [n + 1], rows, weights."""
+
+_MODES = {"sum": _history.SUM, "log": _history.LOG, "once": _history.ONCE}
+
+
+class Collaborative(Retriever):
+    """Linear scoring of items by the request's history.
+
+    A subclass learns ``table_`` (M: dense [rows, c] or CSR [rows, c]) and may replace ``_query`` where the rows of M
+    are not the c items of the vocabulary themselves.
+    """
+
+    if TYPE_CHECKING:
+        table_: Any  # M
+
+    signal: Signal = "positive"
+    """Which events are learned from and count as history: the positive ones, or all by the strength of their kind."""
+    repeats: Literal["once", "log", "sum"] = "once"
+    """What several events of a user with an item are worth: 1, log2(1 + summed strength) or the summed strength."""
+    half_life: Duration | None = None
+    """An event of the history that is this much older than its latest one counts half; none = age does not matter."""
+    last: Annotated[int, Field(ge=1)] | None = None
+    """How many of the latest distinct items of the history count; none = all."""
+    min_count: int = Field(default=1, ge=1)
+    """Items with fewer events are unknown to the model."""
+
+    def _matrix(self, data: Dataset) -> sp.csr_matrix:
+        """Learns the vocabulary; the log as CSR float32 [n_users, c], column numbers sorted."""
+        counts = data.item_counts(self.signal)
+        self.items_: Int32 = np.flatnonzero(counts >= self.min_count).astype(np.int32)  # [c] codes, ascending
+        self.column_: Int32 = np.full(data.n_items, -1, np.int32)  # [n_items]
+        self.column_[self.items_] = np.arange(len(self.items_), dtype=np.int32)
+        self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
+        matrix = data.matrix(self.signal)[:, self.items_]
+        matrix.data = self._repeated(matrix.data)
+        matrix.sort_indices()
+        return matrix
+
+    def _repeated(self, strength: Float32) -> Float32:
+        if self.repeats == "once":
+            return np.ones_like(strength)
+        return np.log2(1 + strength) if self.repeats == "log" else strength
+
+    def _profile(self, requests: Requests) -> Query:
+        """The history of each request as weights of columns, latest first."""
+        history = requests.history
+        strength = history["weight"] if self.signal == "positive" else self.strengths_[history["event"]]
+        rate = 1 / self.half_life if self.half_life else 0.0
+        return _history.weighted(
+            history.offsets,
+            history["item"],
+            strength,
+            history["time"],
+            self.column_,
+            len(self.items_),
+            rate,
+            self.last or 0,
+            _MODES[self.repeats],
+        )
+
+    def _query(self, requests: Requests) -> Query:
+        return self._profile(requests)
+
+    def _columns(self, items: Array) -> Int32:
+        """[m] columns of item codes, -1 where the model does not know the item."""
+        known = (items >= 0) & (items < len(self.column_))
+        return np.where(known, self.column_[np.where(known, items, 0)], -1) if len(self.column_) else known - 1
+
+    def fit(self, data: Dataset) -> Self:
+        """Learns M from a log that ends at the cut."""
+        raise NotImplementedError
+
+    def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
+        """The best ``k`` items with a positive score; a request without a known history gets none."""
+        return self._best(self._query(requests), requests.exclude.offsets, requests.exclude["item"], k)
+
+    def _best(self, query: Query, ex_offsets: Int64, ex_items: Int32, k: int) -> Candidates:
+        table = self.table_
+        if sp.issparse(table):
+            csr = table.indptr, table.indices, table.data, table.shape[1]
+            found = _top.sparse_top(*query, *csr, ex_offsets, ex_items, self.column_, k)
+        else:
+            found = _top.dense_top(*query, table, ex_offsets, ex_items, self.column_, k)
+        request, column, score = found
+        return Candidates(request, self.items_[column], {"score": score})
+
+    def _terms(self, requests: Requests, candidates: Candidates) -> tuple[Float32, Int32]:
+        """[m] score and the row of M with the largest term, -1 for none."""
+        query, table = self._query(requests), self.table_
+        columns = self._columns(candidates.item)
+        if sp.issparse(table):
+            csr = table.indptr, table.indices, table.data, table.shape[1]
+            return _top.sparse_score(*query, *csr, candidates.request, columns)
+        return _top.dense_score(*query, table, candidates.request, columns)
+
+    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
+        """[m]: the score ``retrieve`` gives each row; 0 for items the model does not know."""
+        return self._terms(requests, candidates)[0]
+
+    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
+        """[m]: the item of the history with the largest term of the score; -1 where none speaks for the row."""
+        row = self._terms(requests, candidates)[1]
+        return np.where(row >= 0, self.items_[row], -1).astype(np.int32) if len(self.items_) else row
+
+    def similar(self, items: Array, k: int) -> Candidates:
+        """The ``k`` items with the largest M[j, .] for each item j; unknown items have none."""
+        columns = self._columns(np.asarray(items))
+        known = columns >= 0
+        offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
+        query = offsets, columns[known].astype(np.int32), np.ones(known.sum(), np.float32)
+        return self._best(query, np.arange(len(items) + 1), np.asarray(items, np.int32), k)

@@ -1,0 +1,237 @@
+"""Kernels of linear scoring: score(r, i) = sum_j w_rj M[j, i], the best k per request, single rows, the largest term.
+
+A query is a sparse batch (offsets, rows, weights) over the rows of M. M is dense (an item-item matrix, or transposed
+factors with the rows 0..f-1) or sparse (top neighbours). Terms are added in the order of the query and never
+reassociated, so a batch, a single request and a single row give the same bits and equal columns stay exact ties.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from shortlist.types import Array
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _worse(score_a: float, column_a: int, score_b: float, column_b: int) -> bool:
+    """Whether a stands behind b: a lower score, or an equal one and a higher column."""
+    return score_a < score_b or (score_a == score_b and column_a > column_b)
+
+
+@njit(cache=True, nogil=True)
+def _sift(scores: Array, columns: Array, root: int, size: int) -> None:
+    """Restores the heap (worst entry at 0) after its entry ``root`` was replaced."""
+    score, column = scores[root], columns[root]
+    while True:
+        child = 2 * root + 1
+        if child >= size:
+            break
+        if child + 1 < size and _worse(scores[child + 1], columns[child + 1], scores[child], columns[child]):
+            child += 1
+        if not _worse(scores[child], columns[child], score, column):
+            break
+        scores[root], columns[root] = scores[child], columns[child]
+        root = child
+    scores[root], columns[root] = score, column
+
+
+@njit(cache=True, nogil=True, inline="always")
+def offer(scores: Array, columns: Array, size: int, k: int, score: float, column: int) -> int:
+    """Puts an entry into the heap of the best ``k`` so far; returns its new size."""
+    if size < k:
+        at = size
+        while at > 0:
+            parent = (at - 1) >> 1
+            if not _worse(score, column, scores[parent], columns[parent]):
+                break
+            scores[at], columns[at] = scores[parent], columns[parent]
+            at = parent
+        scores[at], columns[at] = score, column
+        return size + 1
+    if k > 0 and _worse(scores[0], columns[0], score, column):
+        scores[0], columns[0] = score, column
+        _sift(scores, columns, 0, k)
+    return size
+
+
+@njit(cache=True, nogil=True)
+def drain(scores: Array, columns: Array, size: int) -> None:
+    """Turns the heap into a list, best first."""
+    for end in range(size - 1, 0, -1):
+        scores[0], scores[end] = scores[end], scores[0]
+        columns[0], columns[end] = columns[end], columns[0]
+        _sift(scores, columns, 0, end)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _forbid(score: Array, start: int, end: int, items: Array, column: Array) -> None:
+    """Zeroes the score of excluded items; zero is never returned."""
+    for e in range(start, end):
+        if items[e] < len(column) and column[items[e]] >= 0:
+            score[column[items[e]]] = 0
+
+
+@njit(cache=True, nogil=True)
+def dense_top(
+    offsets: Array, rows: Array, weights: Array, table: Array, ex_offsets: Array, ex_items: Array, column: Array, k: int
+) -> tuple[Array, Array, Array]:
+    """(request, column, score) of the best ``k`` columns with a positive score, best first; table [rows, columns]."""
+    n, width = len(offsets) - 1, table.shape[1]
+    k = min(k, width)
+    out_request = np.empty(n * k, np.uint32)
+    out_column = np.empty(n * k, np.int32)
+    out_score = np.empty(n * k, np.float32)
+    score = np.empty(width, np.float32)
+    m = 0
+    for r in range(n):
+        if offsets[r] == offsets[r + 1]:
+            continue
+        score[:] = 0
+        for e in range(offsets[r], offsets[r + 1]):
+            w = weights[e]
+            terms = table[rows[e]]
+            for i in range(width):
+                score[i] += w * terms[i]
+        _forbid(score, ex_offsets[r], ex_offsets[r + 1], ex_items, column)
+        size = 0
+        best, best_column = out_score[m : m + k], out_column[m : m + k]
+        for i in range(width):
+            if score[i] > 0 and (size < k or score[i] > best[0]):
+                size = offer(best, best_column, size, k, score[i], i)
+        drain(best, best_column, size)
+        out_request[m : m + size] = r
+        m += size
+    return out_request[:m], out_column[:m], out_score[:m]
+
+
+@njit(cache=True, nogil=True)
+def sparse_top(
+    offsets: Array,
+    rows: Array,
+    weights: Array,
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    width: int,
+    ex_offsets: Array,
+    ex_items: Array,
+    column: Array,
+    k: int,
+) -> tuple[Array, Array, Array]:
+    """(request, column, score) as ``dense_top``, of a table in CSR with entries above zero."""
+    n = len(offsets) - 1
+    k = min(k, width)
+    out_request = np.empty(n * k, np.uint32)
+    out_column = np.empty(n * k, np.int32)
+    out_score = np.empty(n * k, np.float32)
+    score = np.zeros(width, np.float32)
+    touched = np.empty(width, np.int32)
+    m = 0
+    for r in range(n):
+        count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
+        _forbid(score, ex_offsets[r], ex_offsets[r + 1], ex_items, column)
+        size = 0
+        best, best_column = out_score[m : m + k], out_column[m : m + k]
+        for t in range(count):
+            i = touched[t]
+            if score[i] > 0:
+                size = offer(best, best_column, size, k, score[i], i)
+            score[i] = 0
+        drain(best, best_column, size)
+        out_request[m : m + size] = r
+        m += size
+    return out_request[:m], out_column[:m], out_score[:m]
+
+
+@njit(cache=True, nogil=True)
+def _spread(
+    start: int,
+    end: int,
+    rows: Array,
+    weights: Array,
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    score: Array,
+    touched: Array,
+) -> int:
+    """Adds one request's terms to ``score`` (zero before) and lists the columns touched, each once."""
+    count = 0
+    for e in range(start, end):
+        w = weights[e]
+        if w <= 0:
+            continue
+        for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
+            i = indices[p]
+            if score[i] == 0:
+                touched[count] = i
+                count += 1
+            score[i] += max(w * data[p], np.float32(1e-38))  # an underflow may not list a column twice
+    return count
+
+
+@njit(cache=True, nogil=True)
+def dense_score(
+    offsets: Array, rows: Array, weights: Array, table: Array, request: Array, columns: Array
+) -> tuple[Array, Array]:
+    """(score [m], row [m]) of the given columns and the row of the largest positive term; (0, -1) without evidence."""
+    m = len(columns)
+    out = np.zeros(m, np.float32)
+    source = np.full(m, -1, np.int32)
+    for c in range(m):
+        i = columns[c]
+        if i < 0:
+            continue
+        r = request[c]
+        total, largest = np.float32(0), np.float32(0)
+        for e in range(offsets[r], offsets[r + 1]):
+            term = weights[e] * table[rows[e], i]
+            total += term
+            if term > largest:
+                largest = term
+                source[c] = rows[e]
+        out[c] = total
+    return out, source
+
+
+@njit(cache=True, nogil=True)
+def sparse_score(
+    offsets: Array,
+    rows: Array,
+    weights: Array,
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    width: int,
+    request: Array,
+    columns: Array,
+) -> tuple[Array, Array]:
+    """(score [m], row [m]) as ``dense_score``, of a table in CSR; ``request`` ascends."""
+    m = len(columns)
+    out = np.zeros(m, np.float32)
+    source = np.full(m, -1, np.int32)
+    score = np.zeros(width, np.float32)
+    largest = np.zeros(width, np.float32)
+    row_of = np.zeros(width, np.int32)
+    touched = np.empty(width, np.int32)
+    c = 0
+    while c < m:
+        r = request[c]
+        count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
+        for e in range(offsets[r], offsets[r + 1]):
+            for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
+                term = weights[e] * data[p]
+                if term > largest[indices[p]]:
+                    largest[indices[p]] = term
+                    row_of[indices[p]] = rows[e]
+        while c < m and request[c] == r:
+            i = columns[c]
+            if i >= 0 and score[i] > 0:
+                out[c] = score[i]
+                source[c] = row_of[i]
+            c += 1
+        for t in range(count):
+            score[touched[t]] = 0
+            largest[touched[t]] = 0
+    return out, source

@@ -1,0 +1,70 @@
+"""Item-based collaborative filtering: what resembles the things this user took."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from shortlist.data import Dataset
+from shortlist.durations import Duration
+from shortlist.recall._collaborative import Collaborative
+from shortlist.recall._neighbours import similar_columns
+from shortlist.types import Int64
+
+
+class ItemCF(Collaborative):
+    """Cosine similarity of items by the users they share, summed over the request's history.
+
+    s(i, j) = sum_u a_u x_ui x_uj d(u, i, j) / (||x_i|| ||x_j|| + shrinkage)
+    score(u, i) = sum_j w(u, j) s(j, i) over the ``neighbours`` of each item j of the history
+
+    a_u = 1 / log(1 + |N(u)|) with ``inverse_user_frequency`` (the busy say less), else 1; d = 2^(-|t_ui - t_uj| /
+    pair_half_life), else 1. Quick to fit, easy to explain, hard to beat on dense logs.
+
+    Source: Sarwar, Karypis, Konstan, Riedl (2001), Item-Based Collaborative Filtering Recommendation Algorithms;
+    Breese, Heckerman, Kadie (1998), Empirical Analysis of Predictive Algorithms for Collaborative Filtering.
+    """
+
+    neighbours: int = Field(default=100, ge=1)
+    """How many most similar items are kept of each item."""
+    inverse_user_frequency: bool = False
+    """Whether users with many items count less."""
+    pair_half_life: Duration | None = None
+    """Two events of a user that lie this far apart count half as a pair; none = the time between does not matter."""
+    shrinkage: float = Field(default=0.0, ge=0)
+    """Added to the denominator: pairs with little evidence sink."""
+    normalise: bool = False
+    """Whether each item's similarities are divided by their largest, so that rare items speak as loud as others."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of the fit; the result does not depend on it."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Keeps the nearest items of every item."""
+        x = self._matrix(data)
+        weight = np.ones(x.shape[0], np.float32)
+        if self.inverse_user_frequency:
+            weight = (1 / np.log1p(np.maximum(np.diff(x.indptr), 1))).astype(np.float32)
+        times = self._times(data, x) if self.pair_half_life else None
+        rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
+        self.table_ = similar_columns(x, self.neighbours, weight, self.shrinkage, times, rate, self.threads)
+        if self.normalise:
+            starts = self.table_.indptr[:-1]
+            filled = np.diff(self.table_.indptr) > 0
+            largest = np.ones(len(filled), np.float32)
+            largest[filled] = self.table_.data[starts[filled]]  # best first
+            self.table_.data /= np.repeat(largest, np.diff(self.table_.indptr))
+        return self
+
+    def _times(self, data: Dataset, x: sp.csr_matrix) -> Int64:
+        """[x.nnz]: when each pair of the matrix last happened, in its order."""
+        events = data.events
+        rows = np.flatnonzero((events.user >= 0) & ((events.weight > 0) | (self.signal == "all")))
+        column = self.column_[events.item[rows]]
+        rows, column = rows[column >= 0], column[column >= 0]
+        key = events.user[rows].astype(np.int64) * max(x.shape[1], 1) + column
+        order = np.argsort(key, kind="stable")  # by time within a pair: the log is in time order
+        latest = np.append(key[order][1:] != key[order][:-1], True) if len(order) else np.empty(0, bool)
+        return events.time[rows[order[latest]]]

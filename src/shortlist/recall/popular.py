@@ -1,0 +1,163 @@
+"""What everybody takes at the moment, of everything or of the user's own segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from shortlist.component import InputError, Retriever
+from shortlist.data import Codes, Dataset, State
+from shortlist.durations import Duration
+from shortlist.recall import _top
+from shortlist.types import Candidates, Float32, Int32, Int64, Requests
+
+BLOCK = 16_000_000
+"""Cells of dense scores held at once (64 MB)."""
+
+
+class Popular(Retriever):
+    """Time-decayed counts, global and per segment; answers everybody.
+
+    score(i, t) = sum over events e of item i at or before tick(t) of strength_e 2^(-(latest - t_e) / half_life)
+    with tick(t) = floor(t / refresh) refresh: a list is as of the last refresh, in a replay as in live service.
+
+    With a user attribute as segment only events of users with the asker's value count. With an item attribute the score
+    is multiplied by sum_g share_u(g) over the values g the item has among the asker's ``top`` most frequent ones. Who
+    has no such attribute, no history, or a segment without events gets the global list. Several segments multiply.
+
+    Source: Ji, Sun, Zhang, Li (2020), A Re-visit of the Popularity Baseline in Recommender Systems.
+    """
+
+    personalised: ClassVar[bool] = False
+
+    half_life: Duration | None = 7 * 86_400_000_000
+    """An event this much older than the latest counts half; none = plain counts."""
+    refresh: Duration = 3_600_000_000
+    """How often the list is made anew."""
+    event: str = "positive"
+    """Which events count: "positive", "all" or the name of a behaviour."""
+    segment: list[str] = []
+    """Attributes of users or items (category or list columns) to keep a list for each value of."""
+    top: int = Field(default=3, ge=1)
+    """How many values of an item attribute a user is taken to like."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Learns nothing: counts are read from the state. Raises ``InputError`` on an attribute nobody has."""
+        known = sorted({*data.users.codes, *data.items.codes})
+        for name in self.segment:
+            if name not in known:
+                raise InputError(
+                    f"popular.segment: {name!r} is no category or list of users or items; there are {known}"
+                )
+        if self.event not in ("positive", "all", *data.behaviours.names):
+            raise InputError(f"popular.event: {self.event!r} is not positive, all or one of {data.behaviours.names}")
+        return self
+
+    def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
+        """The best ``k`` items with any count."""
+        parts = []
+        for block, rows, scores in self._blocks(requests, state):
+            exclude = requests.exclude.take(block)
+            query = np.arange(len(block) + 1), rows, np.ones(len(block), np.float32)
+            every = np.arange(scores.shape[1], dtype=np.int32)
+            request, item, score = _top.dense_top(*query, scores, exclude.offsets, exclude["item"], every, k)
+            parts.append(Candidates(block[request].astype(np.uint32), item, {"score": score}))
+        if len(parts) == 1:
+            return parts[0]
+        return Candidates.concat(parts) if parts else Candidates.empty(score=np.float32)
+
+    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
+        """[m]: the score ``retrieve`` gives each row; 0 for items without events."""
+        out = np.zeros(len(candidates), np.float32)
+        for block, rows, scores in self._blocks(requests, state):
+            row_of = np.full(len(requests), -1)
+            row_of[block] = rows
+            row = row_of[candidates.request]
+            here = np.flatnonzero((row >= 0) & (candidates.item >= 0) & (candidates.item < scores.shape[1]))
+            out[here] = scores[row[here], candidates.item[here]]
+        return out
+
+    def _blocks(self, requests: Requests, state: State) -> Iterator[tuple[Int64, Int64, Float32]]:
+        """(request numbers ascending, row of each in scores, scores [rows, items]), pieces of bounded size."""
+        n = len(requests)
+        lists = np.empty((n, 1 + len(self.segment)), np.int64)  # what a list depends on: tick and segments
+        lists[:, 0] = requests.time // self.refresh * self.refresh
+        for s, name in enumerate(self.segment, 1):
+            lists[:, s] = _values(state.users.codes[name], requests.user) if name in state.users.codes else -1
+        liked = [name for name in self.segment if name not in state.users.codes and name in state.items.codes]
+        distinct, row_of = (lists, np.zeros(1, int)) if n == 1 else np.unique(lists, axis=0, return_inverse=True)
+        size = max(1, BLOCK // max(1, state.items.n))
+        for start in range(0, len(distinct), size):
+            scores = self._lists(distinct[start : start + size], state)
+            block = np.flatnonzero((row_of >= start) & (row_of < start + size))
+            if not liked:
+                yield block, row_of[block] - start, scores
+                continue
+            for first in range(0, len(block), size):
+                asked = block[first : first + size]
+                own = scores[row_of[asked] - start]
+                for name in liked:
+                    own = _or_else(
+                        own * self._affinity(state.items.codes[name], requests.take(asked), own.shape[1]), own
+                    )
+                yield asked, np.arange(len(asked)), own
+
+    def _lists(self, lists: Int64, state: State) -> Float32:
+        """[rows, items]: the list of each tick and combination of segments."""
+        plain = state.decayed("item", lists[:, 0], self.event, self.half_life)
+        scores = plain
+        for s, name in enumerate(self.segment, 1):
+            if (lists[:, s] < 0).all():
+                continue
+            counted = np.ones_like(plain)
+            for code in np.unique(lists[lists[:, s] >= 0, s]):
+                rows = np.flatnonzero(lists[:, s] == code)
+                found = state.decayed("item", lists[rows, 0], self.event, self.half_life, (name, int(code)))
+                counted[rows] = 0
+                counted[rows, : found.shape[1]] = found
+            scores = counted if scores is plain else scores * counted
+            unknown = lists[:, s] < 0
+            scores[unknown] = plain[unknown]
+            scores = _or_else(scores, plain)
+        return scores
+
+    def _affinity(self, codes: Codes, requests: Requests, n: int) -> Float32:
+        """[requests, n]: the summed share of the item's values among the asker's ``top`` values."""
+        history, levels = requests.history, len(codes.levels)
+        strong = (history["weight"] > 0) & (history["item"] < len(codes.values))
+        items = history["item"][strong]
+        entries = codes.values.take(items)
+        rows = history.rows[strong][entries.rows]
+        weight = history["weight"][strong][entries.rows]
+        cells = np.bincount(rows * levels + entries["code"], weight, len(requests) * levels)
+        counts = cells.reshape(-1, levels).astype(np.float64)
+        order = np.argsort(-counts, axis=1, kind="stable")
+        np.put_along_axis(counts, order[:, self.top :], 0, axis=1)
+        counts /= np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
+        values = codes.values
+        data = np.ones(len(values["code"]), np.float32)
+        member = sp.csr_matrix((data, values["code"], values.offsets), shape=(len(values), levels))
+        out = np.zeros((len(requests), n), np.float32)
+        out[:, : len(values)] = (member @ counts.T.astype(np.float32)).T
+        return out
+
+
+def _values(codes: Codes, users: Int32) -> Int64:
+    """[n]: the first code of each user, -1 for unknown users and missing values."""
+    offsets = codes.values.offsets
+    known = (users >= 0) & (users < len(codes.values))
+    row = np.where(known, users, 0)
+    out = np.full(len(users), -1, np.int64)
+    if len(codes.values):
+        known &= offsets[row + 1] > offsets[row]
+        out[known] = codes.values["code"][offsets[row[known]]]
+    return out
+
+
+def _or_else(scores: Float32, plain: Float32) -> Float32:
+    """Rows of ``scores``; of ``plain`` where a row has no count at all."""
+    return np.where((scores > 0).any(axis=1, keepdims=True), scores, plain)

@@ -1,0 +1,67 @@
+"""Linear scoring kernels against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shortlist.recall import _top
+
+WIDTH, ROWS = 9, 5
+
+
+def batch(rng: np.random.Generator, n: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """A random query and the same as a dense matrix [n, ROWS]."""
+    dense = np.where(rng.random((n, ROWS)) < 0.5, rng.integers(1, 4, (n, ROWS)), 0).astype(np.float32)
+    query = sp.csr_matrix(dense)
+    return (query.indptr.astype(np.int64), query.indices, query.data), dense
+
+
+def expected(scores: np.ndarray, excluded: list[list[int]], k: int) -> list[tuple[int, int, float]]:
+    rows = []
+    for r, row in enumerate(scores):
+        allowed = [i for i in range(len(row)) if row[i] > 0 and i not in excluded[r]]
+        rows += [(r, i, row[i]) for i in sorted(allowed, key=lambda i: (-row[i], i))[:k]]
+    return rows
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 4), st.integers(0, 12), st.booleans())
+def test_best_k_with_ties_and_exclusions(seed: int, n: int, k: int, sparse: bool):
+    rng = np.random.default_rng(seed)
+    query, weights = batch(rng, n)
+    table = np.where(rng.random((ROWS, WIDTH)) < 0.4, rng.integers(1 if sparse else -2, 4, (ROWS, WIDTH)), 0)
+    table = table.astype(np.float32)
+    excluded = [sorted(rng.choice(WIDTH + 2, rng.integers(0, 4), replace=False).tolist()) for _ in range(n)]
+    ex_offsets = np.concatenate([[0], np.cumsum([len(e) for e in excluded])]).astype(np.int64)
+    ex_items = np.array([i for e in excluded for i in e], np.int32)
+    column = np.arange(WIDTH, dtype=np.int32)
+    if sparse:
+        csr = sp.csr_matrix(table)
+        shape = csr.indptr, csr.indices, csr.data, WIDTH
+        found = _top.sparse_top(*query, *shape, ex_offsets, ex_items, column, k)
+    else:
+        found = _top.dense_top(*query, table, ex_offsets, ex_items, column, k)
+    assert list(zip(*(part.tolist() for part in found), strict=True)) == expected(weights @ table, excluded, k)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_given_rows_and_their_largest_term(seed: int, sparse: bool):
+    rng = np.random.default_rng(seed)
+    query, weights = batch(rng, 3)
+    table = np.where(rng.random((ROWS, WIDTH)) < 0.5, rng.random((ROWS, WIDTH)), 0).astype(np.float32)
+    request = np.sort(rng.integers(0, 3, 8)).astype(np.uint32)
+    columns = rng.integers(-1, WIDTH, 8).astype(np.int32)
+    csr = sp.csr_matrix(table)
+    if sparse:
+        score, source = _top.sparse_score(*query, csr.indptr, csr.indices, csr.data, WIDTH, request, columns)
+    else:
+        score, source = _top.dense_score(*query, table, request, columns)
+    for m, (r, i) in enumerate(zip(request, columns, strict=True)):
+        terms = weights[r] * table[:, i] if i >= 0 else np.zeros(ROWS)
+        assert score[m] == pytest.approx(terms.sum(), rel=1e-5)
+        assert source[m] == (terms.argmax() if terms.max() > 0 else -1)
