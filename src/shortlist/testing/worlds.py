@@ -124,7 +124,7 @@ def two_behaviours(n_users: int = 30, n_items: int = 40, seed: int = 0) -> Datas
         for items, event, value in [*parts, (own[:3], ratings, 5.0), (other[:3], ratings, 1.0)]:
             stamps = START + rng.integers(0, 20 * DAY, len(items))
             for column, part in zip(columns, (u, items, stamps, event, value), strict=True):
-                column.extend(np.broadcast_to(part, len(items)).tolist())
+                column.extend(np.broadcast_to(np.asarray(part), len(items)).tolist())
     user, item, time, kind, value_of = (np.array(column) for column in columns)
     extra = _attributes(n_users, n_items, rng)
     return dataset(
