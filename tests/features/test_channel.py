@@ -25,6 +25,12 @@ def test_against_the_plain_definition(world):
             best = score[known].max()
             ratio = score / best if best > 0 else np.full(len(mine), np.nan)
             np.testing.assert_allclose(columns[f"channel.{name}.ratio"][mine], ratio, rtol=1e-5)
+            if name != "cf.dense":
+                rank = rows[f"{name}.rank"][mine]
+                np.testing.assert_allclose(
+                    columns[f"channel.{name}.percentile"][mine], 1 - (rank - 0.5) / np.nanmax(rank), rtol=1e-5
+                )
+                continue
             place = [((score < s).sum() + (score == s).sum() / 2) / known.sum() if s == s else np.nan for s in score]
             np.testing.assert_allclose(columns[f"channel.{name}.percentile"][mine], place, rtol=1e-6)
         dense = rows["cf.dense"][mine].astype(np.float64)

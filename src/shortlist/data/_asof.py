@@ -21,6 +21,16 @@ def upper(times: Array, low: int, high: int, t: int) -> int:
 
 
 @njit(cache=True)
+def upper_back(times: Array, low: int, high: int, t: int) -> int:
+    """The same as ``upper``, looking backwards from ``high`` in doubling steps."""
+    step = 1
+    while high > low and times[max(high - step, low)] > t:
+        high = max(high - step, low)
+        step *= 2
+    return upper(times, max(high - step, low), high, t)
+
+
+@njit(cache=True)
 def ends(offsets: Array, times: Array, ids: Array, at: Array) -> tuple[Array, Array]:
     """[n], [n]: where each id's entries begin and where those at or before its moment end."""
     n = len(ids)
@@ -30,7 +40,7 @@ def ends(offsets: Array, times: Array, ids: Array, at: Array) -> tuple[Array, Ar
         i = ids[r]
         if i >= 0 and i + 1 < len(offsets):
             start[r] = offsets[i]
-            end[r] = upper(times, offsets[i], offsets[i + 1], at[r])
+            end[r] = upper_back(times, offsets[i], offsets[i + 1], at[r])
     return start, end
 
 
@@ -41,9 +51,16 @@ def window_counts(offsets: Array, times: Array, ids: Array, at: Array, windows: 
         i = ids[r]
         if i < 0 or i + 1 >= len(offsets):
             continue
-        high = upper(times, offsets[i], offsets[i + 1], at[r])
+        high = upper_back(times, offsets[i], offsets[i + 1], at[r])
+        low, before = high, 0
         for w in range(len(windows)):
-            low = offsets[i] if windows[w] < 0 else upper(times, offsets[i], high, at[r] - windows[w])
+            if windows[w] < 0:
+                out[r, w] += high - offsets[i]
+                continue
+            if windows[w] < before:  # windows that grow continue where the last one began
+                low = high
+            low = upper_back(times, offsets[i], low, at[r] - windows[w])
+            before = windows[w]
             out[r, w] += high - low
 
 

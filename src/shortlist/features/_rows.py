@@ -9,29 +9,53 @@ from shortlist.types import Array
 
 
 @njit(cache=True)
+def order(values: Array, keys: Array, spare: Array, places: Array, moved: Array, bins: Array) -> None:
+    """places[:n] = the order that sorts values [n] (float32, no NaN), by radix; the others are room to work in."""
+    n = len(values)
+    bits = values.view(np.uint32)
+    for r in range(n):
+        b = bits[r] if values[r] != 0 else np.uint32(0)  # -0 is 0
+        keys[r] = ~b if b >> np.uint32(31) else b | np.uint32(0x80000000)
+        places[r] = r
+    for digit in range(4):
+        shift = np.uint32(8 * digit)
+        bins[:] = 0
+        for r in range(n):
+            bins[((keys[r] >> shift) & np.uint32(255)) + 1] += 1
+        for d in range(1, 256):
+            bins[d] += bins[d - 1]
+        for r in range(n):
+            d = (keys[r] >> shift) & np.uint32(255)
+            spare[bins[d]] = keys[r]
+            moved[bins[d]] = places[r]
+            bins[d] += 1
+        keys, spare, places, moved = spare, keys, moved, places
+
+
+@njit(cache=True)
 def percentile(offsets: Array, values: Array, out: Array) -> None:
     """out[r] = (rows of the request with a smaller value + half of those with the same) / rows with a value."""
+    m = len(values)
+    keys, spare = np.empty(m, np.uint32), np.empty(m, np.uint32)
+    places, moved = np.empty(m, np.int32), np.empty(m, np.int32)
+    known, rows, bins = np.empty(m, np.float32), np.empty(m, np.int32), np.empty(257, np.int32)
     for q in range(len(offsets) - 1):
-        a, b = offsets[q], offsets[q + 1]
-        ordered = np.empty(b - a, values.dtype)
         n = 0
-        for r in range(a, b):
-            if not np.isnan(values[r]):
-                ordered[n] = values[r]
-                n += 1
-        ordered = np.sort(ordered[:n])
-        for r in range(a, b):
-            v = values[r]
-            if np.isnan(v):
+        for r in range(offsets[q], offsets[q + 1]):
+            if np.isnan(values[r]):
                 out[r] = np.nan
-                continue
-            below = np.searchsorted(ordered, v)
-            upto = below + 1
-            while upto < n and upto < below + 8 and ordered[upto] == v:
-                upto += 1
-            if upto < n and ordered[upto] == v:
-                upto = np.searchsorted(ordered, v, side="right")
-            out[r] = 0.5 * (below + upto) / n
+            else:
+                known[n], rows[n] = values[r], r
+                n += 1
+        order(known[:n], keys, spare, places, moved, bins)
+        a = 0
+        while a < n:
+            b = a + 1
+            while b < n and known[places[b]] == known[places[a]]:
+                b += 1
+            for k in range(a, b):
+                out[rows[places[k]]] = 0.5 * (a + b) / n
+            a = b
 
 
 @njit(cache=True)
@@ -55,6 +79,20 @@ def relative(offsets: Array, values: Array, ratio: Array, z: Array) -> None:
             known = np.isfinite(values[r])
             ratio[r] = values[r] / best if known and best > 0 else np.nan
             z[r] = np.nan if not known else (values[r] - mean) / sd if sd > 1e-12 else 0.0
+
+
+@njit(cache=True)
+def popularities(offsets: Array, counts: Array, totals: Array, ratios: Array, out: Array, trends: Array) -> None:
+    """Of counts [m, E, W] and the log's totals [n, E, W]: ``popularity`` in out[e, w] and how the windows compare.
+
+    trends[e, w] = log2((ratios[w] x count of window w + 1) / (count of window w + 1 + 1)); ``ratios`` has W - 2.
+    """
+    for e in range(counts.shape[1]):
+        for w in range(counts.shape[2]):
+            popularity(offsets, counts[:, e, w], totals[:, e, w], out[e, w])
+        for w in range(len(ratios)):
+            for r in range(len(counts)):
+                trends[e, w, r] = np.log2((counts[r, e, w] * ratios[w] + 1) / (counts[r, e, w + 1] + 1))
 
 
 @njit(cache=True)
@@ -94,3 +132,33 @@ def popularity(offsets: Array, counts: Array, totals: Array, out: Array) -> None
         for r in range(a, b):
             out[0, r] = np.log1p(counts[r])
             out[1, r] = counts[r] / total if total > 0 else np.nan
+
+
+@njit(cache=True)
+def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array, over: Array) -> None:
+    """The columns of C channels from their scores, ranks and dense scores, each [C, m] with NaN where there is none.
+
+    out[c] = found, rank, percentile, ratio, dense percentile, dense ratio, dense z; over = found, best rank, fusion.
+    """
+    unused = np.empty(score.shape[1], np.float32)
+    over[0, :] = 0
+    over[1, :] = np.nan
+    over[2, :] = 0
+    for c in range(len(score)):
+        relative(offsets, score[c], out[c, 3], unused)
+        percentile(offsets, dense[c], out[c, 4])
+        relative(offsets, dense[c], out[c, 5], out[c, 6])
+        for q in range(len(offsets) - 1):
+            deepest = np.float32(0)
+            for r in range(offsets[q], offsets[q + 1]):
+                deepest = max(deepest, rank[c, r]) if not np.isnan(rank[c, r]) else deepest
+            for r in range(offsets[q], offsets[q + 1]):
+                place = rank[c, r]
+                silent = np.isnan(place)
+                out[c, 0, r] = 0 if silent else 1
+                out[c, 1, r] = place
+                out[c, 2, r] = np.nan if silent else 1 - (place - 0.5) / deepest
+                if not silent:
+                    over[0, r] += 1
+                    over[1, r] = place if np.isnan(over[1, r]) else min(over[1, r], place)
+                    over[2, r] += 1 / (60 + place)

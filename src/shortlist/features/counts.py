@@ -9,9 +9,10 @@ from shortlist.component import Feature
 from shortlist.data import State
 from shortlist.durations import UNITS, Duration, text
 from shortlist.features import _rows
-from shortlist.types import Array, Candidates, Float32, Int64, Requests
+from shortlist.types import Array, Candidates, Float32, Requests
 
 DAY = UNITS["d"]
+VIEWS = ("", ".share", ".percentile")
 
 
 class Counts(Feature):
@@ -41,43 +42,40 @@ class Counts(Feature):
         """Columns ``counts.*``, each [m]."""
         n, m = len(requests), len(candidates)
         times = requests.time[candidates.request]
-        windows = [*sorted(self.windows), None]
-        labels = [*map(text, sorted(self.windows)), "ever"]
-        offsets = candidates.offsets(n)
-        counts = state.counts("item", candidates.item, times, self.events, windows)  # [m, E, W]
-        totals = state.counts("log", np.zeros(n, np.int64), requests.time, self.events, windows)
+        lengths = sorted(self.windows)
+        windows = [*lengths, None]
+        labels = [*map(text, lengths), "ever"]
+        events, shape = len(self.events), (len(self.events), len(windows))
+        counted = [*self.events, *(event for event in ("positive", "all") if event not in self.events)]
+        counts = state.counts("item", candidates.item, times, counted, windows)  # [m, E, W]
+        totals = state.counts("log", np.zeros(n, np.int64), requests.time, counted, windows)
+        ratios = np.array(lengths[1:]) / np.array(lengths[:-1])
+        views = np.empty((*shape, len(VIEWS), m), np.float32)
+        trends = np.empty((events, len(ratios), m), np.float32)
+        _rows.popularities(candidates.offsets(n), counts[:, :events], totals[:, :events], ratios, views, trends)
         out: dict[str, Array] = {}
         for e, event in enumerate(self.events):
             for w, label in enumerate(labels):
-                columns = np.empty((3, m), np.float32)
-                _rows.popularity(offsets, counts[:, e, w], totals[:, e, w], columns)
-                for name, column in zip(("", ".share", ".percentile"), columns, strict=True):
+                for name, column in zip(VIEWS, views[e, w], strict=True):
                     out[f"counts.item.{event}.{label}{name}"] = column
-            for w in range(len(windows) - 2):
-                ratio = np.float32(sorted(self.windows)[w + 1] / sorted(self.windows)[w])
-                rising = (counts[:, e, w] * ratio + 1) / (counts[:, e, w + 1] + 1)
-                out[f"counts.item.{event}.trend.{labels[w]}.{labels[w + 1]}"] = np.log2(rising)
-        out |= self._averages(requests, candidates, times, state)
+            for w, column in enumerate(trends[e]):
+                out[f"counts.item.{event}.trend.{labels[w]}.{labels[w + 1]}"] = column
+        good, every = counted.index("positive"), counted.index("all")
+        ever = counts[:, good, -1], counts[:, every, -1]
+        with np.errstate(invalid="ignore", divide="ignore"):  # an empty log has no rate: NaN
+            of_log = totals[:, good, -1] / totals[:, every, -1]
+        out["counts.item.positive_rate"] = self._smoothed(*ever, of_log[candidates.request])
+        count, total = state.sums("item", candidates.item, times)
+        log_count, log_total = state.sums("log", np.zeros(n, np.int64), requests.time)
+        mean = np.divide(log_total, log_count, out=np.full(n, np.nan), where=log_count > 0)
+        out["counts.item.value"] = self._smoothed(total, count, mean[candidates.request])
         if self.users:
-            mine = np.log1p(state.counts("user", requests.user, requests.time, self.events, windows))
-            for e, event in enumerate(self.events):
-                for w, label in enumerate(labels):
-                    out[f"counts.user.{event}.{label}"] = mine[candidates.request, e, w]
+            mine = np.log1p(state.counts("user", requests.user, requests.time, self.events, windows)).reshape(n, -1)
+            names = (f"counts.user.{event}.{label}" for event in self.events for label in labels)
+            out |= zip(names, np.take(mine.T, candidates.request, axis=1), strict=True)
         return out
 
-    def _averages(self, requests: Requests, rows: Candidates, times: Int64, state: State) -> dict[str, Float32]:
-        """The item's rate of positives and its mean value, both drawn to the whole log's by ``prior`` events."""
-        log = np.zeros(len(requests), np.int64)
-        both = state.counts("item", rows.item, times, ["positive", "all"], [None])[:, :, 0]
-        of_log = state.counts("log", log, requests.time, ["positive", "all"], [None])[:, :, 0]
-        count, total = state.sums("item", rows.item, times)
-        log_count, log_total = state.sums("log", log, requests.time)
-        with np.errstate(invalid="ignore", divide="ignore"):  # an empty log has no rate: NaN
-            rate = (of_log[:, 0] / of_log[:, 1])[rows.request]
-            mean = (log_total / log_count)[rows.request]
-            return {
-                "counts.item.positive_rate": ((both[:, 0] + self.prior * rate) / (both[:, 1] + self.prior)).astype(
-                    np.float32
-                ),
-                "counts.item.value": ((total + self.prior * mean) / (count + self.prior)).astype(np.float32),
-            }
+    def _smoothed(self, total: Array, count: Array, average: Array) -> Float32:
+        """(total + prior x average) / (count + prior)"""
+        with np.errstate(invalid="ignore", divide="ignore"):  # nothing counted and no prior: NaN
+            return ((total + self.prior * average) / (count + self.prior)).astype(np.float32)
