@@ -13,7 +13,7 @@ from shortlist.types import Ragged
 
 
 class MultiValued(Encoder):
-    """x_r = Σ_{v in row r} unit(v) / norm: column 0 collects what is out of vocabulary, an empty list is a row of zeros.
+    """x_r = Σ_{v in row r} unit(v) / norm; column 0 is what is out of vocabulary, an empty list is a row of zeros.
 
     ``norm`` is 1 (``sum``), the length of the list (``mean``) or its square root (``sqrt``). Counts of a value repeated
     in a list add up. Use it for genres, tags, title words; ``sequence`` keeps the order that this one drops.

@@ -31,7 +31,7 @@ class Piecewise(Encoder):
             present = np.array([0.0, 1.0])
         ends = np.array([present.min(), present.max()])
         if ends[0] == ends[1]:
-            ends = ends + [-0.5, 0.5]  # a constant column: one bin around it
+            ends = ends + np.array([-0.5, 0.5])  # a constant column: one bin around it
         self.bounds_ = np.unique(np.concatenate([ends, quantile_edges(column, self.buckets)]))
         return self
 

@@ -1,0 +1,123 @@
+"""A table of numbers and categories to the sparse matrix of a linear model."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+
+from shortlist.component import InputError
+from shortlist.encode import _fields as kernel
+from shortlist.encode._encoder import Encoder, buckets_of, codes_of, known_values, quantile_edges
+from shortlist.encode.standardise import moments
+from shortlist.types import Array, Bool, Float32, Float64, Int32, Ragged
+
+
+class Design(Encoder):
+    """Every row becomes one entry per field, so the matrix is CSR with equally long rows.
+
+    Fields of a number: standardised (missing = 0), a missing indicator if any training value is missing, and its
+    quantile bucket one-hot. Field of a category: one-hot with a trained out-of-vocabulary column. Field of a cross:
+    one-hot over pairs of categories or buckets, rare pairs sharing a column. Everything is learned from training rows.
+
+    Source: He et al. (2014), Practical Lessons from Predicting Clicks on Ads at Facebook (bucketing);
+    Cheng et al. (2016), Wide & Deep Learning for Recommender Systems (crosses).
+    """
+
+    buckets: Annotated[int, Field(ge=0)] = 20
+    """Quantile buckets of each number, besides its standardised value; 0 = none."""
+    min_count: Annotated[int, Field(ge=1)] = 5
+    """How often a category must occur in the training rows to get a column of its own."""
+    crosses: list[tuple[str, str]] | Literal["all"] = []
+    """Pairs of column names to cross, or "all" pairs."""
+    cross_buckets: Annotated[int, Field(ge=2)] = 10
+    """Quantile buckets of a number inside a cross."""
+    cross_min_count: Annotated[int, Field(ge=1)] = 10
+    """How often a pair must occur in the training rows to get a column of its own."""
+
+    def fit(self, x: Float64, names: Array, categorical: Array) -> Self:
+        """Learns the fields from ``x`` [m, f] (NaN = missing number), column ``names`` [f] and which are codes [f]."""
+        kind: list[int] = []
+        left: list[int] = []
+        right: list[int] = []
+        width: list[int] = []
+        shown: list[bool] = []
+        tables: list[Array] = []
+
+        def add(of: int, a: int, b: int, codes: int, table: Array, show: bool) -> int:
+            for parts, part in ((kind, of), (left, a), (right, b), (width, codes), (shown, show), (tables, table)):
+                parts.append(part)  # type: ignore[attr-defined]
+            return len(kind) - 1
+
+        one_hot: dict[int, int] = {}  # column -> the field that crosses use
+        learned: dict[int, Int32] = {}  # field -> its codes on the training rows
+        pairs = self._pairs([str(name) for name in names])
+        for column, is_code in enumerate(categorical):
+            cells = x[:, column]
+            if is_code:
+                known = known_values(cells, self.min_count)
+                one_hot[column] = add(kernel.CATEGORY, column, -1, len(known) + 1, known, True)
+                learned[one_hot[column]] = codes_of(cells, known)
+                continue
+            add(kernel.STANDARD, column, -1, 1, np.array(moments(cells)), True)
+            if np.isnan(cells).any():
+                add(kernel.MISSING, column, -1, 1, np.empty(0), True)
+            if self.buckets:
+                edges = quantile_edges(cells, self.buckets)
+                add(kernel.BUCKET, column, -1, len(edges) + 2, edges, True)
+            if any(column in pair for pair in pairs):
+                edges = quantile_edges(cells, self.cross_buckets)
+                one_hot[column] = add(kernel.BUCKET, column, -1, len(edges) + 2, edges, False)
+                learned[one_hot[column]] = buckets_of(cells, edges)
+        for a, b in pairs:
+            a, b = one_hot[a], one_hot[b]
+            joint = learned[a].astype(np.int64) * width[b] + learned[b]
+            known = known_values(joint.astype(np.float64), self.cross_min_count)
+            add(kernel.CROSS, a, b, len(known) + 1, known, True)
+        self.kind_ = np.array(kind, np.int8)
+        self.left_ = np.array(left, np.int32)
+        self.right_ = np.array(right, np.int32)
+        self.codes_ = np.array(width, np.int64)
+        visible = np.where(shown, self.codes_, 0)
+        self.first_ = np.where(shown, np.cumsum(visible) - visible, -1).astype(np.int32)
+        self.width_ = int(visible.sum())
+        offsets = np.concatenate([[0], np.cumsum([len(table) for table in tables])]).astype(np.int64)
+        self.table_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *tables])})
+        return self
+
+    def _pairs(self, names: list[str]) -> list[tuple[int, int]]:
+        if self.crosses == "all":
+            return list(combinations(range(len(names)), 2))
+        for name in (name for pair in self.crosses for name in pair):
+            if name not in names:
+                raise InputError(f"crosses: no column {name!r}; there are {', '.join(names)}")
+        return [(names.index(a), names.index(b)) for a, b in self.crosses]
+
+    def transform(self, x: Float64) -> tuple[Int32, Float32]:
+        """``(columns, values)``, each [m, fields]: the design column of each entry and what stands in it."""
+        shape = (len(x), int((self.first_ >= 0).sum()))
+        columns, values = np.empty(shape, np.int32), np.empty(shape, np.float32)
+        x = np.ascontiguousarray(x, np.float64)
+        table = self.table_
+        spec = (self.kind_, self.left_, self.right_, self.codes_, self.first_, table.offsets, table["value"])
+        kernel.encode(x, *spec, columns, values)
+        return columns, values
+
+    def crossed(self) -> Bool:
+        """[width]: which design columns belong to crosses."""
+        shown = self.first_ >= 0
+        return np.repeat(self.kind_[shown] == kernel.CROSS, self.codes_[shown])
+
+    def matrix(self, x: Float64) -> sp.csr_matrix:
+        """CSR [m, width]: the same entries as a matrix."""
+        return to_csr(*self.transform(x), width=self.width_)
+
+
+def to_csr(columns: Int32, values: Float32, width: int) -> sp.csr_matrix:
+    """CSR [m, width] from rows of equally many entries."""
+    m, fields = columns.shape
+    starts = np.arange(m + 1, dtype=np.int32 if m * fields < 2**31 else np.int64) * fields
+    return sp.csr_matrix((values.astype(np.float64).ravel(), columns.ravel(), starts), shape=(m, width))

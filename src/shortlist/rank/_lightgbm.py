@@ -1,0 +1,91 @@
+"""LightGBM's text model format to a ``Forest``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shortlist.component import InputError
+from shortlist.rank._forest import Forest
+from shortlist.types import Array, Float32, Float64, Ragged
+
+IS_CATEGORY, DEFAULT_LEFT, MISSING_ZERO, MISSING_NAN = 1, 2, 4, 8
+"""Bits of ``decision_type``."""
+
+
+def read_lightgbm(text: str) -> Forest:
+    """The trees of a model saved by LightGBM 3 or later; raises ``InputError`` for what is not such a file."""
+    if not text.startswith("tree\n") or "end of trees" not in text:
+        raise InputError(
+            "model.txt: expected a LightGBM model with all its trees, found something else or a part of it"
+        )
+    trees = [_fields(block) for block in text.split("\nTree=")[1:]]
+    parts: dict[str, list[Array]] = {name: [] for name in ("feature", "threshold", "below", "above", "value", "set")}
+    lengths, depths, words, sizes = [0], [], [np.empty(0, np.uint32)], [0]
+    for tree in trees:
+        if tree.get("is_linear", "0") != "0":
+            raise InputError("model.txt: linear trees are not supported")
+        nodes, depth = _nodes(tree, len(sizes) - 1)
+        for name, column in nodes.items():
+            parts[name].append(column)
+        lengths.append(len(nodes["value"]))
+        depths.append(depth)
+        if tree.get("cat_threshold"):
+            words.append(_numbers(tree["cat_threshold"], np.int64).astype(np.uint32))
+            sizes.extend(np.diff(_numbers(tree["cat_boundaries"], np.int64)).tolist())
+    return Forest(
+        Ragged(np.cumsum(lengths), {name: np.concatenate(columns) for name, columns in parts.items()}),
+        np.array(depths, np.int32),
+        Ragged(np.cumsum(sizes), {"word": np.concatenate(words)}),
+    )
+
+
+def _fields(block: str) -> dict[str, str]:
+    lines = block.split("\n\n")[0].split("\n")
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _numbers(text: str, dtype: type) -> Array:
+    return np.array(text.split(), dtype)
+
+
+def _nodes(tree: dict[str, str], sets_before: int) -> tuple[dict[str, Array], int]:
+    """Columns of one tree's nodes: the inner nodes in their order, then the leaves in theirs."""
+    leaves = int(tree["num_leaves"])
+    inner = leaves - 1
+    own = np.arange(inner + leaves)  # a leaf points to itself
+    below, above = own.copy(), own.copy()
+    feature = np.zeros(len(own), np.uint32)
+    threshold = np.zeros(len(own), np.float32)
+    group = np.full(len(own), -1, np.int32)
+    if inner:
+        for name, child in (("left_child", below), ("right_child", above)):
+            number = _numbers(tree[name], np.int64)
+            child[:inner] = np.where(number >= 0, number, inner - 1 - number)
+        kind = _numbers(tree["decision_type"], np.int64)
+        if (kind & MISSING_ZERO).any():
+            raise InputError("model.txt: models that take zero for missing are not supported")
+        cut = _numbers(tree["threshold"], np.float64)
+        category = (kind & IS_CATEGORY) > 0
+        # A column that had no missing value in training reads a missing one as 0.
+        missing_below = np.where(kind & MISSING_NAN, kind & DEFAULT_LEFT, cut >= 0) > 0
+        feature[:inner] = 2 * _numbers(tree["split_feature"], np.int64) + ~(missing_below & ~category)
+        threshold[:inner] = np.where(category, 0, rounded_down(cut))
+        group[:inner] = np.where(category, sets_before + cut, -1)
+    value = np.concatenate([np.zeros(inner), _numbers(tree["leaf_value"], np.float64)])
+    columns = {"feature": feature, "threshold": threshold, "value": value, "set": group}
+    return columns | {"below": below.astype(np.uint32), "above": above.astype(np.uint32)}, deepest(below, above, inner)
+
+
+def rounded_down(cut: Float64) -> Float32:
+    """The largest float32 not above ``cut``: the same float32 values are <= both."""
+    near = np.clip(cut, -3e38, 3e38).astype(np.float32)
+    return np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
+
+
+def deepest(below: Array, above: Array, inner: int) -> int:
+    """Steps from the root to the deepest leaf."""
+    level, at = 0, np.array([0])
+    while (at < inner).any():
+        at = np.unique(np.concatenate([below[at], above[at]]))
+        level += 1
+    return level

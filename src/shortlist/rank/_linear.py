@@ -1,0 +1,56 @@
+"""What rankers with a linear layer over a design matrix share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.encode.design import Design
+from shortlist.rank._table import TableRanker
+from shortlist.types import Float64
+
+PREFIX = "design_"
+
+
+class LinearRanker(TableRanker):
+    """Hyperparameters of the design matrix and of the penalties on its weights."""
+
+    l2: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the squared penalty (1 / C of other libraries); summed, not averaged, over rows."""
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the absolute penalty, which sets weights to exactly 0."""
+    buckets: Annotated[int, Field(ge=0)] = 20
+    """Quantile buckets of each number, besides its standardised value; 0 = none."""
+    min_count: Annotated[int, Field(ge=1)] = 5
+    """How often a category must occur in training to get a weight of its own."""
+    crosses: list[tuple[str, str]] | Literal["all"] = []
+    """Pairs of column names to cross, or "all" pairs."""
+    cross_buckets: Annotated[int, Field(ge=2)] = 10
+    """Quantile buckets of a number inside a cross."""
+    cross_min_count: Annotated[int, Field(ge=1)] = 10
+    """How often a pair must occur in training to get a weight of its own."""
+    cross_l2: Annotated[float, Field(ge=0)] | None = None
+    """Squared penalty on the weights of crosses; none given = ``l2``."""
+    tolerance: Annotated[float, Field(gt=0)] = 1e-6
+    """Stop when no entry of the gradient of the mean loss is larger."""
+    iterations: Annotated[int, Field(ge=1)] = 1000
+    """Stop after so many steps."""
+
+    def fit_design(self, x: Float64) -> Design:
+        """Learns the design of the columns ``x`` [m, f] and remembers it under names that begin with ``design_``."""
+        design = self.design().fit(x, self.columns_, self.categorical_)
+        self.__dict__.update({PREFIX + name: value for name, value in vars(design).items() if name.endswith("_")})
+        return design
+
+    def design(self) -> Design:
+        """The encoder, with what was learned of it."""
+        design = Design(**{name: getattr(self, name) for name in Design.model_fields})
+        learned = {name.removeprefix(PREFIX): value for name, value in vars(self).items() if name.startswith(PREFIX)}
+        design.__dict__.update(learned)
+        return design
+
+    def penalties(self, design: Design) -> Float64:
+        """[width]: the squared penalty on each design column."""
+        return np.where(design.crossed(), self.l2 if self.cross_l2 is None else self.cross_l2, self.l2)

@@ -1,0 +1,56 @@
+"""What rankers over plain columns share: which columns, in which order, of which kind; and the label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shortlist.component import InputError, Ranker
+from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
+
+
+class TableRanker(Ranker):
+    """A ranker that reads named columns of the candidates: floats are numbers, integers are codes of categories."""
+
+    columns: list[str] | None = None
+    """The columns to learn from; none given = every number and code, but for names that start with "_"."""
+    label: str | None = None
+    """The label to learn; none given = the first."""
+
+    def learn_columns(self, candidates: Candidates) -> None:
+        """Remembers names, order and kind of the columns: ``columns_`` [f], ``categorical_`` [f]."""
+        usable = {name: column for name, column in candidates.columns.items() if column.dtype.kind in "fiub"}
+        wanted = [name for name in usable if not name.startswith("_")] if self.columns is None else self.columns
+        for name in wanted:
+            if name not in usable:
+                found = "is text" if name in candidates else f"is missing; there are {', '.join(sorted(usable))}"
+                raise InputError(f"columns: feature column {name!r} {found}")
+        if not wanted:
+            raise InputError("columns: a ranker needs at least one feature column, found none")
+        self.columns_ = np.array(wanted, np.str_)
+        self.categorical_ = np.array([usable[name].dtype.kind in "iu" for name in wanted], np.bool_)
+
+    def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
+        """[m, f]: the learned columns side by side; a missing number is NaN, a missing code -1."""
+        x = np.empty((len(candidates), len(self.columns_)), dtype)
+        columns = candidates.columns
+        for at, name in enumerate(self.columns_.tolist()):
+            if name not in columns:
+                raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it")
+            x[:, at] = columns[name]
+        return x
+
+    def target(self, samples: Samples) -> tuple[Bool, Float64, Float64]:
+        """``(observed [m], label, weight)``; the last two of the observed rows only."""
+        if self.label is not None and self.label not in samples.labels:
+            raise InputError(f"label: no label {self.label!r}; there are {', '.join(samples.labels)}")
+        y = np.asarray(next(iter(samples.labels.values())) if self.label is None else samples.labels[self.label])
+        observed = np.isfinite(y) & (samples.weight > 0)
+        return observed, y[observed].astype(np.float64), samples.weight[observed].astype(np.float64)
+
+
+def sigmoid(x: Float64) -> Float32:
+    """1 / (1 + e^-x) without overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(np.float32)

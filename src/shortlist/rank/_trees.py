@@ -1,0 +1,85 @@
+"""What rankers made of trees share: codes of categories, the forest as learned state, groups of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.encode._encoder import codes_of, known_values
+from shortlist.rank._forest import Forest
+from shortlist.rank._table import TableRanker
+from shortlist.types import Array, Bool, Candidates, Float32, Int64, Ragged, Samples
+
+
+class TreeRanker(TableRanker):
+    """A ranker over trees. A category is renumbered: 0 = out of vocabulary, 1.. = known, NaN = missing.
+
+    The forest is kept as arrays (``nodes_``, ``depth_``, ``sets_``); the library's own model text is kept as a file
+    beside them, for other tools.
+    """
+
+    min_count: Annotated[int, Field(ge=1)] = 5
+    """How often a category must occur in training to be told apart from the other rare ones."""
+
+    native: ClassVar[str] = "model.txt"
+    """What the file with the library's own model is called."""
+
+    def learn_table(self, candidates: Candidates, observed: Bool) -> Float32:
+        """[observed, f]: learns columns and categories, and returns the encoded rows."""
+        self.learn_columns(candidates)
+        x = self.table(candidates, np.float64)[observed]
+        codes = [x[:, column] for column in np.flatnonzero(self.categorical_)]
+        known = [known_values(cells[cells >= 0], self.min_count) for cells in codes]
+        offsets = np.cumsum([0, *map(len, known)]).astype(np.int64)
+        self.known_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *known])})
+        return self._encoded(x)
+
+    def encode(self, candidates: Candidates) -> Float32:
+        """[m, f]: the rows as the trees see them."""
+        if not self.categorical_.any():
+            return self.table(candidates, np.float32)
+        return self._encoded(self.table(candidates, np.float64))
+
+    def _encoded(self, x: Array) -> Float32:
+        out = x.astype(np.float32)
+        for at, column in enumerate(np.flatnonzero(self.categorical_)):
+            cells = x[:, column]
+            out[:, column] = np.where(cells < 0, np.nan, codes_of(cells, self.known_.row(at)["value"]))
+        return out
+
+    def keep(self, forest: Forest, native: bytes) -> None:
+        """Stores what was learned."""
+        self.nodes_, self.depth_, self.sets_ = forest.nodes, forest.depth, forest.sets
+        self.model_ = np.frombuffer(native, np.uint8)
+
+    @property
+    def forest(self) -> Forest:
+        """The learned trees."""
+        return Forest(self.nodes_, self.depth_, self.sets_)
+
+    def state(self) -> dict[str, Array]:
+        """The learned arrays, without the model file."""
+        return {name: array for name, array in super().state().items() if name != "model_"}
+
+    def files(self) -> dict[str, bytes]:
+        """The model in the library's own format."""
+        return {self.native: self.model_.tobytes()} if hasattr(self, "model_") else {}
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, Array], files: Mapping[str, bytes] | None = None
+    ) -> Self:
+        """The ranker that was saved."""
+        ranker = super().restore(config, arrays, files)
+        if files and cls.native in files:
+            ranker.model_ = np.frombuffer(files[cls.native], np.uint8)
+        return ranker
+
+
+def group_sizes(samples: Samples, observed: Bool) -> Int64:
+    """Rows of each request that has any."""
+    sizes = np.unique(samples.candidates.request[observed], return_counts=True)[1]
+    return sizes.astype(np.int64)
