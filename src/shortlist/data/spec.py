@@ -6,11 +6,20 @@ import itertools
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _no_number(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("expected a fraction between 0 and 1 or a date")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_no_number)]
 
 
 class Spec(BaseModel):
@@ -22,11 +31,11 @@ class Spec(BaseModel):
 class SplitSpec(Spec):
     """Where the log is cut: fractions of the events by time, or moments; ascending."""
 
-    tune: Fraction | datetime | None = None
+    tune: Fraction | Moment | None = None
     """Up to here channels are fitted while merge weights and hyperparameters are chosen."""
-    rank: Fraction | datetime | None = None
+    rank: Fraction | Moment | None = None
     """From here to ``test`` the ranker's samples are taken; without it no ranker is trained."""
-    test: Fraction | datetime
+    test: Fraction | Moment
     """From here on nothing is learned, only reported."""
 
     @model_validator(mode="after")
@@ -62,9 +71,9 @@ class ChoiceSpec(Spec):
 class PeriodSpec(Spec):
     """Which part of the log is taken."""
 
-    after: datetime | None = None
+    after: Moment | None = None
     """Earlier events are dropped."""
-    before: datetime | None = None
+    before: Moment | None = None
     """Events at this moment or later are dropped."""
 
 

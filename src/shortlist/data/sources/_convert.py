@@ -86,7 +86,7 @@ def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series |
     if wanted.format is not None:
         form = wanted.format
         if form == "%Y":  # a year alone is no date to the parser
-            return cell, _parsed(cell + "-01-01", "%Y-%m-%d"), "a year"
+            return cell, _parsed(pl.when(cell.str.contains(r"^\d{4}$")).then(cell + "-01-01"), "%Y-%m-%d"), "a year"
         return cell, _parsed(cell, form), f"a time written {form}"
     numbers = None if sample is None else sample.cast(pl.Float64, strict=False)
     if wanted.unit is not None or (numbers is not None and numbers.len() and numbers.null_count() < numbers.len()):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from shortlist.data.spec import FilterSpec, microseconds
+from shortlist.types import Array, Bool, Int64
 
 PERIOD = {"1h": 3_600_000_000, "1d": 86_400_000_000}
 
@@ -27,10 +29,15 @@ def row_rules(filters: FilterSpec, present: set[str]) -> list[tuple[str, pl.Expr
             rules.append((f"{name} in drop", pl.col(name).is_in(choice.drop)))
     if filters.time is not None:
         if filters.time.after is not None:
-            rules.append((f"time before {filters.time.after.isoformat()}", pl.col("time") < _at(filters.time.after)))
+            rules.append(
+                (f"time before {filters.time.after.isoformat()}", pl.col("time") < microseconds(filters.time.after))
+            )
         if filters.time.before is not None:
             rules.append(
-                (f"time not before {filters.time.before.isoformat()}", pl.col("time") >= _at(filters.time.before))
+                (
+                    f"time not before {filters.time.before.isoformat()}",
+                    pl.col("time") >= microseconds(filters.time.before),
+                )
             )
     return rules
 
@@ -40,23 +47,43 @@ def past_rules(filters: FilterSpec, events: pl.DataFrame) -> pl.Series | None:
 
     Whether a row stays depends on rows before it (by time, then place in the file), never on later ones.
     """
-    reason: pl.Series | None = None
+    if filters.duplicates == "keep" and filters.user_events is None:
+        return None
+    reasons = np.zeros(events.height, np.uint8)
+    words = ["", "duplicate", ""]
+    known = events["user"].is_not_null().to_numpy()
     if filters.duplicates == "drop":
-        key = pl.struct("user", "item", "event", "time")
-        again = (~key.is_first_distinct()) & pl.col("user").is_not_null()
-        reason = events.select(pl.when(again).then(pl.lit("duplicate")).alias("reason")).to_series()
+        reasons[_repeated(events) & known] = 1
     if filters.user_events is not None:
         rate = filters.user_events
-        kept = pl.lit(True) if reason is None else reason.is_null()
-        table = events.select("user", "time", kept=kept)
-        group = ["user", *([pl.col("time") // PERIOD[rate.per]] if rate.per else [])]
-        # Only rows still in the running count; the ordinal rank breaks ties by the place in the file.
-        place = pl.when(pl.col("kept")).then(pl.col("time")).rank("ordinal").over(group)
-        words = f"more than {rate.max} events of the user" + (f" in {rate.per}" if rate.per else "")
-        over = (place > rate.max) & pl.col("user").is_not_null()
-        rated = table.select(pl.when(over).then(pl.lit(words)).alias("reason")).to_series()
-        reason = rated if reason is None else reason.to_frame("a").select(pl.coalesce("a", rated)).to_series()
-    return reason
+        words[2] = f"more than {rate.max} events of the user" + (f" in {rate.per}" if rate.per else "")
+        rows = np.flatnonzero(known & (reasons == 0))
+        user = events["user"].cast(pl.Categorical).to_physical().fill_null(0).to_numpy()[rows]
+        time = events["time"].to_numpy()[rows]
+        reasons[rows[_places(user, time, PERIOD[rate.per] if rate.per else 0) >= rate.max]] = 2
+    chosen = pl.Series("reason", reasons)
+    return chosen.to_frame().select(pl.col("reason").replace_strict([0, 1, 2], [None, *words[1:]])).to_series()
 
 
-_at = microseconds
+def _repeated(events: pl.DataFrame) -> Bool:
+    """[m]: the same user, item, event and time came in an earlier row."""
+    key = ["user", "item", "event", "time"]
+    # Most rows differ already in their hash; only the others are compared as they are.
+    hashes = events.select(pl.struct(key).hash()).to_series()
+    suspects = np.flatnonzero(hashes.is_duplicated().to_numpy())
+    repeated = np.zeros(events.height, bool)
+    again = events.select(key)[suspects].select(~pl.struct(key).is_first_distinct()).to_series()
+    repeated[suspects] = again.to_numpy()
+    return repeated
+
+
+def _places(user: Array, time: Int64, period: int) -> Int64:
+    """[m]: how many rows of the same user (and period) come before each, by time and then place."""
+    span = time // period if period else np.zeros_like(time)
+    order = np.lexsort((time, span, user))
+    new = np.ones(len(order), bool)
+    new[1:] = (user[order[1:]] != user[order[:-1]]) | (span[order[1:]] != span[order[:-1]])
+    starts = np.flatnonzero(new)
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return places

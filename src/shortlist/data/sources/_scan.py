@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import hashlib
+import io
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -52,7 +53,10 @@ def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
         frame = pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
     else:
         frame = _csv(spec, path, scratch)
-    names = tuple(name for name in frame.collect_schema().names() if name not in (ROW, WIDE))
+    try:
+        names = tuple(name for name in frame.collect_schema().names() if name not in (ROW, WIDE))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise explained(error, spec, path) from None
     return Scan(frame, names, spec.path, digest)
 
 
@@ -92,7 +96,7 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
         raise InputError(f"{spec.path}: expected gzip as the recipe says, found a file that is not compressed")
     if spec.compression == "none" and packed:
         raise InputError(f"{spec.path}: expected no compression as the recipe says, found gzip")
-    if _codec(spec) not in ("utf-8", "ascii"):
+    if _codec(spec) != "utf-8":
         path = _converted(spec, path, scratch)
     header = spec.names is None if spec.header is None else spec.header
     if len(spec.separator.encode()) > 1:
@@ -112,7 +116,7 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
         found = frame.collect_schema().names()[1:]
     except pl.exceptions.NoDataError:
         raise InputError(f"{spec.path}: expected a table, found an empty file") from None
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise explained(error, spec, path) from None
     return frame.rename(dict(zip(found, _names(spec, found, header), strict=True)))
 
@@ -122,7 +126,7 @@ def _lines(spec: FileSpec, path: Path, header: bool) -> pl.LazyFrame:
     lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False)
     try:
         first = lines.head(1).collect()["line"].to_list()
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise explained(error, spec, path) from None
     if not first:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
@@ -204,9 +208,11 @@ def explained(error: Exception, spec: FileSpec, path: Path | None) -> InputError
 
 def _too_wide(spec: FileSpec, path: Path) -> InputError | None:
     with opened(path) as file:
-        text = codecs.getreader("utf-8")(file, errors="replace")
-        quoting = csv.QUOTE_MINIMAL if spec.quote else csv.QUOTE_NONE
-        rows = csv.reader(text, delimiter=spec.separator, quotechar=spec.quote or None, quoting=quoting)
+        text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
+        if spec.quote:
+            rows = csv.reader(text, delimiter=spec.separator, quotechar=spec.quote)
+        else:
+            rows = csv.reader(text, delimiter=spec.separator, quoting=csv.QUOTE_NONE)
         width = len(next(rows))
         for row in rows:
             if len(row) > width:

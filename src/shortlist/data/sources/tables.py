@@ -187,11 +187,11 @@ def _read(
                 gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
                 parts.append(_rejected(table, opened, gone, []))
                 kept = kept.filter(late.is_null())
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise explained(error, spec, path) from None
     if not kept.height:
-        gone = f"; {dropped.height} rows were rejected" if dropped.height else ""
-        raise InputError(f"{opened.label}: expected rows, found none{gone}")
+        also = f"; {dropped.height} rows were rejected" if dropped.height else ""
+        raise InputError(f"{opened.label}: expected rows, found none{also}")
     if table in ("items", "users"):
         _unique(opened, kept, wanted[0])
     return kept.drop(ROW), parts
