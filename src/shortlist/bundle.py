@@ -65,11 +65,11 @@ def stages(pipeline: Pipeline) -> Iterator[tuple[str, Component]]:
 
 
 def save(
-    path: Path, pipeline: Pipeline, recipe: Recipe, data: Dataset, *, ranker: str | None, **extra: Any
+    path: Path, pipeline: Pipeline, recipe: Recipe, data: Dataset, ranker: str | None, notes: Mapping[str, Any]
 ) -> Path:
     """Writes a bundle beside ``path`` under its hash and points the link ``path`` at it by one rename.
 
-    ``extra`` goes into the manifest (timings, versions, fingerprint, ...). Returns the versioned directory.
+    ``ranker`` names the recipe's ranker that the pipeline has; ``notes`` go into the manifest (timings, versions, fingerprint, ...). Returns the versioned directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".bundle-", dir=path.parent))
@@ -94,7 +94,7 @@ def save(
             },
             "fitted_until": pipeline.fitted_until,
             "watermark": watermark,
-            **extra,
+            **notes,
             "files": content,
             "user_files": {name: digest for name, digest in digests.items() if name.startswith("users/")},
         }
@@ -120,6 +120,38 @@ def point(link: Path, target: Path) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
     os.replace(fresh, link)
+
+
+def forget(path: Path, user: str) -> int:
+    """Takes a person out of a bundle's ``users/``: id, attributes and events. Returns how many events there were.
+
+    The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
+    Files are replaced one by one, the manifest's digests last.
+    """
+    manifest = read_manifest(path)
+    ids = pl.read_parquet(path / "users/ids.parquet")
+    mine = (ids["user"] == user).arg_true()
+    if not len(mine):
+        return 0
+    events = pl.read_parquet(path / "users/events.parquet")
+    kept = events.filter(pl.col("user") != mine[0])
+    fresh = {
+        "users/ids.parquet": ids.with_columns(pl.col("user").replace(user, "")),
+        "users/users.parquet": pl.read_parquet(path / "users/users.parquet").filter(pl.col("user") != user),
+        "users/events.parquet": kept,
+    }
+    scratch = Path(tempfile.mkdtemp(prefix=".forget-", dir=path))
+    try:
+        (scratch / "users").mkdir()
+        for name, frame in fresh.items():
+            frame.write_parquet(scratch / name)
+        manifest["user_files"].update(_digests(scratch))
+        (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        for name in (*fresh, "manifest.json"):
+            os.replace(scratch / name, path / name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return len(events) - len(kept)
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -30,7 +30,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def emit(name: str, **fields: Any) -> None:
+def emit(name: str, /, **fields: Any) -> None:
     """Tells the listener, if there is one."""
     listener = _listener.get()
     if listener is not None:

@@ -1,0 +1,335 @@
+"""The command line. Exit codes: 0 done; 2 the input is wrong (one line says what); 1 a bug."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from shortlist import component, terminal
+from shortlist.component import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Shortlist: from a catalogue of millions to the ten that matter.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Named public data sets.")
+app.add_typer(data_app, name="data")
+
+RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")]
+BundlePath = Annotated[Path, typer.Argument(help="A bundle directory, such as runs/NAME/bundle.")]
+Root = Annotated[Path | None, typer.Option("--data", help="Relative paths in the recipe start here.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """The entry point: turns wrong input into one line and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        terminal.fail(str(error))
+        sys.exit(2)
+
+
+@app.command()
+def fit(
+    recipe: RecipePath,
+    data: Root = None,
+    out: Annotated[Path | None, typer.Option(help="Where to leave the results; default runs/NAME.")] = None,
+    set: Annotated[list[str] | None, typer.Option("--set", help="Override: recall.cf.neighbours=200.")] = None,
+    final: Annotated[bool, typer.Option("--final", help="Refit channels at the end of the log, for serving.")] = False,
+) -> None:
+    """Fit the funnel, evaluate it on later events and publish a bundle."""
+    from shortlist import report, table_experiment, train
+    from shortlist.recipe import read
+
+    read_recipe = read(recipe, set or ())
+    out = out or Path("runs") / read_recipe.name
+    with terminal.progress():
+        if not read_recipe.recall:
+            document = table_experiment.run(read_recipe, root=data, out=out)
+            terminal.out.print(terminal.rankers(document))
+            return
+        fitted = train.fit(read_recipe, root=data, out=out, final=final)
+        report.write(fitted.evaluation, out / "report.html")
+    document = fitted.evaluation.document
+    terminal.out.print(terminal.leaderboard(document))
+    _print_example(out / "bundle")
+    gib = document["peak_memory_bytes"] / 2**30
+    terminal.out.print(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
+    terminal.out.print(f"bundle {out / 'bundle'}, report {out / 'report.html'}, lists {out / 'rows.parquet'}")
+    terminal.out.print(f"serve it:  shortlist serve {out / 'bundle'} --clock log")
+
+
+def _print_example(path: Path) -> None:
+    """One user's slate with reasons: the user with the longest history among those of the test window's end."""
+    import numpy as np
+
+    from shortlist import answer, bundle
+
+    opened = bundle.open_bundle(path)
+    state = opened.data.state()
+    user = int(opened.data.events.user[-1])
+    requests = answer.ask(state, np.array([user]), max(state.last, opened.pipeline.fitted_until or 0))
+    found = answer.recommend(opened.pipeline, state, requests, 10)
+    told = answer.tell(found, opened.pipeline, opened.data)
+    terminal.out.print(terminal.slate(opened.data.user_ids.ids[user], told[0]))
+
+
+@app.command()
+def evaluate(
+    bundle: BundlePath,
+    data: Root = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write evaluation.json here.")] = None,
+    rows: Annotated[Path | None, typer.Option(help="Write the lists (rows.parquet) here.")] = None,
+) -> None:
+    """Evaluate a bundle again on the events after it was fitted."""
+    from shortlist import bundle as bundles
+    from shortlist import train
+    from shortlist.evaluate import evaluate as run
+
+    opened = bundles.open_bundle(bundle)
+    if opened.manifest.get("final"):
+        raise InputError(f"{bundle}: was refitted at the end of the log (--final); no later events are left to test on")
+    with terminal.progress():
+        log, raw = train.load(opened.recipe, data)
+        if raw.fingerprint != opened.manifest["data"]["fingerprint"]:
+            terminal.err.print("  note: the data is not what this bundle was fitted on")
+        evaluation = run(
+            opened.pipeline, log, opened.recipe.evaluate, opened.manifest["cuts"]["test"], seed=opened.recipe.seed
+        )
+    document = {"name": opened.recipe.name, "bundle": opened.hash[:12], **evaluation.document}
+    if as_json:
+        train.write_text(as_json, json.dumps(document, indent=1))
+    if rows:
+        evaluation.rows.write_parquet(rows)
+    terminal.out.print(terminal.leaderboard(document))
+
+
+@app.command()
+def compare(
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted first if they have no run, or run folders.")],
+    data: Root = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
+) -> None:
+    """Pair experiments request by request: the first is the baseline."""
+    from shortlist import compare as comparison
+    from shortlist import report, train
+    from shortlist.recipe import read
+
+    runs: list[Path] = []
+    for path in recipes:
+        if path.is_dir():
+            runs.append(path)
+            continue
+        recipe = read(path)
+        run = Path("runs") / recipe.name
+        if not (run / "rows.parquet").is_file():
+            with terminal.progress():
+                train.fit(recipe, root=data, out=run)
+        runs.append(run)
+    document = comparison.compare(runs)
+    if as_json:
+        train.write_text(as_json, json.dumps(document, indent=1))
+    if html:
+        train.write_text(html, report.comparison(document))
+    terminal.out.print(terminal.comparison(document))
+
+
+@app.command()
+def recommend(
+    bundle: BundlePath,
+    user: Annotated[str | None, typer.Option(help="One user's id.")] = None,
+    users: Annotated[Path | None, typer.Option(help="A file of ids: one a line, or parquet with column user.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Parquet file for --users.")] = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Items a user.")] = 10,
+    time: Annotated[str | None, typer.Option(help="Now, as ISO 8601; default the end of the bundle's log.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend to one user, or to a file of users."""
+    from shortlist import answer, batch
+    from shortlist import bundle as bundles
+
+    if (user is None) == (users is None):
+        raise InputError("give either --user ID or --users FILE")
+    if users is not None and out is None:
+        raise InputError("--users FILE needs --out FILE.parquet")
+    opened = bundles.open_bundle(bundle)
+    state = opened.data.state()
+    now = batch.moment(time) if time else max(state.last, opened.pipeline.fitted_until or 0)
+    if user is not None:
+        requests = answer.ask(state, [answer.user_code(opened.data, user)], now)
+        told = answer.tell(answer.recommend(opened.pipeline, state, requests, n), opened.pipeline, opened.data)[0]
+        if as_json:
+            sys.stdout.write(json.dumps({"user": user, "bundle": opened.hash[:12], "items": told}) + "\n")
+        else:
+            terminal.out.print(terminal.slate(user, told))
+        return
+    assert users is not None and out is not None
+    with terminal.progress():
+        frame = batch.score(opened, state, batch.read_users(users), now, n, explain)
+    batch.write(frame, out)
+    terminal.out.print(f"{frame['user'].n_unique():,} users, {len(frame):,} rows in {out}")
+
+
+@app.command()
+def similar(
+    bundle: BundlePath,
+    item: Annotated[str, typer.Option(help="An item's id.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Items most like one, by each channel that has an opinion."""
+    from shortlist import answer
+    from shortlist import bundle as bundles
+
+    opened = bundles.open_bundle(bundle)
+    found = answer.similar(opened.pipeline, opened.data, answer.item_code(opened.data, item), n)
+    if as_json:
+        sys.stdout.write(json.dumps({"item": item, "channels": found}) + "\n")
+    else:
+        terminal.out.print(terminal.neighbours(item, found))
+
+
+@app.command()
+def serve(
+    bundle: BundlePath,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    store: Annotated[str, typer.Option(help="Where live events are kept: a directory or redis://...")] = "./shortlist-store",
+    clock: Annotated[str, typer.Option(help="wall, or log: the data's last moment plus uptime.")] = "wall",
+) -> None:
+    """Serve recommendations over HTTP, with live events."""
+    try:
+        from shortlist.serve.app import run
+    except ModuleNotFoundError as error:
+        raise InputError(f"serving needs the package {error.name!r}: pip install 'shortlist[serve]'") from error
+    if clock not in ("wall", "log"):
+        raise InputError(f"--clock {clock}: expected wall or log")
+    run(bundle, host=host, port=port, workers=workers, store=store, clock=clock)
+
+
+@app.command("list")
+def list_components(
+    kind: Annotated[str | None, typer.Argument(help="recall, merge, features, rank, rules or metrics.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what recipes may name."""
+    from shortlist import metrics
+
+    kinds = [kind] if kind else [*component.KINDS, "metrics"]
+    listed: dict[str, list[dict[str, Any]]] = {}
+    for each in kinds:
+        if each not in component.KINDS and each != "metrics":
+            raise InputError(f"list {each}: expected one of {', '.join([*component.KINDS, 'metrics'])}")
+        entries = metrics.entries() if each == "metrics" else [component.entry(each, n) for n in component.names(each)]
+        listed[each] = [
+            {"name": e.name, "summary": e.summary, "reference": e.reference, "available": e.available} for e in entries
+        ]
+    if as_json:
+        sys.stdout.write(json.dumps(listed[kind] if kind else listed, indent=1, ensure_ascii=False) + "\n")
+        return
+    for each, entries_ in listed.items():
+        terminal.out.print(terminal.components(each, entries_))
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(help="recall, merge, features, rank or rules.")],
+    name: Annotated[str, typer.Argument(help="File name, such as my_channel.")],
+    into: Annotated[Path | None, typer.Option("--dir", help="Folder to write to; default the package's own.")] = None,
+) -> None:
+    """Write a new component that works as it stands."""
+    from shortlist.scaffold import write
+
+    terminal.out.print(f"wrote {write(kind, name, into)}")
+
+
+@app.command()
+def init(
+    events: Annotated[Path, typer.Argument(help="The log: csv, gz, parquet.")],
+    items: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
+    users: Annotated[Path | None, typer.Option(help="The user table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
+) -> None:
+    """Draft a recipe from a look at files it has never met."""
+    from shortlist.data.init import draft
+    from shortlist.train import write_text
+
+    text = draft(events, items, users)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    if out.exists():
+        raise InputError(f"{out}: exists; choose another --out")
+    write_text(out, text)
+    terminal.out.print(f"wrote {out}; next: shortlist fit {out}")
+
+
+@app.command()
+def report(
+    bundle: BundlePath, out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html")
+) -> None:
+    """Write the page of a run again, from the evaluation.json beside its bundle."""
+    from shortlist import report as pages
+    from shortlist.evaluate import Evaluation
+
+    file = (bundle.parent / bundle.name).parent / "evaluation.json"
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: not found; expected beside the bundle, where fit leaves it") from error
+    pages.write(Evaluation(document, pl.DataFrame()), out)
+    terminal.out.print(f"wrote {out}")
+
+
+@data_app.command("list")
+def data_list(as_json: AsJson = False) -> None:
+    """The data sets that pip brings."""
+    from shortlist.data.sources import source_names, summary
+
+    found = [{"name": name, "summary": summary(name)} for name in source_names()]
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    else:
+        for line in found:
+            terminal.out.print(f"{line['name']:20} {line['summary']}")
+
+
+@data_app.command("get")
+def data_get(name: str) -> None:
+    """Fetch a data set into the cache."""
+    from shortlist.data.sources import source
+    from shortlist.data.spec import DataSpec
+
+    with terminal.progress():
+        source(name)(DataSpec(source=name), None)
+    terminal.out.print(f"{name} is in the cache")
+
+
+@data_app.command("show")
+def data_show(name: str) -> None:
+    """Look at the first rows of each table of a data set."""
+    from shortlist.data.sources import source
+    from shortlist.data.spec import DataSpec
+
+    with terminal.progress():
+        tables = source(name)(DataSpec(source=name), None)
+    for table in ("events", "items", "users", "train", "test"):
+        frame = getattr(tables, table, None)
+        if frame is not None:
+            terminal.out.print(f"{table}: {len(frame):,} rows")
+            terminal.out.print(str(frame.head(5)))
+
+
+if __name__ == "__main__":
+    main()
