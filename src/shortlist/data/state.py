@@ -53,7 +53,7 @@ class State:
         self.items = items
         self.available_from = available_from
         self._segments = [_Segment(events, behaviours)]
-        self._decayed: dict[tuple[object, ...], Float32] = {}
+        self._decayed: dict[tuple[str, int, str, int | None, tuple[str, int] | None], Float32] = {}
 
     @property
     def events(self) -> Events:
@@ -75,6 +75,18 @@ class State:
             last, before = tail.pop(), tail.pop()
             tail.append(_Segment(Events.concat([before.events, last.events]), self.behaviours))
         self._segments = [self._segments[0], *tail]  # one assignment: readers see the old list or the new
+        first = int(events.time[0])  # sums as of an earlier moment stay what they were
+        self._decayed = {key: sums for key, sums in self._decayed.items() if key[1] < first}
+
+    def forget(self, user: int, until: int) -> None:
+        """Drops a user's events at or before ``until``; what was counted with them is counted anew."""
+
+        def without(segment: _Segment) -> _Segment:
+            mine = (segment.events.user == user) & (segment.events.time <= until)
+            return _Segment(segment.events.take(~mine), self.behaviours) if mine.any() else segment
+
+        self._segments = [without(segment) for segment in self._segments]
+        self._decayed = {}
 
     def history(self, users: Int32, times: Int64, n: int | None = None, which: str = "all") -> Ragged:
         """[len(users)] rows of HISTORY columns at or before each time, oldest first, the last ``n`` of them."""
@@ -168,11 +180,15 @@ class State:
         times = np.asarray(times, np.int64)
         if len(times) == 1:
             key = (entity, int(times[0]), event, half_life, segment)
-            if key not in self._decayed:
-                if len(self._decayed) >= 64:
-                    self._decayed.pop(next(iter(self._decayed)))
-                self._decayed[key] = self._sum_decayed(entity, times, event, half_life, segment)
-            return self._decayed[key]
+            remembered = self._decayed  # ``append`` replaces it: sums begun before it are not remembered after
+            sums = remembered.get(key)
+            if sums is None:
+                sums = self._sum_decayed(entity, times, event, half_life, segment)
+                sums.setflags(write=False)
+                if len(remembered) >= 64:
+                    remembered.pop(next(iter(remembered)), None)
+                remembered[key] = sums
+            return sums
         return self._sum_decayed(entity, times, event, half_life, segment)
 
     def _sum_decayed(

@@ -52,6 +52,13 @@ class Vocab:
             self._ids.append(raw)
         return code
 
+    def forget(self, raw: str) -> int:
+        """Takes an id off its code, which nobody is given again; the code, or -1 if the id is not known."""
+        code = self._lookup().pop(raw, -1)
+        if code >= 0:
+            self._ids[code] = ""  # an id on no interface
+        return code
+
     def decode(self, codes: Iterable[int]) -> list[str]:
         """Raw ids of ``codes``."""
         return [self._ids[code] for code in codes]

@@ -1,0 +1,296 @@
+"""The HTTP interface on one bundle, one store and one clock; every answer comes from ``shortlist.answer``.
+
+Answers are computed on the event loop: they are a few milliseconds of arithmetic that threads of one process could not
+share, and several workers can. What waits for a disk (posting, deleting, turning to another bundle) runs in a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+import uvicorn
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from starlette.exceptions import HTTPException as Refused
+
+from shortlist import __version__, answer
+from shortlist.component import InputError
+from shortlist.pipeline import stamp
+from shortlist.serve import wire
+from shortlist.serve._gate import JSON, Gate
+from shortlist.serve._metrics import Metrics
+from shortlist.serve.clock import Kind
+from shortlist.serve.live import STORE, Live, View
+
+log = logging.getLogger("shortlist.serve")
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    code: {"model": wire.Problem, "description": text}
+    for code, text in {400: "Not possible", 413: "Too large", 422: "Not of the stated shape"}.items()
+}
+MISSING: dict[int | str, dict[str, Any]] = {404: {"model": wire.Problem, "description": "Not known"}}
+
+
+def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
+    """The application over an opened ``Live``, which it closes when it stops."""
+    counted = metrics or Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        view = live.view()
+        warm(view, live.now(view))
+        if warning := live.clock.warning(view.last):
+            log.warning(warning)
+        yield
+        live.close()
+
+    app = FastAPI(title="Shortlist", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Gate, metrics=counted)
+
+    @app.exception_handler(RequestValidationError)
+    async def misshapen(request: Request, error: RequestValidationError) -> Response:
+        return problem(422, wire.line(error.errors()))
+
+    @app.exception_handler(InputError)
+    async def wrong(request: Request, error: InputError) -> Response:
+        return problem(400, str(error))
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        return problem(error.status_code, str(error.detail), error.headers)
+
+    @app.post("/v1/recommendations", responses={200: {"model": wire.Slate}, **PROBLEMS})
+    async def recommendations(ask: wire.Ask) -> Response:
+        """A slate for somebody, now."""
+        return said(recommend(live, ask, counted))
+
+    @app.post(
+        "/v1/events", status_code=202, responses={202: {"model": wire.Receipt}, **PROBLEMS}, openapi_extra=_POSTED
+    )
+    async def events(posted: list[Any]) -> Response:
+        """Keeps what happened: durable when this answers, and known to the next recommendation."""
+        if len(posted) > wire.MAX_EVENTS:
+            raise HTTPException(422, f"{len(posted)} events, expected at most {wire.MAX_EVENTS} at a time")
+
+        def keep() -> tuple[int, list[dict[str, Any]]]:
+            view = live.view()
+            kept, rejected = wire.records(posted, view, live.now(view))
+            if kept:
+                live.post(kept)
+            return len(kept), rejected
+
+        accepted, rejected = await run_in_threadpool(keep)
+        counted.events.labels("accepted").inc(accepted)
+        counted.events.labels("rejected").inc(len(rejected))
+        return said({"accepted": accepted, "rejected": rejected}, 202)
+
+    @app.get("/v1/items/{item:path}/similar", responses={**PROBLEMS, **MISSING})
+    async def similar(item: str, n: Annotated[int, Query(ge=1, le=wire.MAX_N)] = 10) -> Response:
+        """For each channel that has an opinion, the items most like this one."""
+        view = live.view()
+        code = known(view.data.item_ids.code(item), f"item {item!r}")
+        fitted = code < view.data.items.n  # what was first met live is like nothing yet
+        found = answer.similar(view.bundle.pipeline, view.data, code, n) if fitted else {}
+        return said({"item": item, "bundle": view.bundle.path.name, "similar": found})
+
+    @app.get("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
+    async def profile(user: str, n: Annotated[int, Query(ge=0, le=wire.MAX_N)] = 20) -> Response:
+        """What is known of somebody: how many events of each kind, and the last ``n``, latest first."""
+        view = live.view()
+        code = known(view.data.user_ids.code(user) if user else -1, f"user {user!r}")
+        return said(describe(view, user, code, live.now(view), n))
+
+    @app.delete("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
+    async def delete(user: str) -> Response:
+        """Deletes a person.
+
+        Gone when this answers: their live events in the store; their id, attributes and events in the ``users`` folder
+        of every version of the bundle; their history in this process, and in the others before their next answer. What
+        models learned from them together with others stays in the bundles, under a number that leads to nobody, until
+        the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
+        so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
+        """
+        outcome = await run_in_threadpool(live.forget, user)
+        if not outcome["live_events"] and not any(line is not None for line in outcome["snapshot_events"].values()):
+            raise HTTPException(404, f"user {user!r}: not known")
+        return said(outcome)
+
+    @app.get("/v1/bundles")
+    async def versions() -> Response:
+        """The versions that can be turned to, and which one answers."""
+        return said({"bundles": live.bundles()})
+
+    @app.post("/v1/bundles/activate", responses=PROBLEMS)
+    async def activate(turn: wire.Turn) -> Response:
+        """Verifies a version and turns to it; if it does not verify, the old one goes on."""
+        view = await run_in_threadpool(live.activate, turn.bundle)
+        return said({"bundle": view.bundle.path.name, "hash": view.bundle.hash})
+
+    @app.get("/healthz")
+    async def healthy() -> Response:
+        """The process answers."""
+        return said({"ok": True})
+
+    @app.get("/readyz", responses={503: {"model": wire.Problem}})
+    async def ready() -> Response:
+        """The bundle is open and the store can be read."""
+        try:
+            view = live.view()
+        except Exception as error:  # whatever the store throws, this instance should get no traffic
+            return problem(503, f"store: {error}")
+        warnings = [line for line in (live.clock.warning(view.last), live.failed) if line]
+        clock = {"kind": live.clock.kind, "now": stamp(live.now(view)), "data_until": stamp(view.last)}
+        return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, "warnings": warnings})
+
+    @app.get("/metrics")
+    async def metrics_() -> Response:
+        """Prometheus text."""
+        return Response(counted.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> HTMLResponse:
+        view = live.view()
+        return HTMLResponse(_INDEX.format(name=view.bundle.recipe.name, version=view.bundle.path.name))
+
+    return app
+
+
+def recommend(live: Live, ask: wire.Ask, metrics: Metrics | None = None) -> dict[str, Any]:
+    """The answer to one request, as it goes over the wire."""
+    view = live.view()
+    now = live.now(view)
+    number = secrets.randbits(63)
+    requests = answer.ask(
+        view.state,
+        np.array([view.data.user_ids.code(ask.user) if ask.user else -1], np.int32),
+        now,
+        exclude=wire.excluded(ask, view.data),  # type: ignore[arg-type]
+        history=None if ask.history is None else wire.history(ask.history, view.data, now),
+        context={name: np.array([value]) for name, value in ask.context.items()},
+        ids=np.array([number], np.uint64),
+    )
+    found = answer.recommend(view.bundle.pipeline, view.state, requests, ask.n)
+    if metrics is not None:
+        metrics.traced(found.trace)
+    told = {
+        "request_id": f"{number:016x}",
+        "bundle": view.bundle.path.name,
+        "arms": {},
+        "items": answer.tell(found, view.bundle.pipeline, view.data)[0],
+    }
+    if ask.explain:
+        trace = found.trace
+        told["trace"] = {
+            "time": stamp(now),
+            "history": len(requests.history["item"]),
+            "rows": {stage: len(rows) for stage, rows in trace.stages.items()},
+            "milliseconds": {stage: round(spent * 1000, 3) for stage, spent in trace.seconds.items()},
+            "failed": trace.failed,
+        }
+    return told
+
+
+def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, Any]:
+    """A user's profile."""
+    data, past = view.data, view.state.history(np.array([code], np.int32), np.array([now]))
+    names = data.behaviours.names
+    counts = np.bincount(past["event"], minlength=len(names)).tolist()
+    recent = [
+        {
+            "item": data.item_ids.ids[past["item"][row]],
+            "event": names[past["event"][row]],
+            "value": None if np.isnan(past["value"][row]) else float(past["value"][row]),
+            "time": stamp(int(past["time"][row])),
+        }
+        for row in range(len(past["item"]) - 1, max(len(past["item"]) - 1 - n, -1), -1)
+    ]
+    return {
+        "user": user,
+        "events": len(past["item"]),
+        "positive": int((past["weight"] > 0).sum()),
+        "by_event": dict(zip(names, counts, strict=True)),
+        "recent": recent,
+    }
+
+
+def warm(view: View, now: int) -> None:
+    """Answers once for nobody and once for somebody, so that no visitor waits for compiling and first look-ups."""
+    latest = view.state.events.user[-1:] if len(view.state.events) else np.empty(0, np.int32)
+    for user in (-1, *latest):
+        requests = answer.ask(view.state, np.array([user], np.int32), now)
+        answer.tell(answer.recommend(view.bundle.pipeline, view.state, requests), view.bundle.pipeline, view.data)
+
+
+def known(code: int, what: str) -> int:
+    """The code, or 404."""
+    if code < 0:
+        raise HTTPException(404, f"{what}: not known")
+    return code
+
+
+def said(content: Any, status: int = 200) -> Response:
+    """JSON as it is: response models would check again what the schema already says."""
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type=JSON)
+
+
+def problem(status: int, text: str, headers: Any = None) -> Response:
+    """An error on one line."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    return Response(orjson.dumps({"error": line}), status, headers=headers, media_type=JSON)
+
+
+def run(
+    bundle: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    store: str | Path = STORE,
+    clock: Kind = "wall",
+) -> None:
+    """Serves until it is stopped. ``bundle`` is a bundle, a link to one, or a run's directory.
+
+    Raises ``InputError`` before anything listens if the bundle or the store cannot be opened.
+    """
+    settings = {"http": "auto", "loop": "auto", "access_log": False, "host": host, "port": port}
+    if workers == 1:
+        uvicorn.run(create(Live.open(bundle, store, clock)), **settings)  # type: ignore[arg-type]
+        return
+    Live.open(bundle, store, clock).close()
+    with tempfile.TemporaryDirectory(prefix="shortlist-metrics-") as together:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = together
+        os.environ["SHORTLIST_SERVE"] = orjson.dumps([str(bundle), str(store), clock]).decode()
+        uvicorn.run("shortlist.serve.app:worker", factory=True, workers=workers, **settings)  # type: ignore[arg-type]
+
+
+def worker() -> FastAPI:
+    """The application of one of several worker processes, which ``run`` tells its settings by the environment."""
+    bundle, store, clock = orjson.loads(os.environ["SHORTLIST_SERVE"])
+    return create(Live.open(Path(bundle), store, clock))
+
+
+_POSTED = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {"schema": {"type": "array", "maxItems": wire.MAX_EVENTS, "items": wire.Posted.model_json_schema()}}
+        },
+    }
+}
+_INDEX = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Shortlist</title>
+<style>body{{font:16px/1.6 system-ui;max-width:42em;margin:4em auto;padding:0 1em}}
+code{{background:#eee;padding:.1em .3em}}</style>
+<h1>Shortlist</h1><p>Recommendations from <b>{name}</b>, bundle <code>{version}</code>.</p>
+<ul><li><code>POST /v1/recommendations</code> a slate &nbsp; <code>POST /v1/events</code> what happened</li>
+<li><code>GET /v1/items/ID/similar</code> &nbsp; <code>GET /v1/users/ID</code></li>
+<li><a href="/v1/bundles">bundles</a> &nbsp; <a href="/readyz">ready</a> &nbsp; <a href="/metrics">metrics</a> &nbsp;
+<a href="/openapi.json">the whole interface</a></li></ul></html>"""

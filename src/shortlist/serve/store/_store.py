@@ -1,0 +1,53 @@
+"""What the service asks of a store: an append-only record of what happened live, shared by several processes.
+
+Every record has a ``sequence``, given out by the store in the order of arrival, from 1, never twice. A process remembers
+the last sequence it has applied and reads on from there, so it applies each record exactly once, whoever wrote it.
+
+A record is a JSON object with a ``kind``:
+
+    event      user, item, event, time (microseconds), value?, id?, request_id?, position?
+    forget     digest (of the user's id), until: the user's earlier events are gone
+    activate   bundle: the processes turn to this version
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+Record = dict[str, Any]
+
+
+class Store(Protocol):
+    """A durable log of records. Methods may be called from several threads."""
+
+    def append(self, records: Sequence[Record]) -> int:
+        """Writes all records or none, durably; those whose ``id`` is known are left out. Returns how many were new."""
+        ...
+
+    def last(self) -> int:
+        """The sequence of the latest record; 0 when there has been none. Cheap: read before every answer."""
+        ...
+
+    def read(self, after: int) -> list[Record]:
+        """Records with a sequence above ``after``, in order, each with its ``sequence``."""
+        ...
+
+    def forget(self, user: str, until: int) -> int:
+        """Removes a user's events and leaves a ``forget`` record in one step. Returns how many events there were."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of files or connections."""
+        ...
+
+
+def digest(raw: str) -> bytes:
+    """16 bytes that stand for an id of any length."""
+    return hashlib.blake2b(raw.encode(), digest_size=16).digest()
+
+
+def forgotten(user: str, until: int) -> Record:
+    """The record a deletion leaves: it does not hold the id itself."""
+    return {"kind": "forget", "digest": digest(user).hex(), "until": until}
