@@ -110,12 +110,16 @@ def test_agrees_with_scikit_learn_on_whole_rankings():
 
 
 def test_a_known_ideal_forgives_only_what_could_not_be_known():
-    targets = ragged([[1, 2, 3], [4], [5]], known=[True, False, True, False, True])
+    targets = ragged([[3, 1, 2], [4], [5]], known=[True, True, False, False, True])
     judged = Slates.of(lists([[1, 9, 3], [8], [5]]), targets, 3)
     assert judged.known.tolist() == [2, 0, 1]
     assert accuracy.ndcg_known(judged, 3)[0] == pytest.approx((1 + 1 / 2) / (1 + 1 / math.log2(3)))
     assert np.isnan(accuracy.ndcg_known(judged, 3)[1])
     assert accuracy.ndcg(judged, 3)[1] == 0
+    # 2, which could not be known, is a hit of one kind only
+    both = Slates.of(lists([[2, 3]]), targets.take([0]), 2)
+    assert both.hit.tolist() == [True, True]
+    assert both.known_hit.tolist() == [False, True]
     # an unknown item that was shown all the same earns nothing beside the known ideal
     lucky = Slates.of(lists([[2]]), ragged([[1, 2]], known=[True, False]), 3)
     assert accuracy.ndcg_known(lucky, 3) == 0

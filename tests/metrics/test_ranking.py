@@ -59,10 +59,10 @@ def test_gauc_is_blind_to_levels_between_groups():
 
 def test_calibration_of_a_worked_example():
     p = np.array([0.1, 0.1, 0.3, 0.9, 1.0])
-    y = np.array([0, 1, 0, 1, 1])
-    # bins of .5: {.1, .1, .3} mean 1/6 against 1/3, and {.9, 1} mean .95 against 1
-    assert ranking.calibration_error(y, p, bins=2) == pytest.approx((3 * (1 / 3 - 0.5 / 3) + 2 * 0.05) / 5)
-    assert ranking.calibration_ratio(y, p) == pytest.approx(2.4 / 3)
+    y = np.array([0, 1, 0, 0, 1])
+    # bins of .5: {.1, .1, .3} mean 1/6 against 1/3, and {.9, 1} mean .95 against 1/2
+    assert ranking.calibration_error(y, p, bins=2) == pytest.approx((3 * (1 / 3 - 1 / 6) + 2 * 0.45) / 5)
+    assert ranking.calibration_ratio(y, p) == pytest.approx(2.4 / 2)
     assert np.isnan(ranking.calibration_ratio([0, 0], [0.1, 0.2]))
 
 
