@@ -18,7 +18,7 @@ LEVELS = [
     ["data", "encode", "index", "nn", "merge"],
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
-    ["recipe", "samples", "answer"],
+    ["recipe", "samples", "answer", "tune"],
     ["bundle"],
     ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
     ["serve", "spark", "terminal"],
