@@ -115,7 +115,7 @@ class ColumnSpec(Spec):
     kind: Kind = "category"
     """category, list, number, text or time."""
     separator: str = "|"
-    """Between the entries of a list."""
+    """Between the entries of a list; ``[,]`` for lists written ``[1, 2]`` or ``['a', 'b']``."""
     time_unit: Unit | None = None
     """Of a time given as a number; the table's when absent."""
     time_format: str | None = None

@@ -1,7 +1,8 @@
 """Your own files: a log and optionally items, users, triples, ties and exposures, as CSV, Parquet or SQL.
 
 The files are scanned lazily in batches: only the columns the recipe names are kept, and of a text log no second copy
-is made. A row that cannot be read stops with its file, line and column, unless ``filters.bad_rows = "drop"``.
+is made: reading takes about 85 MB per million events (columns user, item, event, time, value), of which 27 MB stay;
+``duplicates = "drop"`` with ``user_events`` takes about 140 MB (python -m bench.tables_memory). A row that cannot be read stops with its file, line and column, unless ``filters.bad_rows = "drop"``.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def _attributes(table: str, spec: AttributesSpec, opened: Scan) -> list[Wanted]:
 
 
 def _wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, required: bool) -> Wanted:
-    source = column.column or name
+    source = name if column.column is None else column.column
     if source not in opened.names:
         raise InputError(f"{opened.label}: row 1: expected a column {source!r} for {name}, found {_listed(opened)}")
     unit, written = column.time_unit or spec.time_unit, column.time_format or spec.time_format

@@ -1,0 +1,278 @@
+"""Drafts a recipe from a look at files nobody has described: what ``shortlist init`` prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from shortlist.component import InputError
+from shortlist.data._look import ABSENT, Look, is_number, look, time_of
+
+WORDS = {
+    "user": "user userid uid visitor visitorid customer customerid member memberid account person personid "
+    "household householdid reviewerid reader readerid listener who sessionid session",
+    "item": "item itemid iid movie movieid film filmid product productid sku asin parentasin article articleid song "
+    "songid track trackid artist artistid book bookid isbn news newsid doc docid video videoid business what",
+    "time": "time timestamp ts date datetime created createdat at unixreviewtime eventdate "
+    "eventtime when transactiontimestamp timeframe",
+    "event": "event eventtype behavior behaviour behaviortype action actiontype type interaction",
+    "value": "value rating ratings score stars overall rate grade plays playcount dwell watchratio",
+}
+STRENGTHS = {
+    1: "view pv click impression show read open visit play",
+    2: "fav favorite favourite like wish wishlist save share follow",
+    3: "cart addtocart add basket",
+    5: "buy purchase order transaction pay checkout sale",
+}
+SECTIONS = """
+[recall.item_cf]
+type = "item_cf"
+
+[recall.hot]
+type = "popular"
+half_life = "7d"
+
+[fallback]
+type = "popular"
+
+[merge]
+type = "quota"
+k = 300
+
+[[features]]
+type = "channel"
+
+[[features]]
+type = "counts"
+
+[rank]
+type = "gbdt"
+
+[[rules]]
+type = "seen"
+
+[evaluate]
+requests = "replay"
+k = [10, 50]
+"""
+"""What follows ``[data]`` in a draft: plain components that need nothing but a log."""
+SCALE = 25  # more distinct values than this are no rating
+
+
+def draft(events: Path | str, items: Path | str | None = None, users: Path | str | None = None) -> str:
+    """A recipe in TOML that reads these files, with what was guessed said in comments.
+
+    Raises ``InputError`` if a file is missing or empty, or no column looks like the user, the item or the time.
+    """
+    log = look(Path(events))
+    roles = _roles(log)
+    name = re.sub(r"[^a-z0-9]+", "-", Path(events).name.split(".")[0].lower()).strip("-") or "draft"
+    lines = [
+        "# Drafted from a look at the first rows of the files: check [data], then run `shortlist fit` on this file.",
+        f"name = {_toml(name)}",
+        "seed = 7",
+        "",
+        "[data]",
+        'source = "tables"',
+        "split = { tune = 0.7, rank = 0.8, test = 0.9 }  # fractions of the events by time",
+        *_positive(log, roles),
+        "",
+        "[data.events]",
+        *_file(log, roles),
+        *_log_columns(log, roles),
+        *_strengths(log, roles),
+    ]
+    for table, path in (("items", items), ("users", users)):
+        if path is not None:
+            lines += ["", f"[data.{table}]", *_attributes(table[:-1], look(Path(path)), log, roles)]
+    return "\n".join(lines) + "\n" + SECTIONS
+
+
+def _roles(log: Look) -> dict[str, str]:
+    """Which column is the user, item, time, event and value; by its name, then by what it holds."""
+    roles: dict[str, str] = {}
+    plain = {name: re.sub(r"[^a-z0-9]", "", name.split(":")[0].lower()) for name in log.columns}
+    for role, words in WORDS.items():
+        for word in words.split():  # the likelier word first
+            named = next((n for n, p in plain.items() if p == word and n not in roles.values()), None)
+            if named is not None and _fits(role, log, named):
+                roles[role] = named
+                break
+
+    def rest() -> list[str]:
+        return [name for name in log.columns if name not in roles.values() and log.filled(name)]
+
+    for role in ("time", "event", "value"):
+        if role not in roles and (role == "time" or not log.header):
+            found = [name for name in rest() if _fits(role, log, name)]
+            if found:
+                roles[role] = found[-1]
+    for role in ("user", "item"):
+        partly = [name for name in rest() if log.header and role in plain[name]]
+        ids = partly or [name for name in rest() if 1 < len(set(log.filled(name))) < len(log.columns[name])]
+        if role not in roles and ids:
+            roles[role] = ids[0]
+    for role in ("user", "item", "time"):
+        if role not in roles:
+            raise InputError(
+                f"{log.path}: no column looks like the {role}; found {', '.join(log.columns)}: "
+                f"name it in [data.events] columns by hand"
+            )
+    return roles
+
+
+def _fits(role: str, log: Look, name: str) -> bool:
+    cells = log.filled(name)
+    if not cells:
+        return False
+    if role == "time":
+        return time_of(cells) is not None
+    if role == "value":
+        numbers = all(is_number(cell) for cell in cells)
+        if log.header:
+            return numbers
+        return numbers and len(set(cells)) <= SCALE and all(0 <= float(cell) <= 100 for cell in set(cells))
+    if role == "event":
+        return (
+            len(set(cells)) <= SCALE
+            and not any(is_number(cell) for cell in set(cells))
+            and len(cells) > len(set(cells))
+        )
+    return True
+
+
+def _scale(log: Look, roles: dict[str, str]) -> list[float]:
+    """The values of a rating, ascending; empty if the value is none."""
+    if "value" not in roles:
+        return []
+    values = sorted({float(cell) for cell in log.filled(roles["value"])})
+    return values if 1 < len(values) <= SCALE else []
+
+
+def _positive(log: Look, roles: dict[str, str]) -> list[str]:
+    scale = _scale(log, roles)
+    if "event" in roles or "value" not in roles:
+        return ["# positive = { buy = true }  # which events count as right; as it stands, every event does"]
+    if not scale:
+        return ["# positive = { rating = 1 }  # the values are no rating scale: say from where on they count as right"]
+    low, high = scale[0], scale[-1]
+    least = next(value for value in scale if value >= low + 0.7 * (high - low) - 1e-9)
+    return [
+        f"positive = {{ rating = {least:g} }}  # ratings go from {low:g} to {high:g}; lower ones stay in the history"
+    ]
+
+
+def _file(seen: Look, roles: dict[str, str] | None = None) -> list[str]:
+    """How a file is written, in the words of ``FileSpec``."""
+    lines = [f"path = {_toml(str(seen.path))}  # relative to --data"]
+    if seen.format == "csv":
+        if seen.separator != ",":
+            lines.append(f"separator = {_toml(seen.separator)}")
+        if not seen.header:
+            called = {column: role for role, column in (roles or {}).items()}
+            lines.append(f"names = {_toml([called.get(name, name) for name in seen.columns])}  # it has no header")
+        if seen.encoding != "utf-8":
+            lines.append(f"encoding = {_toml(seen.encoding)}")
+    return lines
+
+
+def _log_columns(log: Look, roles: dict[str, str]) -> list[str]:
+    lines = []
+    if log.header:
+        mapped = ", ".join(f"{role} = {_toml(roles[role])}" for role in WORDS if role in roles)
+        lines.append(f"columns = {{ {mapped} }}")
+    absent = sorted({cell for cell in log.columns[roles["user"]] if cell in ABSENT and cell})
+    if absent:
+        lines.append(f"null_values = {_toml(['', *absent])}  # events of nobody known")
+    unit, form = time_of(log.filled(roles["time"])) or (None, None)
+    if unit:
+        lines.append(f"time_unit = {_toml(unit)}")
+    if form:
+        lines.append(f"time_format = {_toml(form)}")
+    unused = [name for name in log.columns if name not in roles.values()]
+    if unused:
+        lines.append(f"# not used: {', '.join(unused[:20])}{', ...' if len(unused) > 20 else ''}")
+    return lines
+
+
+def _strengths(log: Look, roles: dict[str, str]) -> list[str]:
+    if "event" not in roles:
+        return []
+
+    def guess(event: str) -> int:
+        word = re.sub(r"[^a-z]", "", event.lower())
+        return next((n for n, words in STRENGTHS.items() if word in words.split()), 1)
+
+    known = sorted(set(log.filled(roles["event"])), key=lambda event: (guess(event), event))
+    inside = ", ".join(f"{_key(event)} = {guess(event)}" for event in known)
+    return [f"strengths = {{ {inside} }}  # what each event is worth: a guess"]
+
+
+def _attributes(key: str, table: Look, log: Look, roles: dict[str, str]) -> list[str]:
+    """A catalogue or user table: its id, and the other columns by kind."""
+    ids = set(log.filled(roles[key]))
+    overlap = {name: len(ids.intersection(table.filled(name))) for name in table.columns}
+    column = max(overlap, key=lambda name: overlap[name])  # the first of equals
+    if not overlap[column]:
+        raise InputError(
+            f"{table.path}: no column holds ids of the log's column {roles[key]}; found {', '.join(overlap)}"
+        )
+    names = {column: key} if not table.header else {}
+    columns = [f"{key} = {_toml(column if table.header else key)}"]
+    skipped = []
+    for name in table.columns:
+        how = None if name == column else _kind(name, table.filled(name))
+        if name == column:
+            continue
+        if how is None:
+            skipped.append(name)
+            continue
+        clean = re.sub(r"[^A-Za-z0-9_]+", "_", name.split(":")[0]).strip("_") or "attribute"
+        if clean != name:
+            how = {"column": name, **how}
+        columns.append(f"{clean} = {_toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {_inline(how)}")
+    lines = _file(table, {role: found for found, role in names.items()})
+    lines.append(f"[data.{key}s.columns]" + ("" if table.header else "  # rename them in names as you like"))
+    lines += columns
+    if skipped:
+        lines.append(f"# not used (empty, constant, links or other ids): {', '.join(skipped)}")
+    return lines
+
+
+def _kind(name: str, cells: list[str]) -> dict[str, str] | None:
+    """Kind of an attribute and how it is written; None if it says nothing worth having."""
+    distinct = set(cells)
+    if len(distinct) < 2 or sum(cell.startswith(("http://", "https://", "www.")) for cell in cells) > len(cells) / 2:
+        return None
+    if all(cell.startswith("[") and cell.endswith("]") for cell in distinct):
+        return {"kind": "list", "separator": "[,]"}
+    when = time_of(cells)
+    if when is not None:
+        return {"kind": "time"} | {k: v for k, v in zip(("time_unit", "time_format"), when, strict=True) if v}
+    if all(is_number(cell) for cell in distinct):
+        if re.search(r"(^|_)(id|zip|code)s?$|Id$|ID$|categ|type|class|brand|group", name):
+            return None if len(distinct) > 0.9 * len(cells) else {"kind": "category"}
+        whole = all(re.fullmatch(r"\d+", cell) for cell in distinct)
+        return {"kind": "category" if whole and len(distinct) <= 10 else "number"}
+    for separator in ("|", ";", ","):
+        parts = [part.strip() for cell in cells for part in cell.split(separator)]
+        several = sum(separator in cell for cell in cells)
+        if several > 0.2 * len(cells) and len(set(parts)) < 0.3 * len(parts):
+            return {"kind": "list"} if separator == "|" else {"kind": "list", "separator": separator}
+    mean = sum(map(len, cells)) / len(cells)
+    return {"kind": "text" if len(distinct) > 0.5 * len(cells) and mean > 8 else "category"}
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _inline(table: dict[str, str]) -> str:
+    return "{ " + ", ".join(f"{key} = {_toml(value)}" for key, value in table.items()) + " }"
+
+
+def _toml(value: str | Iterable[str]) -> str:
+    """A string or list of strings; JSON's escapes are TOML's."""
+    return json.dumps(value if isinstance(value, str) else list(value), ensure_ascii=False)
