@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 
 from shortlist.component import InputError
-from shortlist.data import Codes, Table
-from shortlist.types import Array, Int32
+from shortlist.data import MISSING_TIME, Codes, Table
+from shortlist.durations import UNITS
+from shortlist.types import Array, Float32, Int32
 
 
 def of_kind(table: Table, wanted: Sequence[str] | None, *kinds: str) -> list[str]:
@@ -30,6 +31,18 @@ def first(column: Codes, rows: Array) -> Int32:
     start = offsets[np.where(known, rows, 0)]
     known &= start < offsets[np.where(known, rows, 0) + 1]
     return np.where(known, values[np.minimum(start, len(values) - 1)], -1).astype(np.int32)
+
+
+def number(table: Table, name: str, rows: Array) -> Float32:
+    """[len(rows)]: a number column, or a time column in days since 1970, at the rows; NaN = missing or not there."""
+    known = (rows >= 0) & (rows < table.n)
+    out = np.full(len(rows), np.nan, np.float32)
+    if name in table.numbers:
+        out[known] = table.numbers[name][rows[known]]
+    else:
+        times = table.times[name][rows[known]]
+        out[known] = np.where(times == MISSING_TIME, np.nan, times / UNITS["d"])
+    return out
 
 
 @njit(cache=True)

@@ -70,9 +70,10 @@ class Counts(Feature):
         mean = np.divide(log_total, log_count, out=np.full(n, np.nan), where=log_count > 0)
         out["counts.item.value"] = self._smoothed(total, count, mean[candidates.request])
         if self.users:
-            mine = np.log1p(state.counts("user", requests.user, requests.time, self.events, windows)).reshape(n, -1)
+            mine = np.log1p(state.counts("user", requests.user, requests.time, self.events, windows))
             names = (f"counts.user.{event}.{label}" for event in self.events for label in labels)
-            out |= zip(names, np.take(mine.T, candidates.request, axis=1), strict=True)
+            flat = mine.reshape(n, events * len(windows)).T
+            out |= zip(names, np.take(flat, candidates.request, axis=1), strict=True)
         return out
 
     def _smoothed(self, total: Array, count: Array, average: Array) -> Float32:

@@ -8,8 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from shortlist.component import Feature
-from shortlist.data import MISSING_TIME, Codes, Dataset, State, Table
-from shortlist.durations import UNITS
+from shortlist.data import Codes, Dataset, State, Table
 from shortlist.features import _attributes
 from shortlist.types import Array, Candidates, Ragged, Requests
 
@@ -61,21 +60,13 @@ class Profile(Feature):
 
     def _columns(self, entity: str, table: Table, codes: Array) -> dict[str, Array]:
         wanted: list[str] | None = getattr(self, entity)
-        known = (codes >= 0) & (codes < table.n)
-        rows = np.where(known, codes, 0)
         out: dict[str, Array] = {}
         if self.ids:
             out[f"profile.{entity}.id"] = codes.astype(np.int32)
         for name in _attributes.of_kind(table, wanted, "category"):
             out[f"profile.{entity}.{name}"] = _attributes.first(table.codes[name], codes)
-        for name in _attributes.of_kind(table, wanted, "number"):
-            number = table.numbers[name]
-            gaps = np.full(len(codes), np.nan, np.float32)
-            out[f"profile.{entity}.{name}"] = np.where(known, number[rows], gaps) if table.n else gaps
-        for name in _attributes.of_kind(table, wanted, "time"):
-            time = table.times[name][rows] if table.n else np.full(len(codes), MISSING_TIME)
-            days = np.where(known & (time != MISSING_TIME), time / UNITS["d"], np.nan)
-            out[f"profile.{entity}.{name}"] = days.astype(np.float32)
+        for name in _attributes.of_kind(table, wanted, "number", "time"):
+            out[f"profile.{entity}.{name}"] = _attributes.number(table, name, codes)
         for name in _attributes.of_kind(table, wanted, "list"):
             out |= self._flags(f"{entity}.{name}", table.codes[name], codes)
         return out

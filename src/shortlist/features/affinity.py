@@ -1,0 +1,97 @@
+"""How well the candidate's attributes fit what the user liked before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.component import Feature
+from shortlist.data import Dataset, State
+from shortlist.durations import UNITS, Duration
+from shortlist.features import _attributes, _taste
+from shortlist.types import Array, Candidates, Ragged, Requests
+
+DAY = UNITS["d"]
+
+
+class Affinity(Feature):
+    """The user's taste for the candidate's categories, list values and numbers, from the history.
+
+    With w_e = strength × 2^(-(last event's time - t_e) / half_life) of the positive events e whose item has the
+    attribute at all, L(c) = sum of w_e over those with level c and T = sum of all w_e, for a candidate with levels C:
+    ``mean`` = mean over C of L(c)/T; ``max`` the same with the largest; ``cosine`` = sum over C of L(c) / (‖L‖ √|C|);
+    ``lift`` = mean over C of log2((L(c) + prior s_c) / ((T + prior) s_c)), s_c the level's share of the log's
+    positives; ``value`` = mean over C of Σ(v_e - user's mean) / (n_c + prior) over the events with a value;
+    ``recent`` = mean over C of the share of the last ``last`` positives with c.
+    For numbers and times (in days): ``gap`` = candidate - the user's weighted mean, ``z`` = gap / the user's spread,
+    drawn to the catalogue's by ``prior``. Use it wherever items have attributes: it works for new items and short
+    histories, where channels that count pairs are blind.
+
+    Source: Pazzani and Billsus (2007), Content-based recommendation systems.
+    """
+
+    columns: list[str] | None = None
+    """Attributes of the item table; none named means every category, list, number and time."""
+    half_life: Duration = 30 * DAY
+    """After this long a positive event counts half."""
+    last: int = Field(default=5, ge=1)
+    """How many of the latest positives ``recent`` looks at."""
+    prior: float = Field(default=5.0, ge=0)
+    """Strength of the smoothing, in events."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Learns each level's share of the log's positives and each number's spread over the catalogue."""
+        positives = data.item_counts("positive")
+        names = _attributes.of_kind(data.items, self.columns, "category", "list")
+        shares: list[Array] = []
+        for name in names:
+            column = data.items.codes[name]
+            has = np.flatnonzero(column.values.lengths)
+            weight = positives[column.values.rows].astype(np.float64)
+            level = np.bincount(column.values["code"], weight + 1e-3, minlength=len(column.levels))
+            shares.append(level / max(float((positives[has] + 1e-3).sum()), 1e-3))
+        self.coded_ = np.array(names, dtype=str)
+        self.shares_ = Ragged(
+            np.cumsum(np.array([0, *map(len, shares)], np.int64)), {"share": np.concatenate([np.empty(0), *shares])}
+        )
+        self.numbered_ = np.array(_attributes.of_kind(data.items, self.columns, "number", "time"), dtype=str)
+        spreads = [_spread(_attributes.number(data.items, name, np.arange(data.items.n))) for name in self.numbered_]
+        self.spreads_ = np.array(spreads, np.float64)
+        return self
+
+    def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
+        """Columns ``affinity.*``, each [m]."""
+        h, first, m = requests.history, candidates.offsets(len(requests)), len(candidates)
+        out: dict[str, Array] = {}
+        for row, name in enumerate(self.coded_):
+            column, share = state.items.codes[name], self.shares_.row(row)["share"]
+            if len(share) < len(column.levels):  # the catalogue has grown since: new levels have no share
+                share = np.pad(share, (0, len(column.levels) - len(share)))
+            views = np.empty((len(_taste.COLUMNS), m), np.float32)
+            _taste.tastes(
+                h.offsets, h["item"], h["time"], h["value"], h["weight"],
+                column.values.offsets, column.values["code"], share, float(self.half_life), self.last, self.prior,
+                first, candidates.item, views,
+            )  # fmt: skip
+            out |= _named(f"affinity.{name}", _taste.COLUMNS, views)
+        for row, name in enumerate(self.numbered_):
+            views = np.empty((2, m), np.float32)
+            _taste.distances(
+                h.offsets, _attributes.number(state.items, name, h["item"]), h["time"], h["weight"],
+                float(self.spreads_[row]), float(self.half_life), self.prior,
+                first, _attributes.number(state.items, name, candidates.item), views,
+            )  # fmt: skip
+            out |= _named(f"affinity.{name}", ("gap", "z"), views)
+        return out
+
+
+def _named(prefix: str, names: Sequence[str], columns: Array) -> dict[str, Array]:
+    return {f"{prefix}.{name}": column for name, column in zip(names, columns, strict=True)}
+
+
+def _spread(numbers: Array) -> float:
+    known = numbers[np.isfinite(numbers)]
+    return float(known.std(dtype=np.float64)) if len(known) else 0.0
