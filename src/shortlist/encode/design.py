@@ -48,8 +48,12 @@ class Design(Encoder):
         tables: list[Array] = []
 
         def add(of: int, a: int, b: int, codes: int, table: Array, show: bool) -> int:
-            for parts, part in ((kind, of), (left, a), (right, b), (width, codes), (shown, show), (tables, table)):
-                parts.append(part)  # type: ignore[attr-defined]
+            kind.append(of)
+            left.append(a)
+            right.append(b)
+            width.append(codes)
+            shown.append(show)
+            tables.append(table)
             return len(kind) - 1
 
         one_hot: dict[int, int] = {}  # column -> the field that crosses use

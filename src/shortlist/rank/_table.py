@@ -15,6 +15,8 @@ class TableRanker(Ranker):
 
     columns: list[str] | None = None
     """The columns to learn from; none given = every number and code, but for names that start with "_"."""
+    without: list[str] = []
+    """Columns not to learn from."""
     label: str | None = None
     """The label to learn; none given = the first."""
 
@@ -22,6 +24,7 @@ class TableRanker(Ranker):
         """Remembers names, order and kind of the columns: ``columns_`` [f], ``categorical_`` [f]."""
         usable = {name: column for name, column in candidates.columns.items() if column.dtype.kind in "fiub"}
         wanted = [name for name in usable if not name.startswith("_")] if self.columns is None else self.columns
+        wanted = [name for name in wanted if name not in self.without]
         for name in wanted:
             if name not in usable:
                 found = "is text" if name in candidates else f"is missing; there are {', '.join(sorted(usable))}"

@@ -60,7 +60,7 @@ def _nodes(tree: dict[str, Any], words: list[Array]) -> tuple[dict[str, Array], 
     below = np.where(leaf, own, np.where(category, right, left))
     above = np.where(leaf, own, np.where(category, left, right))
     feature = 2 * np.array(tree["split_indices"], np.int64) + ~(missing_left ^ category)
-    columns = {
+    columns: dict[str, Array] = {
         "feature": np.where(leaf, 0, feature).astype(np.uint32),
         # x < cut goes left there, x <= threshold goes below here
         "threshold": np.where(leaf | category, 0, np.nextafter(cut, np.float32(-np.inf))).astype(np.float32),

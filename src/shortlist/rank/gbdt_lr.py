@@ -15,14 +15,14 @@ from shortlist.rank._linear import LinearRanker
 from shortlist.rank._solver import fit_logistic
 from shortlist.rank._table import sigmoid
 from shortlist.rank._trees import TreeRanker
-from shortlist.types import Candidates, Float32, Float64, Int32, Requests, Samples
+from shortlist.types import Bool, Candidates, Float32, Float64, Int32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State
 
 
 class GBDTLR(TreeRanker, LinearRanker):
-    """P(y = 1 | x) = σ(a + Σ_t w[leaf_t(x)] + b·d(x)): one weight per leaf of boosted trees, plus the columns themselves.
+    """P(y = 1 | x) = σ(a + Σ_t w[leaf_t(x)] + b·d(x)): a weight per leaf of boosted trees, plus the columns themselves.
 
     The trees find the crosses, the linear layer weighs them again and is cheap to train afresh while the trees stay.
     With ``share`` < 1 the trees learn from the earlier part of the requests and the weights from the later part (from a
@@ -80,7 +80,7 @@ class GBDTLR(TreeRanker, LinearRanker):
         )
         return self
 
-    def _early(self, samples: Samples) -> np.ndarray:
+    def _early(self, samples: Samples) -> Bool:
         """[n]: the requests the trees learn from."""
         n = len(samples.requests)
         order = np.lexsort((np.random.default_rng(self.seed).random(n), samples.requests.time))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Tree(TreeRanker):
-    """score(x) = share of positives in the leaf of x, shrunk to the share overall: m + Σ_leaf w (y - m) / (Σ_leaf w + l2).
+    """score(x) = m + Σ_leaf w (y - m) / (Σ_leaf w + l2): the leaf's share of positives, drawn to the overall share m.
 
     Splits are the ones that lower the squared error of a 0/1 label most, which is the Gini criterion of CART; the leaf
     that gains most is split next. Grown by LightGBM as a single tree. Use it to be read by people, not to win.
