@@ -1,8 +1,8 @@
 """Your own files: a log and optionally items, users, triples, ties and exposures, as CSV, Parquet or SQL.
 
-The files are scanned lazily in batches: only the columns the recipe names are kept, and of a text log no second copy
-is made: reading takes about 85 MB per million events (columns user, item, event, time, value), of which 27 MB stay;
-``duplicates = "drop"`` with ``user_events`` takes about 140 MB (python -m bench.tables_memory). A row that cannot be read stops with its file, line and column, unless ``filters.bad_rows = "drop"``.
+The files are scanned in batches: only the columns the recipe names are kept, and a text log is never held whole. Peak
+memory is about 85 MB per million events (five columns); figures for every way of writing a log: bench/tables/memory.py.
+A row that cannot be read stops with its file, line and column, unless ``filters.bad_rows = "drop"``.
 """
 
 from __future__ import annotations
