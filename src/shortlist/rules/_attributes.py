@@ -1,0 +1,74 @@
+"""Attribute values of candidate rows, several attributes in one numbering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shortlist.component import InputError
+from shortlist.data import Table
+from shortlist.types import Array, Int32, Int64, spans
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Row r has the values ``code[offsets[r] : offsets[r + 1]]``; equal codes are equal values of one attribute."""
+
+    offsets: Int64  # [m + 1]
+    code: Int64  # [e] of all attributes together, 0..n-1
+    attribute: Int64  # [e] which of the names asked for
+    n: int
+
+
+def check(path: str, names: Iterable[str], table: Table) -> None:
+    """Raises ``InputError`` where the items have no attribute with categories or lists of such a name."""
+    for name in names:
+        if name not in table.codes:
+            other = [kind for kind in ("numbers", "times", "texts") if name in getattr(table, kind)]
+            wrong = f"{name!r} is of kind {other[0][:-1]}" if other else f"no item attribute {name!r}"
+            known = ", ".join(sorted(table.codes)) or "none"
+            raise InputError(f"{path}: {wrong}; attributes with categories or lists: {known}")
+
+
+def values_of(items: Int32, table: Table, names: Sequence[str]) -> Values:
+    """The values of each of ``items`` [m]; a code that the table does not know has none."""
+    parts, bases, base = [], [], 0
+    for name in names:
+        bases.append(base)
+        if name in table.codes:
+            parts.append(table.codes[name])
+            base += len(table.codes[name].levels)
+    inside = (items >= 0) & (items < table.n)
+    safe = np.where(inside, items, 0)
+    rows, codes, attributes = [], [], []
+    for at, (name, start) in enumerate(zip(names, bases, strict=True)):
+        if name not in table.codes or not table.n:
+            continue
+        values = table.codes[name].values
+        low = values.offsets[safe]
+        high = np.where(inside, values.offsets[safe + 1], low)
+        rows.append(np.repeat(np.arange(len(items)), high - low))
+        codes.append(values["code"][spans(low, high)].astype(np.int64) + start)
+        attributes.append(np.full(len(codes[-1]), at, np.int64))
+    if not rows:
+        return Values(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), 0)
+    if len(rows) == 1:
+        row, code, attribute = rows[0], codes[0], attributes[0]
+    else:
+        row = np.concatenate(rows)
+        order = np.argsort(row, kind="stable")
+        row, code, attribute = row[order], np.concatenate(codes)[order], np.concatenate(attributes)[order]
+    offsets = np.zeros(len(items) + 1, np.int64)
+    np.cumsum(np.bincount(row, minlength=len(items)), out=offsets[1:])
+    return Values(offsets, code, attribute, base)
+
+
+def members(table: Table, name: str, wanted: Iterable[str]) -> tuple[Array, list[str]]:
+    """Items with one of the values ``wanted`` of an attribute, ascending, and those of ``wanted`` it does not have."""
+    column = table.codes[name]
+    wanted = list(wanted)
+    levels = np.flatnonzero(np.isin(np.array(column.levels, np.str_), np.array(wanted, np.str_)))
+    rows = column.values.rows[np.isin(column.values["code"], levels)]
+    return np.unique(rows).astype(np.int32), [value for value in wanted if value not in column.levels]

@@ -1,0 +1,56 @@
+"""One row of each product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numba import njit
+
+from shortlist.component import Rule
+from shortlist.data import Dataset, State
+from shortlist.rules._attributes import check, values_of
+from shortlist.types import Array, Candidates, Requests
+
+
+class Dedupe(Rule):
+    """Keeps the first row of each value of an attribute: i stays unless a kept j before it has v(j) & v(i) not empty.
+
+    For variants of one parent product (another colour, another size), editions of one book. Missing values are equal to
+    nothing. Of a list attribute one shared value is enough.
+
+    Source: Shortlist's own definition.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"by": "tags"}
+
+    by: str
+    """Item attribute (category or list) of which a slate shows each value once."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Checks the attribute."""
+        check("rules.dedupe.by", [self.by], data.items)
+        return self
+
+    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
+        """The first row of each value, and all without one."""
+        values = values_of(candidates.item, state.items, [self.by])
+        if not len(values.code):
+            return candidates
+        return candidates.take(_first(candidates.request, values.offsets, values.code, np.zeros(values.n, np.int64)))
+
+
+@njit(cache=True)
+def _first(request: Array, offsets: Array, code: Array, shown: Array) -> Array:
+    """[m]: rows that share no value with a kept row before them; ``shown`` [levels] holds requests + 1."""
+    keep = np.ones(len(request), np.bool_)
+    for row in range(len(request)):
+        mark = np.int64(request[row]) + 1
+        for e in range(offsets[row], offsets[row + 1]):
+            if shown[code[e]] == mark:
+                keep[row] = False
+        if keep[row]:
+            for e in range(offsets[row], offsets[row + 1]):
+                shown[code[e]] = mark
+    return keep

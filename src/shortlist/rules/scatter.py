@@ -1,0 +1,64 @@
+"""No more than a few alike in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.component import Rule
+from shortlist.data import Dataset, State
+from shortlist.rules._attributes import check, values_of
+from shortlist.rules._forbidden import fallback_of
+from shortlist.rules._scatter import scattered
+from shortlist.types import Candidates, Requests
+
+
+class Scatter(Rule):
+    """Orders rows so that among any w neighbours at most m share a value of an attribute, for several attributes.
+
+    Greedy and stable: the next place goes to the first row left that breaks no limit; if each breaks one, to the first
+    of those with the least excess, the sum over its values v of max(0, count of v in the last w - 1 places + 1 - m).
+    Of a list attribute each value counts. The fallback's rows stay behind the ranked ones. The first ``n`` places are
+    arranged, the rows beyond keep their order.
+
+    Source: Shortlist's own definition.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"most": {"colour": 2, "tags": 3}, "window": 4}
+
+    most: Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    """How many rows of a window may share a value, for each item attribute: ``{genres = 2, director = 1}``."""
+    window: Annotated[int, Field(ge=2)] | dict[str, Annotated[int, Field(ge=2)]] = 5
+    """Length of the window, one for all attributes or one for each (5 for those left out)."""
+    n: Annotated[int, Field(ge=1)] = 100
+    """Places to arrange."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Checks the attributes."""
+        check("rules.scatter.most", self.most, data.items)
+        if isinstance(self.window, dict):
+            check("rules.scatter.window", self.window, data.items)
+        return self
+
+    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
+        """The same rows in the new order."""
+        names = list(self.most)
+        values = values_of(candidates.item, state.items, names)
+        if not len(values.code):
+            return candidates
+        windows = [self.window.get(name, 5) if isinstance(self.window, dict) else self.window for name in names]
+        order = scattered(
+            candidates.offsets(len(requests)),
+            fallback_of(candidates),
+            values.offsets,
+            values.code,
+            values.attribute,
+            np.array([self.most[name] for name in names], np.int64),
+            np.array(windows, np.int64),
+            self.n,
+            np.zeros(values.n, np.int64),
+        )
+        return candidates.take(order)
