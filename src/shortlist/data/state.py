@@ -21,11 +21,13 @@ from shortlist.types import HISTORY, Array, Float32, Float64, Int32, Int64, Ragg
 class _Segment:
     """Events and, made when first asked for, their times grouped by entity."""
 
-    def __init__(self, events: Events, behaviours: Behaviours):
+    def __init__(self, events: Events, behaviours: Behaviours, users: Table):
         self.events = events
         self.grouped = lru_cache(maxsize=None)(self._grouped)  # one entry per (entity, selector): bounded by the recipe
         self.running = lru_cache(maxsize=None)(self._running)
+        self.crossed = lru_cache(maxsize=None)(self._crossed)
         self._behaviours = behaviours
+        self._users = users
 
     def _grouped(self, entity: str, which: str) -> tuple[Int64, Int64, Int64]:
         """Offsets by entity code, times, and the event row behind each; ``"log"`` is one entity with every event."""
@@ -43,6 +45,16 @@ class _Segment:
         sums = np.cumsum(np.where(known, values, 0), dtype=np.float64)
         return np.concatenate([[0], np.cumsum(known)]), np.concatenate([[0.0], sums])
 
+    def _crossed(self, entity: str, which: str, by: str, edges: tuple[float, ...]) -> tuple[Int64, Int64, Int64]:
+        """Keys ``entity code << 16 | user's bucket``, ascending, with offsets and times as ``grouped`` has them."""
+        bucket = self._users.buckets(by, self.events.user, np.array(edges))
+        codes = np.zeros(len(bucket), np.int64) if entity == "log" else getattr(self.events, entity).astype(np.int64)
+        rows = np.flatnonzero(self.events.select(which, self._behaviours) & (codes >= 0) & (bucket >= 0))
+        key = codes[rows] << 16 | bucket[rows]
+        order = np.argsort(key, kind="stable")
+        keys, first = np.unique(key[order], return_index=True)
+        return keys, np.append(first, len(rows)), self.events.time[rows[order]]
+
 
 class State:
     """Answers about users and items as of a moment. Codes it has never met have no history and no counts."""
@@ -52,7 +64,7 @@ class State:
         self.users = users
         self.items = items
         self.available_from = available_from
-        self._segments = [_Segment(events, behaviours)]
+        self._segments = [_Segment(events, behaviours, users)]
         self._decayed: dict[tuple[str, int, str, int | None, tuple[str, int] | None], Float32] = {}
 
     @property
@@ -70,10 +82,10 @@ class State:
         """Adds live events (in time order among themselves, at any time)."""
         if not len(events):
             return
-        tail = [*self._segments[1:], _Segment(events, self.behaviours)]
+        tail = [*self._segments[1:], _Segment(events, self.behaviours, self.users)]
         while len(tail) > 1 and len(tail[-2].events) <= 2 * len(tail[-1].events):
             last, before = tail.pop(), tail.pop()
-            tail.append(_Segment(Events.concat([before.events, last.events]), self.behaviours))
+            tail.append(_Segment(Events.concat([before.events, last.events]), self.behaviours, self.users))
         self._segments = [self._segments[0], *tail]  # one assignment: readers see the old list or the new
         first = int(events.time[0])  # sums as of an earlier moment stay what they were
         self._decayed = {key: sums for key, sums in self._decayed.items() if key[1] < first}
@@ -83,7 +95,7 @@ class State:
 
         def without(segment: _Segment) -> _Segment:
             mine = (segment.events.user == user) & (segment.events.time <= until)
-            return _Segment(segment.events.take(~mine), self.behaviours) if mine.any() else segment
+            return _Segment(segment.events.take(~mine), self.behaviours, self.users) if mine.any() else segment
 
         self._segments = [without(segment) for segment in self._segments]
         self._decayed = {}
@@ -130,6 +142,31 @@ class State:
                 offsets, stamps, _ = segment.grouped(entity, which)
                 _asof.window_counts(offsets, stamps, np.asarray(ids), np.asarray(times), spans_, out[e])
         return out.transpose(1, 0, 2)
+
+    def segment_counts(
+        self,
+        entity: str,
+        ids: Array,
+        bucket: Array,
+        times: Int64,
+        by: str,
+        edges: tuple[float, ...] = (),
+        which: str = "positive",
+        window: int | None = None,
+    ) -> Float32:
+        """[n]: events of each item ("log": 0) by users of the bucket, in (time - window, time]; window None = ever.
+
+        A bucket is what ``users.buckets(by, ..., edges)`` says, below 65,536; -1 has no events.
+        """
+        out = np.zeros((len(ids), 1), np.float32)
+        key = np.where((bucket >= 0) & (ids >= 0), np.asarray(ids, np.int64) << 16 | bucket, -1)
+        span = np.array([-1 if window is None else window], np.int64)
+        for segment in self._segments:
+            keys, offsets, stamps = segment.crossed(entity, which, by, edges)
+            place = np.searchsorted(keys, key)
+            known = np.append(keys, -2)[place] == key
+            _asof.window_counts(offsets, stamps, np.where(known, place, -1), np.asarray(times), span, out)
+        return out[:, 0]
 
     def sums(self, entity: str, ids: Array, times: Int64, which: str = "all") -> tuple[Int64, Float64]:
         """[n], [n]: how many events with a value each id ("log": 0) has at or before its moment, and their sum."""

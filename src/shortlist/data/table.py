@@ -42,6 +42,21 @@ class Table:
     listed: Array = field(default_factory=lambda: np.empty(0, bool))  # [n]: the source has a row for this code
     kinds: Mapping[str, str] = field(default_factory=dict)
 
+    def buckets(self, name: str, rows: Array, edges: Array | None = None) -> Array:
+        """[len(rows)]: the first level of a category; how many ``edges`` (ascending) a number is not below; else -1."""
+        known = (rows >= 0) & (rows < self.n)
+        out = np.full(len(rows), -1, np.int32)
+        if name in self.numbers:
+            number = self.numbers[name][rows[known]]
+            place = np.searchsorted(np.empty(0) if edges is None else edges, number, side="right")
+            out[known] = np.where(np.isnan(number), -1, place)
+        elif name in self.codes:
+            values = self.codes[name].values
+            start, end = values.offsets[rows[known]], values.offsets[rows[known] + 1]
+            padded = np.append(values["code"], np.int32(-1))
+            out[known] = np.where(end > start, padded[start], -1)
+        return out
+
     @staticmethod
     def of(frame: pl.DataFrame | None, key: str, kinds: Mapping[str, str], vocab: Vocab) -> Table:
         """The table of ``frame`` (column ``key`` holds raw ids), rows rearranged by code."""
