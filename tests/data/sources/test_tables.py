@@ -277,7 +277,7 @@ def test_bad_rows_are_dropped_when_declared(tmp_path):
 events = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 5)), min_size=1, max_size=30)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events, st.integers(1, 4), st.sampled_from([None, "1h"]))
 def test_rate_and_duplicates_look_at_the_past_only(tmp_path, rows, most, per):
     hours = [(u, i, t * 1_800) for u, i, t in rows]
