@@ -73,7 +73,7 @@ def publish(out: Path, data: Dataset, **changes: object) -> Path:
     return bundles.save(out, pipeline, recipe, data, None, {})
 
 
-def board(unseen: int = 3) -> Dataset:
+def _board(unseen: int = 3) -> Dataset:
     """12 users and 20 items of two colours; each user has not yet seen ``unseen`` of their colour."""
     return worlds.checkerboard(n_users=12, n_items=20, unseen=unseen)
 
@@ -90,8 +90,8 @@ def calling(app: FastAPI, live: Live) -> Iterator[Client]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's directory with two versions of a bundle, ``bundle`` leading to the second."""
     run = tmp_path_factory.mktemp("published")
-    publish(run / "bundle", board(), depth=10)
-    publish(run / "bundle", board())
+    publish(run / "bundle", _board(), depth=10)
+    publish(run / "bundle", _board())
     return run
 
 
@@ -117,3 +117,9 @@ def client(serve: Serve) -> Iterator[Client]:
     """A running service."""
     with ExitStack() as stack:
         yield stack.enter_context(serve())
+
+
+@pytest.fixture(scope="session")
+def board() -> Dataset:
+    """The world the bundle was fitted on."""
+    return _board()

@@ -1,7 +1,8 @@
 """The HTTP interface on one bundle, one store and one clock; every answer comes from ``shortlist.answer``.
 
 Answers are computed on the event loop: they are a few milliseconds of arithmetic that threads of one process could not
-share, and several workers can. What waits for a disk (posting, deleting, turning to another bundle) runs in a thread.
+share, and several workers can. What waits for a disk (posting, deleting, turning to another bundle) runs in a thread;
+the state that answers are made from is only changed on the event loop, by ``Live.view``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.exceptions import HTTPException as Refused
 
 from shortlist import __version__, answer
@@ -82,17 +83,14 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
         if len(posted) > wire.MAX_EVENTS:
             raise HTTPException(422, f"{len(posted)} events, expected at most {wire.MAX_EVENTS} at a time")
 
-        def keep() -> tuple[int, list[dict[str, Any]]]:
-            view = live.view()
-            kept, rejected = wire.records(posted, view, live.now(view))
-            if kept:
-                live.post(kept)
-            return len(kept), rejected
-
-        accepted, rejected = await run_in_threadpool(keep)
-        counted.events.labels("accepted").inc(accepted)
+        view = live.view()
+        kept, rejected = wire.records(posted, view, live.now(view))
+        if kept:
+            await run_in_threadpool(live.store.append, kept)
+            live.view()
+        counted.events.labels("accepted").inc(len(kept))
         counted.events.labels("rejected").inc(len(rejected))
-        return said({"accepted": accepted, "rejected": rejected}, 202)
+        return said({"accepted": len(kept), "rejected": rejected}, 202)
 
     @app.get("/v1/items/{item:path}/similar", responses={**PROBLEMS, **MISSING})
     async def similar(item: str, n: Annotated[int, Query(ge=1, le=wire.MAX_N)] = 10) -> Response:
@@ -120,7 +118,8 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
         the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
         so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
         """
-        outcome = await run_in_threadpool(live.forget, user)
+        outcome = await run_in_threadpool(live.forget, user, live.now(live.view()))
+        live.view()
         if not outcome["live_events"] and not any(line is not None for line in outcome["snapshot_events"].values()):
             raise HTTPException(404, f"user {user!r}: not known")
         return said(outcome)
@@ -139,7 +138,7 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
     @app.get("/healthz")
     async def healthy() -> Response:
         """The process answers."""
-        return said({"ok": True})
+        return said({"ok": True, "process": os.getpid()})
 
     @app.get("/readyz", responses={503: {"model": wire.Problem}})
     async def ready() -> Response:
@@ -152,10 +151,10 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
         clock = {"kind": live.clock.kind, "now": stamp(live.now(view)), "data_until": stamp(view.last)}
         return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, "warnings": warnings})
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics_() -> Response:
         """Prometheus text."""
-        return Response(counted.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return PlainTextResponse(counted.text(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
 
     @app.get("/", include_in_schema=False)
     async def index() -> HTMLResponse:

@@ -1,8 +1,8 @@
 """A bundle with the live events on top: what the service answers from.
 
-A ``View`` is one opened bundle and its ``State``: the bundle's snapshot of the log, then the store's records in the order
-of their sequence. Every process of the service keeps a view of its own and, before it answers, reads the records it has
-not yet applied; a posted event is written to the store first and reaches the state on that same path.
+A ``View`` is one opened bundle and its ``State``: the bundle's snapshot of the log, then the store's records in the
+order of their sequence. Every process of the service keeps a view of its own and, before it answers, reads the records
+it has not yet applied; a posted event is written to the store first and reaches the state on that same path.
 
 Each event counts once:
 
@@ -107,7 +107,10 @@ class View:
 
 
 class Live:
-    """The service's state: a view that can be swapped, a store, a clock. Safe to use from several threads."""
+    """The service's state: a view that can be swapped, a store, a clock.
+
+    ``view`` is for the one thread that answers; the other methods may run beside it.
+    """
 
     def __init__(self, path: Path, view: View, store: Store, clock: Clock):
         self.path = path
@@ -115,7 +118,6 @@ class Live:
         self.clock = clock
         self.failed: str | None = None  # the last activation that did not work
         self._view = view
-        self._lock = threading.RLock()
         self._activating = threading.Lock()
 
     @staticmethod
@@ -145,23 +147,15 @@ class Live:
         """The moment a request is asked at; nothing known is later."""
         return self.clock.now(view.last)
 
-    def post(self, events: Sequence[Record]) -> View:
-        """Writes events durably, then applies them; the view that knows them."""
-        self.store.append(events)
-        return self.view()
+    def forget(self, user: str, until: int) -> dict[str, Any]:
+        """Deletes a person from files and store; see ``DELETE /v1/users/{id}`` for what that covers.
 
-    def forget(self, user: str) -> dict[str, Any]:
-        """Deletes a person; see ``DELETE /v1/users/{id}`` for what that covers.
-
-        Order: the bundles' files, the store, then every process's memory by way of the ``forget`` record.
+        Every process's memory, this one's too, follows with the ``forget`` record at its next ``view``.
         """
-        view = self.view()
         with self._activating:
             readable = [line["bundle"] for line in self.bundles() if "error" not in line]
             snapshots = {name: bundles.forget(self.folder / name, user) for name in readable}
-        live = self.store.forget(user, self.now(view))
-        self.view()
-        return {"user": user, "live_events": live, "snapshot_events": snapshots}
+        return {"user": user, "live_events": self.store.forget(user, until), "snapshot_events": snapshots}
 
     def bundles(self) -> list[dict[str, Any]]:
         """The versions beside the one that serves, by name."""
@@ -207,11 +201,10 @@ class Live:
             return fresh
 
     def _catch_up(self) -> None:
-        with self._lock:
-            view = self._view
-            records = self.store.read(view.applied)
-            view.apply(records)
-            turns = [record["bundle"] for record in records if record["kind"] == "activate"]
+        view = self._view
+        records = self.store.read(view.applied)
+        view.apply(records)
+        turns = [record["bundle"] for record in records if record["kind"] == "activate"]
         if turns and turns[-1] != view.bundle.path.name:
             threading.Thread(target=self._follow, args=(turns[-1],), daemon=True).start()
 
@@ -219,8 +212,8 @@ class Live:
         """Another process has turned to a version: so does this one, without holding up its answers."""
         try:
             self._turn(name)
-        except InputError as error:
-            self.failed = str(error)
+        except Exception as error:  # whatever it is, the old version goes on and /readyz says why
+            self.failed = f"bundle {name}: {error}"
 
 
 __all__ = ["Live", "STORE", "View"]

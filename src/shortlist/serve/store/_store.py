@@ -1,7 +1,8 @@
 """What the service asks of a store: an append-only record of what happened live, shared by several processes.
 
-Every record has a ``sequence``, given out by the store in the order of arrival, from 1, never twice. A process remembers
-the last sequence it has applied and reads on from there, so it applies each record exactly once, whoever wrote it.
+Every record has a ``sequence``, given out by the store in the order of arrival, from 1, never twice. A process
+remembers the last sequence it has applied and reads on from there, so it applies each record exactly once, whoever
+wrote it.
 
 A record is a JSON object with a ``kind``:
 

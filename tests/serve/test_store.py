@@ -1,0 +1,102 @@
+"""What every store owes; Redis where ``SHORTLIST_TEST_REDIS`` names a server whose ``shortlist:`` keys may be lost."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shortlist.component import InputError
+from shortlist.serve.store import Store, open_store
+
+Open = Callable[[], Store]
+
+
+@pytest.fixture(params=["lmdb", "redis"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the same store each time it is called, after closing the one before."""
+    if request.param == "redis":
+        address = os.environ.get("SHORTLIST_TEST_REDIS") or pytest.skip("SHORTLIST_TEST_REDIS is not set")
+        client = pytest.importorskip("redis").Redis.from_url(address)
+        for key in client.scan_iter("shortlist:*"):
+            client.delete(key)
+    else:
+        address = str(tmp_path / "store")
+    opened: list[Store] = []
+
+    def again() -> Store:
+        for store in opened:
+            store.close()
+        opened[:] = [open_store(address)]
+        return opened[0]
+
+    yield again
+    for store in opened:
+        store.close()
+
+
+def event(user: str, item: str = "i", **more: object) -> dict[str, object]:
+    return {"kind": "event", "user": user, "item": item, "event": "view", "time": 1, **more}
+
+
+def test_records_come_back_in_order_after_reopening(reopen: Open) -> None:
+    store = reopen()
+    assert store.last() == 0
+    assert store.read(0) == []
+    assert store.append([event("a"), event("b")]) == 2
+    assert store.append([event("a", value=2.5)]) == 1
+    store = reopen()
+    assert store.last() == 3
+    assert [(r["sequence"], r["user"]) for r in store.read(0)] == [(1, "a"), (2, "b"), (3, "a")]
+    assert store.read(2) == [{**event("a", value=2.5), "sequence": 3}]
+
+
+def test_an_id_is_stored_once_within_a_post_and_across_posts(reopen: Open) -> None:
+    store = reopen()
+    assert store.append([event("a", id="x"), event("a", id="x"), event("a")]) == 2
+    assert reopen().append([event("a", id="x"), event("a", id="y")]) == 1
+    assert [r.get("id") for r in reopen().read(0)] == ["x", None, "y"]
+
+
+def test_forgetting_removes_a_users_events_and_leaves_a_note_without_the_id(reopen: Open) -> None:
+    store = reopen()
+    store.append([event("ann", id="x"), event("bob"), event("ann")])
+    assert store.forget("ann", 7) == 2
+    left = store.read(0)
+    assert [(r["sequence"], r["kind"]) for r in left] == [(2, "event"), (4, "forget")]
+    assert left[1]["until"] == 7
+    assert "ann" not in str(left)
+    assert store.append([event("ann", id="x")]) == 1  # the event's id is forgotten too
+    assert store.forget("nobody", 7) == 0
+
+
+def test_sequences_are_unique_when_many_write_at_once(reopen: Open) -> None:
+    store = reopen()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: store.append([event(f"u{n}", id=str(n % 10))]), range(40)))
+    records = store.read(0)
+    assert [r["sequence"] for r in records] == list(range(1, 11))
+    assert sorted(r["id"] for r in records) == sorted(map(str, range(10)))
+
+
+def test_long_ids_and_other_alphabets_are_kept(reopen: Open) -> None:
+    store = reopen()
+    store.append([event("用" * 256, id="é" * 256)])
+    assert store.read(0)[0]["user"] == "用" * 256
+    assert store.forget("用" * 256, 1) == 1
+
+
+def test_a_file_in_the_way_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("hello")
+    with pytest.raises(InputError, match=r"store .*store"):
+        open_store(tmp_path / "store")
+    with pytest.raises(InputError, match="expected a directory or redis"):
+        open_store("mysql://host/db")
+    (tmp_path / "other").mkdir()
+    sqlite3.connect(tmp_path / "other" / "data.mdb").execute("create table t (a)")
+    with pytest.raises(InputError, match="other"):
+        open_store(tmp_path / "other")
