@@ -93,10 +93,10 @@ class Collaborative(Retriever):
 
     def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
         """The best ``k`` items with a positive score; a request without a known history gets none."""
-        return self._best(self._query(requests), requests.exclude.offsets, requests.exclude["item"], k)
+        return self._best(self.table_, self._query(requests), requests.exclude.offsets, requests.exclude["item"], k)
 
-    def _best(self, query: Query, ex_offsets: Int64, ex_items: Int32, k: int) -> Candidates:
-        table = self.table_
+    def _best(self, table: Any, query: Query, ex_offsets: Int64, ex_items: Int32, k: int) -> Candidates:
+        """The best ``k`` columns of ``table`` for each row of the query."""
         if sp.issparse(table):
             csr = table.indptr, table.indices, table.data, table.shape[1]
             found = _top.sparse_top(*query, *csr, ex_offsets, ex_items, self.column_, k)
@@ -123,10 +123,14 @@ class Collaborative(Retriever):
         row = self._terms(requests, candidates)[1]
         return np.where(row >= 0, self.items_[row], -1).astype(np.int32) if len(self.items_) else row
 
+
+class ItemToItem(Collaborative):
+    """Linear scoring where M [c, c] says how much item j speaks for item i."""
+
     def similar(self, items: Array, k: int) -> Candidates:
         """The ``k`` items with the largest M[j, .] for each item j; unknown items have none."""
         columns = self._columns(np.asarray(items))
         known = columns >= 0
         offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
         query = offsets, columns[known].astype(np.int32), np.ones(known.sum(), np.float32)
-        return self._best(query, np.arange(len(items) + 1), np.asarray(items, np.int32), k)
+        return self._best(self.table_, query, np.arange(len(items) + 1), np.asarray(items, np.int32), k)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from shortlist.recall._top import drain, offer
-from shortlist.types import Array, Float32, Int64
+from shortlist.types import Array, Float32, Int32, Int64
 
 
 def similar_columns(
@@ -24,8 +24,8 @@ def similar_columns(
     """CSR float32 [c, c]: row i holds the ``k`` largest s_ij, j != i, best first, ties by column.
 
     s_ij = sum_u a_u x_ui x_uj 2^(-rate |t_ui - t_uj|) / (||x_i|| ||x_j|| + shrinkage), with a = ``row_weight`` [n]
-    and t = ``times``, one for each entry of ``x`` (sorted CSR). Each unordered pair is computed once and offered to both
-    columns; ``threads`` share the columns, and their number does not change the result.
+    and t = ``times``, one for each entry of ``x`` (sorted CSR). Each unordered pair is computed once and offered to
+    both columns; ``threads`` share the columns, and their number does not change the result.
     """
     c = x.shape[1]
     k = max(min(k, c - 1), 0)
@@ -42,7 +42,7 @@ def similar_columns(
 
     def part(t: int) -> tuple[Array, Array, Array]:
         matrix = indptr, x.indices, data, t_indptr, t_row, t_place
-        return _pairs(ranges[t], ranges[t + 1], k, *matrix, weight, norms, np.float32(shrinkage), times, rate)
+        return _pairs(ranges[t], ranges[t + 1], k, *matrix, weight, norms, shrinkage, times, rate)
 
     if threads == 1:
         heaps = [part(0)]
@@ -52,7 +52,13 @@ def similar_columns(
     score, column, size = heaps[0]
     for more in heaps[1:]:
         _join(score, column, size, *more, k)
-    return _as_csr(score, column, size)
+    return as_csr(score, column, size)
+
+
+def as_csr(score: Float32, column: Int32, size: Int64) -> sp.csr_matrix:
+    """CSR [c, c] of the heaps of c columns, each row best first."""
+    indptr, indices, data = _drained(score, column, size)
+    return sp.csr_matrix((data, indices, indptr), shape=(len(size), len(size)))
 
 
 @njit(cache=True, nogil=True)
@@ -100,6 +106,7 @@ def _pairs(
     column = np.empty((c, k), np.int32)
     size = np.zeros(c, np.int64)
     dot = np.zeros(c, np.float32)
+    shrink = np.float32(shrinkage)
     for i in range(first, end):
         for e in range(t_indptr[i], t_indptr[i + 1]):
             u, place = t_row[e], t_place[e]
@@ -114,7 +121,7 @@ def _pairs(
             for p in range(t_place[e] + 1, indptr[t_row[e] + 1]):
                 j = indices[p]
                 if dot[j] > 0:
-                    s = dot[j] / (norms[i] * norms[j] + shrinkage)
+                    s = dot[j] / (norms[i] * norms[j] + shrink)
                     dot[j] = 0
                     if size[i] < k or s >= score[i, 0]:
                         size[i] = offer(score[i], column[i], size[i], k, s, j)
@@ -129,13 +136,6 @@ def _join(score: Array, column: Array, size: Array, score_b: Array, column_b: Ar
     for i in range(len(size)):
         for p in range(size_b[i]):
             size[i] = offer(score[i], column[i], size[i], k, score_b[i, p], column_b[i, p])
-
-
-def _as_csr(score: Array, column: Array, size: Array) -> sp.csr_matrix:
-    """CSR of heaps, each row best first."""
-    c = len(size)
-    indptr, indices, data = _drained(score, column, size)
-    return sp.csr_matrix((data, indices, indptr), shape=(c, c))
 
 
 @njit(cache=True, nogil=True)

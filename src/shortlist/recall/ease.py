@@ -10,13 +10,13 @@ from scipy.linalg import lapack
 
 from shortlist.component import InputError
 from shortlist.data import Dataset
-from shortlist.recall._collaborative import Collaborative
+from shortlist.recall._collaborative import ItemToItem
 
 BLOCK = 1024
 """Columns copied at once."""
 
 
-class Ease(Collaborative):
+class Ease(ItemToItem):
     """Closed-form linear item autoencoder with a zero diagonal (EASE).
 
     B minimises ||X - XB||^2 + λ||B||^2 under diag(B) = 0:  P = (XᵀX + λI)^-1,  B_ij = -P_ij / P_jj.

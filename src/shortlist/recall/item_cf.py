@@ -10,12 +10,12 @@ from pydantic import Field
 
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._collaborative import Collaborative
+from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._neighbours import similar_columns
 from shortlist.types import Int64
 
 
-class ItemCF(Collaborative):
+class ItemCF(ItemToItem):
     """Cosine similarity of items by the users they share, summed over the request's history.
 
     s(i, j) = sum_u a_u x_ui x_uj d(u, i, j) / (||x_i|| ||x_j|| + shrinkage)

@@ -1,0 +1,76 @@
+"""What the channels with item factors share: the asker's vector is folded in from the request's history."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shortlist.recall._collaborative import Collaborative, Query
+from shortlist.recall._least_squares import solve
+from shortlist.types import Array, Candidates, Float32, Int32, Requests
+
+TOLERANCE = 1e-10
+"""Squared residual, relative to the start, at which a folded-in vector is exact enough for float32."""
+
+
+class Factors(Collaborative):
+    """score(r, i) = p_r · q_i with p_r the solution of (G + sum_j a_rj q_j q_jᵀ) p_r = sum_j b_rj q_j.
+
+    A subclass learns ``table_`` (q transposed, [f, c]) and ``gram_`` (G [f, f]) and says a and b in ``_evidence``.
+    """
+
+    def _learned(self, items: Array, gram: Array) -> None:
+        """Stores item factors [c, f] and G."""
+        self.table_ = np.ascontiguousarray(items.T, np.float32)
+        self.gram_: Float32 = np.ascontiguousarray(gram, np.float32)
+
+    def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
+        """a and b of each entry of the histories."""
+        raise NotImplementedError
+
+    def _fold_in(self, profile: Query) -> Float32:
+        """[n, f]: the vector of each history, 0 for an empty one."""
+        offsets, columns, _ = profile
+        a, b = self._evidence(profile)
+        distinct, inverse = np.unique(columns, return_inverse=True)
+        used = np.ascontiguousarray(self.table_[:, distinct].T)
+        x = np.zeros((len(offsets) - 1, len(self.gram_)), np.float32)
+        solve(offsets, inverse, a, b, used, self.gram_, x, 2 * len(self.gram_), TOLERANCE)
+        return x
+
+    def _query(self, requests: Requests) -> Query:
+        profile = self._profile(requests)
+        vectors, f = self._fold_in(profile), len(self.gram_)
+        known = np.diff(profile[0]) > 0
+        offsets = np.concatenate([[0], np.cumsum(known * f)]).astype(np.int64)
+        rows = np.tile(np.arange(f, dtype=np.int32), int(known.sum()))
+        return offsets, rows, vectors[known].ravel()
+
+    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
+        """[m]: the item j of the history with the largest b_j q_i · A^-1 q_j, which sum to the score; -1 for none."""
+        offsets, columns, _ = profile = self._profile(requests)
+        a, b = self._evidence(profile)
+        wanted = self._columns(candidates.item)
+        bounds = candidates.offsets(len(requests))
+        out = np.full(len(candidates), -1, np.int32)
+        for r in np.flatnonzero((np.diff(bounds) > 0) & (np.diff(offsets) > 0)):
+            own, rows = slice(offsets[r], offsets[r + 1]), np.arange(bounds[r], bounds[r + 1])
+            rows = rows[wanted[rows] >= 0]
+            taken = self.table_[:, columns[own]]  # [f, h]
+            system = self.gram_ + (taken * a[own]) @ taken.T
+            terms = b[own, None] * (taken.T @ np.linalg.solve(system, self.table_[:, wanted[rows]]))  # [h, rows]
+            best = terms.argmax(axis=0) if len(rows) else rows
+            spoken = terms[best, np.arange(len(rows))] > 0
+            out[rows[spoken]] = self.items_[columns[own][best[spoken]]]
+        return out
+
+    def similar(self, items: Array, k: int) -> Candidates:
+        """The ``k`` items whose factors have the largest positive cosine to each item's; unknown items have none."""
+        items = np.asarray(items, np.int32)
+        columns = self._columns(items)
+        known, f = columns >= 0, len(self.table_)
+        norms = np.linalg.norm(self.table_, axis=0)
+        unit = self.table_ / np.maximum(norms, 1e-12).astype(np.float32)
+        offsets = np.concatenate([[0], np.cumsum(known * f)]).astype(np.int64)
+        rows = np.tile(np.arange(f, dtype=np.int32), int(known.sum()))
+        query = offsets, rows, np.ascontiguousarray(unit[:, columns[known]].T).ravel()
+        return self._best(unit, query, np.arange(len(items) + 1), items, k)

@@ -1,0 +1,78 @@
+"""Kernel: matrix factorisation by stochastic gradient descent with sampled negatives."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from shortlist.types import Array
+
+
+@njit(cache=True, nogil=True)
+def epoch(
+    indptr: Array,
+    indices: Array,
+    values: Array,
+    cumulative: Array,
+    users: Array,
+    items: Array,
+    rate: float,
+    user_ridge: float,
+    item_ridge: float,
+    negatives: int,
+    order: Array,
+    seed: int,
+) -> float:
+    """One pass over the users in the given ``order``; returns the mean squared error seen.
+
+    Each positive (target 1, the step weighted by ``values``) is followed by ``negatives`` items the user has not
+    (target 0), drawn by ``cumulative`` popularity [c], last entry 1. ``seed``: of order within a user and draws.
+    """
+    f = users.shape[1]
+    own = np.zeros(items.shape[0], np.bool_)
+    state = np.array([seed], np.uint64)
+    total, seen = 0.0, 0
+    error = np.float32(0)
+    for u in order:
+        start, end = indptr[u], indptr[u + 1]
+        for e in range(start, end):
+            own[indices[e]] = True
+        p = users[u]
+        shuffled = np.arange(start, end)
+        for at in range(end - start - 1, 0, -1):
+            to = int(_uniform(state) * (at + 1))
+            shuffled[at], shuffled[to] = shuffled[to], shuffled[at]
+        for e in shuffled:
+            for draw in range(negatives + 1):
+                i, error = indices[e], np.float32(1)
+                if draw > 0:
+                    i, error = np.searchsorted(cumulative, _uniform(state)), np.float32(0)
+                    if own[i]:
+                        continue
+                q = items[i]
+                for d in range(f):
+                    error -= p[d] * q[d]
+                step = np.float32(rate * values[e])
+                for d in range(f):
+                    before = p[d]
+                    p[d] += step * (error * q[d] - np.float32(user_ridge) * before)
+                    q[d] += step * (error * before - np.float32(item_ridge) * q[d])
+                total += error * error
+                seen += 1
+        for e in range(start, end):
+            own[indices[e]] = False
+    return total / max(seen, 1)
+
+
+@njit(cache=True, nogil=True)
+def _uniform(state: Array) -> float:
+    """The next number in [0, 1) of the splitmix64 sequence that ``state`` [1] stands in.
+
+    Source: Steele, Lea, Flood (2014), Fast Splittable Pseudorandom Number Generators.
+    """
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) * 2.0**-53

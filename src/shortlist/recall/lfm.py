@@ -1,0 +1,94 @@
+"""Latent factor model by stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.data import Dataset
+from shortlist.progress import track
+from shortlist.recall._collaborative import Query
+from shortlist.recall._factors import Factors
+from shortlist.recall._sgd import epoch
+from shortlist.types import Array, Candidates, Float32
+
+
+class LFM(Factors):
+    """Latent factors of users and items: p(u, i) = p_u · q_i.
+
+    minimise  sum (r_ui - p_u · q_i)^2 + α₁ ||p_u||^2 + α₂ ||q_i||^2
+
+    over positives (r = 1) and sampled popular items the user has not taken (r = 0, drawn by count^popularity). A
+    request's vector minimises the same loss, in expectation over the negatives, with q held fixed:
+        (sum_j w_j q_j q_jᵀ + n W (sum_i π_i q_i q_iᵀ) + (1 + n) W α₁ I) p = sum_j w_j q_j,  W = sum_j w_j
+    with n negatives a positive and π the distribution they are drawn from. The factors are topics one can read.
+
+    Source: Funk (2006), Netflix Update: Try This at Home; Koren, Bell, Volinsky (2009), Matrix Factorization Techniques
+    for Recommender Systems.
+    """
+
+    factors: int = Field(default=32, ge=1)
+    """The length of the vectors."""
+    epochs: int = Field(default=30, ge=1)
+    """Passes over the positives."""
+    rate: float = Field(default=0.05, gt=0)
+    """The first step size; it falls linearly to a tenth."""
+    user_regularisation: float = Field(default=0.01, gt=0)
+    """α₁."""
+    item_regularisation: float = Field(default=0.01, gt=0)
+    """α₂."""
+    negatives: int = Field(default=5, ge=1)
+    """Sampled negatives a positive; draws the user has taken are skipped."""
+    popularity: float = Field(default=0.75, ge=0)
+    """The power of an item's count it is drawn by."""
+    seed: int = 0
+    """Of the first vectors, the order of the log and the negatives."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Keeps both sides and what folding in needs."""
+        x = self._matrix(data)
+        rng = np.random.default_rng(self.seed)
+        users, items = (
+            (rng.standard_normal((n, self.factors)) / np.sqrt(self.factors) / 3).astype(np.float32) for n in x.shape
+        )
+        users[np.diff(x.indptr) == 0] = 0
+        drawn = np.bincount(x.indices, minlength=x.shape[1]).astype(np.float64) ** self.popularity
+        drawn /= max(drawn.sum(), 1)
+        cumulative = np.cumsum(drawn)
+        cumulative[-1:] = 1
+        values = x.data / max(x.data.mean(), 1e-12) if x.nnz else x.data
+        for done in track(range(self.epochs), "lfm"):
+            rate = self.rate * (1 - 0.9 * done / self.epochs)
+            ridges = self.user_regularisation, self.item_regularisation
+            order, seed = rng.permutation(x.shape[0]), int(rng.integers(2**62))
+            log = x.indptr, x.indices, values, cumulative
+            epoch(*log, users, items, rate, *ridges, self.negatives, order, seed)
+        ridge = (1 + self.negatives) * self.user_regularisation * np.eye(self.factors)
+        self._learned(items, self.negatives * (items.T * drawn) @ items + ridge)
+        self.user_factors_: Float32 = users  # [n_users, f], only for user_top_like
+        return self
+
+    def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
+        offsets, _, weights = profile
+        lengths = np.diff(offsets)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        a = weights / np.bincount(rows, weights, len(lengths))[rows]
+        return a.astype(np.float32), a.astype(np.float32)
+
+    def user_top_like(self, users: Array, k: int) -> Candidates:
+        """The ``k`` items with the largest positive p_u · q_i for users of the log (request = row of ``users``)."""
+        users = np.asarray(users, np.int64)
+        known = (users >= 0) & (users < len(self.user_factors_))
+        offsets = np.concatenate([[0], np.cumsum(known * self.factors)]).astype(np.int64)
+        rows = np.tile(np.arange(self.factors, dtype=np.int32), int(known.sum()))
+        query = offsets, rows, self.user_factors_[users[known]].ravel()
+        return self._best(self.table_, query, np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32), k)
+
+    def topics(self, factor: int, k: int = 10) -> Candidates:
+        """The ``k`` items that load most on a factor: by the size of q_if, whose sign is the column "loading"."""
+        loading = self.table_[factor]
+        best = np.lexsort((self.items_, -np.abs(loading)))[:k]
+        columns = {"score": np.abs(loading[best]), "loading": loading[best]}
+        return Candidates(np.zeros(len(best), np.uint32), self.items_[best], columns)

@@ -1,0 +1,45 @@
+"""ALS against the normal equations of its loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shortlist.recall.als import ALS
+from shortlist.testing import worlds
+
+
+def plain(x: np.ndarray, channel: ALS, steps: int) -> float:
+    """The loss after ``steps`` exact alternations from the same start."""
+    rng = np.random.default_rng(channel.seed)
+    p, q = (0.01 * rng.standard_normal((n, channel.factors), np.float32).astype(np.float64) for n in x.shape)
+    ridge = channel.regularisation * np.eye(channel.factors)
+    c = 1 + channel.alpha * x
+    for _ in range(steps):
+        p = np.array([np.linalg.solve((q.T * c[u]) @ q + ridge, q.T @ (c[u] * (x[u] > 0))) for u in range(len(p))])
+        q = np.array(
+            [np.linalg.solve((p.T * c[:, i]) @ p + ridge, p.T @ (c[:, i] * (x[:, i] > 0))) for i in range(len(q))]
+        )
+    return loss(x, p, q, channel)
+
+
+def loss(x: np.ndarray, p: np.ndarray, q: np.ndarray, channel: ALS) -> float:
+    squared = (1 + channel.alpha * x) * ((x > 0) - p @ q.T) ** 2
+    return squared.sum() + channel.regularisation * ((p**2).sum() + (q**2).sum())
+
+
+def test_reaches_the_loss_of_exact_alternation():
+    data = worlds.random_log(8, users=40, items=25, events=400)
+    channel = ALS(factors=5, regularisation=2.0, alpha=4.0, iterations=30).fit(data)
+    x = data.matrix()[:, channel.items_].toarray() > 0
+    x = x[x.any(axis=1)].astype(np.float64)
+    offsets = np.concatenate([[0], np.cumsum(x.sum(axis=1))]).astype(np.int64)
+    weights = np.ones(offsets[-1], np.float32)
+    p = channel._fold_in((offsets, x.nonzero()[1].astype(np.int32), weights))
+    assert loss(x, p, channel.table_.T, channel) == pytest.approx(plain(x, channel, 30), rel=5e-3)
+
+
+def test_threads_do_not_change_the_result():
+    data = worlds.checkerboard()
+    one, three = (ALS(factors=8, threads=t, iterations=3).fit(data).table_ for t in (1, 3))
+    assert np.array_equal(one, three)

@@ -1,0 +1,60 @@
+"""UserCF against the dense formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shortlist.recall.user_cf import UserCF
+from shortlist.testing import worlds
+from shortlist.types import Requests
+
+
+@pytest.fixture(scope="module")
+def log():
+    return worlds.random_log(5, users=20, items=15, events=160, unknown=0.0)
+
+
+def asking(data, users) -> Requests:
+    users = np.asarray(users)
+    times = np.full(len(users), data.events.time[-1])
+    return Requests.of(users, times, data.state().history(users, times))
+
+
+def plain(channel: UserCF, x: np.ndarray, w: np.ndarray, user: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [c] and the share of each history item in each score [c, c]."""
+    taken = (x > 0).sum(axis=0)
+    b = 1 / np.log1p(taken) if channel.inverse_item_frequency else np.ones(x.shape[1])
+    norm = np.linalg.norm(w) * np.linalg.norm(x, axis=1) + channel.shrinkage
+    shares = w * b * x / np.where(norm > 0, norm, 1)[:, None]  # [users, c]
+    s = shares.sum(axis=1)
+    s[[v for v in range(len(x)) if v == user or s[v] <= 0]] = 0
+    near = [v for v in np.lexsort((np.arange(len(s)), -s.astype(np.float32)))[: channel.neighbours] if s[v] > 0]
+    return s[near] @ x[near], shares[near].T @ x[near]
+
+
+@pytest.mark.parametrize("options", [{}, {"inverse_item_frequency": False}, {"shrinkage": 3.0, "neighbours": 100}])
+def test_matches_the_formula(log, options):
+    channel = UserCF(**{"neighbours": 4, "signal": "all", "repeats": "sum"} | options).fit(log)
+    x = log.matrix("all").toarray()[:, channel.items_].astype(np.float64)
+    requests = asking(log, np.arange(20))
+    found = channel.retrieve(requests, log.state(), 50)
+    why = channel.explain(requests, found)
+    for u in range(20):
+        scores, shares = plain(channel, x, x[u], u)
+        rows = found.request == u
+        columns = channel.column_[found.item[rows]]
+        assert set(columns) == set(np.flatnonzero(scores > 1e-9))
+        assert found["score"][rows] == pytest.approx(scores[columns], rel=1e-4)
+        chosen = shares[channel.column_[why[rows]], columns]
+        assert chosen == pytest.approx(shares[:, columns].max(axis=0), rel=1e-4)
+
+
+def test_a_stranger_with_the_history_of_a_known_user_gets_that_users_neighbourhood(log):
+    channel = UserCF(neighbours=1).fit(log)
+    requests = asking(log, [3])
+    stranger = Requests.of([-1], requests.time, requests.history)
+    found = channel.retrieve(stranger, log.state(), 50)
+    x = log.matrix()
+    assert set(found.item) == set(x[3].indices)  # the nearest user is user 3; asked as user 3 it would be another
+    assert set(channel.retrieve(requests, log.state(), 50).item) != set(x[3].indices)
