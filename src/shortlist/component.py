@@ -233,8 +233,7 @@ def find(kind: str, name: str) -> type[Component]:
     if kind not in KINDS:
         raise InputError(f"{kind}: no such kind of component; there are {', '.join(KINDS)}")
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        return _checked(kind, getattr(importlib.import_module(module), attribute))
+        return _checked(kind, _outside(kind, name))
     for entry in metadata.entry_points(group=f"shortlist.{kind}"):
         if entry.name == name:
             return _checked(kind, entry.load())
@@ -287,6 +286,18 @@ def entry(kind: str, name: str) -> Entry:
 
 def _folder(kind: str) -> Path:
     return Path(__file__).parent / kind
+
+
+def _outside(kind: str, name: str) -> Any:
+    """What ``package.module:Class`` names."""
+    path, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(path)
+    except (ImportError, ValueError, TypeError) as error:
+        raise InputError(f"{kind} component {name!r}: {error}") from error
+    if not hasattr(module, attribute):
+        raise InputError(f"{kind} component {name!r}: the module {path} has no {attribute!r}")
+    return getattr(module, attribute)
 
 
 def _checked(kind: str, found: Any) -> type[Component]:
