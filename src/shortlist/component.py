@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,7 +47,7 @@ class Component(BaseModel):
     personalised: ClassVar[bool] = True
     """Whether two users with different histories should get different answers."""
     example: ClassVar[Mapping[str, Any]] = {}
-    """Optional: a configuration for ``shortlist.testing``, for a component that needs one (which attribute to scatter by).
+    """Optional: a configuration for ``shortlist.testing``, where the defaults do not do (which attribute to scatter by).
 
     The contract's world has item attributes ``colour`` (category), ``tags`` (list), ``price``, ``released``, ``title``,
     user attributes ``team`` (category) and ``age``, the behaviour ``view``, and the channels ``cf`` and ``hot``.
@@ -108,7 +108,9 @@ def _flatten(name: str, value: Any) -> dict[str, Array]:
         return {f"{name}.scalar": np.asarray(value)}
     if value is None:
         return {}
-    raise TypeError(f"{name} is a {type(value).__name__}: learned state must be arrays, CSR, Ragged, numbers or strings")
+    raise TypeError(
+        f"{name} is a {type(value).__name__}: learned state must be arrays, CSR, Ragged, numbers or strings"
+    )
 
 
 def _unflatten(arrays: Mapping[str, Array]) -> dict[str, Any]:
@@ -244,7 +246,9 @@ def find(kind: str, name: str) -> type[Component]:
     try:
         module = importlib.import_module(f"shortlist.{kind}.{name}")
     except ModuleNotFoundError as error:
-        raise InputError(f"{kind} component {name!r} needs the package {error.name!r}, which is not installed") from error
+        raise InputError(
+            f"{kind} component {name!r} needs the package {error.name!r}, which is not installed"
+        ) from error
     return defined_in(module, KINDS[kind])
 
 
@@ -260,7 +264,7 @@ def defined_in(module: Any, base: type[Component]) -> type[Component]:
     ]
     if len(own) != 1:
         raise TypeError(f"{module.__name__} must define exactly one {base.__name__}, not {len(own)}")
-    return cast(type[Component], own[0])
+    return own[0]
 
 
 def entry(kind: str, name: str) -> Entry:
