@@ -258,6 +258,14 @@ def test_learned_quotas_cover_more_targets_and_skip_the_useless_channel():
     quotas = dict(zip(merge.channels_.tolist(), merge.quotas_.tolist(), strict=True))
     assert quotas == {"good": 5, "late": 25, "bad": 0}  # by hand: places 1-5 of the one, 21-25 of the other
     assert covered(out) == 2 * len(right) > covered(plain)
+    # the order is learned, what is kept is not ordered by it
+    weights = dict(zip(merge.channels_.tolist(), merge.weights_.tolist(), strict=True))
+    assert weights["good"] == max(weights.values())
+    unordered = find("merge", "quota").from_config({"k": 35, "block": 5, "learn": "none"}).fit(found, targets)
+    other = unordered.merge(found, len(right))
+    for r in range(len(right)):
+        assert set(out.item[out.request == r]) == set(other.item[other.request == r])
+        assert (out["good.rank"][out.request == r][:5] == [1, 2, 3, 4, 5]).all()
 
 
 def test_greedy_looks_past_a_barren_stretch_and_stops_at_k():

@@ -43,22 +43,29 @@ def join(found: Mapping[str, Candidates], n: int, also: Iterable[str] = ()) -> J
 
 
 def best(
-    joined: Joined, score: Float32, k: int, guaranteed: Bool | None = None, names: Iterable[str] | None = None
+    joined: Joined,
+    score: Float32,
+    k: int,
+    names: Iterable[str] | None = None,
+    guaranteed: Bool | None = None,
+    fill: Float32 | None = None,
 ) -> Candidates:
     """The best ``k`` rows of each request by ``score`` [u], best first, ties by item code, with who found what.
 
-    ``guaranteed`` [u] rows are among the ``k`` whatever their score, as far as there is room. ``names`` gives the order
-    of the channels' columns.
+    ``names`` gives the order of the channels' columns. With ``guaranteed`` [u], those rows are among the ``k`` as far
+    as there is room, and the others are chosen by ``fill`` [u]; ``score`` still gives the order.
     """
     keys = _keys(score, joined.item)
+    chosen_by = keys if fill is None else _keys(fill, joined.item)
     bounds = joined.offsets.tolist()
     picked = []
     for low, high in pairwise(bounds):
-        order = np.argsort(keys[low:high])  # of whole numbers: several times faster than of floats in a kernel
+        order = np.argsort(chosen_by[low:high])  # of whole numbers: several times faster than of floats in a kernel
         if guaranteed is not None:
             sure = guaranteed[low:high][order]
             order = order[sure | (np.cumsum(~sure) <= k - int(sure.sum()))]
-        picked.append(order[:k] + low)
+        order = order[:k] + low
+        picked.append(order if fill is None else order[np.argsort(keys[order])])
     rows = np.concatenate(picked) if picked else np.empty(0, np.int64)
     request = np.repeat(np.arange(len(picked), dtype=np.uint32), [len(order) for order in picked])
     columns: dict[str, Any] = {"score": score[rows]}

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from shortlist.component import Merge
-from shortlist.merge._channels import check_names
+from shortlist.merge._ascent import learn_weights
+from shortlist.merge._channels import check_names, weights_of
 from shortlist.merge._coverage import learn_quotas, within
 from shortlist.merge._join import best, join, weighted_sum
 from shortlist.types import Candidates, Float32, Int64, Ragged
 
 
 class Quota(Merge):
-    """Keeps the first q_c rows of every channel c and fills up to k by score(i) = sum over c of 1 / (c0 + rank_c(i)).
+    """Keeps the first q_c rows of every channel c and fills up to k by the sum over c of 1 / (c0 + rank_c(i)).
 
     Use it where a ranker follows: it decides what the ranker may see, and a channel whose rows others never find (fresh
-    items, a small segment) keeps its place. The order is that of reciprocal rank fusion. Quotas are given, or learned
-    to cover the most targets: greedily the block of rows that covers the most new targets a row (the covered targets
-    are a submodular function of the rows kept), and of the allocations on that path, from none on, the one with the
-    most targets among the k rows handed on. Unlearned, every channel has an equal share. A channel that failed leaves
-    its rows to the fill; a channel without a quota competes for the fill.
+    items, a small segment) keeps its place. What is kept is ordered by score(i) = sum over c of w_c / (c0 + rank_c(i))
+    with weights learned as in reciprocal rank fusion; the fill goes by equal weights, which covers more. Quotas are
+    given, or learned to cover the most targets: greedily the block of rows that covers the most new targets a row (the
+    covered targets are a submodular function of the rows kept), and of the allocations on that path, from none on, the
+    one with the most targets among the k rows handed on. Unlearned, every channel has an equal share. A channel that
+    failed leaves its rows to the fill; a channel without a quota competes for the fill.
 
     Source: Nemhauser, Wolsey and Fisher (1978), An analysis of approximations for maximizing submodular set functions,
     Mathematical Programming 14.
@@ -37,6 +39,10 @@ class Quota(Merge):
     """Constant of the reciprocal rank."""
     block: Annotated[int, Field(ge=1)] = 10
     """Learned quotas are multiples of this."""
+    learn: Literal["ndcg", "recall", "none"] = "ndcg"
+    """The quality that the weights of the order maximise; ``none`` leaves every weight at 1."""
+    at: Annotated[int, Field(ge=1)] = 10
+    """Cut-off of that quality."""
     sample: Annotated[int, Field(ge=1)] = 2000
     """Requests to learn from, at most; more are drawn from at random."""
     seed: int = 0
@@ -50,13 +56,17 @@ class Quota(Merge):
         return self
 
     def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
-        """Learns ``quotas_`` [C] of ``channels_`` [C]; ``targets`` [n] rows of "item"."""
+        """Learns ``quotas_`` and ``weights_`` [C] of ``channels_`` [C]; ``targets`` [n] rows of "item"."""
         check_names("quotas", self.quotas, found)
         self.channels_ = np.array(sorted(found), np.str_)
         if self.quotas is not None:
             self.quotas_ = np.array([self.quotas.get(name, 0) for name in self.channels_.tolist()], np.int64)
         else:
-            self.quotas_ = learn_quotas(found, targets, self._score, self.k, self.block, self.sample, self.seed)
+            self.quotas_ = learn_quotas(found, targets, self._fill, self.k, self.block, self.sample, self.seed)
+        if self.learn == "none":
+            self.weights_ = np.ones(len(self.channels_))
+        else:
+            self.weights_ = learn_weights(found, targets, self._terms, self.learn, self.at, self.sample, self.seed)
         return self
 
     def merge(self, found: Mapping[str, Candidates], n: int) -> Candidates:
@@ -64,7 +74,10 @@ class Quota(Merge):
         known = getattr(self, "channels_", np.empty(0, np.str_)).tolist()
         joined = join(found, n, known)
         guaranteed = within(joined.rank, self._limits(joined.channels))
-        return best(joined, self._score(joined.rank), self.k, guaranteed, dict.fromkeys([*found, *known]))
+        weights = weights_of(joined.channels, known, getattr(self, "weights_", None), {})
+        score = weighted_sum(weights, self._terms(joined.score, joined.rank, joined.offsets))
+        names = dict.fromkeys([*found, *known])
+        return best(joined, score, self.k, names, guaranteed, self._fill(joined.rank))
 
     def _limits(self, channels: tuple[str, ...]) -> Int64:
         """[C]: the quota of each channel."""
@@ -76,6 +89,10 @@ class Quota(Merge):
             quotas = dict.fromkeys(channels, self.k // max(len(channels), 1))
         return np.array([quotas.get(name, 0) for name in channels], np.int64)
 
-    def _score(self, rank: Float32) -> Float32:
+    def _terms(self, score: Float32, rank: Float32, offsets: object) -> Float32:
+        """[C, u]: 1 / (c0 + rank), NaN where the channel was silent."""
+        return np.float32(1) / (np.float32(self.c0) + rank)
+
+    def _fill(self, rank: Float32) -> Float32:
         """[u]: reciprocal rank fusion with equal weights."""
         return weighted_sum(np.ones(len(rank)), np.float32(1) / (np.float32(self.c0) + rank))
