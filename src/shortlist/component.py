@@ -47,7 +47,7 @@ class Component(BaseModel):
     personalised: ClassVar[bool] = True
     """Whether two users with different histories should get different answers."""
     example: ClassVar[Mapping[str, Any]] = {}
-    """Optional: a configuration for ``shortlist.testing``, where the defaults do not do (which attribute to scatter by).
+    """Optional: a configuration for ``shortlist.testing`` where the defaults do not do (which attribute to scatter by).
 
     The contract's world has item attributes ``colour`` (category), ``tags`` (list), ``price``, ``released``, ``title``,
     user attributes ``team`` (category) and ``age``, the behaviour ``view``, and the channels ``cf`` and ``hot``.
