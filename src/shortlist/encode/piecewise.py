@@ -10,6 +10,9 @@ from pydantic import Field
 from shortlist.encode._encoder import Encoder, quantile_edges
 from shortlist.types import Array, Float32
 
+FAR = 1e30
+"""The open ends stop here, so that every coordinate is finite."""
+
 
 class Piecewise(Encoder):
     """e_t(x) = clip((x - b_{t-1}) / (b_t - b_{t-1}), 0, 1) for bins [b_{t-1}, b_t) between training quantiles.
@@ -44,8 +47,9 @@ class Piecewise(Encoder):
         """[m, width]: the coordinates of each value."""
         x = np.asarray(column, np.float64)[:, None]
         low, high = self.bounds_[:-1], self.bounds_[1:]
-        share = (x - low) / (high - low)
+        with np.errstate(over="ignore"):  # bins of next to no width
+            share = (x - low) / (high - low)
         floor = np.zeros(self.width)
         ceiling = np.ones(self.width)
-        floor[0], ceiling[-1] = -np.inf, np.inf
+        floor[0], ceiling[-1] = -FAR, FAR
         return np.where(np.isnan(x), 0.0, np.clip(share, floor, ceiling)).astype(np.float32)

@@ -1,0 +1,104 @@
+"""Time to score one request of 300 rows × 60 columns on one core: ``python bench/rank/latency.py``.
+
+The whole ``Ranker.score`` (columns to matrix, trees, probability) beside the library's own predict on a ready matrix.
+Writes latency.json and LATENCY.md beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import lightgbm as lgb  # noqa: E402
+import numpy as np  # noqa: E402
+
+from shortlist.rank.gbdt import GBDT  # noqa: E402
+from shortlist.rank.gbdt_lr import GBDTLR  # noqa: E402
+from shortlist.rank.logistic import Logistic  # noqa: E402
+from shortlist.types import Candidates, Requests, Samples  # noqa: E402
+
+HERE = Path(__file__).parent
+ROWS, COLUMNS, CODES = 300, 60, 5
+
+
+def made_up(requests: int, seed: int, codes: int) -> Samples:
+    rng = np.random.default_rng(seed)
+    m = requests * ROWS
+    columns = {f"x{at}": rng.normal(size=m).astype(np.float32) for at in range(COLUMNS - codes)}
+    for at in range(0, COLUMNS - codes, 4):
+        columns[f"x{at}"][rng.random(m) < 0.3] = np.nan
+    columns |= {f"c{at}": rng.integers(-1, 30, m).astype(np.int32) for at in range(codes)}
+    z = sum(np.nan_to_num(columns[f"x{at}"]) * np.nan_to_num(columns[f"x{at + 1}"]) for at in range(0, 30, 2))
+    if codes:
+        z = z + 2.0 * (columns["c0"] % 3 == 0)
+    label = (z + rng.normal(size=m) > 1).astype(np.float32)
+    rows = Candidates(np.repeat(np.arange(requests, dtype=np.uint32), ROWS), np.arange(m, dtype=np.int32), columns)
+    asked = Requests.of(np.zeros(requests, np.int32), np.arange(requests))
+    return Samples(asked, rows, {"y": label}, np.ones(m, np.float32))
+
+
+def timed(call: Callable[[], object], times: int = 300) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds."""
+    for _ in range(20):
+        call()
+    spent = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        spent.append(1e3 * (time.perf_counter() - began))
+    return float(np.median(spent)), float(np.percentile(spent, 99))
+
+
+def main() -> None:
+    rows = []
+    for codes in (0, CODES):
+        train, one = made_up(60, 0, codes), made_up(1, 1, codes)
+        kinds = f"{COLUMNS - codes} numbers, {codes} categories"
+        gbdt = GBDT(trees=200, leaves=31).fit(train)
+        booster = lgb.Booster(model_str=gbdt.files()["model.txt"].decode())
+        x = gbdt.encode(one.candidates).astype(np.float64)
+        agree = float(
+            np.abs(booster.predict(x, num_threads=1) - gbdt.score(one.requests, one.candidates)["score"]).max()
+        )
+        calls: dict[str, Callable[[], object]] = {
+            "gbdt, 200 trees × 31 leaves": lambda g=gbdt, o=one: g.score(o.requests, o.candidates),
+            "  of it the trees": lambda g=gbdt, x=x: g.forest.total(x),
+            "lightgbm Booster.predict on a ready matrix": lambda b=booster, x=x: b.predict(x, num_threads=1),
+        }
+        line = Logistic(buckets=20).fit(train)
+        calls["logistic, 20 buckets"] = lambda r=line, o=one: r.score(o.requests, o.candidates)
+        both = GBDTLR(trees=50, iterations=20).fit(train)
+        calls["gbdt_lr, 50 trees × 15 leaves"] = lambda r=both, o=one: r.score(o.requests, o.candidates)
+        for name, call in calls.items():
+            median, tail = timed(call)
+            rows.append({"columns": kinds, "what": name, "p50_ms": round(median, 3), "p99_ms": round(tail, 3)})
+            print(f"{kinds:30} {name:45} p50 {median:.3f} ms  p99 {tail:.3f} ms", flush=True)
+        print("largest difference from lightgbm", agree)
+    versions = {package: metadata.version(package) for package in ("numpy", "numba", "lightgbm")}
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    result = {
+        "command": "python bench/rank/latency.py",
+        "machine": machine,
+        "versions": versions,
+        "seed": 0,
+        "rows": rows,
+    }
+    (HERE / "latency.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    head = f"`{result['command']}` · {machine} · one thread · Python {platform.python_version()} · "
+    head += " · ".join(f"{package} {version}" for package, version in versions.items())
+    lines = ["# Scoring one request of 300 rows × 60 columns", "", head, "", "| columns | what | p50 ms | p99 ms |"]
+    lines += ["| --- | --- | --- | --- |"]
+    lines += [f"| {row['columns']} | {row['what'].strip()} | {row['p50_ms']} | {row['p99_ms']} |" for row in rows]
+    (HERE / "LATENCY.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
