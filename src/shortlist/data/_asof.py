@@ -65,6 +65,17 @@ def window_counts(offsets: Array, times: Array, ids: Array, at: Array, windows: 
 
 
 @njit(cache=True)
+def places(keys: Array, wanted: Array) -> Array:
+    """[n]: where each wanted key stands in ``keys`` (ascending), -1 where it is not there."""
+    out = np.full(len(wanted), -1)
+    for r in range(len(wanted)):
+        place = np.searchsorted(keys, wanted[r])
+        if place < len(keys) and keys[place] == wanted[r]:
+            out[r] = place
+    return out
+
+
+@njit(cache=True)
 def decayed_counts(ids: Array, weights: Array, times: Array, ticks: Array, rate: float, out: Array) -> Array:
     """out[t, i] = sum of w 2^(-rate (reference - time)) over events at or before ticks[t]; ticks ascend.
 

@@ -163,9 +163,7 @@ class State:
         span = np.array([-1 if window is None else window], np.int64)
         for segment in self._segments:
             keys, offsets, stamps = segment.crossed(entity, which, by, edges)
-            place = np.searchsorted(keys, key)
-            known = np.append(keys, -2)[place] == key
-            _asof.window_counts(offsets, stamps, np.where(known, place, -1), np.asarray(times), span, out)
+            _asof.window_counts(offsets, stamps, _asof.places(keys, key), np.asarray(times), span, out)
         return out[:, 0]
 
     def sums(self, entity: str, ids: Array, times: Int64, which: str = "all") -> tuple[Int64, Float64]:

@@ -53,8 +53,8 @@ class Table:
         elif name in self.codes:
             values = self.codes[name].values
             start, end = values.offsets[rows[known]], values.offsets[rows[known] + 1]
-            padded = np.append(values["code"], np.int32(-1))
-            out[known] = np.where(end > start, padded[start], -1)
+            if len(values["code"]):
+                out[known] = np.where(end > start, values["code"][np.minimum(start, len(values["code"]) - 1)], -1)
         return out
 
     @staticmethod

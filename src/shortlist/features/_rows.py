@@ -162,3 +162,34 @@ def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array
                     over[0, r] += 1
                     over[1, r] = place if np.isnan(over[1, r]) else min(over[1, r], place)
                     over[2, r] += 1 / (60 + place)
+
+
+@njit(cache=True)
+def lifts(
+    of_item: Array,
+    of_all: Array,
+    overall: Array,
+    bucket: Array,
+    request: Array,
+    prior: float,
+    share: Array,
+    lift: Array,
+) -> None:
+    """share = (of_item + prior x overall) / (of_all + prior), lift = log2(share / overall), 0 where overall is 0.
+
+    ``of_all`` and ``bucket`` are per request; without a bucket both are NaN.
+    """
+    for r in range(len(request)):
+        q = request[r]
+        if bucket[q] < 0:
+            share[r] = lift[r] = np.nan
+            continue
+        share[r] = (of_item[r] + prior * overall[r]) / (of_all[q] + prior)
+        lift[r] = np.log2(share[r] / overall[r]) if overall[r] > 0 else 0
+
+
+@njit(cache=True)
+def hours(now: Array, since: Array, missing: int, unit: float, out: Array) -> None:
+    """log(1 + time from ``since`` to ``now`` in units), 0 for a time to come, NaN where ``since`` is ``missing``."""
+    for r in range(len(now)):
+        out[r] = np.nan if since[r] == missing else np.log1p(max(now[r] - since[r], 0) / unit)

@@ -7,7 +7,7 @@ import numpy as np
 from shortlist.component import Feature
 from shortlist.data import MISSING_TIME, State
 from shortlist.durations import UNITS, Duration, text
-from shortlist.features import _attributes, _history
+from shortlist.features import _attributes, _history, _rows
 from shortlist.types import Array, Candidates, Float32, Int64, Requests
 
 HOUR, DAY = UNITS["h"], UNITS["d"]
@@ -43,7 +43,8 @@ class Recency(Feature):
         out["recency.item.first"] = _hours(now, first)
         for name, which in (("last", "all"), ("last_positive", "positive")):
             last = state.last_seen("item", item, now, which)
-            out[f"recency.item.{name}"] = _hours(now, np.where(last < 0, MISSING_TIME, last))
+            last[last < 0] = MISSING_TIME
+            out[f"recency.item.{name}"] = _hours(now, last)
         for name in _attributes.of_kind(state.items, self.times, "time"):
             known = (item >= 0) & (item < state.items.n)
             since = np.full(len(item), MISSING_TIME)
@@ -69,6 +70,6 @@ def _arrival(item: Array, now: Int64, first: Int64, state: State) -> Int64:
 
 def _hours(now: Int64, since: Int64) -> Float32:
     """log(1 + hours between), NaN where ``since`` is missing."""
-    known = since != MISSING_TIME
-    hours = (now - np.where(known, since, now)) / HOUR
-    return np.where(known, np.log1p(np.maximum(hours, 0)), np.nan).astype(np.float32)
+    out = np.empty(len(now), np.float32)
+    _rows.hours(now, since, MISSING_TIME, float(HOUR), out)
+    return out

@@ -10,8 +10,8 @@ from pydantic import Field
 from shortlist.component import Feature
 from shortlist.data import Dataset, State
 from shortlist.durations import Duration
-from shortlist.features import _attributes
-from shortlist.types import Array, Candidates, Float32, Ragged, Requests
+from shortlist.features import _attributes, _rows
+from shortlist.types import Array, Candidates, Ragged, Requests
 
 
 class Segment(Feature):
@@ -74,12 +74,7 @@ class Segment(Feature):
             options = by, edges, self.event, self.window
             of_all = state.segment_counts("log", log, bucket, requests.time, *options)
             of_item = state.segment_counts("item", item, bucket[row], now, *options)
-            share = (of_item + np.float32(self.prior) * overall) / (of_all[row] + np.float32(self.prior))
-            out[f"segment.{by}.share"] = _where(bucket[row] >= 0, share)
-            lift = np.log2(np.divide(share, overall, out=np.ones(len(item), np.float32), where=overall > 0))
-            out[f"segment.{by}.lift"] = _where(bucket[row] >= 0, lift)
+            share, lift = np.empty((2, len(item)), np.float32)
+            _rows.lifts(of_item, of_all, overall, bucket, row, self.prior, share, lift)
+            out[f"segment.{by}.share"], out[f"segment.{by}.lift"] = share, lift
         return out
-
-
-def _where(known: Array, values: Float32) -> Float32:
-    return np.where(known, values, np.float32(np.nan))
