@@ -87,7 +87,9 @@ class Table:
                 levels = pl.Series(column.levels, dtype=pl.String)
                 rows = pl.DataFrame({"row": column.values.rows, "level": levels.gather(column.values["code"])})
                 lists = rows.group_by("row", maintain_order=True).agg("level")
-                joined = pl.DataFrame({"row": np.arange(self.n)}).join(lists, on="row", how="left", maintain_order="left")
+                joined = pl.DataFrame({"row": np.arange(self.n)}).join(
+                    lists, on="row", how="left", maintain_order="left"
+                )
                 columns[name] = joined["level"] if kind == "list" else joined["level"].list.first()
             elif name in self.numbers:
                 columns[name] = pl.Series(self.numbers[name]).fill_nan(None)
