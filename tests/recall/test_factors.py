@@ -13,7 +13,7 @@ from shortlist.recall.svd import SVD
 from shortlist.testing import worlds
 from shortlist.types import Requests
 
-CHANNELS = [SVD(factors=4, scaling=0.5), ALS(factors=4), LFM(factors=4, epochs=5)]
+CHANNELS = [SVD(factors=4, scaling=0.5), ALS(factors=4, regularisation=1.0), LFM(factors=4, epochs=5)]
 
 
 @pytest.fixture(scope="module")

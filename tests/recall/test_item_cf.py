@@ -29,19 +29,19 @@ def similarities(channel: ItemCF) -> np.ndarray:
 
 
 def test_plain_cosine(log):
-    s = similarities(ItemCF().fit(log))
+    s = similarities(ItemCF(inverse_user_frequency=False).fit(log))
     assert s[0, 1] == pytest.approx(2 / np.sqrt(2 * 3))
     assert s[1, 3] == pytest.approx(1 / np.sqrt(3))
     assert s[0, 3] == 0
 
 
 def test_inverse_user_frequency(log):
-    s = similarities(ItemCF(inverse_user_frequency=True).fit(log))
+    s = similarities(ItemCF().fit(log))
     assert s[0, 1] == pytest.approx((1 / np.log(4) + 1 / np.log(3)) / np.sqrt(6))
 
 
 def test_time_between_the_events_of_a_pair(log):
-    s = similarities(ItemCF(pair_half_life="1d").fit(log))
+    s = similarities(ItemCF(inverse_user_frequency=False, pair_half_life="1d").fit(log))
     assert s[0, 2] == pytest.approx(0.25 / np.sqrt(2))
     assert s[0, 1] == pytest.approx((0.5 + 0.5) / np.sqrt(6))
 
@@ -51,7 +51,7 @@ def test_normalised_rows_peak_at_one(log):
 
 
 def test_score_is_the_weighted_sum_and_explains_itself(log):
-    channel = ItemCF(half_life="1d").fit(log)
+    channel = ItemCF(inverse_user_frequency=False, half_life="1d").fit(log)
     s = similarities(channel)
     requests = asking(log, 0)
     requests = requests.excluding(requests.history)
@@ -67,18 +67,20 @@ def test_last_two_items_only(log):
 
 
 def test_similar(log):
-    found = ItemCF().fit(log).similar(np.array([3, 99, 0]), 1)
+    found = ItemCF(inverse_user_frequency=False).fit(log).similar(np.array([3, 99, 0]), 1)
     assert found.request.tolist() == [0, 2]
     assert found.item.tolist() == [1, 1]
 
 
 def test_latest_time_of_a_repeated_pair():
     data = worlds.dataset(np.array([0, 0, 0]), np.array([0, 1, 0]), np.array([0, 1, 3]) * DAY)
-    assert similarities(ItemCF(pair_half_life="1d").fit(data))[0, 1] == pytest.approx(0.25)
+    assert similarities(ItemCF(inverse_user_frequency=False, pair_half_life="1d").fit(data))[0, 1] == pytest.approx(
+        0.25
+    )
 
 
 def test_live_history_with_items_unknown_to_the_model(log):
-    channel = ItemCF().fit(log)
+    channel = ItemCF(inverse_user_frequency=False).fit(log)
     live = worlds.dataset(np.array([0, 0]), np.array([3, 7]), np.array([0, 1]))
     found = channel.retrieve(asking(live, 0), live.state(), 5)
     assert found.item.tolist() == [1]

@@ -57,7 +57,7 @@ def epoch(
                     before = p[d]
                     p[d] += step * (error * q[d] - np.float32(user_ridge) * before)
                     q[d] += step * (error * before - np.float32(item_ridge) * q[d])
-                total += error * error
+                total += float(error * error)
                 seen += 1
         for e in range(start, end):
             own[indices[e]] = False

@@ -33,9 +33,9 @@ class ALS(Factors):
     """The length of the vectors."""
     iterations: int = Field(default=15, ge=1)
     """How often both sides are solved."""
-    regularisation: float = Field(default=10.0, gt=0)
+    regularisation: float = Field(default=30.0, gt=0)
     """λ."""
-    alpha: float = Field(default=10.0, gt=0)
+    alpha: float = Field(default=3.0, gt=0)
     """α: how much more an observed pair counts than one not observed."""
     steps: int = Field(default=3, ge=1)
     """Conjugate gradient steps of each row in each iteration."""

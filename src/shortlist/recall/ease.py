@@ -28,7 +28,7 @@ class Ease(ItemToItem):
     Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data.
     """
 
-    regularisation: float = Field(default=300.0, gt=0)
+    regularisation: float = Field(default=500.0, gt=0)
     """λ: larger trusts popular pairs more; grows with the size of the log."""
     memory: float = Field(default=4.0, gt=0)
     """How many GB the fit may use."""

@@ -30,7 +30,7 @@ class ItemCF(ItemToItem):
 
     neighbours: int = Field(default=100, ge=1)
     """How many most similar items are kept of each item."""
-    inverse_user_frequency: bool = False
+    inverse_user_frequency: bool = True
     """Whether users with many items count less."""
     pair_half_life: Duration | None = None
     """Two events of a user that lie this far apart count half as a pair; none = the time between does not matter."""

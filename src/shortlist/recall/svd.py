@@ -29,7 +29,7 @@ class SVD(Factors):
 
     example: ClassVar[Mapping[str, Any]] = {"factors": 4}  # the contract's world has no more structure than that
 
-    factors: int = Field(default=50, ge=1)
+    factors: int = Field(default=20, ge=1)
     """How many singular vectors are kept."""
     scaling: float = Field(default=1.0, ge=0, le=2)
     """The power of an item's norm that is left in its column."""
