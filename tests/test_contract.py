@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from functools import cache
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from shortlist.component import Feature, Merge, Ranker, Retriever, Rule
+from shortlist import scaffold
+from shortlist.component import KINDS, Feature, Merge, Ranker, Retriever, Rule, defined_in
 from shortlist.testing import contract
 from shortlist.types import Candidates, Ragged
 
@@ -261,3 +263,12 @@ class LosesScores(Merge):
 def test_a_broken_stage_is_refused(kind, mutant, clause):
     with pytest.raises(AssertionError, match=rf"\n  {clause}: "):
         contract.check(kind, mutant)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_new_component_keeps_the_contract_as_it_stands(kind, tmp_path, monkeypatch):
+    """What ``shortlist new`` writes is a component before a line of it is changed."""
+    name = f"fresh_{kind}"
+    scaffold.write(kind, name, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    contract.check(kind, defined_in(importlib.import_module(name), KINDS[kind]))
