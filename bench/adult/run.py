@@ -125,7 +125,8 @@ def markdown(result: dict) -> str:
         + " · ".join(f"{name} {version}" for name, version in result["versions"].items()),
         "",
         f"Official split. Every row tuned by {result['folds']}-fold cross-validation on adult.data alone (folds drawn "
-        f"with seed {result['fold_seed']}, the same for all); AUC on adult.test is the mean of seeds 0 to 4, one thread a fit.",
+        f"with seed {result['fold_seed']}, the same for all); AUC on adult.test is the mean of seeds 0 to 4, "
+        "one thread a fit.",
         "",
         "| group | ranker | CV AUC | test AUC | ± over seeds | minus best plain | documents (CV / test) | aim |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

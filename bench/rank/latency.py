@@ -46,15 +46,19 @@ def made_up(requests: int, seed: int, codes: int) -> Samples:
 
 
 def timed(call: Callable[[], object], times: int = 300) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds."""
+    """Medians in milliseconds: time on the clock, and of it what this process computed.
+
+    On a machine that others use at the same time only the second says what the code costs.
+    """
     for _ in range(20):
         call()
-    spent = []
+    clock, computed = [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         call()
-        spent.append(1e3 * (time.perf_counter() - began))
-    return float(np.median(spent)), float(np.percentile(spent, 99))
+        computed.append(1e3 * (time.process_time() - busy))
+        clock.append(1e3 * (time.perf_counter() - began))
+    return float(np.median(clock)), float(np.median(computed))
 
 
 def main() -> None:
@@ -78,9 +82,9 @@ def main() -> None:
         both = GBDTLR(trees=50, iterations=20).fit(train)
         calls["gbdt_lr, 50 trees × 15 leaves"] = lambda r=both, o=one: r.score(o.requests, o.candidates)
         for name, call in calls.items():
-            median, tail = timed(call)
-            rows.append({"columns": kinds, "what": name, "p50_ms": round(median, 3), "p99_ms": round(tail, 3)})
-            print(f"{kinds:30} {name:45} p50 {median:.3f} ms  p99 {tail:.3f} ms", flush=True)
+            clock, computed = timed(call)
+            rows.append({"columns": kinds, "what": name, "clock_ms": round(clock, 3), "cpu_ms": round(computed, 3)})
+            print(f"{kinds:30} {name:45} clock {clock:.3f} ms  computing {computed:.3f} ms", flush=True)
         print("largest difference from lightgbm", agree)
     versions = {package: metadata.version(package) for package in ("numpy", "numba", "lightgbm")}
     machine = f"{os.cpu_count()} cores, {platform.machine()}"
@@ -94,9 +98,15 @@ def main() -> None:
     (HERE / "latency.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     head = f"`{result['command']}` · {machine} · one thread · Python {platform.python_version()} · "
     head += " · ".join(f"{package} {version}" for package, version in versions.items())
-    lines = ["# Scoring one request of 300 rows × 60 columns", "", head, "", "| columns | what | p50 ms | p99 ms |"]
+    lines = [
+        "# Scoring one request of 300 rows × 60 columns",
+        "",
+        head,
+        "",
+        "| columns | what | p50 on the clock, ms | p50 computing, ms |",
+    ]
     lines += ["| --- | --- | --- | --- |"]
-    lines += [f"| {row['columns']} | {row['what'].strip()} | {row['p50_ms']} | {row['p99_ms']} |" for row in rows]
+    lines += [f"| {row['columns']} | {row['what'].strip()} | {row['clock_ms']} | {row['cpu_ms']} |" for row in rows]
     (HERE / "LATENCY.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
