@@ -39,15 +39,15 @@ def from_funnel(
         batch = np.arange(first, min(first + BATCH, len(requests)))
         trace = Trace()
         rows = pipeline.candidates(requests.take(batch), state, trace)
-        if negatives is not None:
-            label = is_target(rows, questions.targets.take(batch))
-            rows = rows.take(_sampled(rows, label, negatives, top_negatives, rng))
         asked = trace.requests
         assert asked is not None
         featured = pipeline.featured(asked, rows, state, trace)
         refuse_failures(trace)
-        label = is_target(featured, questions.targets.take(batch))
         columns = [c for c in featured.columns if c not in rows.columns and not c.endswith(".dense")]
+        label = is_target(featured, questions.targets.take(batch))
+        if negatives is not None:  # only now: a column that compares a request's rows must see all of them
+            kept = _sampled(featured, label, negatives, top_negatives, rng)
+            featured, label = featured.take(kept), label[kept]
         numbered = Candidates((featured.request + first).astype(np.uint32), featured.item, featured.columns)
         parts.append((numbered.select(columns), label.astype(np.float32)))
     labels = np.concatenate([label for _, label in parts]) if parts else np.empty(0, np.float32)
