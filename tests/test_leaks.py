@@ -313,10 +313,7 @@ def test_targets_that_no_channel_found_are_no_rows(recipe, data, negatives):
     assert samples.labels[LABEL].sum() == found
 
 
-@pytest.mark.parametrize(
-    "negatives",
-    [None, pytest.param(8, marks=pytest.mark.xfail(reason="from_funnel thins the negatives before the features"))],
-)
+@pytest.mark.parametrize("negatives", [None, 8])
 def test_features_of_a_sampled_row_are_those_it_would_be_scored_with(recipe, data, negatives):
     """Thinning negatives must not show: a row's place among the candidates is its place among all of them."""
     cut = data.cut(0.7)
