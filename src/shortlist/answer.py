@@ -5,17 +5,18 @@ The command line and the HTTP service both answer through this module, on the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from shortlist.component import InputError
+from shortlist.component import InputError, Retriever
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
-from shortlist.types import Array, Candidates, Int32, Ragged, Requests
+from shortlist.types import Array, Candidates, Float64, Int32, Ragged, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +64,27 @@ def recommend(pipeline: Pipeline, state: State, requests: Requests, n: int = 10)
 def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True) -> list[list[dict[str, Any]]]:
     """For each request its items: raw id, score, the channels that found it (best rank first) and the reason."""
     rows = answer.rows
-    names = [name for name in pipeline.recall if f"{name}.rank" in rows]
-    ranks = np.stack([rows[f"{name}.rank"] for name in names], axis=1) if names else np.empty((len(rows), 0))
-    because = reasons(answer, pipeline) if explain else np.full(len(rows), -1, np.int32)
-    fallback = rows.columns.get("fallback", np.zeros(len(rows), bool))
-    scores = rows.columns.get("score", np.full(len(rows), np.nan))
-    titles = _titles(data)
+    names, ranks = _ranks(answer, pipeline, lambda channel: True)
+    order, found = np.argsort(ranks, axis=1, kind="stable").tolist(), np.isfinite(ranks).sum(axis=1).tolist()
+    because = (reasons(answer, pipeline) if explain else np.full(len(rows), -1, np.int32)).tolist()
+    fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
+    scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
+    titles, ids = _titles(data), data.item_ids.ids
     told: list[list[dict[str, Any]]] = [[] for _ in range(len(answer.requests))]
-    for r in range(len(rows)):
-        found = [names[c] for c in np.argsort(ranks[r], kind="stable") if np.isfinite(ranks[r, c])]
+    for r, (request, item) in enumerate(zip(rows.request.tolist(), rows.item.tolist(), strict=True)):
         line: dict[str, Any] = {
-            "item": data.item_ids.ids[rows.item[r]],
-            "score": float(scores[r]) if np.isfinite(scores[r]) else None,
-            "channels": ["fallback"] if fallback[r] else found,
+            "item": ids[item],
+            "score": scores[r] if math.isfinite(scores[r]) else None,
+            "channels": ["fallback"] if fallback[r] else [names[c] for c in order[r][: found[r]]],
         }
-        title = titles(int(rows.item[r]))
+        title = titles(item)
         if title:
             line["title"] = title
         if explain:
-            line["reason"] = _sentence(int(because[r]), line["channels"], data, titles)
+            line["reason"] = _sentence(because[r], line["channels"], data, titles)
             if because[r] >= 0:
-                line["because"] = data.item_ids.ids[because[r]]
-        told[int(rows.request[r])].append(line)
+                line["because"] = ids[because[r]]
+        told[request].append(line)
     return told
 
 
@@ -92,16 +92,27 @@ def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
     """[m]: the history item behind each row by the best-ranked channel that can name one; -1 where none can."""
     rows = answer.rows
     because = np.full(len(rows), -1, np.int32)
-    best = np.full(len(rows), np.inf)
-    for name, channel in pipeline.recall.items():
-        if not hasattr(channel, "explain") or f"{name}.rank" not in rows:
-            continue
-        rank = np.where(np.isfinite(rows[f"{name}.rank"]), rows[f"{name}.rank"], np.inf)
-        better = np.flatnonzero(rank < best)
-        named = channel.explain(answer.requests, rows.take(better))
-        better, named = better[named >= 0], named[named >= 0]
-        because[better], best[better] = named, rank[better]
+    names, ranks = _ranks(answer, pipeline, lambda channel: hasattr(channel, "explain"))
+    order = np.argsort(ranks, axis=1, kind="stable")
+    bare = rows.select(())
+    for place in range(len(names)):  # each row asks its best channel; only rows without a reason ask their next one
+        channel = order[:, place]
+        unexplained = (because < 0) & np.isfinite(ranks[np.arange(len(rows)), channel])
+        for c in np.unique(channel[unexplained]).tolist():
+            asked = np.flatnonzero(unexplained & (channel == c))
+            because[asked] = pipeline.recall[names[c]].explain(answer.requests, bare.take(asked))  # type: ignore[attr-defined]
     return because
+
+
+def _ranks(answer: Answer, pipeline: Pipeline, wanted: Callable[[Retriever], bool]) -> tuple[list[str], Float64]:
+    """Names of the channels ``wanted``, and each row's rank [m, c] in them, infinite where they did not find it."""
+    rows = answer.rows
+    names = [name for name, channel in pipeline.recall.items() if f"{name}.rank" in rows and wanted(channel)]
+    ranks = np.full((len(rows), len(names)), np.inf)
+    for c, name in enumerate(names):
+        ranks[:, c] = rows[f"{name}.rank"]
+    ranks[np.isnan(ranks)] = np.inf
+    return names, ranks
 
 
 def user_code(data: Dataset, raw: str) -> int:
@@ -128,7 +139,8 @@ def similar(pipeline: Pipeline, data: Dataset, item: int, k: int) -> dict[str, l
         if hasattr(channel, "similar"):
             rows = channel.similar(np.array([item], np.int32), k)
             found[name] = [
-                {"item": data.item_ids.ids[i], "score": float(s)} | ({"title": titles(int(i))} if titles(int(i)) else {})
+                {"item": data.item_ids.ids[i], "score": float(s)}
+                | ({"title": titles(int(i))} if titles(int(i)) else {})
                 for i, s in zip(rows.item, rows["score"], strict=True)
             ]
     return found
@@ -142,5 +154,7 @@ def _sentence(because: int, channels: Sequence[str], data: Dataset, titles: Any)
 
 def _titles(data: Dataset) -> Any:
     """Item code -> its title, from the first text column of the catalogue."""
-    column = data.items.texts.get("title") if "title" in data.items.texts else next(iter(data.items.texts.values()), None)
+    column = (
+        data.items.texts.get("title") if "title" in data.items.texts else next(iter(data.items.texts.values()), None)
+    )
     return lambda code: column[code] if column is not None and code < len(column) else None

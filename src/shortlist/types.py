@@ -159,10 +159,11 @@ class Candidates:
 
     def with_columns(self, **new: Array) -> Candidates:
         """The same rows with columns added or replaced."""
+        m = len(self.item)
         for name, column in new.items():
-            if len(column) != len(self):
-                raise ValueError(f"column {name!r} has {len(column)} values for {len(self)} rows")
-        return replace(self, columns={**self.columns, **new})
+            if len(column) != m:
+                raise ValueError(f"column {name!r} has {len(column)} values for {m} rows")
+        return Candidates(self.request, self.item, {**self.columns, **new})
 
     def take(self, rows: Array) -> Candidates:
         """The rows numbered (or masked by) ``rows``. The caller keeps requests ascending."""
@@ -226,18 +227,18 @@ class Candidates:
     @staticmethod
     def concat(parts: Sequence[Candidates]) -> Candidates:
         """Rows of all parts, each request's rows of an earlier part first; a column a part lacks is NaN (or False)."""
-        names = list(dict.fromkeys(name for part in parts for name in part.columns))
         request = np.concatenate([part.request for part in parts])
-        order = np.argsort(request, kind="stable")
-
-        def column(name: str) -> Array:
-            dtype = next(part.columns[name].dtype for part in parts if name in part)
+        joined: dict[str, Array] = {"": np.concatenate([part.item for part in parts])}
+        for name in dict.fromkeys(name for part in parts for name in part.columns):
+            dtype = next(part.columns[name].dtype for part in parts if name in part.columns)
             gap: Any = np.nan if dtype.kind == "f" else np.zeros((), dtype)[()]
-            return np.concatenate([part.columns.get(name, np.full(len(part), gap, dtype)) for part in parts])[order]
-
-        return Candidates(
-            request[order], np.concatenate([p.item for p in parts])[order], {name: column(name) for name in names}
-        )
+            joined[name] = np.concatenate(
+                [part.columns[name] if name in part.columns else np.full(len(part.item), gap, dtype) for part in parts]
+            )
+        if not (request[1:] >= request[:-1]).all():  # one request, or parts of requests that follow each other: as is
+            order = np.argsort(request, kind="stable")
+            request, joined = request[order], {name: column[order] for name, column in joined.items()}
+        return Candidates(request, joined.pop(""), joined)
 
 
 @dataclass(frozen=True, slots=True)
