@@ -13,13 +13,13 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # From the bottom up; a part may import parts of lower levels and itself. Parts of one level do not import each other,
 # unless listed together in SIBLINGS.
 LEVELS = [
-    ["types", "progress", "durations"],
+    ["types", "progress", "durations", "documents"],
     ["component"],
     ["data", "encode", "index", "nn", "merge"],
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
     ["recipe", "samples", "answer", "tune"],
-    ["bundle"],
+    ["bundle", "_figures"],
     ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
     ["serve", "spark", "terminal"],
     ["cli"],

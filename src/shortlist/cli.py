@@ -12,6 +12,7 @@ import typer
 
 from shortlist import component, terminal
 from shortlist.component import InputError
+from shortlist.documents import dumps, write_text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,7 +107,7 @@ def evaluate(
         )
     document = {"name": opened.recipe.name, "bundle": opened.hash[:12], **evaluation.document}
     if as_json:
-        train.write_text(as_json, json.dumps(document, indent=1))
+        write_text(as_json, dumps(document))
     if rows:
         evaluation.rows.write_parquet(rows)
     terminal.out.print(terminal.leaderboard(document))
@@ -137,9 +138,9 @@ def compare(
         runs.append(run)
     document = comparison.compare(runs)
     if as_json:
-        train.write_text(as_json, json.dumps(document, indent=1))
+        write_text(as_json, dumps(document))
     if html:
-        train.write_text(html, report.comparison(document))
+        write_text(html, report.comparison(document))
     terminal.out.print(terminal.comparison(document))
 
 
@@ -263,7 +264,6 @@ def init(
 ) -> None:
     """Draft a recipe from a look at files it has never met."""
     from shortlist.data.init import draft
-    from shortlist.train import write_text
 
     text = draft(events, items, users)
     if out is None:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -32,6 +31,7 @@ from shortlist.data.protocol import Questions, replay
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.data.spec import microseconds
+from shortlist.documents import dumps, plain, write_text
 from shortlist.evaluate import Evaluation, ask, evaluate
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
@@ -113,33 +113,34 @@ def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = Fa
         with timed("final: channels at the end of the log"):
             fit_at(pipeline, data, None)
     out.mkdir(parents=True, exist_ok=True)
+    provenance = plain(
+        {
+            "validation": choice,
+            "data": {"fingerprint": raw.fingerprint, "events": len(data.events), "dropped": raw.dropped()},
+            "versions": versions(),
+        }
+    )
     with timed("publish"):
-        target = bundles.save(
-            out / "bundle",
-            pipeline,
-            recipe,
-            data if final else data.until(cuts.test),
-            chosen,
-            {
-                "validation": choice,
-                "final": final,
-                "cuts": {"tune": cuts.tune, "rank": cuts.rank, "test": cuts.test},
-                "data": {"fingerprint": raw.fingerprint, "events": len(data.events), "dropped": raw.dropped()},
-                "versions": versions(),
-                "seconds": {title: round(spent, 3) for title, spent in seconds.items()},
-                "peak_memory_bytes": peak_memory(),
-            },
-        )
+        notes = {
+            **provenance,
+            "final": final,
+            "cuts": {"tune": cuts.tune, "rank": cuts.rank, "test": cuts.test},
+            "seconds": {title: round(spent, 3) for title, spent in seconds.items()},
+            "peak_memory_bytes": peak_memory(),
+        }
+        known = data if final else data.until(cuts.test)
+        target = bundles.save(out / "bundle", pipeline, recipe, known, chosen, notes)
     document = {
         "name": recipe.name,
         "bundle": target.name,
         "ranker": chosen,
-        "validation": choice,
+        **provenance,
         "fit_seconds": round(time.perf_counter() - began, 2),
+        "fit_steps": {title: round(spent, 3) for title, spent in seconds.items()},
         "peak_memory_bytes": peak_memory(),
         **evaluation.document,
     }
-    write_text(out / "evaluation.json", json.dumps(document, indent=1))
+    write_text(out / "evaluation.json", dumps(document))
     evaluation.rows.write_parquet(out / ".rows.parquet")
     os.replace(out / ".rows.parquet", out / "rows.parquet")
     if len(raw.rejected):
@@ -238,13 +239,6 @@ def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step."""
-    scratch = path.with_name(f".{path.name}")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
 
 
 @contextmanager

@@ -1,0 +1,58 @@
+"""One self-contained page: what a run came to, for somebody who was not there.
+
+No script, no font, no address outside: the page can be mailed, printed and read on a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shortlist.documents import plain, write_text
+from shortlist.report import _draw, _sections, _words
+from shortlist.report._comparison import body
+
+if TYPE_CHECKING:
+    from shortlist.evaluate import Evaluation
+
+
+def write(evaluation: Evaluation, path: Path) -> None:
+    """Writes the page of one run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page(evaluation.document))
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The page of one ``evaluation.json``."""
+    document = plain(document)
+    name = str(document.get("name", "evaluation"))
+    asked = document["protocol"]
+    kicker = f"Shortlist · evaluated on events from {_words.day(asked.get('opens'))}"
+    parts = (
+        f'<header><p class="kicker">{kicker}</p><h1>{_draw.text(name)}</h1>',
+        f'<p class="verdict">{_words.verdict(document)}</p>{_sections.cards(document)}</header>',
+        _sections.funnel(document),
+        _sections.leaderboard(document),
+        _sections.differences(document),
+        _sections.slices(document),
+        _sections.beyond(document),
+        _sections.figures(document),
+        _sections.seconds(document),
+        _sections.how(document),
+        _sections.provenance(document),
+        "<footer>Every figure here is in evaluation.json; the lists themselves are in rows.parquet.</footer>",
+    )
+    return _draw.page(f"{name}: evaluation", _style(), "".join(parts))
+
+
+def comparison(document: Mapping[str, Any]) -> str:
+    """The page of what ``compare`` found."""
+    document = plain(document)
+    names = [run["name"] for run in document["runs"]]
+    return _draw.page(f"{' against '.join(reversed(names))}", _style(), body(document))
+
+
+def _style() -> str:
+    return resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")

@@ -1,0 +1,323 @@
+"""The parts of a run's page, each from ``evaluation.json`` alone; a part without figures is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shortlist.report import _words as words
+from shortlist.report._draw import (
+    Scale,
+    axis,
+    bar,
+    decimal,
+    interval,
+    level,
+    narrowing,
+    percent,
+    row,
+    section,
+    strip,
+    table,
+    text,
+    whisker,
+)
+
+Document = Mapping[str, Any]
+
+
+def stages(document: Document) -> dict[str, dict[str, Any]]:
+    """Every list that was measured, in the order of the funnel: channels, merge, rankers, rules, slate."""
+    found = dict(document["channels"])
+    found |= {name: value for name, value in document["stages"].items() if name != "rules"}
+    found |= {f"rules.{name}": value for name, value in document["stages"].get("rules", {}).items()}
+    return {name: value for name, value in {**found, "slate": document["slate"]}.items() if value}
+
+
+def cards(document: Document) -> str:
+    """Four figures to remember."""
+    k, slate = min(document["protocol"]["k"]), document["slate"]
+    if f"ndcg@{k}" not in slate:
+        return ""
+    shown = [
+        (percent(slate[f"hit@{k}"]["mean"]), f"of the lists hold a right item among their first {k}"),
+        (decimal(slate[f"ndcg@{k}"]["mean"]), f"NDCG@{k}: right items shown, and shown high"),
+    ]
+    if document.get("targets"):
+        found = percent(document["found_by_any"], document["targets"])
+        shown.append((found, "of all right items are found by at least one channel"))
+    if slate.get(f"coverage@{k}") is not None:
+        shown.append((percent(slate[f"coverage@{k}"]), f"of the catalogue appears in somebody’s first {k}"))
+    return f'<ul class="cards">{"".join(f"<li><b>{figure}</b><span>{said}</span></li>" for figure, said in shown)}</ul>'
+
+
+def funnel(document: Document) -> str:
+    """From all right items down to those on the first places."""
+    total, merge = document.get("targets"), document["stages"].get("merge")
+    if not total or not merge or not document["channels"]:
+        return ""
+    ks = sorted(document["protocol"]["k"])
+    k, wide = ks[0], ks[-1]
+
+    def figure(count: int) -> str:
+        return f"{count:,} · {percent(count, total)}"
+
+    parts = [level("all right items", f"{total:,}", 1.0, "all")]
+    widest = 0.0
+    for name, channel in sorted(document["channels"].items(), key=lambda pair: -pair[1]["hits"]):
+        share = channel["hits"] / total
+        widest = max(widest, share)
+        alone = channel.get("unique_hits", 0)
+        only = f" <small>{alone:,} only it</small>" if alone else ""
+        parts.append(level(text(name), figure(channel["hits"]) + only, share, "channel", alone / total))
+    found = document["found_by_any"]
+    parts.append(narrowing(widest, found / total, "together"))
+    parts.append(level("found by any channel", figure(found), found / total, "stage"))
+    kept = merge["hits"]
+    lost = f"the merge leaves out {found - kept:,}" if found > kept else "the merge keeps them all"
+    parts.append(narrowing(found / total, kept / total, lost))
+    parts.append(level("handed to the ranker", figure(kept), kept / total, "stage"))
+    shown, first = document["slate"]["hits"], document["slate"][f"hits@{k}"]
+    if wide > k:
+        parts.append(narrowing(kept / total, shown / total, f"ranked, rules applied, first {wide} kept"))
+        parts.append(level(f"among the first {wide}", figure(shown), shown / total, "stage"))
+    parts.append(narrowing((shown if wide > k else kept) / total, first / total, ""))
+    parts.append(level(f"among the first {k}", figure(first), first / total, "last"))
+    before = merge[f"hits@{k}"]
+    lead = (
+        f"There were {total:,} right items to find. A bar’s width is how many of them are still there. "
+        f"In the order of the merge, before any ranking, the first {k} places would hold {before:,}; they end up "
+        f"holding {first:,}."
+    )
+    core = '<p class="key"><span class="swatch" style="background:var(--core)"></span>found by this channel alone</p>'
+    return section("The funnel", lead, f'<div class="funnel">{"".join(parts)}</div>', core, anchor="funnel")
+
+
+def leaderboard(document: Document) -> str:
+    """Every channel and stage as a dot on its interval."""
+    k = min(document["protocol"]["k"])
+    metric = f"ndcg@{k}"
+    rows = {
+        name: value for name, value in stages(document).items() if metric in value and not name.startswith("rules.")
+    }
+    if "slate" not in rows:
+        return ""
+    scale = Scale.over([v[metric][bound] for v in rows.values() for bound in ("mean", "low", "high")])
+    channels = sorted(document["channels"], key=lambda name: -(document["channels"][name][metric]["mean"] or 0))
+    order = [*(name for name in channels if name in rows), *(name for name in rows if name not in document["channels"])]
+    reference, drawn = rows["slate"][metric]["mean"], [axis(scale)]
+    for number, name in enumerate(order):
+        value = rows[name][metric]
+        kind = "blue" if name == "slate" else "good" if name not in document["channels"] else ""
+        label = f"{name}: {decimal(value['mean'])}, from {decimal(value['low'])} to {decimal(value['high'])}"
+        gap = " gap" if number == len(channels) or name == "slate" else ""
+        picture = strip(scale, whisker(scale, value, "blue" if kind == "blue" else ""), label, reference)
+        drawn.append(row(words.stage(name), picture, interval(value), ("slate" if name == "slate" else "") + gap))
+    lead = (
+        f"NDCG@{k} of every channel alone, of the merged list, the ranked list and the slate, on the same requests. "
+        f"Lines are 95 % intervals; the dashed line is the slate. Whether two differ is the next picture’s question: "
+        f"intervals of single lists overlap even where the difference is sure."
+    )
+    return section("Leaderboard", lead, *drawn, anchor="leaderboard")
+
+
+def differences(document: Document) -> str:
+    """The slate minus each other list, and what each step of the funnel changed."""
+    k = min(document["protocol"]["k"])
+    metric = f"ndcg@{k}"
+    pairs = {n: d[metric] for n, d in document["paired"].items() if metric in d and n != document.get("same_as_slate")}
+    channels = {n: d for n, d in pairs.items() if n in document["channels"]}
+    drawn = _differences({text(n): d for n, d in sorted(channels.items(), key=lambda pair: pair[1]["diff"] or 0)})
+    lead = (
+        f"The slate’s NDCG@{k} minus a channel’s, request by request. "
+        '<span class="dot" style="background:var(--good)"></span>surely better '
+        '<span class="dot" style="background:var(--grey)"></span>could be chance '
+        '<span class="dot" style="background:var(--bad)"></span>surely worse.'
+    )
+    first = section("Slate against each channel", lead, drawn, anchor="paired") if drawn else ""
+    steps = {name: v["change"][metric] for name, v in stages(document).items() if metric in v.get("change", {})}
+    lead = (
+        f"What each step changed in NDCG@{k}, against the list before it. Ranking should lift it; "
+        "a rule may cost some, which is the price of what it is for."
+    )
+    second = section("What each step changed", lead, _differences({words.stage(n): d for n, d in steps.items()}))
+    return first + second
+
+
+def _differences(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    scale = Scale.over([d[bound] for d in rows.values() for bound in ("diff", "low", "high")])
+    drawn = [axis(scale, sign=True)]
+    for name, difference in rows.items():
+        label = f"{decimal(difference['diff'], sign=True)}"
+        unchanged = not any(difference[b] for b in ("diff", "low", "high"))
+        figure = '<span class="grey">no change</span>' if unchanged else interval(dict(difference), sign=True)
+        picture = strip(scale, whisker(scale, dict(difference), words.judged(difference)), label, 0.0)
+        drawn.append(row(name, picture, figure))
+    return "".join(drawn)
+
+
+def slices(document: Document) -> str:
+    """Who is served well, and which items are found."""
+    found, k = document.get("slices") or {}, min(document["protocol"]["k"])
+    asked, drawn = found.get("requests", {}), []
+    if asked:
+        values = [
+            v[s][b] for v in asked.values() for s in ("slate", "merge") if s in v for b in ("mean", "low", "high")
+        ]
+        scale = Scale.over(values)
+        drawn.append("<h3>Kinds of request</h3>" + axis(scale))
+        for name, value in asked.items():
+            merged = {"mean": value["merge"]["mean"]} if "merge" in value else {}
+            marks = whisker(scale, merged, "hollow") + whisker(scale, value["slate"], "blue")
+            name_ = f"{text(words.SLICES.get(name, name))} <small>{value['requests']:,}</small>"
+            label = f"{name}: {decimal(value['slate']['mean'])}"
+            gap = "gap" if name == "user with training data" else ""
+            drawn.append(row(name_, strip(scale, marks, label), interval(value["slate"]), gap))
+        drawn.append(
+            '<p class="key"><span class="dot" style="background:var(--blue)"></span>slate '
+            '<span class="dot" style="border:2px solid var(--grey)"></span>merged, not yet ranked. '
+            "The small number is how many requests.</p>"
+        )
+    targets = found.get("targets", {})
+    if targets:
+        scale, wide = Scale(0, 1), max(document["protocol"]["k"])
+        drawn.append(f"<h3>Right items by popularity: share shown among the first {wide}</h3>")
+        for name, value in targets.items():
+            share = value.get(f"recall@{wide}")
+            name_ = f"{text(name)} <small>{value['targets']:,}</small>"
+            picture = strip(scale, bar(scale, share, "strong"), f"{name}: {percent(share)}")
+            drawn.append(row(name_, picture, f"<b>{percent(share)}</b>"))
+        drawn.append(
+            '<p class="key">' + "; ".join(f"{n}: {words.TIERS[n]}" for n in targets if n in words.TIERS) + ".</p>"
+        )
+    lead = f"One mean hides many people. NDCG@{k} of the slate for kinds of request, and which right items it shows."
+    return section("Who is served, and with what", lead, *drawn, anchor="slices") if drawn else ""
+
+
+def beyond(document: Document) -> str:
+    """What accuracy does not see."""
+    k = min(document["protocol"]["k"])
+    rows = {name: value for name, value in stages(document).items() if not name.startswith("rules.")}
+    measured = list(dict.fromkeys(m for v in rows.values() for m in v if m.split("@")[0].split(".")[0] in _BEYOND))
+    if not measured:
+        return ""
+    head = ["", *(text(m.split("@")[0].replace(".", " of ")) for m in measured)]
+    cells = []
+    for name, value in rows.items():
+        said = [
+            percent(value.get(m)) if m.startswith("coverage") else decimal(value.get(m), 1 if "novelty" in m else 2)
+            for m in measured
+        ]
+        cells.append([words.stage(name), *said])
+    kinds = list(dict.fromkeys(m.split("@")[0].split(".")[0] for m in measured))
+    meaning = '<p class="key">' + "; ".join(f"<b>{kind}</b>: {words.METRICS[kind]}" for kind in kinds) + ".</p>"
+    lead = (
+        f"A list can be accurate and dull. The first {k} places, by list; popularity is counted before the test window."
+    )
+    return section("Beyond accuracy", lead, _marked(table(head, cells)), meaning, anchor="beyond")
+
+
+_BEYOND = ("coverage", "gini", "novelty", "diversity")
+
+
+def figures(document: Document) -> str:
+    """Every metric of the slate, and of all lists behind a fold."""
+    slate, each = document["slate"], document.get("slate_user_mean", {})
+    metrics = [m for m, v in slate.items() if isinstance(v, Mapping) and "mean" in v]
+    if not metrics:
+        return ""
+    ks = sorted(document["protocol"]["k"])
+    head = ["", *(f"@{k}, {each_}" for k in ks for each_ in ("requests", "people"))]
+    kinds = list(dict.fromkeys(words.kind(metric) for metric in metrics if metric != "recall@all"))
+    rows = []
+    for name, known in kinds:
+        at = [f"{name}@{k}{'_known' if known else ''}" for k in ks]
+        cells = [interval(column.get(metric)) for metric in at for column in (slate, each)]
+        rows.append([words.titled(name) + (", knowable" if known else ""), *cells])
+    explained = list(dict.fromkeys(name for name, _ in kinds if name in words.METRICS))
+    meaning = "; ".join(f"<b>{words.titled(name)}</b>: {words.METRICS[name]}" for name in explained)
+    knowable = "; <b>knowable</b>: counting only right items that were in the catalogue when the question was asked"
+    key = f'<p class="key">{meaning}{knowable if any(known for _, known in kinds) else ""}.</p>'
+    wide = [
+        [words.stage(name), *(decimal((value.get(m) or {}).get("mean")) for m in metrics)]
+        for name, value in stages(document).items()
+    ]
+    everything = _marked(table(["", *(words.named(m) for m in metrics)], wide))
+    folded = f"<details><summary>Every list, every metric</summary>{everything}</details>"
+    lead = (
+        "The slate’s figures at each length. In “requests” who asks more counts more; in “people” all count the same."
+    )
+    return section("All figures", lead, table(head, rows), key, folded, anchor="figures")
+
+
+def _marked(drawn: str) -> str:
+    """The slate's row stands out."""
+    return drawn.replace("<tr><th>slate</th>", '<tr class="slate"><th>slate</th>')
+
+
+def seconds(document: Document) -> str:
+    """The slowest parts."""
+    spent, requests = document.get("seconds") or {}, max(document["requests"], 1)
+    if not spent:
+        return ""
+    longest = sorted(spent.items(), key=lambda pair: -pair[1])[:12]
+    scale = Scale(0, max(1000 * longest[0][1] / requests, 1e-3) * 1.02)
+    total = 1000 * sum(spent.values()) / requests
+    drawn = [axis(scale)]
+    for name, value in longest:
+        each = 1000 * value / requests
+        picture = strip(scale, bar(scale, each, "strong"), f"{name}: {each:.2f} ms")
+        share = percent(value, sum(spent.values()))
+        drawn.append(row(text(_part(name)), picture, f"<b>{each:.2f} ms</b> <small>{share}</small>"))
+    lead = (
+        f"Milliseconds a request in batches of 256, by part: {total:.1f} ms in all, one part after the other. "
+        f"The slowest {len(longest)} of {len(spent)} are shown."
+        if len(spent) > len(longest)
+        else f"Milliseconds a request in batches of 256, by part: {total:.1f} ms in all, one part after the other."
+    )
+    steps = document.get("fit_steps") or {}
+    rows = [[text(name), f"{value:.1f} s"] for name, value in steps.items()]
+    folded = f"<details><summary>How long fitting took</summary>{table(['', ''], rows)}</details>" if rows else ""
+    return section("Where the time goes", lead, *drawn, folded, anchor="seconds")
+
+
+def _part(name: str) -> str:
+    """recall.ease as channel ease, features.0.counts as feature counts."""
+    kind, _, rest = name.partition(".")
+    kinds = {"recall": "channel", "features": "feature", "rules": "rule"}
+    last = rest.split(".", 1)[1] if kind == "features" and "." in rest else rest
+    return f"{kinds[kind]} {last}" if kind in kinds else "ranker" if name == "rank" else name
+
+
+def how(document: Document) -> str:
+    """The protocol in words."""
+    body = "".join(f"<p>{line}</p>" for line in words.protocol(document))
+    return section("How it was asked", "", body, anchor="protocol").replace('<p class="lead"></p>', "")
+
+
+def provenance(document: Document) -> str:
+    """What made this page."""
+    data = document.get("data") or {}
+    told: dict[str, str] = {"recipe": text(document.get("name", ""))}
+    if document.get("bundle"):
+        told["bundle"] = f"<code>{text(document['bundle'])}</code>"
+    if document.get("ranker"):
+        scores = ", ".join(f"{text(n)} {decimal(v)}" for n, v in (document.get("validation") or {}).items())
+        told["ranker"] = f"{text(document['ranker'])}, chosen on validation NDCG@10: {scores}"
+    if data:
+        told["data"] = (
+            f"{data.get('events', 0):,} events, fingerprint <code>{text(str(data.get('fingerprint'))[:12])}</code>"
+        )
+        dropped = data.get("dropped") or {}
+        reasons = "; ".join(f"{text(reason)}: {count:,}" for reason, count in dropped.items())
+        told["rows dropped"] = f"{reasons} (kept in rejected.parquet)" if reasons else "none"
+    if document.get("fit_seconds"):
+        told["fitted in"] = f"{document['fit_seconds']:.0f} s, evaluation included"
+    if document.get("peak_memory_bytes"):
+        told["peak memory"] = f"{document['peak_memory_bytes'] / 2**30:.2f} GiB"
+    if document.get("versions"):
+        told["versions"] = ", ".join(f"{text(name)} {text(version)}" for name, version in document["versions"].items())
+    body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in told.items())
+    return section("What made this page", "", f"<dl>{body}</dl>", anchor="made").replace('<p class="lead"></p>', "")
