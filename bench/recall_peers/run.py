@@ -46,10 +46,12 @@ def measure() -> dict[str, Any]:
 
 def judged(medians: dict[str, Any]) -> dict[str, Any]:
     """With the fastest peer's median over ours: above 1 we are faster."""
-    for clock in ("wall", "processor"):
-        peers = [entry[clock] for name, entry in medians.items() if name != "shortlist"]
-        medians[f"ratio_{clock}"] = min(peers) / medians["shortlist"][clock]
-    return medians
+    peers = [entry for name, entry in medians.items() if name != "shortlist"]
+    ratios = {
+        f"ratio_{clock}": min(peer[clock] for peer in peers) / medians["shortlist"][clock]
+        for clock in ("wall", "processor")
+    }
+    return {**medians, **ratios}
 
 
 def page(found: dict[str, Any]) -> str:

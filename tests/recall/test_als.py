@@ -31,11 +31,10 @@ def loss(x: np.ndarray, p: np.ndarray, q: np.ndarray, channel: ALS) -> float:
 def test_reaches_the_loss_of_exact_alternation():
     data = worlds.random_log(8, users=40, items=25, events=400)
     channel = ALS(factors=5, regularisation=2.0, alpha=4.0, iterations=30).fit(data)
-    x = data.matrix()[:, channel.items_].toarray() > 0
-    x = x[x.any(axis=1)].astype(np.float64)
-    offsets = np.concatenate([[0], np.cumsum(x.sum(axis=1))]).astype(np.int64)
-    weights = np.ones(offsets[-1], np.float32)
-    p = channel._fold_in((offsets, x.nonzero()[1].astype(np.int32), weights))
+    log = channel._matrix(data)
+    log = log[np.diff(log.indptr) > 0]
+    x = log.toarray().astype(np.float64)
+    p = channel._fold_in((log.indptr, log.indices, log.data))
     assert loss(x, p, channel.table_.T, channel) == pytest.approx(plain(x, channel, 30), rel=5e-3)
 
 

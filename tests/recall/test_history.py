@@ -27,7 +27,7 @@ def plain(
     for c in kept:
         decays = [(s, 2.0 ** (-rate * (latest - t))) for x, s, t in counted if x == c]
         total = sum(s * d for s, d in decays)
-        weights[c] = max(d for _, d in decays) if mode == _history.ONCE else total
+        weights[c] = max(s * d for s, d in decays) if mode == _history.ONCE else total
         if mode == _history.LOG:
             weights[c] = np.log2(1 + total)
     return weights

@@ -15,8 +15,8 @@ from shortlist.testing import worlds
 def test_projection_is_the_best_approximation(users: int, factors: int, scaling: float):
     data = worlds.random_log(1, users=users, items=16, events=500)
     channel = SVD(factors=factors, scaling=scaling).fit(data)
-    x = data.matrix().toarray()[:, channel.items_] > 0
-    norm = np.sqrt(x.sum(axis=0))
+    x = channel._matrix(data).toarray()
+    norm = np.sqrt((x**2).sum(axis=0))
     x = x * np.where(norm > 0, norm, 1) ** (scaling - 1)
     u, s, v = np.linalg.svd(x, full_matrices=False)
     right = channel.table_.T.astype(np.float64)

@@ -37,7 +37,7 @@ class Collaborative(Retriever):
     signal: Signal = "positive"
     """Which events are learned from and count as history: the positive ones, or all by the strength of their kind."""
     repeats: Literal["once", "log", "sum"] = "once"
-    """What several events of a user with an item are worth: 1, log2(1 + summed strength) or the summed strength."""
+    """What several events of a user with an item are worth: the strongest, log2(1 + summed strength), or the sum."""
     half_life: Duration | None = None
     """An event of the history that is this much older than its latest one counts half; none = age does not matter."""
     last: Annotated[int, Field(ge=1)] | None = None
@@ -52,15 +52,31 @@ class Collaborative(Retriever):
         self.column_: Int32 = np.full(data.n_items, -1, np.int32)  # [n_items]
         self.column_[self.items_] = np.arange(len(self.items_), dtype=np.int32)
         self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
+        if self.repeats == "once":
+            return self._strongest(data)
         matrix = data.matrix(self.signal)[:, self.items_]
-        matrix.data = self._repeated(matrix.data)
+        if self.repeats == "log":
+            matrix.data = np.log2(1 + matrix.data)
+        matrix.eliminate_zeros()
         matrix.sort_indices()
         return matrix
 
-    def _repeated(self, strength: Float32) -> Float32:
-        if self.repeats == "once":
-            return np.ones_like(strength)
-        return np.log2(1 + strength) if self.repeats == "log" else strength
+    def _strongest(self, data: Dataset) -> sp.csr_matrix:
+        """CSR [n_users, c]: the strongest event of each pair."""
+        rows = self._rows(data)
+        user, column = data.events.user[rows], self.column_[data.events.item[rows]]
+        strength = self.strengths_[data.events.event[rows]]
+        order = np.lexsort((strength, column, user))
+        user, column, strength = user[order], column[order], strength[order]
+        last = np.append((user[1:] != user[:-1]) | (column[1:] != column[:-1]), True)[: len(order)]
+        offsets = np.searchsorted(user[last], np.arange(data.n_users + 1))
+        return sp.csr_matrix((strength[last], column[last], offsets), shape=(data.n_users, len(self.items_)))
+
+    def _rows(self, data: Dataset) -> Int64:
+        """The events of known users with known items that are learned from."""
+        events = data.events
+        worth = events.weight > 0 if self.signal == "positive" else self.strengths_[events.event] > 0
+        return np.flatnonzero(worth & (events.user >= 0) & (self.column_[events.item] >= 0))
 
     def _profile(self, requests: Requests) -> Query:
         """The history of each request as weights of columns, latest first."""
@@ -82,6 +98,13 @@ class Collaborative(Retriever):
     def _query(self, requests: Requests) -> Query:
         return self._profile(requests)
 
+    def _asked(self, requests: Requests) -> Query:
+        """``_query``, worked out once: retrieve, score and explain ask it of the same requests one after the other."""
+        learned, kept = self.table_, requests.memo.get(id(self))
+        if kept is None or kept[0] is not learned:  # fitted anew since
+            kept = requests.memo[id(self)] = (learned, self._query(requests))
+        return kept[1]
+
     def _columns(self, items: Array) -> Int32:
         """[m] columns of item codes, -1 where the model does not know the item."""
         known = (items >= 0) & (items < len(self.column_))
@@ -93,7 +116,7 @@ class Collaborative(Retriever):
 
     def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
         """The best ``k`` items with a positive score; a request without a known history gets none."""
-        return self._best(self.table_, self._query(requests), requests.exclude.offsets, requests.exclude["item"], k)
+        return self._best(self.table_, self._asked(requests), requests.exclude.offsets, requests.exclude["item"], k)
 
     def _best(self, table: Any, query: Query, ex_offsets: Int64, ex_items: Int32, k: int) -> Candidates:
         """The best ``k`` columns of ``table`` for each row of the query."""
@@ -107,7 +130,7 @@ class Collaborative(Retriever):
 
     def _terms(self, requests: Requests, candidates: Candidates) -> tuple[Float32, Int32]:
         """[m] score and the row of M with the largest term, -1 for none."""
-        query, table = self._query(requests), self.table_
+        query, table = self._asked(requests), self.table_
         columns = self._columns(candidates.item)
         if sp.issparse(table):
             csr = table.indptr, table.indices, table.data, table.shape[1]

@@ -8,7 +8,7 @@ from numba import njit
 from shortlist.types import Array
 
 SUM, LOG, ONCE = 0, 1, 2
-"""How the events of one pair add up: their sum, log2(1 + sum), or the largest recency weight whatever the strength."""
+"""How the events of one pair add up: their sum, log2(1 + sum), or the largest alone."""
 
 
 @njit(cache=True, nogil=True)
@@ -55,7 +55,7 @@ def weighted(
             decay = 2.0 ** (-rate * (latest - time[e])) if rate > 0 else 1.0
             at = place[c] - 1
             if mode == ONCE:
-                weights[at] = max(weights[at], np.float32(decay))
+                weights[at] = max(weights[at], np.float32(strength[e] * decay))
             else:
                 weights[at] += np.float32(strength[e] * decay)
         for at in range(first, m):

@@ -85,7 +85,7 @@ def dense_top(
     score = np.empty(width, np.float32)
     m = 0
     for r in range(n):
-        if offsets[r] == offsets[r + 1]:
+        if k == 0 or offsets[r] == offsets[r + 1]:
             continue
         score[:] = 0
         for e in range(offsets[r], offsets[r + 1]):

@@ -60,11 +60,8 @@ class ItemCF(ItemToItem):
 
     def _times(self, data: Dataset, x: sp.csr_matrix) -> Int64:
         """[x.nnz]: when each pair of the matrix last happened, in its order."""
-        events = data.events
-        rows = np.flatnonzero((events.user >= 0) & ((events.weight > 0) | (self.signal == "all")))
-        column = self.column_[events.item[rows]]
-        rows, column = rows[column >= 0], column[column >= 0]
-        key = events.user[rows].astype(np.int64) * max(x.shape[1], 1) + column
+        events, rows = data.events, self._rows(data)
+        key = events.user[rows].astype(np.int64) * max(x.shape[1], 1) + self.column_[events.item[rows]]
         order = np.argsort(key, kind="stable")  # by time within a pair: the log is in time order
         latest = np.append(key[order][1:] != key[order][:-1], True) if len(order) else np.empty(0, bool)
         return events.time[rows[order[latest]]]

@@ -29,15 +29,15 @@ class LFM(Factors):
     for Recommender Systems.
     """
 
-    factors: int = Field(default=32, ge=1)
+    factors: int = Field(default=16, ge=1)
     """The length of the vectors."""
     epochs: int = Field(default=30, ge=1)
     """Passes over the positives."""
     rate: float = Field(default=0.05, gt=0)
     """The first step size; it falls linearly to a tenth."""
-    user_regularisation: float = Field(default=0.01, gt=0)
+    user_regularisation: float = Field(default=0.05, gt=0)
     """α₁."""
-    item_regularisation: float = Field(default=0.01, gt=0)
+    item_regularisation: float = Field(default=0.02, gt=0)
     """α₂."""
     negatives: int = Field(default=5, ge=1)
     """Sampled negatives a positive; draws the user has taken are skipped."""
