@@ -101,6 +101,8 @@ class Requests:
     history: Ragged  # [n] rows of HISTORY columns known at `time`, oldest first
     exclude: Ragged  # [n] rows of "item": may not come back, and use up no channel's k; sorted, unique in a row
     context: Mapping[str, Array] = field(default_factory=dict)  # each [n]
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # what components worked out about these very requests, for their own next call; a changed copy starts without
 
     def __len__(self) -> int:
         return len(self.user)
