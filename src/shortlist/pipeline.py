@@ -69,7 +69,8 @@ class Pipeline:
     def candidates(self, requests: Requests, state: State, trace: Trace) -> Candidates:
         """Recall and merge: one row per (request, item) with every channel's score and rank."""
         self._refuse_the_past(requests)
-        requests = trace.requests = self.forbid(requests, state)
+        with trace.timed("forbid"):
+            requests = trace.requests = self.forbid(requests, state)
         found: dict[str, Candidates] = {}
         for name, channel in self.recall.items():
             rows = _attempt(trace, f"recall.{name}", lambda c=channel: c.retrieve(requests, state, self.depth))
@@ -80,7 +81,10 @@ class Pipeline:
         return rows
 
     def featured(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
-        """The rows with the channels' scores of every row (``<channel>.dense``) and the features' columns."""
+        """The rows with the channels' scores of every row (``<channel>.dense``) and the features' columns.
+
+        A pre-ranker keeps the best ``keep`` of them.
+        """
         dense: dict[str, Array] = {}
         for name, channel in self.recall.items():
             if hasattr(channel, "score") and name not in trace.failed:
@@ -93,6 +97,10 @@ class Pipeline:
             with trace.timed(f"features.{number}.{name}"):
                 columns = feature.compute(requests, rows, state)
             rows = rows.with_columns(**columns)
+        if self.prerank is not None:
+            with trace.timed("prerank"):
+                place = rows.with_columns(**self.prerank.score(requests, rows, state)).rank_of()
+                rows = rows.take(place <= self.keep)
         return rows
 
     def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
@@ -101,8 +109,6 @@ class Pipeline:
             return rows
         featured = self.featured(requests, rows, state, trace)
         if self.prerank is not None:
-            with trace.timed("prerank"):
-                featured = featured.with_columns(**self.prerank.score(requests, featured, state)).top(self.keep)
             rows = featured.select(rows.columns)
         with trace.timed("rank"):
             rows = rows.with_columns(**self.ranker.score(requests, featured, state)).ranked()
@@ -132,12 +138,16 @@ class Pipeline:
         parts = [*self.recall.items(), *([("fallback", self.fallback)] if self.fallback else []), *self.rules.items()]
         for _, part in track(parts, "fit channels"):
             part.fit(data)
-        self.fitted_until = data.fitted_until
+        self._has_seen(data)
 
     def fit_features(self, data: Dataset) -> None:
         """Fits the features on the same log as the channels."""
         for feature in track(self.features, "fit features"):
             feature.fit(data)
+        self._has_seen(data)
+
+    def _has_seen(self, data: Dataset) -> None:
+        self.fitted_until = max(data.fitted_until, data.fitted_until if self.fitted_until is None else self.fitted_until)
 
     def _refuse_the_past(self, requests: Requests) -> None:
         if self.fitted_until is not None and len(requests) and int(requests.time.min()) < self.fitted_until:
