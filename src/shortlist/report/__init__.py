@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shortlist.documents import plain, write_text
-from shortlist.report import _draw, _sections, _words
+from shortlist.report import _details, _draw, _sections, _words
 from shortlist.report._comparison import body
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def page(document: Mapping[str, Any]) -> str:
         _sections.leaderboard(document),
         _sections.differences(document),
         _sections.slices(document),
-        _sections.beyond(document),
-        _sections.figures(document),
-        _sections.seconds(document),
-        _sections.how(document),
-        _sections.provenance(document),
+        _details.beyond(document),
+        _details.figures(document),
+        _details.seconds(document),
+        _details.how(document),
+        _details.provenance(document),
         "<footer>Every figure here is in evaluation.json; the lists themselves are in rows.parquet.</footer>",
     )
     return _draw.page(f"{name}: evaluation", _style(), "".join(parts))

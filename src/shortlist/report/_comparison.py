@@ -76,9 +76,9 @@ def _pair(pair: Mapping[str, Any], baseline: str, stages: list[str]) -> str:
         drawn.append(row(words.named(metric), picture, interval(difference, sign=True)))
     lead = (
         "To the right of zero it is better. "
-        '<span class="dot" style="background:var(--good)"></span>surely better '
+        '<span class="dot" style="background:var(--good)"></span>clearly better '
         '<span class="dot" style="background:var(--grey)"></span>could be chance '
-        '<span class="dot" style="background:var(--bad)"></span>surely worse.'
+        '<span class="dot" style="background:var(--bad)"></span>clearly worse.'
     )
     return section(f"{text(pair['name'])} minus {text(baseline)}", lead, *drawn)
 

@@ -18,7 +18,6 @@ from shortlist.report._draw import (
     row,
     section,
     strip,
-    table,
     text,
     whisker,
 )
@@ -130,9 +129,9 @@ def differences(document: Document) -> str:
     drawn = _differences({text(n): d for n, d in sorted(channels.items(), key=lambda pair: pair[1]["diff"] or 0)})
     lead = (
         f"The slate’s NDCG@{k} minus a channel’s, request by request. "
-        '<span class="dot" style="background:var(--good)"></span>surely better '
+        '<span class="dot" style="background:var(--good)"></span>clearly better '
         '<span class="dot" style="background:var(--grey)"></span>could be chance '
-        '<span class="dot" style="background:var(--bad)"></span>surely worse.'
+        '<span class="dot" style="background:var(--bad)"></span>clearly worse.'
     )
     first = section("Slate against each channel", lead, drawn, anchor="paired") if drawn else ""
     steps = {name: v["change"][metric] for name, v in stages(document).items() if metric in v.get("change", {})}
@@ -194,130 +193,3 @@ def slices(document: Document) -> str:
         )
     lead = f"One mean hides many people. NDCG@{k} of the slate for kinds of request, and which right items it shows."
     return section("Who is served, and with what", lead, *drawn, anchor="slices") if drawn else ""
-
-
-def beyond(document: Document) -> str:
-    """What accuracy does not see."""
-    k = min(document["protocol"]["k"])
-    rows = {name: value for name, value in stages(document).items() if not name.startswith("rules.")}
-    measured = list(dict.fromkeys(m for v in rows.values() for m in v if m.split("@")[0].split(".")[0] in _BEYOND))
-    if not measured:
-        return ""
-    head = ["", *(text(m.split("@")[0].replace(".", " of ")) for m in measured)]
-    cells = []
-    for name, value in rows.items():
-        said = [
-            percent(value.get(m)) if m.startswith("coverage") else decimal(value.get(m), 1 if "novelty" in m else 2)
-            for m in measured
-        ]
-        cells.append([words.stage(name), *said])
-    kinds = list(dict.fromkeys(m.split("@")[0].split(".")[0] for m in measured))
-    meaning = '<p class="key">' + "; ".join(f"<b>{kind}</b>: {words.METRICS[kind]}" for kind in kinds) + ".</p>"
-    lead = (
-        f"A list can be accurate and dull. The first {k} places, by list; popularity is counted before the test window."
-    )
-    return section("Beyond accuracy", lead, _marked(table(head, cells)), meaning, anchor="beyond")
-
-
-_BEYOND = ("coverage", "gini", "novelty", "diversity")
-
-
-def figures(document: Document) -> str:
-    """Every metric of the slate, and of all lists behind a fold."""
-    slate, each = document["slate"], document.get("slate_user_mean", {})
-    metrics = [m for m, v in slate.items() if isinstance(v, Mapping) and "mean" in v]
-    if not metrics:
-        return ""
-    ks = sorted(document["protocol"]["k"])
-    head = ["", *(f"@{k}, {each_}" for k in ks for each_ in ("requests", "people"))]
-    kinds = list(dict.fromkeys(words.kind(metric) for metric in metrics if metric != "recall@all"))
-    rows = []
-    for name, known in kinds:
-        at = [f"{name}@{k}{'_known' if known else ''}" for k in ks]
-        cells = [interval(column.get(metric)) for metric in at for column in (slate, each)]
-        rows.append([words.titled(name) + (", knowable" if known else ""), *cells])
-    explained = list(dict.fromkeys(name for name, _ in kinds if name in words.METRICS))
-    meaning = "; ".join(f"<b>{words.titled(name)}</b>: {words.METRICS[name]}" for name in explained)
-    knowable = "; <b>knowable</b>: counting only right items that were in the catalogue when the question was asked"
-    key = f'<p class="key">{meaning}{knowable if any(known for _, known in kinds) else ""}.</p>'
-    wide = [
-        [words.stage(name), *(decimal((value.get(m) or {}).get("mean")) for m in metrics)]
-        for name, value in stages(document).items()
-    ]
-    everything = _marked(table(["", *(words.named(m) for m in metrics)], wide))
-    folded = f"<details><summary>Every list, every metric</summary>{everything}</details>"
-    lead = (
-        "The slate’s figures at each length. In “requests” who asks more counts more; in “people” all count the same."
-    )
-    return section("All figures", lead, table(head, rows), key, folded, anchor="figures")
-
-
-def _marked(drawn: str) -> str:
-    """The slate's row stands out."""
-    return drawn.replace("<tr><th>slate</th>", '<tr class="slate"><th>slate</th>')
-
-
-def seconds(document: Document) -> str:
-    """The slowest parts."""
-    spent, requests = document.get("seconds") or {}, max(document["requests"], 1)
-    if not spent:
-        return ""
-    longest = sorted(spent.items(), key=lambda pair: -pair[1])[:12]
-    scale = Scale(0, max(1000 * longest[0][1] / requests, 1e-3) * 1.02)
-    total = 1000 * sum(spent.values()) / requests
-    drawn = [axis(scale)]
-    for name, value in longest:
-        each = 1000 * value / requests
-        picture = strip(scale, bar(scale, each, "strong"), f"{name}: {each:.2f} ms")
-        share = percent(value, sum(spent.values()))
-        drawn.append(row(text(_part(name)), picture, f"<b>{each:.2f} ms</b> <small>{share}</small>"))
-    lead = (
-        f"Milliseconds a request in batches of 256, by part: {total:.1f} ms in all, one part after the other. "
-        f"The slowest {len(longest)} of {len(spent)} are shown."
-        if len(spent) > len(longest)
-        else f"Milliseconds a request in batches of 256, by part: {total:.1f} ms in all, one part after the other."
-    )
-    steps = document.get("fit_steps") or {}
-    rows = [[text(name), f"{value:.1f} s"] for name, value in steps.items()]
-    folded = f"<details><summary>How long fitting took</summary>{table(['', ''], rows)}</details>" if rows else ""
-    return section("Where the time goes", lead, *drawn, folded, anchor="seconds")
-
-
-def _part(name: str) -> str:
-    """recall.ease as channel ease, features.0.counts as feature counts."""
-    kind, _, rest = name.partition(".")
-    kinds = {"recall": "channel", "features": "feature", "rules": "rule"}
-    last = rest.split(".", 1)[1] if kind == "features" and "." in rest else rest
-    return f"{kinds[kind]} {last}" if kind in kinds else "ranker" if name == "rank" else name
-
-
-def how(document: Document) -> str:
-    """The protocol in words."""
-    body = "".join(f"<p>{line}</p>" for line in words.protocol(document))
-    return section("How it was asked", "", body, anchor="protocol").replace('<p class="lead"></p>', "")
-
-
-def provenance(document: Document) -> str:
-    """What made this page."""
-    data = document.get("data") or {}
-    told: dict[str, str] = {"recipe": text(document.get("name", ""))}
-    if document.get("bundle"):
-        told["bundle"] = f"<code>{text(document['bundle'])}</code>"
-    if document.get("ranker"):
-        scores = ", ".join(f"{text(n)} {decimal(v)}" for n, v in (document.get("validation") or {}).items())
-        told["ranker"] = f"{text(document['ranker'])}, chosen on validation NDCG@10: {scores}"
-    if data:
-        told["data"] = (
-            f"{data.get('events', 0):,} events, fingerprint <code>{text(str(data.get('fingerprint'))[:12])}</code>"
-        )
-        dropped = data.get("dropped") or {}
-        reasons = "; ".join(f"{text(reason)}: {count:,}" for reason, count in dropped.items())
-        told["rows dropped"] = f"{reasons} (kept in rejected.parquet)" if reasons else "none"
-    if document.get("fit_seconds"):
-        told["fitted in"] = f"{document['fit_seconds']:.0f} s, evaluation included"
-    if document.get("peak_memory_bytes"):
-        told["peak memory"] = f"{document['peak_memory_bytes'] / 2**30:.2f} GiB"
-    if document.get("versions"):
-        told["versions"] = ", ".join(f"{text(name)} {text(version)}" for name, version in document["versions"].items())
-    body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in told.items())
-    return section("What made this page", "", f"<dl>{body}</dl>", anchor="made").replace('<p class="lead"></p>', "")
