@@ -100,7 +100,6 @@ def test_a_feature_that_counts_the_future_breaks_its_contract():
         contract.check("features", FutureMean)
 
 
-@pytest.mark.xfail(reason="Pipeline.fit_features does not move fitted_until")
 def test_a_feature_fitted_after_the_request_is_refused(recipe, data):
     """Channels end at the cut, the feature has seen the whole log: its column would hold the targets themselves."""
     cut = data.cut(0.7)

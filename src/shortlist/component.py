@@ -177,7 +177,11 @@ class Feature(Component):
 
 
 class Ranker(Component):
-    """Adds score columns to rows."""
+    """Adds score columns to rows.
+
+    Optional: ``refit(samples) -> Self`` learns again, from earlier and later samples together, for as long as ``valid``
+    said in ``fit``.
+    """
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns from rows with labels; ``valid`` (later in time) is for early stopping and calibration."""

@@ -147,7 +147,9 @@ class Pipeline:
         self._has_seen(data)
 
     def _has_seen(self, data: Dataset) -> None:
-        self.fitted_until = max(data.fitted_until, data.fitted_until if self.fitted_until is None else self.fitted_until)
+        self.fitted_until = max(
+            data.fitted_until, data.fitted_until if self.fitted_until is None else self.fitted_until
+        )
 
     def _refuse_the_past(self, requests: Requests) -> None:
         if self.fitted_until is not None and len(requests) and int(requests.time.min()) < self.fitted_until:

@@ -71,6 +71,14 @@ def refuse_failures(trace: Trace) -> None:
         raise RuntimeError(f"channel {name} failed: {error}")
 
 
+def thinned(samples: Samples, negatives: int, top_negatives: int = 0, seed: int = 0) -> Samples:
+    """The same samples with at most ``negatives`` rows without a target for each request, as ``from_funnel`` keeps."""
+    label = samples.labels[LABEL] > 0
+    kept = _sampled(samples.candidates, label, negatives, top_negatives, np.random.default_rng(seed))
+    labels = {name: column[kept] for name, column in samples.labels.items()}
+    return Samples(samples.requests, samples.candidates.take(kept), labels, samples.weight[kept])
+
+
 def _sampled(rows: Candidates, label: Bool, negatives: int, top: int, rng: np.random.Generator) -> Array:
     """Row numbers: all positives, the first ``top`` negatives in merge order and random ones up to ``negatives``."""
     draw = np.where(label, -2.0, rng.random(len(rows)))

@@ -1,9 +1,9 @@
 """From a recipe to a published bundle and its evaluation.
 
-    channels@tune  -> merge weights learned on [tune, rank)
-    channels@rank  -> ranker samples from [rank, test); the last fifth by time stops, chooses and calibrates
-    channels@test  -> measured on the test window: this is what the bundle holds
-    fit --final    -> channels refitted at the end of the log, for serving, and the manifest says so
+channels@tune  -> merge weights learned on [tune, rank)
+channels@rank  -> ranker samples from [rank, test); the last fifth by time stops, chooses and calibrates
+channels@test  -> measured on the test window: this is what the bundle holds
+fit --final    -> channels refitted at the end of the log, for serving, and the manifest says so
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
-from shortlist.samples import LABEL, from_funnel, refuse_failures
-from shortlist.types import Candidates
+from shortlist.samples import LABEL, from_funnel, refuse_failures, thinned
+from shortlist.types import Candidates, Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,7 @@ def fit_at(pipeline: Pipeline, data: Dataset, cut: int | None) -> None:
     pipeline.fit_features(known)
 
 
-def fit_merge(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> None:
+def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int) -> None:
     """Merge weights or quotas from what the channels found for the questions of [opens, closes)."""
     questions = ask(data, state, recipe.evaluate, opens, closes)
     questions = replace(questions, requests=pipeline.forbid(questions.requests, state)).answerable()
@@ -176,26 +174,29 @@ def fit_rankers(
     """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
 
     The last fifth of the window's questions by time is kept for early stopping and for the choice; targets of the
-    earlier part end where it begins.
+    earlier part end where it begins. A ranker that can ``refit`` then learns again from the whole window, as long as
+    the last fifth said: what is nearest to the requests to come should not be left out.
     """
     fit_at(pipeline, data, opens)
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
-        raise InputError(f"data.split: {len(everything)} requests with targets in the ranker's window, expected at least 5")
+        raise InputError(
+            f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5"
+        )
     middle = int(everything.requests.time[len(everything) * 4 // 5]) + 1
     train = _training_questions(pipeline, recipe, data, state, opens, middle)
     valid = _training_questions(pipeline, recipe, data, state, middle, closes)
     spec = recipe.samples
-    samples = from_funnel(
-        pipeline,
-        train,
-        state,
-        negatives=spec.negatives,
-        top_negatives=spec.top_negatives,
-        seed=recipe.seed,
-        title="ranker samples",
-    )
-    check = from_funnel(pipeline, valid, state, seed=recipe.seed, title="validation samples")
+
+    def replayed() -> tuple[Samples, Samples]:
+        rows = partial(from_funnel, pipeline, state=state, seed=recipe.seed)
+        kept = {"negatives": spec.negatives, "top_negatives": spec.top_negatives}
+        return rows(train, title="ranker samples", **kept), rows(valid, title="validation samples")
+
+    if pipeline.prerank is not None:
+        coarse, pipeline.prerank = pipeline.prerank, None
+        pipeline.prerank = coarse.fit(*replayed())
+    samples, check = replayed()
     emit("samples", rows=len(samples), positives=int(samples.labels[LABEL].sum()), requests=len(train))
     rankers: dict[str, Ranker] = {}
     choice: dict[str, float] = {}
@@ -205,6 +206,12 @@ def fit_rankers(
         scored = check.candidates.with_columns(**rankers[name].score(check.requests, check.candidates, state))
         choice[name] = float(np.nanmean(ndcg(Slates.of(scored.ranked(), valid.targets, 10), 10)))
         emit("ranker", name=name, ndcg=choice[name])
+    late = check if spec.negatives is None else thinned(check, spec.negatives, spec.top_negatives, recipe.seed)
+    whole = Samples.concat([samples, late])
+    for name, ranker in rankers.items():
+        if hasattr(ranker, "refit"):
+            with step(f"refit ranker {name} on the whole window"):
+                ranker.refit(whole)
     return rankers, choice
 
 

@@ -74,6 +74,12 @@ class Ragged:
         return Ragged(offsets, columns)
 
     @staticmethod
+    def concat(parts: Sequence[Ragged]) -> Ragged:
+        """The rows of all parts, one part after the other; all have the same columns."""
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]).astype(np.int64)
+        return Ragged(offsets, {c: np.concatenate([part.columns[c] for part in parts]) for c in parts[0].columns})
+
+    @staticmethod
     def empty(n: int, **dtypes: Any) -> Ragged:
         """``n`` rows without entries."""
         return Ragged(np.zeros(n + 1, np.int64), {name: np.empty(0, dtype) for name, dtype in dtypes.items()})
@@ -126,6 +132,18 @@ class Requests:
         items = np.concatenate([part["item"] for part in parts]).astype(np.int64)
         keys = np.unique(rows << 32 | items)
         return replace(self, exclude=Ragged.of(keys >> 32, len(self), item=(keys & 0xFFFFFFFF).astype(np.int32)))
+
+    @staticmethod
+    def concat(parts: Sequence[Requests]) -> Requests:
+        """The requests of all parts, one part after the other; all have the same context columns."""
+        return Requests(
+            np.concatenate([part.id for part in parts]),
+            np.concatenate([part.user for part in parts]),
+            np.concatenate([part.time for part in parts]),
+            Ragged.concat([part.history for part in parts]),
+            Ragged.concat([part.exclude for part in parts]),
+            {name: np.concatenate([part.context[name] for part in parts]) for name in parts[0].context},
+        )
 
     @staticmethod
     def of(user: Array, time: Array, history: Ragged | None = None, **context: Array) -> Requests:
@@ -271,4 +289,19 @@ class Samples:
             replace(picked, request=numbers),
             {name: label[rows] for name, label in self.labels.items()},
             self.weight[rows],
+        )
+
+    @staticmethod
+    def concat(parts: Sequence[Samples]) -> Samples:
+        """The samples of all parts, the requests of later parts numbered on; all have the same labels."""
+        first = np.cumsum([0, *(len(part.requests) for part in parts)])
+        rows = [
+            replace(part.candidates, request=(part.candidates.request + np.uint32(n)).astype(np.uint32))
+            for part, n in zip(parts, first, strict=False)
+        ]
+        return Samples(
+            Requests.concat([part.requests for part in parts]),
+            Candidates.concat(rows),
+            {name: np.concatenate([part.labels[name] for part in parts]) for name in parts[0].labels},
+            np.concatenate([part.weight for part in parts]),
         )

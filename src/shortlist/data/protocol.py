@@ -101,7 +101,8 @@ def start(data: Dataset, state: State, start: int, end: int | None) -> Questions
     users, row_of = np.unique(log.user[rows], return_inverse=True)
     order = np.argsort(row_of, kind="stable")
     targets = _distinct(row_of[order], log.item[rows][order], len(users))
-    return _questions(data, state, users, np.full(len(users), start - 1), targets)
+    asked = _questions(data, state, users, np.full(len(users), start - 1), targets)
+    return replace(asked, dropped=int(known.sum()) - len(asked))
 
 
 def _questions(data: Dataset, state: State, users: Array, times: Int64, targets: Ragged) -> Questions:

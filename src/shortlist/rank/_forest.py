@@ -7,6 +7,7 @@ do not wait for each other, so the processor works on many at once (a walk row b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
@@ -65,6 +66,21 @@ class Forest:
             total,
             leaves,
         )
+
+
+def mean(forests: Sequence[Forest]) -> Forest:
+    """One forest whose total is the mean of the totals of ``forests``."""
+    if len(forests) == 1:
+        return forests[0]
+    nodes = Ragged.concat([forest.nodes for forest in forests])
+    sets_before = np.cumsum([0, *(len(forest.sets) for forest in forests)])
+    group = [np.where(f.nodes["set"] >= 0, f.nodes["set"] + b, -1) for f, b in zip(forests, sets_before, strict=False)]
+    columns = {**nodes.columns, "value": nodes["value"] / len(forests), "set": np.concatenate(group).astype(np.int32)}
+    return Forest(
+        Ragged(nodes.offsets, columns),
+        np.concatenate([forest.depth for forest in forests]),
+        Ragged.concat([forest.sets for forest in forests]),
+    )
 
 
 @numba.njit(cache=True)

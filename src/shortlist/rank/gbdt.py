@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from shortlist.rank._boosting import Rows, train_lightgbm
+from shortlist.rank._forest import mean
 from shortlist.rank._table import sigmoid
 from shortlist.rank._trees import TreeRanker, group_sizes
 from shortlist.types import Candidates, Float32, Requests, Samples
@@ -57,10 +58,12 @@ class GBDT(TreeRanker):
     """Pairs below this place do not count (lambdarank), and the depth of the NDCG for early stopping."""
     stopping: Annotated[int, Field(ge=0)] = 50
     """Stop when ``valid`` has not improved for so many trees; 0 = never."""
+    bags: Annotated[int, Field(ge=1)] = 1
+    """Forests of different seeds whose scores are averaged; useful with ``rows`` or ``features`` below 1."""
     threads: Annotated[int, Field(ge=1)] = 1
     """More than one may change the last digits."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the shares of rows and columns."""
+    """Seed of the shares of rows and columns; each bag has its own."""
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns the trees; with ``valid``, how many of them."""
@@ -71,9 +74,26 @@ class GBDT(TreeRanker):
         if valid is not None and self.stopping:
             observed, y, weight = self.target(valid)
             later = self._rows(valid, self.encode(valid.candidates)[observed], observed, y, weight)
-        names = self.columns_.tolist()
-        self.keep(*train_lightgbm(train, later, self.categorical_, names, self.trees, self.stopping, self._params()))
+        self._learn(train, later, self.trees)
         return self
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns as many trees as ``fit`` found best, without ``valid``."""
+        observed, y, weight = self.target(samples)
+        train = self._rows(samples, self.learn_table(samples.candidates, observed), observed, y, weight)
+        self._learn(train, None, len(self.forest) // self.bags)
+        return self
+
+    def _learn(self, train: Rows, later: Rows | None, trees: int) -> None:
+        """``bags`` forests of different seeds, added up with their values divided by ``bags``."""
+        names = self.columns_.tolist()
+        forests, native = [], b""
+        for bag in range(self.bags):
+            params = {**self._params(), "seed": self.seed + bag}
+            forest, text = train_lightgbm(train, later, self.categorical_, names, trees, self.stopping, params)
+            forests.append(forest)
+            native = native or text
+        self.keep(mean(forests), native)
 
     def _rows(self, samples: Samples, x: Float32, observed: Any, y: Any, weight: Any) -> Rows:
         if self.objective == "pointwise":
