@@ -60,6 +60,7 @@ class Recipe(Strict):
     """See the module. Component sections are checked against their components as soon as the recipe is read."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
+    """Names the run: ``fit`` writes to ``runs/NAME``."""
     seed: int = Field(0, ge=0)
     """Seed of every component that draws at random and does not set its own."""
     threads: int = Field(1, ge=1)
@@ -69,15 +70,25 @@ class Recipe(Strict):
     keep: int = Field(100, ge=1)
     """Rows a pre-ranker hands to the ranker."""
     data: DataSpec
+    """Which log, how it is cut, what counts as right."""
     recall: dict[str, Section] = {}
+    """Channels: ``[recall.NAME]`` with a ``type``; none = rankers side by side on a plain table."""
     fallback: Section | None = None
+    """A channel whose rows stand behind the ranked ones, unranked, so that no slate is short."""
     merge: Section = {"type": "reciprocal_rank"}
+    """How the channels' rows become one row per item."""
     prerank: Section | None = None
+    """A cheap ranker that hands only its best ``keep`` rows on."""
     features: list[Section] = []
+    """Columns for the ranker: ``[[features]]`` with a ``type``, one after the other."""
     samples: SamplesSpec = SamplesSpec()
+    """How the ranker's training rows are made."""
     rank: Section = {}
+    """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
     rules: list[Section] = []
+    """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""
     evaluate: EvaluateSpec = EvaluateSpec()
+    """What the test window is asked."""
     search: Section = {}
     """Cross-validation of rankers on a plain table."""
 
