@@ -122,8 +122,8 @@ def point(link: Path, target: Path) -> None:
     os.replace(fresh, link)
 
 
-def forget(path: Path, user: str) -> int:
-    """Takes a person out of a bundle's ``users/``: id, attributes and events. Returns how many events there were.
+def forget(path: Path, user: str) -> int | None:
+    """Takes a person out of a bundle's ``users/``: id, attributes and events. Returns how many events; None if unknown.
 
     The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
     Files are replaced one by one, the manifest's digests last.
@@ -132,7 +132,7 @@ def forget(path: Path, user: str) -> int:
     ids = pl.read_parquet(path / "users/ids.parquet")
     mine = (ids["user"] == user).arg_true()
     if not len(mine):
-        return 0
+        return None
     events = pl.read_parquet(path / "users/events.parquet")
     kept = events.filter(pl.col("user") != mine[0])
     fresh = {
