@@ -8,7 +8,7 @@ from numba import njit
 from shortlist.types import Array
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def epoch(
     indptr: Array,
     indices: Array,
@@ -31,6 +31,7 @@ def epoch(
     f = users.shape[1]
     own = np.zeros(items.shape[0], np.bool_)
     state = np.array([seed], np.uint64)
+    guide = np.searchsorted(cumulative, np.arange(4 * len(cumulative)) / (4 * len(cumulative)))
     total, seen = 0.0, 0
     error = np.float32(0)
     for u in order:
@@ -46,7 +47,7 @@ def epoch(
             for draw in range(negatives + 1):
                 i, error = indices[e], np.float32(1)
                 if draw > 0:
-                    i, error = np.searchsorted(cumulative, _uniform(state)), np.float32(0)
+                    i, error = _drawn(cumulative, guide, _uniform(state)), np.float32(0)
                     if own[i]:
                         continue
                 q = items[i]
@@ -62,6 +63,15 @@ def epoch(
         for e in range(start, end):
             own[indices[e]] = False
     return total / max(seen, 1)
+
+
+@njit(cache=True, nogil=True)
+def _drawn(cumulative: Array, guide: Array, uniform: float) -> int:
+    """The first i with cumulative[i] >= uniform, looked for from a table of starts on."""
+    i = guide[int(uniform * len(guide))]
+    while cumulative[i] < uniform:
+        i += 1
+    return i
 
 
 @njit(cache=True, nogil=True)
