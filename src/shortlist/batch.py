@@ -39,7 +39,9 @@ def read_users(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def score(bundle: Bundle, state: State, users: list[str], time: int, n: int = 10, explain: bool = False) -> pl.DataFrame:
+def score(
+    bundle: Bundle, state: State, users: list[str], time: int, n: int = 10, explain: bool = False
+) -> pl.DataFrame:
     """Columns user, rank (from 1), item, score, channels and, on request, reason; unknown users get what nobody gets."""
     parts: list[pl.DataFrame] = []
     codes = np.array([bundle.data.user_ids.code(user) for user in users], np.int32)

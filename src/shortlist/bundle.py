@@ -84,7 +84,7 @@ def save(
         manifest = {
             "format": FORMAT,
             "name": recipe.name,
-            "hash": hashlib.sha256(json.dumps([content, recipe.digest], sort_keys=True).encode()).hexdigest(),
+            "hash": _hash(content, recipe.model_dump(mode="json")),
             "recipe": recipe.model_dump(mode="json"),
             "ranker": ranker,
             "behaviours": {
@@ -166,7 +166,12 @@ def open_bundle(path: Path) -> Bundle:
             raise InputError(f"{file}: {file.stat().st_size} bytes, the manifest says {digest['bytes']}")
         if hashlib.sha256(file.read_bytes()).hexdigest() != digest["sha256"]:
             raise InputError(f"{file}: its content is not what the manifest's digest says")
-    recipe = parse(manifest["recipe"])
+    if _hash(manifest["files"], manifest["recipe"]) != manifest["hash"]:
+        raise InputError(f"{path / 'manifest.json'}: recipe or digests are not those the content hash was made of")
+    try:
+        recipe = parse(manifest["recipe"])
+    except InputError as error:
+        raise InputError(f"{path / 'manifest.json'}: recipe: {error}") from error
     pipeline = recipe.pipeline()
     if manifest["ranker"]:
         pipeline.ranker = recipe.ranker(manifest["ranker"])
@@ -199,6 +204,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"{file}: lacks {', '.join(sorted(missing))}")
     return manifest
+
+
+def _hash(content: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The content hash: what was fitted, and from which recipe."""
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()  # as Recipe.digest
+    return hashlib.sha256(json.dumps([content, digest], sort_keys=True).encode()).hexdigest()
 
 
 def _write(folder: Path, arrays: Mapping[str, Array], files: Mapping[str, bytes]) -> None:

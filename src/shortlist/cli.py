@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 
-from shortlist import component, terminal
+import shortlist
+from shortlist import cli_parts, terminal
 from shortlist.component import InputError
 from shortlist.documents import dumps, write_text
+from shortlist.progress import step
+
+if TYPE_CHECKING:
+    from shortlist.bundle import Bundle
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Shortlist: from a catalogue of millions to the ten that matter.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Named public data sets.")
-app.add_typer(data_app, name="data")
+cli_parts.add_to(app)
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")]
 BundlePath = Annotated[Path, typer.Argument(help="A bundle directory, such as runs/NAME/bundle.")]
@@ -36,6 +38,32 @@ def main() -> None:
     except InputError as error:
         terminal.fail(str(error))
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        terminal.fail(f"{error.filename}: {error.strerror}")  # a path that cannot be read or written
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        terminal.out.print(f"shortlist {shortlist.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def shown_first(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Shortlist: from a catalogue of millions to the ten that matter."""
+
+
+def _open(path: Path) -> Bundle:
+    """The bundle; reading a large one shows."""
+    from shortlist.bundle import open_bundle
+
+    with terminal.progress(), step("open bundle"):
+        return open_bundle(path)
 
 
 @app.command()
@@ -72,9 +100,9 @@ def _print_example(path: Path) -> None:
     """One user's slate with reasons: the user with the longest history among those of the test window's end."""
     import numpy as np
 
-    from shortlist import answer, bundle
+    from shortlist import answer
 
-    opened = bundle.open_bundle(path)
+    opened = _open(path)
     state = opened.data.state()
     user = int(opened.data.events.user[-1])
     requests = answer.ask(state, np.array([user]), max(state.last, opened.pipeline.fitted_until or 0))
@@ -91,11 +119,10 @@ def evaluate(
     rows: Annotated[Path | None, typer.Option(help="Write the lists (rows.parquet) here.")] = None,
 ) -> None:
     """Evaluate a bundle again on the events after it was fitted."""
-    from shortlist import bundle as bundles
     from shortlist import train
     from shortlist.evaluate import evaluate as run
 
-    opened = bundles.open_bundle(bundle)
+    opened = _open(bundle)
     if opened.manifest.get("final"):
         raise InputError(f"{bundle}: was refitted at the end of the log (--final); no later events are left to test on")
     with terminal.progress():
@@ -157,26 +184,30 @@ def recommend(
 ) -> None:
     """Recommend to one user, or to a file of users."""
     from shortlist import answer, batch
-    from shortlist import bundle as bundles
 
     if (user is None) == (users is None):
         raise InputError("give either --user ID or --users FILE")
     if users is not None and out is None:
         raise InputError("--users FILE needs --out FILE.parquet")
-    opened = bundles.open_bundle(bundle)
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out.parent}: no such folder to write {out.name} into")
+    many = batch.read_users(users) if users is not None else []
+    opened = _open(bundle)
     state = opened.data.state()
     now = batch.moment(time) if time else max(state.last, opened.pipeline.fitted_until or 0)
     if user is not None:
         requests = answer.ask(state, [answer.user_code(opened.data, user)], now)
-        told = answer.tell(answer.recommend(opened.pipeline, state, requests, n), opened.pipeline, opened.data)[0]
+        with terminal.progress(), step("recommend"):
+            found = answer.recommend(opened.pipeline, state, requests, n)
+        told = answer.tell(found, opened.pipeline, opened.data, explain)[0]
         if as_json:
             sys.stdout.write(json.dumps({"user": user, "bundle": opened.hash[:12], "items": told}) + "\n")
         else:
             terminal.out.print(terminal.slate(user, told))
         return
-    assert users is not None and out is not None
+    assert out is not None
     with terminal.progress():
-        frame = batch.score(opened, state, batch.read_users(users), now, n, explain)
+        frame = batch.score(opened, state, many, now, n, explain)
     batch.write(frame, out)
     terminal.out.print(f"{frame['user'].n_unique():,} users, {len(frame):,} rows in {out}")
 
@@ -190,9 +221,8 @@ def similar(
 ) -> None:
     """Items most like one, by each channel that has an opinion."""
     from shortlist import answer
-    from shortlist import bundle as bundles
 
-    opened = bundles.open_bundle(bundle)
+    opened = _open(bundle)
     found = answer.similar(opened.pipeline, opened.data, answer.item_code(opened.data, item), n)
     if as_json:
         sys.stdout.write(json.dumps({"item": item, "channels": found}) + "\n")
@@ -206,7 +236,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    store: Annotated[str, typer.Option(help="Where live events are kept: a directory or redis://...")] = "./shortlist-store",
+    store: Annotated[
+        str, typer.Option(help="Where live events are kept: a directory or redis://...")
+    ] = "./shortlist-store",
     clock: Annotated[str, typer.Option(help="wall, or log: the data's last moment plus uptime.")] = "wall",
 ) -> None:
     """Serve recommendations over HTTP, with live events."""
@@ -219,116 +251,25 @@ def serve(
     run(bundle, host=host, port=port, workers=workers, store=store, clock=clock)
 
 
-@app.command("list")
-def list_components(
-    kind: Annotated[str | None, typer.Argument(help="recall, merge, features, rank, rules or metrics.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List what recipes may name."""
-    from shortlist import metrics
-
-    kinds = [kind] if kind else [*component.KINDS, "metrics"]
-    listed: dict[str, list[dict[str, Any]]] = {}
-    for each in kinds:
-        if each not in component.KINDS and each != "metrics":
-            raise InputError(f"list {each}: expected one of {', '.join([*component.KINDS, 'metrics'])}")
-        entries = metrics.entries() if each == "metrics" else [component.entry(each, n) for n in component.names(each)]
-        listed[each] = [
-            {"name": e.name, "summary": e.summary, "reference": e.reference, "available": e.available} for e in entries
-        ]
-    if as_json:
-        sys.stdout.write(json.dumps(listed[kind] if kind else listed, indent=1, ensure_ascii=False) + "\n")
-        return
-    for each, entries_ in listed.items():
-        terminal.out.print(terminal.components(each, entries_))
-
-
-@app.command()
-def new(
-    kind: Annotated[str, typer.Argument(help="recall, merge, features, rank or rules.")],
-    name: Annotated[str, typer.Argument(help="File name, such as my_channel.")],
-    into: Annotated[Path | None, typer.Option("--dir", help="Folder to write to; default the package's own.")] = None,
-) -> None:
-    """Write a new component that works as it stands."""
-    from shortlist.scaffold import write
-
-    terminal.out.print(f"wrote {write(kind, name, into)}")
-
-
-@app.command()
-def init(
-    events: Annotated[Path, typer.Argument(help="The log: csv, gz, parquet.")],
-    items: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
-    users: Annotated[Path | None, typer.Option(help="The user table.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
-) -> None:
-    """Draft a recipe from a look at files it has never met."""
-    from shortlist.data.init import draft
-
-    text = draft(events, items, users)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    if out.exists():
-        raise InputError(f"{out}: exists; choose another --out")
-    write_text(out, text)
-    terminal.out.print(f"wrote {out}; next: shortlist fit {out}")
-
-
 @app.command()
 def report(
     bundle: BundlePath, out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html")
 ) -> None:
     """Write the page of a run again, from the evaluation.json beside its bundle."""
     from shortlist import report as pages
-    from shortlist.evaluate import Evaluation
 
-    file = (bundle.parent / bundle.name).parent / "evaluation.json"
+    near = (bundle / "evaluation.json", bundle.parent / "evaluation.json", bundle.parent.parent / "evaluation.json")
+    file = next((place for place in near if place.is_file()), near[1])
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{file}: not found; expected beside the bundle, where fit leaves it") from error
-    pages.write(Evaluation(document, pl.DataFrame()), out)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: truncated or not JSON: {error}") from error
+    if "slate" not in document:
+        raise InputError(f"{file}: not the evaluation of a funnel, so there is no page to draw")
+    write_text(out, pages.page(document))
     terminal.out.print(f"wrote {out}")
-
-
-@data_app.command("list")
-def data_list(as_json: AsJson = False) -> None:
-    """The data sets that pip brings."""
-    from shortlist.data.sources import source_names, summary
-
-    found = [{"name": name, "summary": summary(name)} for name in source_names()]
-    if as_json:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
-    else:
-        for line in found:
-            terminal.out.print(f"{line['name']:20} {line['summary']}")
-
-
-@data_app.command("get")
-def data_get(name: str) -> None:
-    """Fetch a data set into the cache."""
-    from shortlist.data.sources import source
-    from shortlist.data.spec import DataSpec
-
-    with terminal.progress():
-        source(name)(DataSpec(source=name), None)
-    terminal.out.print(f"{name} is in the cache")
-
-
-@data_app.command("show")
-def data_show(name: str) -> None:
-    """Look at the first rows of each table of a data set."""
-    from shortlist.data.sources import source
-    from shortlist.data.spec import DataSpec
-
-    with terminal.progress():
-        tables = source(name)(DataSpec(source=name), None)
-    for table in ("events", "items", "users", "train", "test"):
-        frame = getattr(tables, table, None)
-        if frame is not None:
-            terminal.out.print(f"{table}: {len(frame):,} rows")
-            terminal.out.print(str(frame.head(5)))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,10 @@ def dumps(document: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step: a reader sees the old text or the new one."""
+    """Replaces a file in one step: a reader sees the old text or the new one. Raises ``OSError`` naming ``path``."""
     scratch = path.with_name(f".{path.name}")
-    scratch.write_text(text, encoding="utf-8")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     os.replace(scratch, path)

@@ -1,7 +1,7 @@
 """One experiment, one TOML file: which data, which components with which hyperparameters, what to report.
 
-Sections hold a component's ``type`` (its file's name) and its hyperparameters. An unknown key or a value out of range is
-an error at its exact path. There is no inheritance; ``--set a.b=value`` overrides are applied to the parsed tables.
+Sections hold a component's ``type`` (its file's name) and its hyperparameters. An unknown key or a value out of range
+is an error at its exact path. There is no inheritance; ``--set a.b=value`` overrides are applied to the parsed tables.
 """
 
 from __future__ import annotations
@@ -151,6 +151,8 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such recipe file") from error
+    except OSError as error:
+        raise InputError(f"{path}: expected a recipe file: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}") from error
     for override in overrides:
@@ -210,13 +212,20 @@ def _override(tables: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     table: Any = tables
     for part in parents:
-        table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
+        table = table[_number(part, table, override)] if isinstance(table, list) else table.setdefault(part, {})
         if not isinstance(table, dict | list):
             raise InputError(f"--set {override}: {part} is not a table")
     if isinstance(table, list):
-        table[int(last)] = value
+        table[_number(last, table, override)] = value
     else:
         table[last] = value
+
+
+def _number(part: str, entries: list[Any], override: str) -> int:
+    """The place in a list that part of a key means."""
+    if not part.isdigit() or int(part) >= len(entries):
+        raise InputError(f"--set {override}: expected a number from 0 to {len(entries) - 1}, found {part!r}")
+    return int(part)
 
 
 __all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "explain", "parse", "read"]

@@ -180,9 +180,7 @@ def fit_rankers(
     fit_at(pipeline, data, opens)
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
-        raise InputError(
-            f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5"
-        )
+        raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
     middle = int(everything.requests.time[len(everything) * 4 // 5]) + 1
     train = _training_questions(pipeline, recipe, data, state, opens, middle)
     valid = _training_questions(pipeline, recipe, data, state, middle, closes)
