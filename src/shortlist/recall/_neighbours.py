@@ -42,7 +42,7 @@ def similar_columns(
 
     def part(t: int) -> tuple[Array, Array, Array]:
         matrix = indptr, x.indices, data, t_indptr, t_row, t_place
-        return _pairs(ranges[t], ranges[t + 1], k, *matrix, weight, norms, shrinkage, times, rate)
+        return _pairs(ranges[t], ranges[t + 1], k, *matrix, weight, norms, shrinkage, times, rate, work)
 
     if threads == 1:
         heaps = [part(0)]
@@ -99,6 +99,7 @@ def _pairs(
     shrinkage: float,
     times: Array,
     rate: float,
+    work: Array,
 ) -> tuple[Array, Array, Array]:
     """Heaps of the pairs (i, j), i < j, that start at the columns first <= i < end."""
     c = len(norms)
@@ -117,17 +118,30 @@ def _pairs(
             else:
                 for p in range(place + 1, indptr[u + 1]):
                     dot[indices[p]] += w * data[p]
+        if work[i] > c - i:  # most columns are touched: look at all of them
+            for j in range(i + 1, c):
+                if dot[j] > 0:
+                    s = dot[j] / (norms[i] * norms[j] + shrink)
+                    dot[j] = 0
+                    _offer_both(score, column, size, k, s, i, j)
+            continue
         for e in range(t_indptr[i], t_indptr[i + 1]):
             for p in range(t_place[e] + 1, indptr[t_row[e] + 1]):
                 j = indices[p]
                 if dot[j] > 0:
                     s = dot[j] / (norms[i] * norms[j] + shrink)
                     dot[j] = 0
-                    if size[i] < k or s >= score[i, 0]:
-                        size[i] = offer(score[i], column[i], size[i], k, s, j)
-                    if size[j] < k or s >= score[j, 0]:
-                        size[j] = offer(score[j], column[j], size[j], k, s, i)
+                    _offer_both(score, column, size, k, s, i, j)
     return score, column, size
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _offer_both(score: Array, column: Array, size: Array, k: int, s: float, i: int, j: int) -> None:
+    """Offers a pair to the heaps of both its columns."""
+    if size[i] < k or s >= score[i, 0]:
+        size[i] = offer(score[i], column[i], size[i], k, s, j)
+    if size[j] < k or s >= score[j, 0]:
+        size[j] = offer(score[j], column[j], size[j], k, s, i)
 
 
 @njit(cache=True, nogil=True)
