@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +19,9 @@ from shortlist.progress import track
 from shortlist.types import Array, Candidates, Requests
 
 T = TypeVar("T")
+
+SPARE = 4
+"""How many rows for each one shown are enough for rules to choose from."""
 
 
 @dataclass(slots=True)
@@ -60,7 +63,12 @@ class Pipeline:
         requests = trace.requests or requests
         rows = self.rank(requests, rows, state, trace)
         rows = self.backed(requests, rows, state, n, trace)
+        forbidden = np.isin(_keys(rows), _excluded(requests))
+        if forbidden.any():  # by a channel that breaks its contract
+            rows = rows.take(~forbidden)
         for name, rule in self.rules.items():
+            if hasattr(rule, "forbids"):
+                continue  # spoke before retrieval
             with trace.timed(f"rules.{name}"):
                 rows = rule.apply(requests, rows, state)
             trace.stages[f"rules.{name}"] = rows
@@ -116,14 +124,19 @@ class Pipeline:
         return rows
 
     def backed(self, requests: Requests, rows: Candidates, state: State, n: int, trace: Trace) -> Candidates:
-        """The rows with the fallback's behind them, marked ``fallback`` and without a score."""
+        """The rows with the fallback's behind them, marked ``fallback`` and without a score.
+
+        Only requests with fewer than ``SPARE`` times ``n`` rows of their own get them.
+        """
         rows = rows.with_columns(fallback=np.zeros(len(rows), bool))
-        if self.fallback is None:
+        needy = np.flatnonzero(np.diff(rows.offsets(len(requests))) < SPARE * n)
+        if self.fallback is None or not len(needy):
             return rows
         fallback = self.fallback
-        spare = _attempt(trace, "fallback", lambda: fallback.retrieve(requests, state, 4 * n))
+        spare = _attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
         if spare is None:
             return rows
+        spare = replace(spare, request=needy[spare.request].astype(np.uint32))
         new = ~np.isin(_keys(spare), _keys(rows))
         spare = Candidates(spare.request, spare.item, {"fallback": np.ones(len(spare), bool)}).take(new)
         return Candidates.concat([rows, spare])
@@ -166,6 +179,10 @@ def stamp(time: int) -> str:
 
 def _keys(rows: Candidates) -> Array:
     return rows.request.astype(np.int64) << 32 | rows.item.astype(np.int64)
+
+
+def _excluded(requests: Requests) -> Array:
+    return requests.exclude.rows << 32 | requests.exclude["item"].astype(np.int64)
 
 
 def _attempt(trace: Trace, stage: str, call: Callable[[], T]) -> T | None:
