@@ -56,3 +56,9 @@ def test_ties_go_to_the_lower_column_whatever_the_threads():
 @pytest.mark.parametrize("c", [0, 1])
 def test_nothing_to_compare(c: int):
     assert similar_columns(sp.csr_matrix((4, c), dtype=np.float32), 5, np.ones(4, np.float32)).nnz == 0
+
+
+def test_columns_with_few_pairs():
+    x = sp.random(40, 300, 0.01, format="csr", dtype=np.float32, rng=np.random.default_rng(2))
+    full = plain(x, np.zeros(x.shape), np.ones(40), 0.0, 0.0)
+    assert similar_columns(x, 300, np.ones(40, np.float32)).toarray() == pytest.approx(full, rel=1e-5)
