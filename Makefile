@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help demo serve test test-all bench lint clean
+.PHONY: help demo serve test test-all bench docs lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make serve     serve the demo's bundle over HTTP"
 	@echo "make test      all but the slow tests        make test-all   all of them"
 	@echo "make bench     side-by-side benchmarks       make lint       style and types"
+	@echo "make docs      fill in the generated parts of README and docs/"
 	@echo "make clean     remove the environment and caches; runs/ stays"
 
 demo: $(VENV)/.serve
@@ -33,6 +34,10 @@ test-all: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/components.py
+	$(BIN)/python bench/figures.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -23,14 +23,14 @@ ENGLISH: Words = {
     "{seconds:.0f} s, peak memory {gib:.2f} GiB.",
     "brief": "{requests:,} requests of {users:,} users after {opens}, {protocol} protocol.",
     "funnel head": "| | NDCG@{k} | 95 % | slate − row, 95 % | recall@{wide} | only it found |",
-    "adult": "Rankers on UCI Adult, official split, tuned by cross-validation on the training file alone; AUC is the mean of "
-    "{seeds} seeds.",
+    "adult": "Rankers on UCI Adult, official split, tuned by cross-validation on the training file alone; AUC is the "
+    "mean of {seeds} seeds.",
     "adult head": "| | CV AUC | test AUC | minus the best plain library |",
     "serve": "One request in process, {candidates:.0f} candidates, one thread, {n} items told with reasons "
     "(`{recipe}`): p50 {p50:.2f} ms, p99 {p99:.2f} ms on the clock; {c50:.2f} and {c99:.2f} ms computing.",
     "rank": "Scoring one request by a ranker, milliseconds:",
     "rank head": "| Columns | Ranker | p50 on the clock | p50 computing |",
-    "neighbours": "The same neighbours as a peer's model on the same matrix (share of 100, equal similarities as equal):",
+    "neighbours": "The same neighbours as a peer's model on the same matrix (share of 100, ties counted as equal):",
     "lists": "NDCG@10 of the same model, ours and the peer's:",
     "lists head": "| Channel | Peer | Ours | Peer's | Difference, 95 % |",
     "fits": "Seconds to fit, medians on the wall clock; ratio is the fastest peer's time over ours:",
@@ -45,8 +45,8 @@ CHINESE: Words = {
     "funnel head": "| | NDCG@{k} | 95% 区间 | 最终列表 − 本行，95% 区间 | recall@{wide} | 独有命中 |",
     "adult": "UCI Adult 上的排序模型，官方划分，只在训练文件上交叉验证调参；AUC 为 {seeds} 个随机种子的均值。",
     "adult head": "| | 交叉验证 AUC | 测试 AUC | 与最好的原始库之差 |",
-    "serve": "进程内单次请求（`{recipe}`，{candidates:.0f} 个候选，单线程，返回 {n} 个物品及推荐理由）：墙钟 p50 {p50:.2f} ms、"
-    "p99 {p99:.2f} ms；其中计算 {c50:.2f} 与 {c99:.2f} ms。",
+    "serve": "进程内单次请求（`{recipe}`，{candidates:.0f} 个候选，单线程，返回 {n} 个物品及推荐理由）："
+    "墙钟 p50 {p50:.2f} ms、p99 {p99:.2f} ms；其中计算 {c50:.2f} 与 {c99:.2f} ms。",
     "rank": "单个请求的排序打分耗时（毫秒）：",
     "rank head": "| 列 | 排序模型 | 墙钟 p50 | 计算 p50 |",
     "neighbours": "与同类库在同一矩阵上得到的邻居是否相同（前 100 个的重合比例，相似度相等视为相同）：",

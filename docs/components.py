@@ -35,15 +35,15 @@ STAGES = {
     "metrics": ("Metrics", "评估指标"),
 }
 SECTIONS: dict[str, type[BaseModel]] = {
-    "(top)": Recipe,
+    "at the top": Recipe,
     "[data]": spec.DataSpec,
     "[data.split]": spec.SplitSpec,
-    "every file: [data.events], [data.items], [data.users], [data.triples], [data.ties], [data.exposures]": spec.FileSpec,
+    "every table read from a file": spec.FileSpec,
     "[data.events]": spec.EventsSpec,
     "[data.events.filters]": spec.FilterSpec,
     "[data.items], [data.users]": spec.AttributesSpec,
     "[data.triples], [data.ties], [data.exposures]": spec.TableSpec,
-    "a column, as { ... }": spec.ColumnSpec,
+    "a column written as a table": spec.ColumnSpec,
     "[samples]": SamplesSpec,
     "[evaluate]": EvaluateSpec,
     "[search]": SearchSpec,
@@ -92,7 +92,8 @@ def data_sets() -> str:
 
 def sections() -> str:
     """Keys of the sections of a recipe that are not components."""
-    parts = [part for title, model in SECTIONS.items() for part in (f"### `{title}`", "", keys(model), "")]
+    heads = {title: f"`{title}`" if "[" in title else title.capitalize() for title in SECTIONS}
+    parts = [part for title, model in SECTIONS.items() for part in (f"### {heads[title]}", "", keys(model), "")]
     return "\n".join(parts).rstrip()
 
 
