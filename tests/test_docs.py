@@ -1,4 +1,4 @@
-"""What the readme and docs/ say holds: generated parts, links, recipes, commands, requests and the channel they show."""
+"""What the readme and docs/ say holds: generated parts, links, recipes, commands, requests, the channel they show."""
 
 from __future__ import annotations
 
@@ -120,12 +120,8 @@ def test_relative_links_lead_somewhere(page):
 def test_recipes_parse(page, text, shop):
     tables = tomllib.loads(text)
     if "name" not in tables:  # a part of a recipe stands in the smallest whole one
-        data = tables.get("data", {})
-        tables = {
-            **BASE,
-            **tables,
-            "data": data if "source" in data else {**(TABLES if data else BASE["data"]), **data},
-        }
+        data = tables.get("data", BASE["data"])
+        tables = {**BASE, **tables, "data": data if "source" in data else {**TABLES, **data}}
     recipe = parse(tables)
     assert recipe.name
 
@@ -253,7 +249,7 @@ def test_the_requests_of_the_pages_work(client):
     assert slates >= 4
 
 
-def test_the_errors_of_the_data_page_are_those_one_gets(folder, ran):
+def test_the_errors_of_the_data_page_are_those_one_gets(folder, ran, monkeypatch):
     """The four lines under Errors, produced."""
     shown = re.findall(r"^error: (.+)$", (ROOT / "docs/data.md").read_text(encoding="utf-8"), re.M)
     from shortlist import train
@@ -265,18 +261,15 @@ def test_the_errors_of_the_data_page_are_those_one_gets(folder, ran):
     cells[2] = "four"
     (folder / "bad.csv").write_text("\n".join([*lines[:4], ",".join(cells), *lines[5:], ""]))
     draft = (folder / "ratings.toml").read_text()
-    wrong = [
-        ("ratings.csv", "bad.csv"),
-        ('"rating"', '"stars"'),
-        ("ratings.csv", "nowhere.csv"),
-        ("rating =", "ratings ="),
-    ]
+    wrong = [("ratings.csv", "bad.csv"), ('"rating"', '"stars"'), ("ratings.csv", "nowhere.csv")]
+    wrong.append(("rating =", "ratings ="))
+    monkeypatch.chdir(folder)
     got = []
     for number, (old, new) in enumerate(wrong):
         path = folder / f"wrong{number}.toml"
         path.write_text(draft.replace(old, new))
-        with pytest.raises(InputError) as error, pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            train.load(read(path))
+        recipe = read(path)
+        with pytest.raises(InputError) as error:
+            train.load(recipe)
         got.append(str(error.value))
     assert got == shown
