@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def interval(figure: Mapping[str, float], sign: str = "") -> str:
     return "" if low is None or high is None else f"[{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
+def command(name: str) -> str:
+    """What fits and evaluates a recipe; one that reads files must be told where they are."""
+    recipe = ROOT / "recipes" / f"{name}.toml"
+    tables = recipe.is_file() and tomllib.loads(recipe.read_text(encoding="utf-8"))["data"]["source"] == "tables"
+    return f"shortlist fit recipes/{name}.toml{' --data FOLDER' if tables else ''}"
+
+
 def funnel(words: Words) -> list[str]:
     """The leaderboard of each recipe that has been evaluated."""
     lines: list[str] = []
@@ -86,7 +94,7 @@ def funnel(words: Words) -> list[str]:
         protocol, paired = document["protocol"], document.get("paired", {})
         k, wide = min(protocol["k"]), max(protocol["k"])
         told = "funnel" if document.get("fit_seconds") and document.get("peak_memory_bytes") else "brief"
-        lines += [f"**{name}**: `{document.get('command', f'shortlist fit recipes/{name}.toml')}`", ""]
+        lines += [f"**{name}**: `{document.get('command') or command(name)}`", ""]
         lines += [
             words[told].format(
                 requests=document["requests"],
