@@ -166,7 +166,9 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
     table: Figures = {}
     for name, mask in masks.items():
         if mask.any():
-            part = {s: {metric: run.values[s][metric][mask]} for s in ("slate", "merge") if s in run.values}
+            part: dict[str, Values] = {
+                s: {metric: run.values[s][metric][mask]} for s in ("slate", "merge") if s in run.values
+            }
             found = _means(part, requests.user[mask], seed)
             table[name] = {"requests": int(mask.sum()), **{stage: found[stage][metric] for stage in part}}
     return {"requests": table, "targets": _by_popularity(run, questions, before, max(spec.k))}

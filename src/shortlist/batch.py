@@ -42,8 +42,12 @@ def read_users(path: Path) -> list[str]:
 def score(
     bundle: Bundle, state: State, users: list[str], time: int, n: int = 10, explain: bool = False
 ) -> pl.DataFrame:
-    """Columns user, rank (from 1), item, score, channels and, on request, reason; unknown users get what nobody gets."""
+    """Columns user, rank (from 1), item, score, channels, on request reason; unknown users get what nobody gets."""
     parts: list[pl.DataFrame] = []
+    schema = pl.Schema({"user": pl.String(), "rank": pl.Int32(), "item": pl.String(), "score": pl.Float32()})
+    schema["channels"] = pl.List(pl.String())
+    if explain:
+        schema["reason"] = pl.String()
     codes = np.array([bundle.data.user_ids.code(user) for user in users], np.int32)
     for first in track(range(0, len(users), BATCH), "recommend"):
         batch = codes[first : first + BATCH]
@@ -54,10 +58,8 @@ def score(
             for number, slate in enumerate(told)
             for place, line in enumerate(slate, 1)
         ]
-        schema = {"user": pl.String, "rank": pl.Int32, "item": pl.String, "score": pl.Float32}
-        schema |= {"channels": pl.List(pl.String)} | ({"reason": pl.String} if explain else {})
         parts.append(pl.DataFrame(lines, schema=schema, strict=False))
-    return pl.concat(parts) if parts else pl.DataFrame(schema={"user": pl.String, "rank": pl.Int32, "item": pl.String})
+    return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

@@ -3,7 +3,7 @@
     manifest.json            name, format, content hash, recipe, versions, fitted_until, watermark, digests of all files
     components/STAGE.NAME/   a component's arrays (``.npy``) and native model files
     catalogue/               item ids and attributes
-    users/                   user ids, attributes and the event snapshot: beside the hash, so that a person can be deleted
+    users/                   user ids, attributes, the event snapshot: beside the hash, so that a person can be deleted
 
 Nothing here is code: opening a bundle builds components from the recipe and hands them arrays.
 """
@@ -69,7 +69,8 @@ def save(
 ) -> Path:
     """Writes a bundle beside ``path`` under its hash and points the link ``path`` at it by one rename.
 
-    ``ranker`` names the recipe's ranker that the pipeline has; ``notes`` go into the manifest (timings, versions, fingerprint, ...). Returns the versioned directory.
+    ``ranker`` names the recipe's ranker that the pipeline has; ``notes`` go into the manifest (timings, versions,
+    fingerprint, ...). Returns the versioned directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".bundle-", dir=path.parent))
@@ -264,8 +265,9 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
         return Table.of(pl.read_parquet(path / folder / f"{key}s.parquet"), key, kinds, vocab)
 
     events = pl.read_parquet(path / "users/events.parquet")
+    columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}
     return Dataset(
-        Events(**{name: events[name].to_numpy() for name in _EVENT_COLUMNS}),
+        Events(**columns),
         behaviours,
         users,
         items,

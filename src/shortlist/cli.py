@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -183,6 +183,8 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """Recommend to one user, or to a file of users."""
+    import numpy as np
+
     from shortlist import answer, batch
 
     if (user is None) == (users is None):
@@ -196,7 +198,7 @@ def recommend(
     state = opened.data.state()
     now = batch.moment(time) if time else max(state.last, opened.pipeline.fitted_until or 0)
     if user is not None:
-        requests = answer.ask(state, [answer.user_code(opened.data, user)], now)
+        requests = answer.ask(state, np.array([answer.user_code(opened.data, user)]), now)
         with terminal.progress(), step("recommend"):
             found = answer.recommend(opened.pipeline, state, requests, n)
         told = answer.tell(found, opened.pipeline, opened.data, explain)[0]
@@ -248,7 +250,7 @@ def serve(
         raise InputError(f"serving needs the package {error.name!r}: pip install 'shortlist[serve]'") from error
     if clock not in ("wall", "log"):
         raise InputError(f"--clock {clock}: expected wall or log")
-    run(bundle, host=host, port=port, workers=workers, store=store, clock=clock)
+    run(bundle, host=host, port=port, workers=workers, store=store, clock=cast(Literal["wall", "log"], clock))
 
 
 @app.command()

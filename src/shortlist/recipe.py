@@ -178,7 +178,9 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
 
 def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
     """The first thing pydantic found wrong, as ``path: what was expected, what was found``."""
-    first = error.errors()[0]
+    found_wrong = error.errors()
+    # a misspelt key often leaves a required one missing as well: the former says what to do
+    first = next((one for one in found_wrong if one["type"] == "extra_forbidden"), found_wrong[0])
     where = ".".join([path, *(str(part) for part in first["loc"] if not str(part).startswith("function-"))]).strip(".")
     if first["type"] == "extra_forbidden":
         known = _fields_at(model, first["loc"][:-1])

@@ -78,6 +78,11 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
     """The recipe's log as a coded dataset, and the tables it came from."""
     with step("read data"):
         raw = source(recipe.data.source)(recipe.data, root)
+        if not isinstance(raw, Raw):
+            raise InputError(
+                f"data.source: {recipe.data.source} is a plain table without users and items; leave out [recall] to "
+                "compare rankers on it"
+            )
         data = dataset(raw, recipe.data)
     emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
     return data, raw
@@ -188,8 +193,8 @@ def fit_rankers(
 
     def replayed() -> tuple[Samples, Samples]:
         rows = partial(from_funnel, pipeline, state=state, seed=recipe.seed)
-        kept = {"negatives": spec.negatives, "top_negatives": spec.top_negatives}
-        return rows(train, title="ranker samples", **kept), rows(valid, title="validation samples")
+        sampled = partial(rows, negatives=spec.negatives, top_negatives=spec.top_negatives)
+        return sampled(train, title="ranker samples"), rows(valid, title="validation samples")
 
     if pipeline.prerank is not None:
         coarse, pipeline.prerank = pipeline.prerank, None

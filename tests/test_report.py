@@ -1,0 +1,163 @@
+"""The page: whole, self-contained, safe, and true to the figures."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from shortlist import report
+from shortlist.compare import compare
+from shortlist.component import InputError
+from shortlist.evaluate import Evaluation
+from shortlist.report._draw import Scale, decimal, percent
+
+
+class Checker(HTMLParser):
+    """Every tag closed, nothing loaded from anywhere."""
+
+    VOID = ("meta", "br", "line", "circle", "rect", "polygon")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.outside, self.tags, self.words = [], [], set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.outside += [v for k, v in attrs if k in ("src", "href", "action", "data") or (v and "url(" in v)]
+        self.outside += [k for k, _ in attrs if k.startswith("on")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def checked(page: str) -> str:
+    """The words of a page that passes."""
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    assert checker.open == []
+    assert checker.outside == []
+    assert not checker.tags & {"script", "link", "img", "iframe", "object"}
+    assert "http" not in page
+    assert "nan" not in re.findall(r"[a-z]+", " ".join(checker.words).lower())
+    assert "None" not in page
+    return " ".join(" ".join(checker.words).split())
+
+
+@pytest.fixture
+def document(shop_run):
+    return json.loads((shop_run.out / "evaluation.json").read_text())
+
+
+def test_the_page_stands_alone_and_tells_the_figures(document, tmp_path):
+    report.write(Evaluation(document, pl.DataFrame()), tmp_path / "deep" / "page.html")
+    said = checked((tmp_path / "deep/page.html").read_text())
+    assert f"{document['requests']:,} times the funnel was asked" in said
+    assert decimal(document["slate"]["ndcg@3"]["mean"]) in said
+    assert f"{document['found_by_any']:,}" in said
+    assert f"{document['channels']['cf']['unique_hits']:,} only it" in said
+    for heading in ("The funnel", "Leaderboard", "Slate against each channel", "What each step changed"):
+        assert heading in said
+    for heading in ("Who is served", "Beyond accuracy", "All figures", "Where the time goes", "How it was asked"):
+        assert heading in said
+    assert "events: user in drop: 2" in said
+    assert f"numpy {document['versions']['numpy']}" in said
+
+
+def test_names_cannot_become_markup(document):
+    evil = '<img src=x onerror="alert(1)">'
+    text = json.dumps(document).replace('"cf"', json.dumps(evil)).replace('"shop"', json.dumps("</title><script>"))
+    said = checked(report.page(json.loads(text)))
+    assert evil in said
+
+
+def test_a_run_without_questions_says_so():
+    empty = {"requests": 0, "dropped_without_target": 4, "users": 0, "targets": 0, "found_by_any": 0, "slate": {}}
+    empty |= {"slate_user_mean": {}, "channels": {}, "stages": {"merge": {}, "rules": {}}, "paired": {}, "slices": {}}
+    asked = {"requests": "replay", "k": [10], "moments": 1, "depth": 1, "horizon": "7d", "opens": "2020-01-01T00:00"}
+    empty |= {"seconds": {}, "name": "empty", "protocol": asked}
+    assert "nothing to report" in checked(report.page(empty))
+
+
+def test_figures_that_are_missing_leave_their_part_out(document):
+    for key in ("slices", "seconds", "versions", "data", "fit_steps", "targets"):
+        less = {k: v for k, v in document.items() if k != key}
+        checked(report.page(less))
+    alone = copy.deepcopy(document)
+    for interval in alone["slate"].values():
+        if isinstance(interval, dict):
+            interval["low"] = interval["high"] = None  # one user: no interval
+    checked(report.page(alone))
+
+
+@pytest.mark.parametrize(("diff", "said"), [(0.1, "more than chance"), (-0.1, "a defect of"), (0.0, "could be chance")])
+def test_the_verdict_follows_the_interval(document, diff, said):
+    for name in document["channels"]:
+        document["paired"][name]["ndcg@3"] = {"diff": diff, "low": diff - 0.05, "high": diff + 0.05, "p": 0.1}
+    assert said in checked(report.page(document))
+
+
+def test_start_requests_are_described_as_such(document):
+    document["protocol"] |= {"requests": "start"}
+    assert "One request for each person already known" in checked(report.page(document))
+
+
+def test_two_runs_are_compared_on_a_page_and_in_json(shop_run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    rows = pl.read_parquet(shop_run.out / "rows.parquet")
+    worse = rows.with_columns(is_target=pl.col("is_target") & ((pl.col("stage") != "slate") | (pl.col("rank") > 2)))
+    worse.write_parquet(other / "rows.parquet")
+    (other / "evaluation.json").write_text((shop_run.out / "evaluation.json").read_text())
+    found = compare([other, shop_run.out])
+    assert [run["name"] for run in found["runs"]] == ["shop", "shop (2)"]
+    pair = found["pairs"][0]
+    assert (pair["only_run"], pair["only_baseline"], pair["requests"]) == (0, 0, found["runs"][0]["requests"])
+    slate = pair["stages"]["slate"]
+    assert set(slate) == {f"{m}@{k}" for m in ("ndcg", "recall", "precision", "hit", "mrr", "map") for k in (3, 6)}
+    assert slate["ndcg@3"]["low"] > 0  # the run minus the baseline, which lost its first two hits
+    assert slate["ndcg@3"]["diff"] == pytest.approx(
+        slate["ndcg@3"]["run"]["mean"] - slate["ndcg@3"]["baseline"]["mean"], abs=2e-6
+    )
+    assert pair["stages"]["merge"]["ndcg@3"]["diff"] == 0
+    said = checked(report.comparison(found))
+    assert "is better than shop" in said
+
+
+def test_folders_that_cannot_be_compared_are_named(shop_run, tmp_path):
+    with pytest.raises(InputError, match=r"evaluation\.json: not found"):
+        compare([shop_run.out, tmp_path])
+    with pytest.raises(InputError, match="at least one other run"):
+        compare([shop_run.out])
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.013, 0.004), (0.1, 0.1), (0, 3217), (-5e-5, 5e-5)])
+def test_ticks_are_round_and_inside(low, high):
+    scale = Scale.over([low, high])
+    ticks = scale.ticks()
+    assert 2 <= len(ticks) <= 8
+    assert all(scale.low <= tick <= scale.high for tick in ticks)
+    assert 0 <= scale.at(low) <= scale.at(high) <= 100
+
+
+def test_numbers_as_written():
+    assert [decimal(0.1234), decimal(-0.5, sign=True), decimal(0.0001, sign=True), decimal(None)] == [
+        "0.123",
+        "−0.500",
+        "±0.000",
+        "–",
+    ]
+    assert [percent(0.5), percent(1, 30), percent(0), percent(None)] == ["50 %", "3.3 %", "0 %", "–"]
