@@ -104,7 +104,8 @@ def write(tmp_path, text=None):
     path = tmp_path / "r.toml"
     path.write_text(
         text
-        or 'name = "r"\n[data]\nsource = "tables"\nevents = { path = "log.csv" }\n[recall.cf]\ntype = "item_cf"\n[[rules]]\ntype = "fill"\n'
+        or 'name = "r"\n[data]\nsource = "tables"\nevents = { path = "log.csv" }\n'
+        '[recall.cf]\ntype = "item_cf"\n[[rules]]\ntype = "fill"\n'
     )
     return path
 
