@@ -31,10 +31,11 @@ class Strict(BaseModel):
 class SamplesSpec(Strict):
     """How the ranker's training rows are made from the funnel's own candidates."""
 
-    moments: int | None = Field(40, ge=1)
-    """At most this many requests a user, evenly spaced over the ranker's window; evaluation has its own limit."""
-    negatives: int | None = Field(100, ge=1)
-    """Rows without a target kept for each request, chosen at random; omit to keep all."""
+    moments: int = Field(40, ge=0)
+    """At most this many requests a user, evenly spaced over the ranker's window (0 = all); evaluation has its own
+    limit."""
+    negatives: int = Field(100, ge=0)
+    """Rows without a target kept for each request, chosen at random; 0 = all."""
     top_negatives: int = Field(0, ge=0)
     """Of those, how many are the best of the merge order instead of random."""
 

@@ -193,7 +193,7 @@ def fit_rankers(
 
     def replayed() -> tuple[Samples, Samples]:
         rows = partial(from_funnel, pipeline, state=state, seed=recipe.seed)
-        sampled = partial(rows, negatives=spec.negatives, top_negatives=spec.top_negatives)
+        sampled = partial(rows, negatives=spec.negatives or None, top_negatives=spec.top_negatives)
         return sampled(train, title="ranker samples"), rows(valid, title="validation samples")
 
     if pipeline.prerank is not None:
@@ -209,7 +209,7 @@ def fit_rankers(
         scored = check.candidates.with_columns(**rankers[name].score(check.requests, check.candidates, state))
         choice[name] = float(np.nanmean(ndcg(Slates.of(scored.ranked(), valid.targets, 10), 10)))
         emit("ranker", name=name, ndcg=choice[name])
-    late = check if spec.negatives is None else thinned(check, spec.negatives, spec.top_negatives, recipe.seed)
+    late = check if not spec.negatives else thinned(check, spec.negatives, spec.top_negatives, recipe.seed)
     whole = Samples.concat([samples, late])
     for name, ranker in rankers.items():
         if hasattr(ranker, "refit"):
@@ -225,7 +225,7 @@ def _training_questions(
     if spec.requests == "start":
         questions = ask(data, state, spec, opens, closes)
     else:
-        moments = recipe.samples.moments
+        moments = recipe.samples.moments or None
         gap = spec.min_gap or 0
         questions = replay(
             data, state, opens, closes, moments=moments, depth=spec.depth, horizon=spec.horizon, min_gap=gap

@@ -1,0 +1,79 @@
+"""The whole funnel of the committed recipes on their test windows: what every stage is worth.
+
+    python bench/funnel/run.py [--only NAME ...] [--movietweetings DIR]
+
+MovieLens-100K comes by pip; MovieTweetings is read from a folder that has ``100K/ratings.dat.gz`` (``--movietweetings``,
+else it is left out and its last result stays). Writes ``results.json`` (the evaluation documents) and ``RESULTS.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from shortlist import terminal, train
+from shortlist.recipe import read
+
+HERE = Path(__file__).parent
+RECIPES = HERE.parent.parent / "recipes"
+
+
+def measure(name: str, data: Path | None) -> dict[str, Any]:
+    """Fits and evaluates one recipe; the evaluation document with what it was made with."""
+    recipe = read(RECIPES / f"{name}.toml")
+    with tempfile.TemporaryDirectory() as folder, terminal.progress():
+        fitted = train.fit(recipe, root=data, out=Path(folder))
+    return {**fitted.evaluation.document, "seed": recipe.seed, "versions": train.versions(), "cores": os.cpu_count()}
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The tables of ``RESULTS.md``."""
+    lines = ["# The whole funnel on its test window", "", "`python bench/funnel/run.py`", ""]
+    for name, document in results.items():
+        k, wide = min(document["protocol"]["k"]), max(document["protocol"]["k"])
+        made = ", ".join(f"{package} {version}" for package, version in document["versions"].items())
+        lines += [
+            f"## {name}",
+            "",
+            f"{document['requests']:,} requests of {document['users']:,} users, {document['protocol']['requests']} "
+            f"protocol, from {document['protocol']['opens'][:10]}; seed {document['seed']}, {document['cores']} cores, {made}.",
+            "",
+            f"| | NDCG@{k} | 95 % | slate − row | 95 % | recall@{wide} | recall@all | only it |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        stages = {n: v for n, v in document["stages"].items() if n != "rules" and v}
+        for row, values in {**document["channels"], **stages, "slate": document["slate"]}.items():
+            mean, paired = values[f"ndcg@{k}"], document["paired"].get(row, {}).get(f"ndcg@{k}")
+            difference = f"{paired['diff']:+.4f} | [{paired['low']:+.4f}, {paired['high']:+.4f}]" if paired else " | "
+            lines.append(
+                f"| {row} | {mean['mean']:.4f} | [{mean['low']:.3f}, {mean['high']:.3f}] | {difference} | "
+                f"{values[f'recall@{wide}']['mean']:.3f} | {values['recall@all']['mean']:.3f} | "
+                f"{values.get('unique_hits', '')} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what was asked for and rewrites the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="*", default=["movielens-100k", "movietweetings"])
+    parser.add_argument("--movietweetings", type=Path, default=None, help="folder with 100K/ratings.dat.gz")
+    asked = parser.parse_args()
+    file = HERE / "results.json"
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for name in asked.only:
+        if name == "movietweetings" and asked.movietweetings is None:
+            terminal.err.print("  movietweetings: left out, give --movietweetings DIR")
+            continue
+        results[name] = measure(name, asked.movietweetings if name == "movietweetings" else None)
+        train.write_text(file, json.dumps(results, indent=1) + "\n")
+        train.write_text(HERE / "RESULTS.md", markdown(results))
+
+
+if __name__ == "__main__":
+    main()
