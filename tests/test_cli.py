@@ -231,3 +231,12 @@ def test_a_truncated_bundle_is_refused_by_every_command(shop_run, tmp_path, shor
         code, _, err = shortlist_command(*words)
         assert code == 2
         assert str(file) in err
+
+
+def test_a_bundle_refitted_for_serving_has_nothing_left_to_be_tested_on(shop, tmp_path, shortlist_command):
+    run = tmp_path / "run"
+    sets = [word for change in ("rank={}", "features=[]") for word in ("--set", change)]
+    assert shortlist_command("fit", shop / "shop.toml", "--data", shop, "--out", run, "--final", *sets)[0] == 0
+    code, _, err = shortlist_command("evaluate", run / "bundle", "--data", shop)
+    assert code == 2
+    assert "was refitted at the end of the log (--final)" in err

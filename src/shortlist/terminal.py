@@ -180,9 +180,10 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     shown = {label: row for label, row in rows.items() if metric in row[1]}
     for label, (key, values) in shown.items():
         paired = document["paired"].get(key, {}).get(metric)
+        several = label == "rank" and any(name.startswith("rank.") for name in shown)
         same = label in ("rank", "slate") and paired and not any(paired[bound] for bound in ("diff", "low", "high"))
         table.add_row(
-            escape(label),
+            escape(f"rank ({document.get('ranker')})" if several else label),
             _interval(values[metric]),
             "" if same else _interval(paired, sign=True),
             _decimal(values[f"recall@{wide}"]["mean"]),
