@@ -187,6 +187,7 @@ WRONG = [
     (["fit", "{shop}/shop.toml", "--set", "recall.cf.neighbors=3"], TYPO),
     (["fit", "{shop}/shop.toml", "--set", "depth"], SET),
     (["fit", "{shop}/shop.toml", "--set", "rules.7.n=1"], FAR),
+    (["fit", "{shop}/shop.toml", "--out", "{shop}/log.csv"], "--out {shop}/log.csv: expected a folder, found a file"),
     (["recommend", "{bundle}"], "give either --user ID or --users FILE"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt"], "--users FILE needs --out FILE.parquet"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}/o.parquet"], "{tmp}/u.txt: no such file"),

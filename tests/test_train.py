@@ -88,3 +88,12 @@ def test_without_a_rank_cut_no_ranker_is_trained(shop, tmp_path):
     assert fitted.evaluation.document["ranker"] is None
     assert "rank" not in fitted.evaluation.document["stages"]
     assert open_bundle(tmp_path / "out/bundle").pipeline.ranker is None
+
+
+def test_start_requests_train_a_ranker_on_start_requests(shop, tmp_path):
+    """All are asked at one moment, so validation keeps a fifth of the people, not of the time."""
+    recipe = read(shop / "shop.toml", ["evaluate.requests=start"])
+    document = train.fit(recipe, root=shop, out=tmp_path / "out").evaluation.document
+    assert document["ranker"] in ("trees", "line")
+    assert document["requests"] == document["users"] > 20
+    assert all(0 < value <= 1 for value in document["validation"].values())

@@ -80,6 +80,8 @@ def fit(
 
     read_recipe = read(recipe, set or ())
     out = out or Path("runs") / read_recipe.name
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: expected a folder, found a file")
     with terminal.progress():
         if not read_recipe.recall:
             document = table_experiment.run(read_recipe, root=data, out=out)

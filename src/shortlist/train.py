@@ -186,9 +186,14 @@ def fit_rankers(
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
         raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
-    middle = int(everything.requests.time[len(everything) * 4 // 5]) + 1
-    train = _training_questions(pipeline, recipe, data, state, opens, middle)
-    valid = _training_questions(pipeline, recipe, data, state, middle, closes)
+    fifth = len(everything) * 4 // 5
+    if recipe.evaluate.requests == "start":  # all are asked at one moment: a fifth of the people is kept instead
+        drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
+        train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
+    else:
+        middle = int(everything.requests.time[fifth]) + 1
+        train = _training_questions(pipeline, recipe, data, state, opens, middle)
+        valid = _training_questions(pipeline, recipe, data, state, middle, closes)
     spec = recipe.samples
 
     def replayed() -> tuple[Samples, Samples]:
