@@ -2,8 +2,8 @@
 
     python bench/funnel/run.py [--only NAME ...] [--movietweetings DIR]
 
-MovieLens-100K comes by pip; MovieTweetings is read from a folder that has ``100K/ratings.dat.gz`` (``--movietweetings``,
-else it is left out and its last result stays). Writes ``results.json`` (the evaluation documents) and ``RESULTS.md``.
+MovieLens-100K comes by pip; MovieTweetings from a folder with ``100K/ratings.dat.gz`` (``--movietweetings``, else
+it is left out and its last result stays). Writes ``results.json`` (the evaluation documents) and ``RESULTS.md``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def markdown(results: dict[str, Any]) -> str:
             f"## {name}",
             "",
             f"{document['requests']:,} requests of {document['users']:,} users, {document['protocol']['requests']} "
-            f"protocol, from {document['protocol']['opens'][:10]}; seed {document['seed']}, {document['cores']} cores, {made}.",
+            f"protocol, from {document['protocol']['opens'][:10]}; seed {document['seed']}, "
+            f"{document['cores']} cores, {made}.",
             "",
             f"| | NDCG@{k} | 95 % | slate − row | 95 % | recall@{wide} | recall@all | only it |",
             "|---|---|---|---|---|---|---|---|",

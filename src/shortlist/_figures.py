@@ -15,8 +15,8 @@ from shortlist.metrics import beyond
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.interval import mean_intervals, paired_intervals, user_means
 from shortlist.recipe import EvaluateSpec
-from shortlist.samples import is_target, keys
-from shortlist.types import Array, Candidates, Float64
+from shortlist.samples import is_target
+from shortlist.types import Array, Candidates, Float64, keys
 
 Values = dict[str, Float64]  # metric -> [n] one value a request
 Figures = dict[str, Any]
@@ -185,7 +185,7 @@ def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> F
     targets = questions.targets
     wanted = keys(targets.rows, targets["item"])
     shown = run.lists["slate"].head(k)
-    found = np.isin(wanted, keys(shown.request, shown.item))
+    found = np.isin(wanted, shown.keys)
     of = tier[targets["item"]]
     return {
         name: {"targets": int((of == t).sum()), f"recall@{k}": float(found[of == t].mean())}

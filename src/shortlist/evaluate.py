@@ -24,7 +24,7 @@ from shortlist.metrics._slate import Slates
 from shortlist.pipeline import Pipeline, Trace, stamp
 from shortlist.progress import track
 from shortlist.recipe import EvaluateSpec
-from shortlist.samples import BATCH, is_target, keys, refuse_failures
+from shortlist.samples import BATCH, is_target, refuse_failures
 from shortlist.types import Candidates, Float64, Requests
 
 
@@ -129,7 +129,7 @@ def _replayed(
 def _found(trace: Trace, batch: Questions) -> tuple[dict[str, int], int]:
     """Targets in the rows of one channel and of no other, by channel; and targets in the rows of any."""
     hits = {
-        stage.removeprefix("recall."): keys(rows.request, rows.item)[is_target(rows, batch.targets)]
+        stage.removeprefix("recall."): rows.keys[is_target(rows, batch.targets)]
         for stage, rows in trace.stages.items()
         if stage.startswith("recall.")
     }

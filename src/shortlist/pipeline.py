@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from shortlist.component import Feature, InputError, Merge, Ranker, Retriever, Rule
 from shortlist.data import Dataset, State
 from shortlist.progress import track
-from shortlist.types import Array, Candidates, Requests
+from shortlist.types import Array, Candidates, Requests, keys
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class Pipeline:
         requests = trace.requests or requests
         rows = self.rank(requests, rows, state, trace)
         rows = self.backed(requests, rows, state, n, trace)
-        forbidden = np.isin(_keys(rows), _excluded(requests))
+        forbidden = np.isin(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
         if forbidden.any():  # by a channel that breaks its contract
             rows = rows.take(~forbidden)
         for name, rule in self.rules.items():
@@ -81,7 +82,7 @@ class Pipeline:
             requests = trace.requests = self.forbid(requests, state)
         found: dict[str, Candidates] = {}
         for name, channel in self.recall.items():
-            rows = _attempt(trace, f"recall.{name}", lambda c=channel: c.retrieve(requests, state, self.depth))
+            rows = _attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, self.depth))
             if rows is not None:
                 found[name] = trace.stages[f"recall.{name}"] = rows
         with trace.timed("merge"):
@@ -96,7 +97,7 @@ class Pipeline:
         dense: dict[str, Array] = {}
         for name, channel in self.recall.items():
             if hasattr(channel, "score") and name not in trace.failed:
-                scores = _attempt(trace, f"recall.{name}", lambda c=channel: c.score(requests, rows, state))
+                scores = _attempt(trace, f"recall.{name}", partial(channel.score, requests, rows, state))
                 if scores is not None:
                     dense[f"{name}.dense"] = scores
         rows = rows.with_columns(**dense)
@@ -137,7 +138,7 @@ class Pipeline:
         if spare is None:
             return rows
         spare = replace(spare, request=needy[spare.request].astype(np.uint32))
-        new = ~np.isin(_keys(spare), _keys(rows))
+        new = ~np.isin(spare.keys, rows.keys)
         spare = Candidates(spare.request, spare.item, {"fallback": np.ones(len(spare), bool)}).take(new)
         return Candidates.concat([rows, spare])
 
@@ -148,8 +149,9 @@ class Pipeline:
 
     def fit_recall(self, data: Dataset) -> None:
         """Fits channels, fallback and rules on a log that ends at the cut."""
-        parts = [*self.recall.items(), *([("fallback", self.fallback)] if self.fallback else []), *self.rules.items()]
-        for _, part in track(parts, "fit channels"):
+        fallback = [self.fallback] if self.fallback is not None else []
+        parts: list[Retriever | Rule] = [*self.recall.values(), *fallback, *self.rules.values()]
+        for part in track(parts, "fit channels"):
             part.fit(data)
         self._has_seen(data)
 
@@ -160,29 +162,21 @@ class Pipeline:
         self._has_seen(data)
 
     def _has_seen(self, data: Dataset) -> None:
-        self.fitted_until = max(
-            data.fitted_until, data.fitted_until if self.fitted_until is None else self.fitted_until
-        )
+        before = data.fitted_until if self.fitted_until is None else self.fitted_until
+        self.fitted_until = max(data.fitted_until, before)
 
     def _refuse_the_past(self, requests: Requests) -> None:
-        if self.fitted_until is not None and len(requests) and int(requests.time.min()) < self.fitted_until:
+        first = int(requests.time.min()) if len(requests) else 0
+        if self.fitted_until is not None and len(requests) and first < self.fitted_until:
             raise InputError(
-                f"a request at {stamp(int(requests.time.min()))} is earlier than {stamp(self.fitted_until)}, up to which "
-                "this pipeline has seen the log: its answer would know the future"
+                f"a request at {stamp(first)} is earlier than {stamp(self.fitted_until)}, which this pipeline has "
+                "already seen: its answer would know the future"
             )
 
 
 def stamp(time: int) -> str:
     """A moment as ISO 8601 UTC."""
     return str(np.datetime64(time, "us")) + "Z"
-
-
-def _keys(rows: Candidates) -> Array:
-    return rows.request.astype(np.int64) << 32 | rows.item.astype(np.int64)
-
-
-def _excluded(requests: Requests) -> Array:
-    return requests.exclude.rows << 32 | requests.exclude["item"].astype(np.int64)
 
 
 def _attempt(trace: Trace, stage: str, call: Callable[[], T]) -> T | None:

@@ -51,7 +51,7 @@ class EvaluateSpec(Strict):
     """At most this many requests a user."""
     depth: int = Field(20, ge=1)
     """Targets lie among this many next events."""
-    horizon: Duration = Field("7d", validate_default=True)  # type: ignore[assignment]
+    horizon: Duration = Field("7d", validate_default=True)
     """Targets lie within this time of the moment asked about."""
     min_gap: Duration | None = None
     """A moment is asked only if the user was silent for this long before it (one request a sitting)."""

@@ -11,7 +11,7 @@ from shortlist.data import State
 from shortlist.data.protocol import Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
-from shortlist.types import Array, Bool, Candidates, Float32, Ragged, Samples, UInt32
+from shortlist.types import Array, Bool, Candidates, Float32, Ragged, Samples, keys
 
 LABEL = "positive"
 BATCH = 256
@@ -57,12 +57,7 @@ def from_funnel(
 
 def is_target(rows: Candidates, targets: Ragged) -> Bool:
     """[m]: whether each row's item is among its request's targets."""
-    return np.isin(keys(rows.request, rows.item), keys(targets.rows, targets["item"]))
-
-
-def keys(request: Array | UInt32, item: Array) -> Array:
-    """One int64 for each (request, item)."""
-    return request.astype(np.int64) << 32 | item.astype(np.int64)
+    return np.isin(rows.keys, keys(targets.rows, targets["item"]))
 
 
 def refuse_failures(trace: Trace) -> None:

@@ -159,6 +159,11 @@ class Requests:
         )
 
 
+def keys(request: Array, item: Array) -> Int64:
+    """[m]: one number for each (request, item), which sorts by request and then by item."""
+    return np.asarray(request).astype(np.int64) << 32 | np.asarray(item).astype(np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Rows (request, item) and named columns. Within a request the order of the rows is the order of the list."""
@@ -176,6 +181,11 @@ class Candidates:
 
     def __contains__(self, column: str) -> bool:
         return column in self.columns
+
+    @property
+    def keys(self) -> Int64:
+        """[m]: one number for each row's (request, item)."""
+        return keys(self.request, self.item)
 
     def with_columns(self, **new: Array) -> Candidates:
         """The same rows with columns added or replaced."""

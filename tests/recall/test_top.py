@@ -55,13 +55,17 @@ def test_given_rows_and_their_largest_term(seed: int, sparse: bool):
     query, weights = batch(rng, 3)
     table = np.where(rng.random((ROWS, WIDTH)) < 0.5, rng.random((ROWS, WIDTH)), 0).astype(np.float32)
     request = np.sort(rng.integers(0, 3, 8)).astype(np.uint32)
-    columns = rng.integers(-1, WIDTH, 8).astype(np.int32)
+    column = rng.permutation(np.append(np.arange(WIDTH), -1)).astype(np.int32)  # one item is not known
+    items = rng.integers(-1, WIDTH + 3, 8).astype(np.int32)
     csr = sp.csr_matrix(table)
     if sparse:
-        score, source = _top.sparse_score(*query, csr.indptr, csr.indices, csr.data, WIDTH, request, columns)
+        score = _top.sparse_score(*query, csr.indptr, csr.indices, csr.data, WIDTH, request, items, column)
+        source = _top.sparse_largest(*query, csr.indptr, csr.indices, csr.data, request, items, column)
     else:
-        score, source = _top.dense_score(*query, table, request, columns)
-    for m, (r, i) in enumerate(zip(request, columns, strict=True)):
+        score = _top.dense_score(*query, table, request, items, column)
+        source = _top.dense_largest(*query, table, request, items, column)
+    for m, (r, item) in enumerate(zip(request, items, strict=True)):
+        i = column[item] if 0 <= item < len(column) else -1
         terms = weights[r] * table[:, i] if i >= 0 else np.zeros(ROWS)
         assert score[m] == pytest.approx(terms.sum(), rel=1e-5)
         assert source[m] == (terms.argmax() if terms.max() > 0 else -1)

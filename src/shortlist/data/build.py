@@ -56,7 +56,7 @@ def dataset(raw: Raw, spec: DataSpec) -> Dataset:
 
 
 def available_from(log: Events, items: Table) -> Int64:
-    """[n_items]: the column ``available_from`` of the catalogue; else always for a listed item, else its first event."""
+    """[n_items]: the catalogue's column ``available_from``; else always for a listed item, else its first event."""
     first = np.full(items.n, FOREVER)
     np.minimum.at(first, log.item, log.time)
     since = np.where(items.listed, MISSING_TIME, first)

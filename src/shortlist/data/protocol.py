@@ -12,7 +12,7 @@ import numpy as np
 
 from shortlist.data.dataset import Dataset
 from shortlist.data.state import State
-from shortlist.types import Array, Int64, Ragged, Requests
+from shortlist.types import Array, Int64, Ragged, Requests, keys
 
 DAY = 86_400_000_000
 HISTORY_LENGTH = 1000
@@ -37,8 +37,8 @@ class Questions:
     def answerable(self) -> Questions:
         """Those with a target left that is not excluded; the others are counted as dropped."""
         excluded = self.requests.exclude
-        key = self.targets.rows << 32 | self.targets["item"].astype(np.int64)
-        gone = np.isin(key, excluded.rows << 32 | excluded["item"].astype(np.int64))
+        wanted = keys(self.targets.rows, self.targets["item"])
+        gone = np.isin(wanted, keys(excluded.rows, excluded["item"]))
         targets = self.targets.keep(~gone)
         kept = np.flatnonzero(targets.lengths > 0)
         dropped = self.dropped + len(self) - len(kept)
@@ -131,6 +131,6 @@ def _spread(user: Array, moments: int | None) -> Array:
 
 def _distinct(rows: Array, items: Array, n: int) -> Ragged:
     """Rows of distinct items, the first occurrence kept in its place."""
-    _, first = np.unique(rows.astype(np.int64) << 32 | items.astype(np.int64), return_index=True)
+    _, first = np.unique(keys(rows, items), return_index=True)
     first = np.sort(first)
     return Ragged.of(rows[first], n, item=items[first].astype(np.int32))

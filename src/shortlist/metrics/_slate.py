@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shortlist.types import Array, Bool, Candidates, Int32, Int64, Ragged, UInt32
+from shortlist.types import Array, Bool, Candidates, Int32, Int64, Ragged, UInt32, keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Slates:
         Raises ``ValueError`` if a target is listed twice in a row.
         """
         listed = candidates.head(k)
-        wanted = targets.rows << 32 | targets["item"].astype(np.int64)
+        wanted = keys(targets.rows, targets["item"])
         order = np.argsort(wanted, kind="stable")
         wanted = wanted[order]
         if np.any(wanted[1:] == wanted[:-1]):
             raise ValueError("a request names the same target twice")
         possible = np.asarray(targets.columns.get("known", np.ones(len(wanted), bool)), bool)
 
-        shown = listed.request.astype(np.int64) << 32 | listed.item.astype(np.int64)
+        shown = listed.keys
         hit, known_hit = np.zeros(len(shown), bool), np.zeros(len(shown), bool)
         if len(wanted):
             place = np.minimum(np.searchsorted(wanted, shown), len(wanted) - 1)

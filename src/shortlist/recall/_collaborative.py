@@ -6,6 +6,7 @@ only a history, so unknown users are answered like known ones and live events co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
@@ -98,12 +99,16 @@ class Collaborative(Retriever):
     def _query(self, requests: Requests) -> Query:
         return self._profile(requests)
 
-    def _asked(self, requests: Requests) -> Query:
-        """``_query``, worked out once: retrieve, score and explain ask it of the same requests one after the other."""
-        learned, kept = self.table_, requests.memo.get(id(self))
+    def _kept(self, make: Callable[[Requests], Query], requests: Requests) -> Query:
+        """``make(requests)``, worked out once: retrieve, score and explain ask the same requests one after the other."""
+        key = id(self), make.__name__
+        learned, kept = self.table_, requests.memo.get(key)
         if kept is None or kept[0] is not learned:  # fitted anew since
-            kept = requests.memo[id(self)] = (learned, self._query(requests))
+            kept = requests.memo[key] = (learned, make(requests))
         return kept[1]
+
+    def _asked(self, requests: Requests) -> Query:
+        return self._kept(self._query, requests)
 
     def _columns(self, items: Array) -> Int32:
         """[m] columns of item codes, -1 where the model does not know the item."""
@@ -128,22 +133,20 @@ class Collaborative(Retriever):
         request, column, score = found
         return Candidates(request, self.items_[column], {"score": score})
 
-    def _terms(self, requests: Requests, candidates: Candidates) -> tuple[Float32, Int32]:
-        """[m] score and the row of M with the largest term, -1 for none."""
-        query, table = self._asked(requests), self.table_
-        columns = self._columns(candidates.item)
-        if sp.issparse(table):
-            csr = table.indptr, table.indices, table.data, table.shape[1]
-            return _top.sparse_score(*query, *csr, candidates.request, columns)
-        return _top.dense_score(*query, table, candidates.request, columns)
-
     def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
         """[m]: the score ``retrieve`` gives each row; 0 for items the model does not know."""
-        return self._terms(requests, candidates)[0]
+        query, table, asked = self._asked(requests), self.table_, (candidates.request, candidates.item, self.column_)
+        if sp.issparse(table):
+            return _top.sparse_score(*query, table.indptr, table.indices, table.data, table.shape[1], *asked)
+        return _top.dense_score(*query, table, *asked)
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item of the history with the largest term of the score; -1 where none speaks for the row."""
-        row = self._terms(requests, candidates)[1]
+        query, table, asked = self._asked(requests), self.table_, (candidates.request, candidates.item, self.column_)
+        if sp.issparse(table):
+            row = _top.sparse_largest(*query, table.indptr, table.indices, table.data, *asked)
+        else:
+            row = _top.dense_largest(*query, table, *asked)
         return np.where(row >= 0, self.items_[row], -1).astype(np.int32) if len(self.items_) else row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shortlist.recall._collaborative import Collaborative, Query
-from shortlist.recall._least_squares import solve
+from shortlist.recall._least_squares import fold_in
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 TOLERANCE = 1e-10
@@ -31,23 +31,19 @@ class Factors(Collaborative):
         """[n, f]: the vector of each history, 0 for an empty one."""
         offsets, columns, _ = profile
         a, b = self._evidence(profile)
-        distinct, inverse = np.unique(columns, return_inverse=True)
-        used = np.ascontiguousarray(self.table_[:, distinct].T)
-        x = np.zeros((len(offsets) - 1, len(self.gram_)), np.float32)
-        solve(offsets, inverse, a, b, used, self.gram_, x, 2 * len(self.gram_), TOLERANCE)
-        return x
+        return fold_in(offsets, columns, a, b, self.table_, self.gram_, 2 * len(self.gram_), TOLERANCE)
 
     def _query(self, requests: Requests) -> Query:
-        profile = self._profile(requests)
+        profile = self._kept(self._profile, requests)
         vectors, f = self._fold_in(profile), len(self.gram_)
-        known = np.diff(profile[0]) > 0
-        offsets = np.concatenate([[0], np.cumsum(known * f)]).astype(np.int64)
-        rows = np.tile(np.arange(f, dtype=np.int32), int(known.sum()))
-        return offsets, rows, vectors[known].ravel()
+        known = profile[0][1:] > profile[0][:-1]
+        offsets = np.zeros(len(known) + 1, np.int64)
+        np.cumsum(known * f, out=offsets[1:])
+        return offsets, np.arange(offsets[-1], dtype=np.int32) % max(f, 1), vectors[known].ravel()
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item j of the history with the largest b_j q_i · A^-1 q_j, which sum to the score; -1 for none."""
-        offsets, columns, _ = profile = self._profile(requests)
+        offsets, columns, _ = profile = self._kept(self._profile, requests)
         a, b = self._evidence(profile)
         wanted = self._columns(candidates.item)
         bounds = candidates.offsets(len(requests))

@@ -28,7 +28,7 @@ def solve(
     value; a row stops early when its squared residual falls to ``tolerance`` times what it was. Rows are independent,
     so ``threads`` do not change the result.
     """
-    n = len(offsets) - 1
+    n, offsets = len(offsets) - 1, np.asarray(offsets, np.int64)
     entries = np.linspace(0, offsets[-1] + n, threads + 1)[1:-1]
     cuts = np.searchsorted(offsets[1:] + np.arange(1, n + 1), entries)
     bounds = np.concatenate([[0], cuts, [n]]).astype(np.int64)
@@ -41,6 +41,27 @@ def solve(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(part, range(threads)))
+
+
+@njit(cache=True, nogil=True)
+def fold_in(
+    offsets: Array, columns: Array, a: Array, b: Array, table: Array, gram: Array, steps: int, tolerance: float
+) -> Array:
+    """[n, f]: the solutions ``solve`` finds from 0, of factors that are the columns of ``table`` [f, c]."""
+    n, f = len(offsets) - 1, len(gram)
+    x = np.zeros((n, f), np.float32)
+    for r in range(n):
+        start, h = offsets[r], offsets[r + 1] - offsets[r]
+        used, places, bounds = np.empty((h, f), np.float32), np.empty(h, np.int32), np.zeros(2, np.int64)
+        bounds[1] = h
+        for j in range(f):
+            for e in range(h):
+                used[e, j] = table[j, columns[start + e]]
+        for e in range(h):
+            places[e] = e
+        own = a[start : start + h], b[start : start + h]
+        _solve(0, 1, bounds, places, own[0], own[1], used, gram, x[r : r + 1], steps, tolerance)
+    return x
 
 
 @njit(cache=True, nogil=True, fastmath=True)

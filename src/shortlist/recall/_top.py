@@ -172,27 +172,31 @@ def _spread(
 
 
 @njit(cache=True, nogil=True)
+def _column_of(item: int, column: Array) -> int:
+    """The column of an item code, -1 where the model does not know the item."""
+    return np.int64(column[item]) if 0 <= item < len(column) else -1
+
+
+@njit(cache=True, nogil=True)
 def dense_score(
-    offsets: Array, rows: Array, weights: Array, table: Array, request: Array, columns: Array
-) -> tuple[Array, Array]:
-    """(score [m], row [m]) of the given columns and the row of the largest positive term; (0, -1) without evidence."""
-    m = len(columns)
+    offsets: Array, rows: Array, weights: Array, table: Array, request: Array, items: Array, column: Array
+) -> Array:
+    """[m] the score of given rows, 0 for items not known; ``request`` ascends."""
+    m = len(items)
     out = np.zeros(m, np.float32)
-    source = np.full(m, -1, np.int32)
-    for c in range(m):
-        i = columns[c]
-        if i < 0:
-            continue
-        r = request[c]
-        total, largest = np.float32(0), np.float32(0)
+    at, of = np.empty(m, np.int64), np.empty(m, np.int64)  # rows of one request whose item is known, and its column
+    c = 0
+    while c < m:
+        r, n = request[c], 0
+        while c < m and request[c] == r:
+            at[n], of[n] = c, _column_of(items[c], column)
+            n += of[n] >= 0
+            c += 1
         for e in range(offsets[r], offsets[r + 1]):
-            term = weights[e] * table[rows[e], i]
-            total += term
-            if term > largest:
-                largest = term
-                source[c] = rows[e]
-        out[c] = total
-    return out, source
+            w, terms = weights[e], table[rows[e]]
+            for i in range(n):
+                out[at[i]] += w * terms[of[i]]
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -205,33 +209,67 @@ def sparse_score(
     data: Array,
     width: int,
     request: Array,
-    columns: Array,
-) -> tuple[Array, Array]:
-    """(score [m], row [m]) as ``dense_score``, of a table in CSR; ``request`` ascends."""
-    m = len(columns)
+    items: Array,
+    column: Array,
+) -> Array:
+    """[m] as ``dense_score``, of a table in CSR."""
+    m = len(items)
     out = np.zeros(m, np.float32)
-    source = np.full(m, -1, np.int32)
     score = np.zeros(width, np.float32)
-    largest = np.zeros(width, np.float32)
-    row_of = np.zeros(width, np.int32)
     touched = np.empty(width, np.int32)
     c = 0
     while c < m:
         r = request[c]
         count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
-        for e in range(offsets[r], offsets[r + 1]):
-            for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
-                term = weights[e] * data[p]
-                if term > largest[indices[p]]:
-                    largest[indices[p]] = term
-                    row_of[indices[p]] = rows[e]
         while c < m and request[c] == r:
-            i = columns[c]
-            if i >= 0 and score[i] > 0:
+            i = _column_of(items[c], column)
+            if i >= 0:
                 out[c] = score[i]
-                source[c] = row_of[i]
             c += 1
         for t in range(count):
             score[touched[t]] = 0
-            largest[touched[t]] = 0
-    return out, source
+    return out
+
+
+@njit(cache=True, nogil=True)
+def dense_largest(
+    offsets: Array, rows: Array, weights: Array, table: Array, request: Array, items: Array, column: Array
+) -> Array:
+    """[m] the row of M with the largest positive term of each score, the first of equal ones; -1 where there is none."""
+    out = np.full(len(items), -1, np.int32)
+    for c in range(len(items)):
+        i, largest = _column_of(items[c], column), np.float32(0)
+        if i < 0:
+            continue
+        for e in range(offsets[request[c]], offsets[request[c] + 1]):
+            term = weights[e] * table[rows[e], i]
+            if term > largest:
+                largest = term
+                out[c] = rows[e]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def sparse_largest(
+    offsets: Array,
+    rows: Array,
+    weights: Array,
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    request: Array,
+    items: Array,
+    column: Array,
+) -> Array:
+    """[m] as ``dense_largest``, of a table in CSR."""
+    out = np.full(len(items), -1, np.int32)
+    for c in range(len(items)):
+        i, largest = _column_of(items[c], column), np.float32(0)
+        if i < 0:
+            continue
+        for e in range(offsets[request[c]], offsets[request[c] + 1]):
+            for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
+                if indices[p] == i and weights[e] * data[p] > largest:
+                    largest = weights[e] * data[p]
+                    out[c] = rows[e]
+    return out

@@ -46,7 +46,7 @@ class UserCF(Collaborative):
         return self
 
     def _query(self, requests: Requests) -> Query:
-        return self._nearest(self._profile(requests), requests.user)
+        return self._nearest(self._kept(self._profile, requests), requests.user)
 
     def _nearest(self, profile: Query, users: Int32) -> Query:
         by_item = self.users_of_
@@ -55,8 +55,8 @@ class UserCF(Collaborative):
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item of the history that ties the asker most to the neighbours who took the row; -1 for none."""
-        offsets, columns, weights = profile = self._profile(requests)
-        near_offsets, near, _ = self._nearest(profile, requests.user)
+        offsets, columns, weights = self._kept(self._profile, requests)
+        near_offsets, near, _ = self._asked(requests)
         by_user = self.table_
         found = _askers.behind(
             *(offsets, columns, weights * self.item_weight_[columns], near_offsets, near),
