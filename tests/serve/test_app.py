@@ -165,7 +165,9 @@ def test_exclude_filter_and_history_of_the_request(client: Any) -> None:
 
 def test_explain_tells_the_funnel(client: Any) -> None:
     trace = client.post("/v1/recommendations", {"user": "u01", "explain": True}).json()["trace"]
-    assert set(trace["rows"]) >= {"recall.cf", "recall.hot", "merge", "rules.seen"}
+    assert set(trace["rows"]) >= {"recall.cf", "recall.hot", "merge"}
+    assert "rules.seen" not in trace["rows"]  # a hard rule speaks before retrieval
+    assert "forbid" in trace["milliseconds"]
     assert trace["failed"] == {}
     assert trace["history"] == 7
     assert all(spent >= 0 for spent in trace["milliseconds"].values())

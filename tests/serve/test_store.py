@@ -1,9 +1,17 @@
-"""What every store owes; Redis where ``SHORTLIST_TEST_REDIS`` names a server whose ``shortlist:`` keys may be lost."""
+"""What every store owes: LMDB, and a real Redis.
+
+The tests start a server of their own where ``redis-server`` or ``valkey-server`` is installed; ``SHORTLIST_TEST_REDIS``
+names another one instead, whose ``shortlist:`` keys may be lost.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import sqlite3
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +24,39 @@ from shortlist.serve.store import Store, open_store
 Open = Callable[[], Store]
 
 
+@pytest.fixture(scope="session")
+def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server that nobody else uses."""
+    if "SHORTLIST_TEST_REDIS" in os.environ:
+        yield os.environ["SHORTLIST_TEST_REDIS"]
+        return
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        pytest.skip("neither redis-server nor valkey-server is installed, and SHORTLIST_TEST_REDIS names none")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and server.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
 @pytest.fixture(params=["lmdb", "redis"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same store each time it is called, after closing the one before."""
     if request.param == "redis":
-        address = os.environ.get("SHORTLIST_TEST_REDIS") or pytest.skip("SHORTLIST_TEST_REDIS is not set")
+        address = request.getfixturevalue("redis_address")
         client = pytest.importorskip("redis").Redis.from_url(address)
         for key in client.scan_iter("shortlist:*"):
             client.delete(key)
