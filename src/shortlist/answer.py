@@ -6,17 +6,17 @@ The command line and the HTTP service both answer through this module, on the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from shortlist.component import InputError, Retriever
+from shortlist.component import InputError
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
-from shortlist.types import Array, Candidates, Float64, Int32, Ragged, Requests
+from shortlist.types import Array, Candidates, Int32, Ragged, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,8 @@ def recommend(pipeline: Pipeline, state: State, requests: Requests, n: int = 10)
 def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True) -> list[list[dict[str, Any]]]:
     """For each request its items: raw id, score, the channels that found it (best rank first) and the reason."""
     rows = answer.rows
-    names, ranks = _ranks(answer, pipeline, lambda channel: True)
-    order, found = np.argsort(ranks, axis=1, kind="stable").tolist(), np.isfinite(ranks).sum(axis=1).tolist()
-    because = (reasons(answer, pipeline) if explain else np.full(len(rows), -1, np.int32)).tolist()
+    found = _found(answer, pipeline)
+    because = (_because(answer, pipeline, found) if explain else np.full(len(rows), -1, np.int32)).tolist()
     fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
     scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
     titles, ids = _titles(data), data.item_ids.ids
@@ -75,7 +74,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
         line: dict[str, Any] = {
             "item": ids[item],
             "score": scores[r] if math.isfinite(scores[r]) else None,
-            "channels": ["fallback"] if fallback[r] else [names[c] for c in order[r][: found[r]]],
+            "channels": ["fallback"] if fallback[r] else found[r],
         }
         title = titles(item)
         if title:
@@ -90,29 +89,33 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
 
 def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
     """[m]: the history item behind each row by the best-ranked channel that can name one; -1 where none can."""
-    rows = answer.rows
-    because = np.full(len(rows), -1, np.int32)
-    names, ranks = _ranks(answer, pipeline, lambda channel: hasattr(channel, "explain"))
-    order = np.argsort(ranks, axis=1, kind="stable")
-    bare = rows.select(())
-    for place in range(len(names)):  # each row asks its best channel; only rows without a reason ask their next one
-        channel = order[:, place]
-        unexplained = (because < 0) & np.isfinite(ranks[np.arange(len(rows)), channel])
-        for c in np.unique(channel[unexplained]).tolist():
-            asked = np.flatnonzero(unexplained & (channel == c))
-            because[asked] = pipeline.recall[names[c]].explain(answer.requests, bare.take(asked))  # type: ignore[attr-defined]
+    return _because(answer, pipeline, _found(answer, pipeline))
+
+
+def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
+    bare = answer.rows.select(())
+    because = np.full(len(bare), -1, np.int32)
+    left = [[name for name in names if hasattr(pipeline.recall[name], "explain")] for names in found]
+    asked: dict[str, list[int]] = {"": list(range(len(bare)))}
+    while asked:  # each row asks its best channel; only rows without a reason ask their next one
+        silent = [r for rows in asked.values() for r in rows if because[r] < 0 and left[r]]
+        asked = {}
+        for r in sorted(silent):
+            asked.setdefault(left[r].pop(0), []).append(r)
+        for name, rows in asked.items():
+            because[rows] = pipeline.recall[name].explain(answer.requests, bare.take(np.array(rows)))  # type: ignore[attr-defined]
     return because
 
 
-def _ranks(answer: Answer, pipeline: Pipeline, wanted: Callable[[Retriever], bool]) -> tuple[list[str], Float64]:
-    """Names of the channels ``wanted``, and each row's rank [m, c] in them, infinite where they did not find it."""
-    rows = answer.rows
-    names = [name for name, channel in pipeline.recall.items() if f"{name}.rank" in rows and wanted(channel)]
-    ranks = np.full((len(rows), len(names)), np.inf)
-    for c, name in enumerate(names):
-        ranks[:, c] = rows[f"{name}.rank"]
-    ranks[np.isnan(ranks)] = np.inf
-    return names, ranks
+def _found(answer: Answer, pipeline: Pipeline) -> list[list[str]]:
+    """The channels that found each row, best rank first."""
+    names = [name for name in pipeline.recall if f"{name}.rank" in answer.rows]
+    ranks = np.full((len(names), len(answer.rows)), np.nan)
+    for row, name in zip(ranks, names, strict=True):
+        row[:] = answer.rows[f"{name}.rank"]
+    order = np.argsort(ranks, axis=0, kind="stable").T.tolist()  # NaN, of a channel that did not find it, is last
+    known = (~np.isnan(ranks)).sum(axis=0).tolist()
+    return [[names[c] for c in order[r][:count]] for r, count in enumerate(known)]
 
 
 def user_code(data: Dataset, raw: str) -> int:

@@ -128,6 +128,9 @@ class Requests:
     def excluding(self, *more: Ragged) -> Requests:
         """The same requests with the items of ``more`` [n] added to ``exclude``."""
         parts = [self.exclude, *more]
+        if len(self) == 1:
+            items = np.unique(np.concatenate([part["item"] for part in parts]).astype(np.int32, copy=False))
+            return replace(self, exclude=Ragged(np.array([0, len(items)], np.int64), {"item": items}))
         rows = np.concatenate([part.rows for part in parts])
         items = np.concatenate([part["item"] for part in parts]).astype(np.int64)
         keys = np.unique(rows << 32 | items)

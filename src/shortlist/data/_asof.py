@@ -65,14 +65,25 @@ def window_counts(offsets: Array, times: Array, ids: Array, at: Array, windows: 
 
 
 @njit(cache=True)
-def places(keys: Array, wanted: Array) -> Array:
-    """[n]: where each wanted key stands in ``keys`` (ascending), -1 where it is not there."""
-    out = np.full(len(wanted), -1)
-    for r in range(len(wanted)):
-        place = np.searchsorted(keys, wanted[r])
-        if place < len(keys) and keys[place] == wanted[r]:
-            out[r] = place
-    return out
+def crossed_counts(
+    keys: Array, offsets: Array, times: Array, ids: Array, bucket: Array, at: Array, window: int, out: Array
+) -> None:
+    """out[r] += entries of the key ids[r] << 16 | bucket[r] in (at[r] - window, at[r]]; window below 0: at or before.
+
+    ``keys`` ascend; a negative id or bucket has no entries.
+    """
+    for r in range(len(ids)):
+        if ids[r] < 0 or bucket[r] < 0:
+            continue
+        key = np.int64(ids[r]) << 16 | np.int64(bucket[r])
+        place = upper(keys, 0, len(keys), key) - 1
+        if place < 0 or keys[place] != key:
+            continue
+        first = offsets[place]
+        high = upper_back(times, first, offsets[place + 1], at[r])
+        if window >= 0:
+            first = upper_back(times, first, high, at[r] - window)
+        out[r] += high - first
 
 
 @njit(cache=True)

@@ -121,11 +121,9 @@ class State:
         if n is not None:
             start = np.maximum(start, end - n)
         picked = rows[spans(start, end)]
-        events = segment.events
-        return Ragged(
-            np.concatenate([[0], np.cumsum(end - start)]).astype(np.int64),
-            {name: getattr(events, name)[picked] for name in HISTORY},
-        )
+        ends = np.zeros(len(start) + 1, np.int64)
+        np.cumsum(end - start, out=ends[1:])
+        return Ragged(ends, {name: getattr(segment.events, name)[picked] for name in HISTORY})
 
     def counts(
         self, entity: str, ids: Array, times: Int64, events: Sequence[str], windows: Sequence[int | None]
@@ -158,13 +156,11 @@ class State:
 
         A bucket is what ``users.buckets(by, ..., edges)`` says, below 65,536; -1 has no events.
         """
-        out = np.zeros((len(ids), 1), np.float32)
-        key = np.where((bucket >= 0) & (ids >= 0), np.asarray(ids, np.int64) << 16 | bucket, -1)
-        span = np.array([-1 if window is None else window], np.int64)
+        out = np.zeros(len(ids), np.float32)
+        asked = np.asarray(ids), np.asarray(bucket), np.asarray(times), -1 if window is None else window
         for segment in self._segments:
-            keys, offsets, stamps = segment.crossed(entity, which, by, edges)
-            _asof.window_counts(offsets, stamps, _asof.places(keys, key), np.asarray(times), span, out)
-        return out[:, 0]
+            _asof.crossed_counts(*segment.crossed(entity, which, by, edges), *asked, out)
+        return out
 
     def sums(self, entity: str, ids: Array, times: Int64, which: str = "all") -> tuple[Int64, Float64]:
         """[n], [n]: how many events with a value each id ("log": 0) has at or before its moment, and their sum."""

@@ -36,13 +36,13 @@ class TableRanker(Ranker):
 
     def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
         """[m, f]: the learned columns side by side; a missing number is NaN, a missing code -1."""
-        x = np.empty((len(candidates), len(self.columns_)), dtype)
+        x = np.empty((len(self.columns_), len(candidates)), dtype)  # column by column, as the candidates have them
         columns = candidates.columns
-        for at, name in enumerate(self.columns_.tolist()):
+        for cells, name in zip(x, self.columns_.tolist(), strict=True):
             if name not in columns:
                 raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it")
-            x[:, at] = columns[name]
-        return x
+            cells[:] = columns[name]
+        return x.T
 
     def target(self, samples: Samples) -> tuple[Bool, Float64, Float64]:
         """``(observed [m], label, weight)``; the last two of the observed rows only."""

@@ -30,25 +30,25 @@ class TreeRanker(TableRanker):
     def learn_table(self, candidates: Candidates, observed: Bool) -> Float32:
         """[observed, f]: learns columns and categories, and returns the encoded rows."""
         self.learn_columns(candidates)
-        x = self.table(candidates, np.float64)[observed]
-        codes = [x[:, column] for column in np.flatnonzero(self.categorical_)]
+        codes = [column[observed] for column in self._categories(candidates)]
         known = [known_values(cells[cells >= 0], self.min_count) for cells in codes]
         offsets = np.cumsum([0, *map(len, known)]).astype(np.int64)
         self.known_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *known])})
-        return self._encoded(x)
+        return self._coded(self.table(candidates, np.float32)[observed], codes)
 
     def encode(self, candidates: Candidates) -> Float32:
         """[m, f]: the rows as the trees see them."""
-        if not self.categorical_.any():
-            return self.table(candidates, np.float32)
-        return self._encoded(self.table(candidates, np.float64))
+        return self._coded(self.table(candidates, np.float32), self._categories(candidates))
 
-    def _encoded(self, x: Array) -> Float32:
-        out = x.astype(np.float32)
-        for at, column in enumerate(np.flatnonzero(self.categorical_)):
-            cells = x[:, column]
-            out[:, column] = np.where(cells < 0, np.nan, codes_of(cells, self.known_.row(at)["value"]))
-        return out
+    def _categories(self, candidates: Candidates) -> list[Array]:
+        """The columns of categories, each [m] in double precision, which tells all codes apart."""
+        return [candidates[name].astype(np.float64) for name in self.columns_[self.categorical_].tolist()]
+
+    def _coded(self, x: Float32, codes: list[Array]) -> Float32:
+        """``x`` [m, f] with the columns of categories renumbered."""
+        for at, (column, cells) in enumerate(zip(np.flatnonzero(self.categorical_), codes, strict=True)):
+            x[:, column] = np.where(cells < 0, np.nan, codes_of(cells, self.known_.row(at)["value"]))
+        return x
 
     def keep(self, forest: Forest, native: bytes) -> None:
         """Stores what was learned."""

@@ -100,7 +100,7 @@ class Collaborative(Retriever):
         return self._profile(requests)
 
     def _kept(self, make: Callable[[Requests], Query], requests: Requests) -> Query:
-        """``make(requests)``, worked out once: retrieve, score and explain ask the same requests one after the other."""
+        """``make(requests)``, worked out once: retrieve, score and explain ask it of the same requests in turn."""
         key = id(self), make.__name__
         learned, kept = self.table_, requests.memo.get(key)
         if kept is None or kept[0] is not learned:  # fitted anew since

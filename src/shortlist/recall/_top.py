@@ -235,7 +235,7 @@ def sparse_score(
 def dense_largest(
     offsets: Array, rows: Array, weights: Array, table: Array, request: Array, items: Array, column: Array
 ) -> Array:
-    """[m] the row of M with the largest positive term of each score, the first of equal ones; -1 where there is none."""
+    """[m] the row of M with the largest positive term of each score, the first of equal ones; -1 if there is none."""
     out = np.full(len(items), -1, np.int32)
     for c in range(len(items)):
         i, largest = _column_of(items[c], column), np.float32(0)

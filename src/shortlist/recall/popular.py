@@ -61,9 +61,11 @@ class Popular(Retriever):
         """The best ``k`` items with any count."""
         parts = []
         for block, rows, scores in self._blocks(requests, state):
-            exclude = requests.exclude.take(block)
-            query = np.arange(len(block) + 1), rows, np.ones(len(block), np.float32)
+            exclude = requests.exclude if len(block) == len(requests) else requests.exclude.take(block)
+            query = np.arange(len(block) + 1), rows.astype(np.int32), np.ones(len(block), np.float32)
             every = np.arange(scores.shape[1], dtype=np.int32)
+            if not scores.flags.writeable:  # the state's own: the kernel would be compiled a second time for it
+                scores = scores.copy()
             request, item, score = _top.dense_top(*query, scores, exclude.offsets, exclude["item"], every, k)
             parts.append(Candidates(block[request].astype(np.uint32), item, {"score": score}))
         if len(parts) == 1:
