@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 import shortlist
-from shortlist import _threads, cli_parts, terminal  # noqa: F401 - _threads comes before numpy
+from shortlist import cli_threads  # noqa: F401, I001 - before numpy is loaded
+from shortlist import cli_parts, terminal
 from shortlist.component import InputError
 from shortlist.documents import dumps, write_text
 from shortlist.progress import step
