@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 import shortlist
-from shortlist import cli_threads  # noqa: F401, I001 - before numpy is loaded
+from shortlist import cli_threads  # noqa: F401 - before numpy is loaded
+
+# isort: split
 from shortlist import cli_parts, terminal
 from shortlist.component import InputError
 from shortlist.documents import dumps, write_text
