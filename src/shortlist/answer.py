@@ -95,7 +95,8 @@ def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
 def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
     bare = answer.rows.select(())
     because = np.full(len(bare), -1, np.int32)
-    left = [[name for name in names if hasattr(pipeline.recall[name], "explain")] for names in found]
+    able = {name for name, channel in pipeline.recall.items() if hasattr(channel, "explain")}
+    left = [[name for name in names if name in able] for names in found]
     asked: dict[str, list[int]] = {"": list(range(len(bare)))}
     while asked:  # each row asks its best channel; only rows without a reason ask their next one
         silent = [r for rows in asked.values() for r in rows if because[r] < 0 and left[r]]

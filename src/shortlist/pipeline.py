@@ -64,7 +64,7 @@ class Pipeline:
         requests = trace.requests or requests
         rows = self.rank(requests, rows, state, trace)
         rows = self.backed(requests, rows, state, n, trace)
-        forbidden = np.isin(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
+        forbidden = _among(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
         if forbidden.any():  # by a channel that breaks its contract
             rows = rows.take(~forbidden)
         for name, rule in self.rules.items():
@@ -177,6 +177,13 @@ class Pipeline:
 def stamp(time: int) -> str:
     """A moment as ISO 8601 UTC."""
     return str(np.datetime64(time, "us")) + "Z"
+
+
+def _among(wanted: Array, ascending: Array) -> Array:
+    """Which of ``wanted`` are in ``ascending``."""
+    if not len(ascending):
+        return np.zeros(len(wanted), np.bool_)
+    return ascending[np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)] == wanted
 
 
 def _attempt(trace: Trace, stage: str, call: Callable[[], T]) -> T | None:

@@ -85,6 +85,12 @@ class Ragged:
         return Ragged(np.zeros(n + 1, np.int64), {name: np.empty(0, dtype) for name, dtype in dtypes.items()})
 
 
+def distinct(values: Array) -> Array:
+    """``np.unique`` of whole numbers; several times as fast where there are few."""
+    values = np.sort(values)
+    return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
+
+
 def spans(starts: Array, ends: Array) -> Int64:
     """``concatenate([arange(s, e) for s, e in zip(starts, ends)])`` without the loop."""
     lengths = np.maximum(np.asarray(ends, np.int64) - np.asarray(starts, np.int64), 0)
@@ -129,11 +135,11 @@ class Requests:
         """The same requests with the items of ``more`` [n] added to ``exclude``."""
         parts = [self.exclude, *more]
         if len(self) == 1:
-            items = np.unique(np.concatenate([part["item"] for part in parts]).astype(np.int32, copy=False))
+            items = distinct(np.concatenate([part["item"] for part in parts]).astype(np.int32, copy=False))
             return replace(self, exclude=Ragged(np.array([0, len(items)], np.int64), {"item": items}))
         rows = np.concatenate([part.rows for part in parts])
         items = np.concatenate([part["item"] for part in parts]).astype(np.int64)
-        keys = np.unique(rows << 32 | items)
+        keys = distinct(rows << 32 | items)
         return replace(self, exclude=Ragged.of(keys >> 32, len(self), item=(keys & 0xFFFFFFFF).astype(np.int32)))
 
     @staticmethod
@@ -198,7 +204,7 @@ class Candidates:
                 raise ValueError(f"column {name!r} has {len(column)} values for {m} rows")
         return Candidates(self.request, self.item, {**self.columns, **new})
 
-    def take(self, rows: Array) -> Candidates:
+    def take(self, rows: Array | slice) -> Candidates:
         """The rows numbered (or masked by) ``rows``. The caller keeps requests ascending."""
         return Candidates(
             self.request[rows], self.item[rows], {name: column[rows] for name, column in self.columns.items()}
@@ -206,16 +212,18 @@ class Candidates:
 
     def select(self, names: Iterable[str]) -> Candidates:
         """The same rows with only the columns named."""
-        return replace(self, columns={name: self.columns[name] for name in names})
+        return Candidates(self.request, self.item, {name: self.columns[name] for name in names})
 
     def offsets(self, n: int) -> Int64:
         """[n + 1]: where the rows of each of ``n`` requests begin and end."""
+        if n == 1:
+            return np.array([0, len(self.item)], np.int64)
         return np.searchsorted(self.request, np.arange(n + 1)).astype(np.int64)
 
     def positions(self) -> Int64:
         """[m]: place of each row within its request, from 0."""
-        if not len(self):
-            return np.empty(0, np.int64)
+        if not len(self) or self.request[0] == self.request[-1]:
+            return np.arange(len(self))
         first = np.flatnonzero(np.concatenate([[True], self.request[1:] != self.request[:-1]]))
         return np.arange(len(self)) - np.repeat(first, np.diff(np.append(first, len(self))))
 
@@ -227,6 +235,8 @@ class Candidates:
 
     def head(self, k: int) -> Candidates:
         """The first ``k`` rows of each request, in the order they have."""
+        if len(self) and self.request[0] == self.request[-1]:
+            return self.take(slice(k))
         return self.take(self.positions() < k)
 
     def top(self, k: int, by: str = "score") -> Candidates:

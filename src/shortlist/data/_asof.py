@@ -66,18 +66,27 @@ def window_counts(offsets: Array, times: Array, ids: Array, at: Array, windows: 
 
 @njit(cache=True)
 def crossed_counts(
-    keys: Array, offsets: Array, times: Array, ids: Array, bucket: Array, at: Array, window: int, out: Array
+    starts: Array,
+    buckets: Array,
+    offsets: Array,
+    times: Array,
+    ids: Array,
+    bucket: Array,
+    at: Array,
+    window: int,
+    out: Array,
 ) -> None:
-    """out[r] += entries of the key ids[r] << 16 | bucket[r] in (at[r] - window, at[r]]; window below 0: at or before.
+    """out[r] += entries of ids[r] with bucket[r] in (at[r] - window, at[r]]; a window below 0 has no beginning.
 
-    ``keys`` ascend; a negative id or bucket has no entries.
+    The buckets of id i, ascending, are ``buckets[starts[i]:starts[i + 1]]``, and ``offsets`` bounds their times. A
+    negative id or bucket has no entries.
     """
     for r in range(len(ids)):
-        if ids[r] < 0 or bucket[r] < 0:
+        i, wanted = ids[r], bucket[r]
+        if i < 0 or wanted < 0 or i + 1 >= len(starts):
             continue
-        key = np.int64(ids[r]) << 16 | np.int64(bucket[r])
-        place = upper(keys, 0, len(keys), key) - 1
-        if place < 0 or keys[place] != key:
+        place = upper(buckets, starts[i], starts[i + 1], wanted) - 1
+        if place < starts[i] or buckets[place] != wanted:
             continue
         first = offsets[place]
         high = upper_back(times, first, offsets[place + 1], at[r])

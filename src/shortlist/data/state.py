@@ -45,15 +45,16 @@ class _Segment:
         sums = np.cumsum(np.where(known, values, 0), dtype=np.float64)
         return np.concatenate([[0], np.cumsum(known)]), np.concatenate([[0.0], sums])
 
-    def _crossed(self, entity: str, which: str, by: str, edges: tuple[float, ...]) -> tuple[Int64, Int64, Int64]:
-        """Keys ``entity code << 16 | user's bucket``, ascending, with offsets and times as ``grouped`` has them."""
+    def _crossed(self, entity: str, which: str, by: str, edges: tuple[float, ...]) -> tuple[Int64, Int64, Int64, Int64]:
+        """Where each code's buckets (of users) begin, the buckets, and offsets and times of each as ``grouped``."""
         bucket = self._users.buckets(by, self.events.user, np.array(edges))
         codes = np.zeros(len(bucket), np.int64) if entity == "log" else getattr(self.events, entity).astype(np.int64)
         rows = np.flatnonzero(self.events.select(which, self._behaviours) & (codes >= 0) & (bucket >= 0))
         key = codes[rows] << 16 | bucket[rows]
         order = np.argsort(key, kind="stable")
         keys, first = np.unique(key[order], return_index=True)
-        return keys, np.append(first, len(rows)), self.events.time[rows[order]]
+        starts = np.searchsorted(keys >> 16, np.arange((int(keys[-1]) >> 16) + 2 if len(keys) else 1))
+        return starts, keys & 0xFFFF, np.append(first, len(rows)), self.events.time[rows[order]]
 
 
 class State:
@@ -157,9 +158,11 @@ class State:
         A bucket is what ``users.buckets(by, ..., edges)`` says, below 65,536; -1 has no events.
         """
         out = np.zeros(len(ids), np.float32)
-        asked = np.asarray(ids), np.asarray(bucket), np.asarray(times), -1 if window is None else window
+        ids, bucket, times = np.asarray(ids), np.asarray(bucket), np.asarray(times)
+        span = -1 if window is None else window
         for segment in self._segments:
-            _asof.crossed_counts(*segment.crossed(entity, which, by, edges), *asked, out)
+            starts, keys, offsets, stamps = segment.crossed(entity, which, by, edges)
+            _asof.crossed_counts(starts, keys, offsets, stamps, ids, bucket, times, span, out)
         return out
 
     def sums(self, entity: str, ids: Array, times: Int64, which: str = "all") -> tuple[Int64, Float64]:

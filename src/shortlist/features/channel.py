@@ -35,10 +35,11 @@ class Channel(Feature):
         m = len(candidates)
         offsets = candidates.offsets(len(requests))
         names = self.channels if self.channels is not None else _discovered(candidates)
-        score, rank, dense = (_stacked(candidates, [f"{name}.{part}" for name in names]) for part in PARTS)
+        wanted = [f"{name}.{part}" for part in PARTS for name in names]
+        said = _stacked(candidates, ["score", *wanted])
+        merged, (score, rank, dense) = said[0], said[1:].reshape(len(PARTS), len(names), m)
         columns, over = np.empty((len(names), len(COLUMNS), m), np.float32), np.empty((3, m), np.float32)
         _rows.channels(offsets, score, rank, dense, columns, over)
-        merged = _stacked(candidates, ["score"])[0]
         ratio, unused = np.empty((2, m), np.float32)
         _rows.relative(offsets, merged, ratio, unused)
         place = (candidates.positions() + 1).astype(np.float32)

@@ -22,6 +22,8 @@ def weights_of(
     channels: Sequence[str], known: Sequence[str], learned: Array | None, given: Mapping[str, float]
 ) -> Float64:
     """[C]: the learned weight of each channel, else the one given, else the mean of the learned ones, else 1."""
+    if learned is not None and list(channels) == list(known):
+        return np.asarray(learned, np.float64)
     by_name = dict(given)
     default = 1.0
     if learned is not None and len(learned):

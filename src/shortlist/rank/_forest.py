@@ -85,14 +85,14 @@ def mean(forests: Sequence[Forest]) -> Forest:
 
 @numba.njit(cache=True)
 def prepared(x: Array) -> Array:
-    """[m, 2 f]: each column twice, first with missing as -inf (goes below), then as +inf (goes above)."""
-    out = np.empty((x.shape[0], 2 * x.shape[1]), np.float32)
-    for row in range(x.shape[0]):
-        for column in range(x.shape[1]):
+    """[2 f, m]: each column of ``x`` [m, f] twice, with missing as -inf (goes below) and as +inf (goes above)."""
+    out = np.empty((2 * x.shape[1], x.shape[0]), np.float32)
+    for column in range(x.shape[1]):
+        for row in range(x.shape[0]):
             cell = np.float32(x[row, column])
             missing = np.isnan(cell)
-            out[row, 2 * column] = np.float32(-np.inf) if missing else cell
-            out[row, 2 * column + 1] = np.float32(np.inf) if missing else cell
+            out[2 * column, row] = np.float32(-np.inf) if missing else cell
+            out[2 * column + 1, row] = np.float32(np.inf) if missing else cell
     return out
 
 
@@ -108,16 +108,16 @@ def run(
     group: Array,
     starts: Array,
     words: Array,
-    x: Array,  # Float32 [m, 2 f] from prepared
+    x: Array,  # Float32 [2 f, m] from prepared
     total: Array,  # Float64 [m] or empty, out
     leaves: Array,  # Int32 [m, trees] or empty, out
 ) -> None:
     """Sends every row down every tree. Unsigned numbers spare the check for negative ones at each look-up."""
-    flat, width = x.reshape(-1), np.uint64(x.shape[1])
+    flat, rows = x.reshape(-1), np.uint64(x.shape[1])
     at = np.empty(BLOCK, np.uint32)
-    for begin in range(0, x.shape[0], BLOCK):
-        size = min(BLOCK, x.shape[0] - begin)
-        base = np.uint64(begin) * width
+    for begin in range(0, x.shape[1], BLOCK):
+        size = min(BLOCK, x.shape[1] - begin)
+        base = np.uint64(begin)
         for tree in range(len(offsets) - 1):
             first, last = offsets[tree], offsets[tree + 1]
             columns, cuts, sets = feature[first:last], threshold[first:last], group[first:last]
@@ -128,12 +128,12 @@ def run(
                 if numbers:
                     for row in range(size):
                         now = np.uint64(at[row])
-                        cell = flat[base + np.uint64(row) * width + np.uint64(columns[now])]
+                        cell = flat[np.uint64(columns[now]) * rows + base + np.uint64(row)]
                         at[row] = high[now] if cell > cuts[now] else low[now]
                 else:
                     for row in range(size):
                         now = np.uint64(at[row])
-                        cell = flat[base + np.uint64(row) * width + np.uint64(columns[now])]
+                        cell = flat[np.uint64(columns[now]) * rows + base + np.uint64(row)]
                         if sets[now] < 0:
                             at[row] = high[now] if cell > cuts[now] else low[now]
                         else:

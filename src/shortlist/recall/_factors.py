@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shortlist.recall._collaborative import Collaborative, Query
-from shortlist.recall._least_squares import fold_in
+from shortlist.recall._least_squares import fold_in, largest
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 TOLERANCE = 1e-10
@@ -45,19 +45,9 @@ class Factors(Collaborative):
         """[m]: the item j of the history with the largest b_j q_i · A^-1 q_j, which sum to the score; -1 for none."""
         offsets, columns, _ = profile = self._kept(self._profile, requests)
         a, b = self._evidence(profile)
-        wanted = self._columns(candidates.item)
-        bounds = candidates.offsets(len(requests))
-        out = np.full(len(candidates), -1, np.int32)
-        for r in np.flatnonzero((np.diff(bounds) > 0) & (np.diff(offsets) > 0)):
-            own, rows = slice(offsets[r], offsets[r + 1]), np.arange(bounds[r], bounds[r + 1])
-            rows = rows[wanted[rows] >= 0]
-            taken = self.table_[:, columns[own]]  # [f, h]
-            system = self.gram_ + (taken * a[own]) @ taken.T
-            terms = b[own, None] * (taken.T @ np.linalg.solve(system, self.table_[:, wanted[rows]]))  # [h, rows]
-            best = terms.argmax(axis=0) if len(rows) else rows
-            spoken = terms[best, np.arange(len(rows))] > 0
-            out[rows[spoken]] = self.items_[columns[own][best[spoken]]]
-        return out
+        asked = candidates.request, self._columns(candidates.item)
+        best = largest(offsets, columns, a, b, self.table_, self.gram_, *asked, 2 * len(self.gram_), TOLERANCE)
+        return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best
 
     def similar(self, items: Array, k: int) -> Candidates:
         """The ``k`` items whose factors have the largest positive cosine to each item's; unknown items have none."""

@@ -51,17 +51,66 @@ def fold_in(
     n, f = len(offsets) - 1, len(gram)
     x = np.zeros((n, f), np.float32)
     for r in range(n):
-        start, h = offsets[r], offsets[r + 1] - offsets[r]
-        used, places, bounds = np.empty((h, f), np.float32), np.empty(h, np.int32), np.zeros(2, np.int64)
-        bounds[1] = h
-        for j in range(f):
-            for e in range(h):
-                used[e, j] = table[j, columns[start + e]]
-        for e in range(h):
-            places[e] = e
-        own = a[start : start + h], b[start : start + h]
-        _solve(0, 1, bounds, places, own[0], own[1], used, gram, x[r : r + 1], steps, tolerance)
+        start, end = offsets[r], offsets[r + 1]
+        own, places = _gathered(table, columns[start:end], end - start)
+        bounds = np.array([0, end - start])
+        _solve(0, 1, bounds, places, a[start:end], b[start:end], own, gram, x[r : r + 1], steps, tolerance)
     return x
+
+
+@njit(cache=True, nogil=True)
+def largest(
+    offsets: Array,
+    columns: Array,
+    a: Array,
+    b: Array,
+    table: Array,
+    gram: Array,
+    request: Array,
+    wanted: Array,
+    steps: int,
+    tolerance: float,
+) -> Array:
+    """[m]: the column j of the request with the largest b_j q_j · A^-1 q above 0, A its system in ``fold_in``; or -1.
+
+    q is the factor of the column ``wanted`` [m], negative for none. A^-1 q is what a history of q alone folds in to.
+    """
+    f = len(gram)
+    out = np.full(len(wanted), -1, np.int32)
+    x = np.zeros((1, f), np.float32)
+    for c in range(len(wanted)):
+        start, end = offsets[request[c]], offsets[request[c] + 1]
+        h = end - start
+        if wanted[c] < 0 or h == 0:
+            continue
+        own, places = _gathered(table, columns[start:end], h + 1)
+        own[h] = table[:, wanted[c]]
+        terms, right = np.zeros(h + 1, np.float32), np.zeros(h + 1, np.float32)
+        terms[:h] = a[start:end]
+        right[h] = 1
+        x[:] = 0
+        _solve(0, 1, np.array([0, h + 1]), places, terms, right, own, gram, x, steps, tolerance)
+        most = np.float32(0)
+        for e in range(h):
+            term = np.float32(0)
+            for i in range(f):
+                term += own[e, i] * x[0, i]
+            if b[start + e] * term > most:
+                most = b[start + e] * term
+                out[c] = columns[start + e]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _gathered(table: Array, columns: Array, n: int) -> tuple[Array, Array]:
+    """[n, f] the given columns of ``table`` [f, c] as rows, with room up to ``n``; and the numbers 0..n-1."""
+    own, places = np.empty((n, len(table)), np.float32), np.empty(n, np.int32)
+    for i in range(len(table)):
+        for e in range(len(columns)):
+            own[e, i] = table[i, columns[e]]
+    for e in range(n):
+        places[e] = e
+    return own, places
 
 
 @njit(cache=True, nogil=True, fastmath=True)

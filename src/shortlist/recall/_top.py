@@ -174,7 +174,7 @@ def _spread(
 @njit(cache=True, nogil=True)
 def _column_of(item: int, column: Array) -> int:
     """The column of an item code, -1 where the model does not know the item."""
-    return np.int64(column[item]) if 0 <= item < len(column) else -1
+    return int(column[item]) if 0 <= item < len(column) else -1
 
 
 @njit(cache=True, nogil=True)

@@ -95,7 +95,8 @@ class Popular(Retriever):
         size = max(1, BLOCK // max(1, state.items.n))
         for start in range(0, len(distinct), size):
             scores = self._lists(distinct[start : start + size], state)
-            block = np.flatnonzero((row_of >= start) & (row_of < start + size))
+            here = (row_of >= start) & (row_of < start + size)
+            block = np.arange(n) if here.all() else np.flatnonzero(here)
             if not liked:
                 yield block, row_of[block] - start, scores
                 continue

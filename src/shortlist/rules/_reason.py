@@ -13,5 +13,7 @@ from shortlist.types import Bool, Candidates
 def because(candidates: Candidates, mask: Bool, text: str) -> Candidates:
     """The rows with ``text`` added to the reason of those in ``mask`` [m]."""
     old = candidates["reason"] if "reason" in candidates else np.zeros(len(candidates), "<U1")
+    if not mask.any():
+        return candidates.with_columns(reason=old)
     new = np.where(old == "", text, np.strings.add(np.strings.add(old, "; "), text))
     return candidates.with_columns(reason=np.where(mask, new, old))

@@ -38,8 +38,11 @@ class Available(Rule):
 
     def forbids(self, requests: Requests, state: State) -> Ragged:
         """[n] rows of "item": not yet there, or gone."""
-        start, end = self._bounds(state, np.arange(max(len(state.available_from), state.items.n)))
         n = len(requests)
+        if n == 1 and self.until is None:
+            items = np.flatnonzero(state.available_from > requests.time[0])
+            return Ragged(np.array([0, len(items)], np.int64), {"item": items.astype(np.int32)})
+        start, end = self._bounds(state, np.arange(max(len(state.available_from), state.items.n)))
         if n == 1:
             items = np.flatnonzero((start > requests.time[0]) | (end <= requests.time[0]))
             return Ragged(np.array([0, len(items)], np.int64), {"item": items.astype(np.int32)})

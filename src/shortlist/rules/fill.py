@@ -30,6 +30,8 @@ class Fill(Rule):
         if "fallback" not in candidates:
             return candidates
         fallback = candidates["fallback"]
+        if not fallback.any():
+            return because(candidates, fallback, "")
         order = np.lexsort((fallback, candidates.request))  # stable: ranked rows first, each kind in its order
         candidates, fallback = candidates.take(order), fallback[order]
         keep = ~fallback | (candidates.positions() < self.n)

@@ -10,7 +10,7 @@ from shortlist.component import InputError, Rule
 from shortlist.data import Dataset, State
 from shortlist.durations import Duration
 from shortlist.rules._forbidden import without
-from shortlist.types import Array, Bool, Candidates, Int64, Ragged, Requests
+from shortlist.types import Array, Bool, Candidates, Int64, Ragged, Requests, distinct
 
 
 class Seen(Rule):
@@ -45,7 +45,7 @@ class Seen(Rule):
             rows = part.rows
             counted = self._counted(part, requests.time[rows], windows)
             keys.append(rows[counted] << 32 | part["item"][counted])
-        key = np.unique(np.concatenate([*keys, np.empty(0, np.int64)]))
+        key = distinct(np.concatenate([*keys, np.empty(0, np.int64)]))
         return Ragged.of(key >> 32, len(requests), item=(key & 0xFFFFFFFF).astype(np.int32))
 
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
