@@ -33,6 +33,45 @@ def _by_item(offsets: Array, items: Array, n_items: int) -> tuple[Array, Array, 
 
 
 @njit(cache=True)
+def _sort(values: Array) -> None:
+    """Sorts in place. A kernel with numpy's own sort takes seconds to compile. Source: Shell (1959)."""
+    gap = 1
+    while gap < len(values) // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, len(values)):
+            value, at = values[i], i
+            while at >= gap and values[at - gap] > value:
+                values[at] = values[at - gap]
+                at -= gap
+            values[at] = value
+        gap //= 3
+
+
+@njit(cache=True)
+def _largest(values: Array, k: int) -> float:
+    """The k-th largest value, k from 1; moves the values. Source: Hoare (1961), Algorithm 65: Find."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle, i, j = values[(low + high) >> 1], low, high
+        while i <= j:
+            while values[i] > middle:
+                i += 1
+            while values[j] < middle:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if k - 1 <= j:
+            high = j
+        elif k - 1 >= i:
+            low = i
+        else:
+            break
+    return values[k - 1]
+
+
+@njit(cache=True)
 def nearest(offsets: Array, items: Array, n_items: int, window: int, k: int) -> tuple[Array, Array, Array]:
     """CSR of cosines: row i has at most ``k`` items j, ascending, with n_ij / sqrt(n_i n_j) above 0.
 
@@ -58,7 +97,8 @@ def nearest(offsets: Array, items: Array, n_items: int, window: int, k: int) -> 
                     found[n] = j
                     n += 1
                 count[j] += 1
-        near = np.sort(found[:n])
+        near = found[:n]
+        _sort(near)
         value = np.empty(n, np.float32)
         for x in range(n):
             j = near[x]
@@ -67,7 +107,7 @@ def nearest(offsets: Array, items: Array, n_items: int, window: int, k: int) -> 
         if kept + min(n, k) > len(codes):  # twice the room, so that the total copied stays linear
             codes = np.concatenate((codes, np.empty(len(codes) + n, np.int32)))
             cosine = np.concatenate((cosine, np.empty(len(cosine) + n, np.float32)))
-        least = np.partition(value, n - k)[n - k] if n > k else np.float32(0)
+        least = _largest(value.copy(), k) if n > k else np.float32(0)
         ties = k - (value > least).sum() if n > k else n
         for x in range(n):
             if value[x] > least or (value[x] == least and ties > 0):
@@ -85,7 +125,9 @@ def closeness(
 ) -> None:  # fmt: skip
     """out[k, 0] = largest, out[k, 1] = mean cosine of each row's item with the last ``last[k]`` of its history."""
     n_items = len(starts) - 1
-    deepest = last.max()
+    deepest = 0
+    for k in range(len(last)):
+        deepest = max(deepest, last[k])
     recent = np.empty(deepest, np.int64)
     for q in range(len(history) - 1):
         n = 0

@@ -105,7 +105,7 @@ def popularity(offsets: Array, counts: Array, totals: Array, out: Array) -> None
     for q in range(len(offsets) - 1):
         for r in range(offsets[q], offsets[q + 1]):
             size = max(size, int(counts[r]))
-    below = np.zeros(size + 2, np.int64)
+    below, plain = np.zeros(size + 2, np.int64), np.empty(len(counts), np.float32)
     for q in range(len(offsets) - 1):
         a, b = offsets[q], offsets[q + 1]
         if a == b:
@@ -123,11 +123,9 @@ def popularity(offsets: Array, counts: Array, totals: Array, out: Array) -> None
                 c = int(counts[r])
                 out[2, r] = 0.5 * (below[c] + below[c + 1]) / (b - a)
         else:
-            ordered = np.sort(counts[a:b])
             for r in range(a, b):
-                low = np.searchsorted(ordered, counts[r])
-                high = np.searchsorted(ordered, counts[r], side="right")
-                out[2, r] = 0.5 * (low + high) / (b - a)
+                plain[r] = counts[r]
+            percentile(offsets[q : q + 2], plain, out[2])
         total = totals[q]
         for r in range(a, b):
             out[0, r] = np.log1p(counts[r])

@@ -48,11 +48,12 @@ class Counts(Feature):
         events, shape = len(self.events), (len(self.events), len(windows))
         counted = [*self.events, *(event for event in ("positive", "all") if event not in self.events)]
         counts = state.counts("item", candidates.item, times, counted, windows)  # [m, E, W]
-        totals = state.counts("log", np.zeros(n, np.int64), requests.time, counted, windows)
+        totals = state.counts("log", np.zeros(n, np.int32), requests.time, counted, windows)
         ratios = np.array(lengths[1:]) / np.array(lengths[:-1])
         views = np.empty((*shape, len(VIEWS), m), np.float32)
         trends = np.empty((events, len(ratios), m), np.float32)
-        _rows.popularities(candidates.offsets(n), counts[:, :events], totals[:, :events], ratios, views, trends)
+        shown = counts[:, :events], np.ascontiguousarray(totals[:, :events])
+        _rows.popularities(candidates.offsets(n), *shown, ratios, views, trends)
         out: dict[str, Array] = {}
         for e, event in enumerate(self.events):
             for w, label in enumerate(labels):
@@ -66,7 +67,7 @@ class Counts(Feature):
             of_log = totals[:, good, -1] / totals[:, every, -1]
         out["counts.item.positive_rate"] = self._smoothed(*ever, of_log[candidates.request])
         count, total = state.sums("item", candidates.item, times)
-        log_count, log_total = state.sums("log", np.zeros(n, np.int64), requests.time)
+        log_count, log_total = state.sums("log", np.zeros(n, np.int32), requests.time)
         mean = np.divide(log_total, log_count, out=np.full(n, np.nan), where=log_count > 0)
         out["counts.item.value"] = self._smoothed(total, count, mean[candidates.request])
         if self.users:

@@ -61,7 +61,7 @@ class Segment(Feature):
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``segment.*``, each [m]."""
-        row, item, log = candidates.request, candidates.item, np.zeros(len(requests), np.int64)
+        row, item, log = candidates.request, candidates.item, np.zeros(len(requests), np.int32)
         now = requests.time[row]
         windows = [self.window]
         count = state.counts("item", item, now, [self.event], windows)[:, 0, 0]

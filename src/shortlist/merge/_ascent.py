@@ -60,13 +60,15 @@ class Task:
 
         A row is out if ``at`` others are nowhere behind it and somewhere ahead; of long lists, few rows are left.
         """
-        keep = _contenders(self.offsets, self.terms, at)
+        total = self.terms.sum(axis=0)  # who is better in one and worse in none has the larger sum
+        order = np.lexsort((-total, np.repeat(np.arange(len(self.targets)), np.diff(self.offsets))))
+        keep = _contenders(self.offsets, np.ascontiguousarray(self.terms.T), order, at)
         number = np.cumsum(keep) - 1
         found = keep[self.hits]
         return Task(
             np.concatenate([[0], np.cumsum(keep)])[self.offsets],
             self.item[keep],
-            self.terms[:, keep],
+            np.ascontiguousarray(self.terms[:, keep]),
             np.concatenate([[0], np.cumsum(found)])[self.hit_offsets],
             number[self.hits[found]],
             self.targets,
@@ -173,29 +175,26 @@ def hits(offsets: Int64, item: Array, targets: Ragged) -> tuple[Int64, Int64]:
 
 
 @njit(cache=True)
-def _contenders(offsets: Array, terms: Array, at: int) -> Array:
-    """[u]: rows with fewer than ``at`` rows of their request that are as good in all channels and better in one."""
-    keep = np.ones(terms.shape[1], np.bool_)
+def _contenders(offsets: Array, terms: Array, order: Array, at: int) -> Array:
+    """[u]: rows with fewer than ``at`` rows of their request that are as good in all channels and better in one.
+
+    ``terms`` [u, C]; ``order`` [u]: the rows of each request by falling sum.
+    """
+    keep = np.ones(len(terms), np.bool_)
     for r in range(len(offsets) - 1):
-        low, m = offsets[r], offsets[r + 1] - offsets[r]
-        mine = np.ascontiguousarray(terms[:, low : low + m].T)
-        total = np.empty(m)
-        for i in range(m):
-            total[i] = -mine[i].sum()
-        order = np.argsort(total)  # who is better in one and worse in none has the larger sum
-        for a in range(m):
+        for a in range(offsets[r], offsets[r + 1]):
             ahead = 0
-            for b in range(a):
+            for b in range(offsets[r], a):
                 better = False
-                for c in range(mine.shape[1]):
-                    own, other = mine[order[a], c], mine[order[b], c]
+                for c in range(terms.shape[1]):
+                    own, other = terms[order[a], c], terms[order[b], c]
                     if other < own:
                         better = False
                         break
                     better = better or other > own
                 ahead += better
                 if ahead == at:
-                    keep[low + order[a]] = False
+                    keep[order[a]] = False
                     break
     return keep
 

@@ -115,6 +115,11 @@ def run(
     """Sends every row down every tree. Unsigned numbers spare the check for negative ones at each look-up."""
     flat, rows = x.reshape(-1), np.uint64(x.shape[1])
     at = np.empty(BLOCK, np.uint32)
+    numbers = np.ones(len(depth), np.bool_)  # trees without a split on a category
+    for tree in range(len(depth)):
+        for node in range(offsets[tree], offsets[tree + 1]):
+            if group[node] >= 0:
+                numbers[tree] = False
     for begin in range(0, x.shape[1], BLOCK):
         size = min(BLOCK, x.shape[1] - begin)
         base = np.uint64(begin)
@@ -122,10 +127,9 @@ def run(
             first, last = offsets[tree], offsets[tree + 1]
             columns, cuts, sets = feature[first:last], threshold[first:last], group[first:last]
             low, high, values = below[first:last], above[first:last], value[first:last]
-            numbers = sets.max() < 0
             at[:] = 0
             for _ in range(depth[tree]):
-                if numbers:
+                if numbers[tree]:
                     for row in range(size):
                         now = np.uint64(at[row])
                         cell = flat[np.uint64(columns[now]) * rows + base + np.uint64(row)]
