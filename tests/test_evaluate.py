@@ -13,10 +13,15 @@ import pytest
 from shortlist import train
 from shortlist._figures import _means, _paired
 from shortlist.bundle import open_bundle
-from shortlist.data import Dataset
+from shortlist.data import FOREVER, Dataset
+from shortlist.data.protocol import replay
 from shortlist.documents import dumps, plain
-from shortlist.evaluate import Run, _rows, ask, evaluate
+from shortlist.evaluate import Run, _rows, answerable, ask, evaluate
+from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.metrics.interval import mean_interval, paired_interval
+from shortlist.pipeline import Pipeline
+from shortlist.rules.available import Available
+from shortlist.testing.worlds import random_log
 from shortlist.types import Candidates
 
 
@@ -37,7 +42,7 @@ def replayed(shop, shop_run):
     log: Dataset = train.load(opened.recipe, shop)[0]
     state = log.state()
     questions = ask(log, state, opened.recipe.evaluate, opened.manifest["cuts"]["test"], None)
-    questions = replace(questions, requests=opened.pipeline.forbid(questions.requests, state)).answerable()
+    questions = questions.answerable(opened.pipeline.forbid(questions.requests, state).exclude)
     _, trace = opened.pipeline.recommend(questions.requests, state, 6)
     return opened.pipeline, questions, trace
 
@@ -155,3 +160,18 @@ def test_nan_is_null_everywhere_in_json():
     document = {"a": float("nan"), "b": [np.float32("inf"), {"c": np.nan}], "d": np.array([1.0, np.nan]), "e": (1, "x")}
     assert plain(document) == {"a": None, "b": [None, {"c": None}], "d": [1.0, None], "e": [1, "x"]}
     json.loads(dumps(document), parse_constant=pytest.fail)
+
+
+def test_an_item_that_arrives_later_stays_in_the_denominator_under_the_rule_that_forbids_it():
+    log = random_log(3, users=12, items=40, events=300, span=2000)
+    first = np.full(log.n_items, FOREVER)
+    np.minimum.at(first, log.events.item, log.events.time)
+    log = replace(log, available_from=first)  # no catalogue: an item is known from its first event on
+    state = log.state()
+    asked = replay(log, state, log.cut(0.2), None)
+    pipeline = Pipeline({}, ReciprocalRank(), rules={"available": Available().fit(log)})
+    left = answerable(asked, pipeline, state)
+    unknown = int((~asked.targets["known"]).sum())
+    assert unknown > 0
+    assert int((~left.targets["known"]).sum()) == unknown
+    assert len(left) == len(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import tomllib
 
 import pytest
@@ -156,3 +157,25 @@ def test_the_digest_survives_a_round_trip_through_json():
     recipe = parse(GOOD)
     assert parse(recipe.model_dump(mode="json")).digest == recipe.digest
     assert isinstance(recipe, Recipe)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"recall": {"slate": {"type": "popular"}}}, "recall.slate: the name of a stage"),
+        ({"recall": {"../evil": {"type": "popular"}}}, "recall.../evil"),
+        ({"name": ".."}, "name: "),
+        ({"search": {"folds": 3}}, "search: tunes rankers on a plain table only"),
+        ({"evaluate": {"k": [0]}}, "evaluate.k.0"),
+        ({"recall": {}, "rules": [{"type": "seen"}]}, "rules: does nothing without channels"),
+    ],
+)
+def test_what_would_do_nothing_or_be_ambiguous_is_refused(change, line):
+    tables = {
+        "name": "x",
+        "data": {"source": "movielens-100k", "split": {"test": 0.9}},
+        "recall": {"hot": {"type": "popular"}},
+    }
+    assert parse(tables).name == "x"
+    with pytest.raises(InputError, match=re.escape(line)):
+        parse({**tables, **change})

@@ -52,6 +52,12 @@ def ask(data: Dataset, state: State, spec: EvaluateSpec, opens: int, closes: int
     )
 
 
+def answerable(questions: Questions, pipeline: Pipeline, state: State) -> Questions:
+    """The questions with the targets that the hard rules forbid taken out, and those without a target dropped."""
+    batches = track(questions.batches(BATCH), "targets")
+    return Questions.concat([batch.answerable(pipeline.forbid(batch.requests, state).exclude) for batch in batches])
+
+
 def evaluate(
     pipeline: Pipeline,
     data: Dataset,
@@ -67,8 +73,7 @@ def evaluate(
     ``rankers`` are measured beside the pipeline's own, on the same candidates, as stages ``rank.NAME``.
     """
     state = data.state()
-    questions = ask(data, state, spec, opens, closes)
-    questions = replace(questions, requests=pipeline.forbid(questions.requests, state)).answerable()
+    questions = answerable(ask(data, state, spec, opens, closes), pipeline, state)
     run = _replayed(pipeline, questions, state, spec, rankers or {})
     figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
     protocol = {

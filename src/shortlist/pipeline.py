@@ -38,8 +38,10 @@ class Trace:
     def timed(self, stage: str) -> Iterator[None]:
         """Adds the time of the block to ``seconds[stage]``."""
         began = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
 @dataclass(slots=True)
@@ -65,7 +67,8 @@ class Pipeline:
         rows = self.rank(requests, rows, state, trace)
         rows = self.backed(requests, rows, state, n, trace)
         forbidden = _among(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
-        if forbidden.any():  # by a channel that breaks its contract
+        if forbidden.any():  # never shown; and a fault, which stops a run that measures
+            trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
             rows = rows.take(~forbidden)
         for name, rule in self.rules.items():
             if hasattr(rule, "forbids"):

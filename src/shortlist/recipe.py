@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +23,12 @@ from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
 
 Section = dict[str, Any]
+
+
+NAME = r"[A-Za-z][\w-]*"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+STAGES = ("merge", "rank", "slate", "fallback", "prerank")
+"""Names that stand for stages in ``evaluation.json`` and ``rows.parquet``."""
 
 
 class Strict(BaseModel):
@@ -45,8 +52,8 @@ class EvaluateSpec(Strict):
 
     requests: str = Field("replay", pattern="^(replay|start)$")
     """``replay``: before moments of the users' own log; ``start``: once a known user when the window opens."""
-    k: list[int] = Field([10, 50], min_length=1)
-    """Cut-offs of the metrics; the slate has as many rows as the smallest."""
+    k: list[Annotated[int, Field(ge=1, le=1000)]] = Field([10, 50], min_length=1)
+    """Cut-offs of the metrics; lists are asked for with as many rows as the largest."""
     moments: int = Field(10, ge=1)
     """At most this many requests a user."""
     depth: int = Field(20, ge=1)
@@ -60,7 +67,7 @@ class EvaluateSpec(Strict):
 class Recipe(Strict):
     """See the module. Component sections are checked against their components as soon as the recipe is read."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     """Names the run: ``fit`` writes to ``runs/NAME``."""
     seed: int = Field(0, ge=0)
     """Seed of every component that draws at random and does not set its own."""
@@ -72,7 +79,7 @@ class Recipe(Strict):
     """Rows a pre-ranker hands to the ranker."""
     data: DataSpec
     """Which log, how it is cut, what counts as right."""
-    recall: dict[str, Section] = {}
+    recall: dict[Name, Section] = {}
     """Channels: ``[recall.NAME]`` with a ``type``; none = rankers side by side on a plain table."""
     fallback: Section | None = None
     """A channel whose rows stand behind the ranked ones, unranked, so that no slate is short."""
@@ -127,7 +134,7 @@ class Recipe(Strict):
         rules: dict[str, Any] = {}
         for number, section in enumerate(self.rules):
             rule = self.component("rules", f"rules.{number}", section)
-            name = section["type"]
+            name = section["type"].rpartition(":")[2]
             rules[name if name not in rules else f"{name}.{number}"] = rule
         return Pipeline(
             recall={name: self.component("recall", f"recall.{name}", s) for name, s in self.recall.items()},
@@ -170,11 +177,30 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
         recipe = Recipe.model_validate(tables)
     except ValidationError as error:
         raise InputError(explain(error, "", Recipe)) from error
+    _refuse_idle(recipe)
     recipe.pipeline()
     if recipe.recall:
         for name in recipe.rankers:
             recipe.ranker(name)
     return recipe
+
+
+def _refuse_idle(recipe: Recipe) -> None:
+    """A section that would do nothing is a misunderstanding, and a channel named like a stage an ambiguity."""
+    for path, sections in (("recall", recipe.recall), ("rank", recipe.rankers)):
+        for name in sections:
+            if name in STAGES and path == "recall":
+                raise InputError(f"recall.{name}: the name of a stage; give the channel another")
+            if not re.fullmatch(NAME, name.rpartition(":")[2]):
+                raise InputError(f"{path}.{name}: expected a name of letters, digits, _ and -, beginning with a letter")
+    given = recipe.model_fields_set
+    if recipe.recall:
+        if recipe.search:
+            raise InputError("search: tunes rankers on a plain table only; this recipe has channels")
+        return
+    for idle in ("fallback", "merge", "prerank", "features", "samples", "rules", "evaluate", "depth", "keep"):
+        if idle in given:
+            raise InputError(f"{idle}: does nothing without channels ([recall.NAME])")
 
 
 def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:

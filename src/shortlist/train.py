@@ -13,7 +13,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,14 +32,17 @@ from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.data.spec import microseconds
 from shortlist.documents import dumps, plain, write_text
-from shortlist.evaluate import Evaluation, ask, evaluate
+from shortlist.evaluate import Evaluation, answerable, ask, evaluate
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
-from shortlist.pipeline import Pipeline, Trace
-from shortlist.progress import emit, step
+from shortlist.pipeline import Pipeline, Trace, stamp
+from shortlist.progress import emit, step, track
 from shortlist.recipe import Recipe
-from shortlist.samples import LABEL, from_funnel, refuse_failures, thinned
+from shortlist.samples import BATCH, LABEL, from_funnel, refuse_failures, thinned
 from shortlist.types import Candidates, Samples
+
+MERGE_QUESTIONS = 5_000
+"""Questions a merge learns from at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,10 @@ class Cuts:
 
         test = at(split.test)
         assert test is not None
+        first, last = int(data.events.time[0]), int(data.events.time[-1])
+        if not first < test <= last:
+            log = f"the log runs from {stamp(first)} to {stamp(last)}"
+            raise InputError(f"data.split.test: {stamp(test)} leaves no events before it or none after it; {log}")
         return Cuts(at(split.tune), at(split.rank), test)
 
 
@@ -88,8 +95,13 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
     return data, raw
 
 
-def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = False) -> Fitted:
-    """Fits, evaluates on the test window and publishes: ``out`` gets bundle, evaluation.json, rows.parquet."""
+def fit(
+    recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = False, overrides: Sequence[str] = ()
+) -> Fitted:
+    """Fits, evaluates on the test window and publishes: ``out`` gets bundle, evaluation.json, rows.parquet.
+
+    ``overrides`` are the ``--set`` options the recipe was read with, for the manifest.
+    """
     began = time.perf_counter()
     data, raw = load(recipe, root)
     cuts = Cuts.of(data, recipe)
@@ -101,7 +113,7 @@ def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = Fa
     if cuts.tune is not None:
         with timed("merge: channels at tune, weights on [tune, rank)"):
             pipeline.fit_recall(data.until(cuts.tune))
-            fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank or cuts.test)
+            fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.test if cuts.rank is None else cuts.rank)
     rankers: dict[str, Ranker] = {}
     chosen: str | None = None
     choice: dict[str, float] = {}
@@ -110,6 +122,8 @@ def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = Fa
             rankers, choice = fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
             chosen = max(choice, key=choice.__getitem__)
             pipeline.ranker = rankers[chosen]
+    elif recipe.rankers:
+        emit("warning", message="data.split has no rank: no ranker is trained, the merge order is shown")
     with timed("channels at test"):
         fit_at(pipeline, data, cuts.test)
     with timed("evaluate"):
@@ -129,6 +143,7 @@ def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = Fa
         notes = {
             **provenance,
             "final": final,
+            "overrides": list(overrides),
             "cuts": {"tune": cuts.tune, "rank": cuts.rank, "test": cuts.test},
             "seconds": {title: round(spent, 3) for title, spent in seconds.items()},
             "peak_memory_bytes": peak_memory(),
@@ -148,8 +163,10 @@ def fit(recipe: Recipe, *, root: Path | None = None, out: Path, final: bool = Fa
     write_text(out / "evaluation.json", dumps(document))
     evaluation.rows.write_parquet(out / ".rows.parquet")
     os.replace(out / ".rows.parquet", out / "rows.parquet")
+    (out / "rejected.parquet").unlink(missing_ok=True)
     if len(raw.rejected):
-        raw.rejected.write_parquet(out / "rejected.parquet")
+        raw.rejected.write_parquet(out / ".rejected.parquet")
+        os.replace(out / ".rejected.parquet", out / "rejected.parquet")
     return Fitted(out, Evaluation(document, evaluation.rows), bundles.read_manifest(target))
 
 
@@ -161,16 +178,25 @@ def fit_at(pipeline: Pipeline, data: Dataset, cut: int | None) -> None:
 
 
 def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int) -> None:
-    """Merge weights or quotas from what the channels found for the questions of [opens, closes)."""
-    questions = ask(data, state, recipe.evaluate, opens, closes)
-    questions = replace(questions, requests=pipeline.forbid(questions.requests, state)).answerable()
-    found: dict[str, Candidates] = {}
-    trace = Trace()
-    if len(questions):
-        pipeline.candidates(questions.requests, state, trace)
+    """Merge weights or quotas from what the channels found for the questions of [opens, closes), or 5,000 of them."""
+    questions = answerable(ask(data, state, recipe.evaluate, opens, closes), pipeline, state)
+    if len(questions) > MERGE_QUESTIONS:
+        drawn = np.random.default_rng(recipe.seed).choice(len(questions), MERGE_QUESTIONS, replace=False)
+        questions = questions.take(np.sort(drawn))
+    if not len(questions):
+        emit("warning", message=f"no request with a right answer from {stamp(opens)} on: the merge stays unlearned")
+        return
+    found: dict[str, list[Candidates]] = {name: [] for name in pipeline.recall}
+    first = 0
+    for batch in track(questions.batches(BATCH), "merge samples"):
+        trace = Trace()
+        pipeline.candidates(batch.requests, state, trace)
         refuse_failures(trace)
-        found = {s.removeprefix("recall."): rows for s, rows in trace.stages.items() if s.startswith("recall.")}
-        pipeline.merge.fit(found, questions.targets)
+        for name, parts in found.items():
+            rows = trace.stages[f"recall.{name}"]
+            parts.append(replace(rows, request=(rows.request + np.uint32(first)).astype(np.uint32)))
+        first += len(batch)
+    pipeline.merge.fit({name: Candidates.concat(parts) for name, parts in found.items()}, questions.targets)
 
 
 def fit_rankers(
@@ -194,6 +220,11 @@ def fit_rankers(
         middle = int(everything.requests.time[fifth]) + 1
         train = _training_questions(pipeline, recipe, data, state, opens, middle)
         valid = _training_questions(pipeline, recipe, data, state, middle, closes)
+    if not len(train) or not len(valid):
+        raise InputError(
+            "data.split: the requests in [rank, test) stand at too few distinct times to keep the last fifth apart; "
+            "widen the window"
+        )
     spec = recipe.samples
 
     def replayed() -> tuple[Samples, Samples]:
@@ -235,7 +266,7 @@ def _training_questions(
         questions = replay(
             data, state, opens, closes, moments=moments, depth=spec.depth, horizon=spec.horizon, min_gap=gap
         )
-    return replace(questions, requests=pipeline.forbid(questions.requests, state)).answerable()
+    return answerable(questions, pipeline, state)
 
 
 def versions() -> dict[str, str]:

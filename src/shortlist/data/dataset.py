@@ -80,11 +80,12 @@ class Dataset:
     def matrix(self, signal: Signal = "positive", half_life: int | None = None) -> sp.csr_matrix:
         """CSR float32 [n_users, n_items]: summed strength of each pair, optionally decayed from the last event on.
 
-        ``"positive"`` counts positive events; ``"all"`` counts every event by the strength of its kind.
+        ``"positive"`` counts positive events by their weight; ``"all"`` also the others, by the strength of their kind.
         """
         events = self.events
         rows = np.flatnonzero((events.user >= 0) & ((events.weight > 0) | (signal == "all")))
-        strength = self.behaviours.strengths[events.event[rows]].astype(np.float64)
+        weight = events.weight[rows]
+        strength = np.where(weight > 0, weight, self.behaviours.strengths[events.event[rows]]).astype(np.float64)
         if half_life and len(rows):
             strength *= 0.5 ** ((events.time[-1] - events.time[rows]) / half_life)
         matrix = sp.coo_matrix((strength, (events.user[rows], events.item[rows])), shape=(self.n_users, self.n_items))

@@ -6,13 +6,14 @@ from that moment on. ``start``: one request a known user when the window opens; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shortlist.data.dataset import Dataset
 from shortlist.data.state import State
-from shortlist.types import Array, Int64, Ragged, Requests, keys
+from shortlist.types import Array, Int64, Ragged, Requests, keys, spans
 
 DAY = 86_400_000_000
 HISTORY_LENGTH = 1000
@@ -34,12 +35,28 @@ class Questions:
         """Some of the questions."""
         return Questions(self.requests.take(rows), self.targets.take(rows), self.dropped)
 
-    def answerable(self) -> Questions:
-        """Those with a target left that is not excluded; the others are counted as dropped."""
-        excluded = self.requests.exclude
+    def batches(self, size: int) -> list[Questions]:
+        """The questions in their order, ``size`` at a time."""
+        parts = [self.take(np.arange(at, min(at + size, len(self)))) for at in range(0, len(self), size)]
+        return [replace(part, dropped=self.dropped * (number == 0)) for number, part in enumerate(parts)] or [self]
+
+    @staticmethod
+    def concat(parts: Sequence[Questions]) -> Questions:
+        """All questions, one part after the other."""
+        return Questions(
+            Requests.concat([part.requests for part in parts]),
+            Ragged.concat([part.targets for part in parts]),
+            sum(part.dropped for part in parts),
+        )
+
+    def answerable(self, excluded: Ragged) -> Questions:
+        """Those with a target left that is not ``excluded`` [n]; the others are counted as dropped.
+
+        What nobody could have known is no target that a rule took away: it stays in the denominator.
+        """
         wanted = keys(self.targets.rows, self.targets["item"])
         gone = np.isin(wanted, keys(excluded.rows, excluded["item"]))
-        targets = self.targets.keep(~gone)
+        targets = self.targets.keep(~(gone & self.targets["known"]))
         kept = np.flatnonzero(targets.lengths > 0)
         dropped = self.dropped + len(self) - len(kept)
         return Questions(self.requests.take(kept), targets.take(kept), dropped)
@@ -85,7 +102,7 @@ def replay(
     moment = np.cumsum(np.concatenate([[True], (key[1:] != key[:-1]) | (time[1:] != time[:-1])]))
     stop = np.searchsorted(moment, moment[last], side="right")
     rows = np.repeat(np.arange(len(asked)), stop - asked)
-    entries = np.concatenate([np.arange(a, b) for a, b in zip(asked, stop, strict=True)]) if len(asked) else asked
+    entries = spans(asked, stop)
     near = good[entries] & (time[entries] - time[asked][rows] <= horizon)
     moment_of = time[asked] - 1
     targets = _distinct(rows[near], item[entries][near], len(asked))
