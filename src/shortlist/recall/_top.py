@@ -73,6 +73,29 @@ def _forbid(score: Array, start: int, end: int, items: Array, column: Array) -> 
 
 
 @njit(cache=True, nogil=True)
+def _cut(score: Array, k: int, bins: Array) -> tuple[int, float]:
+    """(b, scale): the best ``k`` scores above 0 all have floor(score * scale) >= b; (0, 0) if nothing is ruled out.
+
+    A histogram of the scores against their largest, so that the heap is offered little more than it keeps.
+    """
+    largest, least = np.float32(0), np.float32(1e-30)
+    for i in range(len(score)):
+        largest = max(largest, score[i])
+    if len(score) <= k or not least < largest < 1 / least:
+        return 0, np.float32(0)
+    scale = np.float32(len(bins) - 2) / largest  # one bin to spare for rounding
+    bins[:] = 0
+    for i in range(len(score)):
+        if score[i] > 0:
+            bins[int(score[i] * scale)] += 1
+    b, above = len(bins) - 1, bins[-1]
+    while b > 0 and above < k:
+        b -= 1
+        above += bins[b]
+    return b, scale
+
+
+@njit(cache=True, nogil=True)
 def dense_top(
     offsets: Array, rows: Array, weights: Array, table: Array, ex_offsets: Array, ex_items: Array, column: Array, k: int
 ) -> tuple[Array, Array, Array]:
@@ -83,6 +106,7 @@ def dense_top(
     out_column = np.empty(n * k, np.int32)
     out_score = np.empty(n * k, np.float32)
     score = np.empty(width, np.float32)
+    bins = np.empty(256, np.int64)
     m = 0
     for r in range(n):
         if k == 0 or offsets[r] == offsets[r + 1]:
@@ -96,8 +120,9 @@ def dense_top(
         _forbid(score, ex_offsets[r], ex_offsets[r + 1], ex_items, column)
         size = 0
         best, best_column = out_score[m : m + k], out_column[m : m + k]
+        b, scale = _cut(score, k, bins)
         for i in range(width):
-            if score[i] > 0 and (size < k or score[i] > best[0]):
+            if score[i] > 0 and (b == 0 or int(score[i] * scale) >= b) and (size < k or score[i] > best[0]):
                 size = offer(best, best_column, size, k, score[i], i)
         drain(best, best_column, size)
         out_request[m : m + size] = r
@@ -126,7 +151,9 @@ def sparse_top(
     out_column = np.empty(n * k, np.int32)
     out_score = np.empty(n * k, np.float32)
     score = np.zeros(width, np.float32)
+    found = np.empty(width, np.float32)
     touched = np.empty(width, np.int32)
+    bins = np.empty(256, np.int64)
     m = 0
     for r in range(n):
         count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
@@ -134,8 +161,11 @@ def sparse_top(
         size = 0
         best, best_column = out_score[m : m + k], out_column[m : m + k]
         for t in range(count):
+            found[t] = score[touched[t]]
+        b, scale = _cut(found[:count], k, bins)
+        for t in range(count):
             i = touched[t]
-            if score[i] > 0:
+            if score[i] > 0 and (b == 0 or int(score[i] * scale) >= b):
                 size = offer(best, best_column, size, k, score[i], i)
             score[i] = 0
         drain(best, best_column, size)
