@@ -175,3 +175,11 @@ def test_an_item_that_arrives_later_stays_in_the_denominator_under_the_rule_that
     assert unknown > 0
     assert int((~left.targets["known"]).sum()) == unknown
     assert len(left) == len(asked)
+
+
+def test_beyond_accuracy_has_age_and_serendipity_of_every_list(document):
+    for values in (document["slate"], *document["channels"].values()):
+        assert values["age_days@3"] >= 0
+        assert 0 <= values["serendipity@3"] <= 1
+    assert document["channels"]["hot"]["serendipity@3"] == 0  # popularity does not surprise itself
+    assert document["channels"]["cf"]["serendipity@3"] > 0

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.data import Dataset
+from shortlist.data import FOREVER, MISSING_TIME, Dataset
 from shortlist.data.protocol import Questions
 from shortlist.metrics import beyond
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.interval import mean_intervals, paired_intervals, user_means
 from shortlist.recipe import EvaluateSpec
 from shortlist.samples import is_target
-from shortlist.types import Array, Candidates, Float64, keys
+from shortlist.types import Array, Candidates, Float64, Int64, keys
 
 Values = dict[str, Float64]  # metric -> [n] one value a request
 Figures = dict[str, Any]
@@ -43,14 +43,18 @@ def document(
     spec: EvaluateSpec,
     opens: int,
     seed: int,
+    popular: str | None = None,
 ) -> Figures:
     """Everything but the protocol; counts of the log are of events before ``opens``. NaN is not yet null."""
     users, before, k = questions.requests.user, data.until(opens), min(spec.k)
     means = _means(run.values, users, seed)
+    arrival = _arrival(data)
+    baseline = run.lists.get(f"recall.{popular}") if popular else None
     table = {
         stage: {
             **means[stage],
-            **_beyond(run.lists[stage], questions, data, before, k),
+            **_beyond(run.lists[stage], questions, data, before, k, arrival),
+            **_serendipity(run.lists[stage], baseline, questions, k),
             "hits": run.hits[stage],
             f"hits@{k}": int(is_target(run.lists[stage].head(k), questions.targets).sum()),
         }
@@ -125,7 +129,24 @@ def _paired(
     return table
 
 
-def _beyond(rows: Candidates, questions: Questions, data: Dataset, before: Dataset, k: int) -> dict[str, float]:
+def _arrival(data: Dataset) -> Int64:
+    """[n_items]: since when the catalogue has an item; where it does not say, its first event of the whole log."""
+    first = np.full(data.n_items, FOREVER)
+    np.minimum.at(first, data.events.item, data.events.time)
+    return np.where(data.available_from == MISSING_TIME, first, data.available_from)
+
+
+def _serendipity(rows: Candidates, baseline: Candidates | None, questions: Questions, k: int) -> dict[str, float]:
+    """Right items that the channel which knows nobody would not have shown."""
+    if baseline is None or not len(rows):
+        return {}
+    both = (Slates.of(lists, questions.targets, k) for lists in (rows, baseline))
+    return {f"serendipity@{k}": _mean(beyond.serendipity(next(both), k, next(both)))}
+
+
+def _beyond(
+    rows: Candidates, questions: Questions, data: Dataset, before: Dataset, k: int, arrival: Int64
+) -> dict[str, float]:
     """What accuracy does not say, at the smallest cut-off; counts are of events before the window."""
     if not len(rows):
         return {}
@@ -134,6 +155,7 @@ def _beyond(rows: Candidates, questions: Questions, data: Dataset, before: Datas
         f"coverage@{k}": beyond.coverage(slates, k, data.n_items),
         f"gini@{k}": beyond.gini(slates, k, data.n_items),
         f"novelty@{k}": _mean(beyond.novelty(slates, k, before.item_counts("all"))),
+        f"age_days@{k}": _mean(beyond.age(slates, k, questions.requests.time, arrival)),
     }
     lists = [name for name, kind in data.items.kinds.items() if kind == "list"] or list(data.items.codes)
     if lists:

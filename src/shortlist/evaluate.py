@@ -75,7 +75,8 @@ def evaluate(
     state = data.state()
     questions = answerable(ask(data, state, spec, opens, closes), pipeline, state)
     run = _replayed(pipeline, questions, state, spec, rankers or {})
-    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
+    popular = next((name for name, channel in pipeline.recall.items() if not channel.personalised), None)
+    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed, popular)
     protocol = {
         **spec.model_dump(mode="json"),
         "opens": stamp(opens),

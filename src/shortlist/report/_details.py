@@ -20,7 +20,9 @@ def beyond(document: Document) -> str:
     cells = []
     for name, value in rows.items():
         said = [
-            percent(value.get(m)) if m.startswith("coverage") else decimal(value.get(m), 1 if "novelty" in m else 2)
+            percent(value.get(m))
+            if m.startswith("coverage")
+            else decimal(value.get(m), _DIGITS.get(m.split("@")[0], 2))
             for m in measured
         ]
         cells.append([words.stage(name), *said])
@@ -32,7 +34,8 @@ def beyond(document: Document) -> str:
     return section("Beyond accuracy", lead, _marked(table(head, cells)), meaning, anchor="beyond")
 
 
-_BEYOND = ("coverage", "gini", "novelty", "diversity")
+_DIGITS = {"novelty": 1, "age_days": 0, "serendipity": 3}
+_BEYOND = ("coverage", "gini", "novelty", "diversity", "age_days", "serendipity")
 
 
 def figures(document: Document) -> str:

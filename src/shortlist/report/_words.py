@@ -16,6 +16,8 @@ METRICS = {
     "map": "precision at every right item, averaged",
     "coverage": "share of the catalogue that anybody was shown",
     "gini": "how unevenly places fall on the catalogue: 0 = all items alike, 1 = one item takes all",
+    "age_days": "days since the items shown came into the catalogue or were first met",
+    "serendipity": "share of the places with a right item that plain popularity would not have shown",
     "novelty": "surprise in bits: a rarer item has more",
     "diversity": "how little the items of one list have in common: 0 = all alike, 1 = nothing shared",
 }
