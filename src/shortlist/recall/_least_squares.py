@@ -53,8 +53,8 @@ def fold_in(
     for r in range(n):
         start, end = offsets[r], offsets[r + 1]
         own, places = _gathered(table, columns[start:end], end - start)
-        bounds = np.array([0, end - start])
-        _solve(0, 1, bounds, places, a[start:end], b[start:end], own, gram, x[r : r + 1], steps, tolerance)
+        one = np.array([0, end - start])  # its bounds; written out as 0 and 1, the kernel would be compiled once more
+        _solve(one[0], len(one) - 1, one, places, a[start:end], b[start:end], own, gram, x[r : r + 1], steps, tolerance)
     return x
 
 
@@ -89,7 +89,8 @@ def largest(
         terms[:h] = a[start:end]
         right[h] = 1
         x[:] = 0
-        _solve(0, 1, np.array([0, h + 1]), places, terms, right, own, gram, x, steps, tolerance)
+        one = np.array([0, h + 1])
+        _solve(one[0], len(one) - 1, one, places, terms, right, own, gram, x, steps, tolerance)
         most = np.float32(0)
         for e in range(h):
             term = np.float32(0)
