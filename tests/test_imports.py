@@ -19,6 +19,7 @@ LEVELS = [
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
     ["recipe", "samples", "answer", "tune"],
+    ["manifest"],
     ["bundle", "_figures"],
     ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
     ["serve", "spark", "terminal"],

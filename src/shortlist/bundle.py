@@ -3,20 +3,20 @@
     manifest.json            name, format, content hash, recipe, versions, fitted_until, watermark, digests of all files
     components/STAGE.NAME/   a component's arrays (``.npy``) and native model files
     catalogue/               item ids and attributes
-    users/                   user ids, attributes, the event snapshot: beside the hash, so that a person can be deleted
+    users/                   user ids, attributes, the event snapshot: beside the hash, so that a person can be deleted;
+                             the manifest names this folder, so that replacing the manifest replaces all of it
 
 Nothing here is code: opening a bundle builds components from the recipe and hands them arrays.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,23 @@ import numpy as np
 import polars as pl
 
 from shortlist.component import Component, InputError
-from shortlist.data import Behaviours, Dataset, Events, Table, Vocab
+from shortlist.data import Dataset, Events, Table, Vocab
+from shortlist.manifest import (
+    FORMAT,
+    behaviours_of,
+    code_from,
+    content_hash,
+    digests,
+    plain,
+    read_manifest,
+    told,
+    verify,
+    write_manifest,
+)
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import Recipe, parse
 from shortlist.types import Array
 
-FORMAT = 1
 _EVENT_COLUMNS = ("user", "item", "event", "value", "time", "weight")
 
 
@@ -73,39 +84,43 @@ def save(
     fingerprint, ...). Returns the versioned directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".bundle-", dir=path.parent))
+    scratch = path.parent / f".bundle-{secrets.token_hex(4)}"
+    aside = scratch.with_name(f"{scratch.name}-old")
+    scratch.mkdir()
     try:
         for stage, part in stages(pipeline):
-            _write(scratch / "components" / stage, part.state(), part.files())
+            _write(scratch / "components", stage, part.state(), part.files())
         _write_catalogue(scratch / "catalogue", data)
         _write_users(scratch / "users", data)
-        digests = _digests(scratch)
-        content = {name: digest for name, digest in digests.items() if not name.startswith("users/")}
-        watermark = int(data.events.time[-1]) if len(data.events) else 0
+        found = digests(scratch)
         manifest = {
             "format": FORMAT,
             "name": recipe.name,
-            "hash": _hash(content, recipe.model_dump(mode="json")),
+            "hash": "",
             "recipe": recipe.model_dump(mode="json"),
             "ranker": ranker,
-            "behaviours": {
-                "names": data.behaviours.names,
-                "strengths": data.behaviours.strengths.tolist(),
-                "minimum": [None if np.isinf(m) and m < 0 else float(m) for m in data.behaviours.minimum],
-            },
+            "behaviours": told(data.behaviours),
             "fitted_until": pipeline.fitted_until,
-            "watermark": watermark,
+            "watermark": int(data.events.time[-1]) if len(data.events) else 0,
             **notes,
-            "files": content,
-            "user_files": {name: digest for name, digest in digests.items() if name.startswith("users/")},
+            "users": "users",
+            "files": {name: digest for name, digest in found.items() if not name.startswith("users/")},
+            "user_files": {name: digest for name, digest in found.items() if name.startswith("users/")},
         }
-        (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+        manifest["hash"] = content_hash(manifest)
+        write_manifest(scratch / "manifest.json", manifest)
         versions = path.parent / f"{path.name}s"
         versions.mkdir(exist_ok=True)
         target = versions / f"{manifest['hash'][:12]}"
         if target.exists():
-            shutil.rmtree(target)
-        os.replace(scratch, target)
+            os.replace(target, aside)
+        try:
+            os.replace(scratch, target)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -127,48 +142,52 @@ def forget(path: Path, user: str) -> int | None:
     """Takes a person out of a bundle's ``users/``: id, attributes and events. Returns how many events; None if unknown.
 
     The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
-    Files are replaced one by one, the manifest's digests last.
+    A new folder is written beside the old one, then the manifest that names it replaces the manifest: whenever this is
+    interrupted, the bundle opens with the person or without. Asking again removes what an interruption left.
     """
     manifest = read_manifest(path)
-    ids = pl.read_parquet(path / "users/ids.parquet")
+    old = path / manifest["users"]
+    for left in path.glob("users*"):
+        if left != old:
+            shutil.rmtree(left)
+    ids = pl.read_parquet(old / "ids.parquet")
     mine = (ids["user"] == user).arg_true()
-    if not len(mine):
+    if not user or not len(mine):
         return None
-    events = pl.read_parquet(path / "users/events.parquet")
+    events = pl.read_parquet(old / "events.parquet")
     kept = events.filter(pl.col("user") != mine[0])
-    fresh = {
-        "users/ids.parquet": ids.with_columns(pl.col("user").replace(user, "")),
-        "users/users.parquet": pl.read_parquet(path / "users/users.parquet").filter(pl.col("user") != user),
-        "users/events.parquet": kept,
-    }
-    scratch = Path(tempfile.mkdtemp(prefix=".forget-", dir=path))
-    try:
-        (scratch / "users").mkdir()
-        for name, frame in fresh.items():
-            frame.write_parquet(scratch / name)
-        manifest["user_files"].update(_digests(scratch))
-        (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        for name in (*fresh, "manifest.json"):
-            os.replace(scratch / name, path / name)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    fresh = path / f"users-{secrets.token_hex(4)}"
+    fresh.mkdir()
+    ids.with_columns(pl.col("user").replace(user, "")).write_parquet(fresh / "ids.parquet")
+    people = pl.read_parquet(old / "users.parquet").filter(pl.col("user") != user)
+    people.write_parquet(fresh / "users.parquet")
+    kept.write_parquet(fresh / "events.parquet")
+    said = json.loads((old / "kinds.json").read_text(encoding="utf-8"))
+    for name, levels in said["levels"].items():  # what nobody else has goes too; its code stays taken
+        held = set(people[name].explode() if said["kinds"][name] == "list" else people[name])
+        said["levels"][name] = [level if level in held else "" for level in levels]
+    (fresh / "kinds.json").write_text(json.dumps(said), encoding="utf-8")
+    manifest["users"] = fresh.name
+    manifest["user_files"] = {f"{fresh.name}/{name}": digest for name, digest in digests(fresh).items()}
+    scratch = path / ".manifest.json"
+    write_manifest(scratch, manifest)
+    os.replace(scratch, path / "manifest.json")
+    shutil.rmtree(old)
     return len(events) - len(kept)
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Opens and verifies a bundle; raises ``InputError`` naming the file that is missing, altered or too new."""
+def open_bundle(path: Path, *, trust: bool = False) -> Bundle:
+    """Opens and verifies a bundle; raises ``InputError`` naming the file that is missing, altered or too new.
+
+    A recipe may name a component as ``package.module:Class``, and building it imports that module. In a bundle from
+    elsewhere that is somebody else's choice of code, so it is refused unless ``trust`` is given.
+    """
     path = path.resolve()
     manifest = read_manifest(path)
-    for name, digest in {**manifest["files"], **manifest["user_files"]}.items():
-        file = path / name
-        if not file.is_file():
-            raise InputError(f"{file}: missing from the bundle")
-        if file.stat().st_size != digest["bytes"]:
-            raise InputError(f"{file}: {file.stat().st_size} bytes, the manifest says {digest['bytes']}")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != digest["sha256"]:
-            raise InputError(f"{file}: its content is not what the manifest's digest says")
-    if _hash(manifest["files"], manifest["recipe"]) != manifest["hash"]:
-        raise InputError(f"{path / 'manifest.json'}: recipe or digests are not those the content hash was made of")
+    verify(path, manifest)
+    code = next(code_from(manifest["recipe"]), None)
+    if code and not trust:
+        raise InputError(f"{path / 'manifest.json'}: {code} imports code; expected to be opened with trust for that")
     try:
         recipe = parse(manifest["recipe"])
     except InputError as error:
@@ -176,7 +195,9 @@ def open_bundle(path: Path) -> Bundle:
     pipeline = recipe.pipeline()
     if manifest["ranker"]:
         pipeline.ranker = recipe.ranker(manifest["ranker"])
-    restored = {stage: _restore(path / "components" / stage, part) for stage, part in stages(pipeline)}
+    restored = {
+        stage: _restore(path, f"components/{stage}/", part, manifest["files"]) for stage, part in stages(pipeline)
+    }
     pipeline.recall = {name: restored[f"recall.{name}"] for name in pipeline.recall}
     pipeline.merge = restored["merge"]
     pipeline.fallback = restored.get("fallback")
@@ -188,45 +209,22 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(pipeline, recipe, _read_data(path, manifest), manifest, path)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest alone; raises ``InputError`` if it is absent, unreadable or of a newer format."""
-    file = path / "manifest.json"
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{file}: not found; {path} is not a bundle") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: truncated or not JSON: {error}") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
-        raise InputError(f"{file}: has no format number")
-    if manifest["format"] > FORMAT:
-        raise InputError(f"{file}: format {manifest['format']} is newer than {FORMAT}, the newest this version reads")
-    missing = {"hash", "recipe", "files", "user_files", "fitted_until", "behaviours", "ranker"} - manifest.keys()
-    if missing:
-        raise InputError(f"{file}: lacks {', '.join(sorted(missing))}")
-    return manifest
-
-
-def _hash(content: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """The content hash: what was fitted, and from which recipe."""
-    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()  # as Recipe.digest
-    return hashlib.sha256(json.dumps([content, digest], sort_keys=True).encode()).hexdigest()
-
-
-def _write(folder: Path, arrays: Mapping[str, Array], files: Mapping[str, bytes]) -> None:
+def _write(folder: Path, stage: str, arrays: Mapping[str, Array], files: Mapping[str, bytes]) -> None:
+    folder /= plain(stage)
     folder.mkdir(parents=True)
     for name, array in arrays.items():
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(array), allow_pickle=False)
-        (folder / f"{name}.npy").write_bytes(buffer.getvalue())
+        (folder / plain(f"{name}.npy")).write_bytes(buffer.getvalue())
     for name, content in files.items():
-        (folder / name).write_bytes(content)
+        (folder / plain(name)).write_bytes(content)
 
 
-def _restore(folder: Path, part: Component) -> Any:
+def _restore(path: Path, folder: str, part: Component, known: Iterable[str]) -> Any:
+    """The component of one folder, from the files the manifest knows."""
     arrays: dict[str, Array] = {}
     files: dict[str, bytes] = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for file in (path / name for name in known if name.startswith(folder)):
         if file.suffix == ".npy":
             arrays[file.stem] = np.load(file, allow_pickle=False)
         else:
@@ -241,48 +239,45 @@ def _write_catalogue(folder: Path, data: Dataset) -> None:
         folder / "ids.parquet"
     )
     data.items.frame("item", data.item_ids.ids).write_parquet(folder / "items.parquet")
-    (folder / "kinds.json").write_text(json.dumps(dict(data.items.kinds)), encoding="utf-8")
+    _write_kinds(folder, data.items)
 
 
 def _write_users(folder: Path, data: Dataset) -> None:
     folder.mkdir()
     pl.DataFrame({"user": pl.Series(data.user_ids.ids, dtype=pl.String)}).write_parquet(folder / "ids.parquet")
     data.users.frame("user", data.user_ids.ids).write_parquet(folder / "users.parquet")
-    (folder / "kinds.json").write_text(json.dumps(dict(data.users.kinds)), encoding="utf-8")
+    _write_kinds(folder, data.users)
     events = pl.DataFrame({name: getattr(data.events, name) for name in _EVENT_COLUMNS})
     events.write_parquet(folder / "events.parquet")
 
 
+def _write_kinds(folder: Path, table: Table) -> None:
+    """Kinds and levels: told from the rows alone, a level's code would shift once its last holder is deleted."""
+    levels = {name: column.levels for name, column in table.codes.items()}
+    (folder / "kinds.json").write_text(json.dumps({"kinds": dict(table.kinds), "levels": levels}), encoding="utf-8")
+
+
 def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
-    stated = manifest["behaviours"]
-    minimum = np.array([-np.inf if m is None else m for m in stated["minimum"]], np.float32)
-    behaviours = Behaviours(tuple(stated["names"]), np.array(stated["strengths"], np.float32), minimum)
     ids = pl.read_parquet(path / "catalogue/ids.parquet")
-    items, users = Vocab(ids["item"].to_list()), Vocab(pl.read_parquet(path / "users/ids.parquet")["user"].to_list())
+    people = path / manifest["users"]
+    items = Vocab(ids["item"].to_list())
+    users = Vocab(pl.read_parquet(people / "ids.parquet")["user"].to_list())
 
-    def table(folder: str, key: str, vocab: Vocab) -> Table:
-        kinds = json.loads((path / folder / "kinds.json").read_text(encoding="utf-8"))
-        return Table.of(pl.read_parquet(path / folder / f"{key}s.parquet"), key, kinds, vocab)
+    def table(folder: Path, key: str, vocab: Vocab) -> Table:
+        said = json.loads((folder / "kinds.json").read_text(encoding="utf-8"))
+        return Table.of(pl.read_parquet(folder / f"{key}s.parquet"), key, said["kinds"], vocab, said["levels"])
 
-    events = pl.read_parquet(path / "users/events.parquet")
+    events = pl.read_parquet(people / "events.parquet")
     columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}
     return Dataset(
         Events(**columns),
-        behaviours,
+        behaviours_of(manifest["behaviours"]),
         users,
         items,
-        table("users", "user", users),
-        table("catalogue", "item", items),
+        table(people, "user", users),
+        table(path / "catalogue", "item", items),
         ids["available_from"].to_numpy(),
     )
 
 
-def _digests(folder: Path) -> dict[str, dict[str, Any]]:
-    return {
-        file.relative_to(folder).as_posix(): {
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "bytes": file.stat().st_size,
-        }
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+__all__ = ["FORMAT", "Bundle", "forget", "open_bundle", "point", "read_manifest", "save", "stages"]

@@ -15,7 +15,7 @@ from shortlist import cli_threads  # noqa: F401 - before numpy is loaded
 # isort: split
 from shortlist import cli_parts, terminal
 from shortlist.component import InputError
-from shortlist.documents import dumps, write_text
+from shortlist.documents import dumps, write_parquet, write_text
 from shortlist.progress import step
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ def shown_first(
     """Shortlist: from a catalogue of millions to the ten that matter."""
 
 
-def _open(path: Path) -> Bundle:
+def _open(path: Path, *, trust: bool = False) -> Bundle:
     """The bundle; reading a large one shows."""
     from shortlist.bundle import open_bundle
 
     with terminal.progress(), step("open bundle"):
-        return open_bundle(path)
+        return open_bundle(path, trust=trust)
 
 
 @app.command()
@@ -90,7 +90,7 @@ def fit(
             document = table_experiment.run(read_recipe, root=data, out=out)
             terminal.out.print(terminal.rankers(document))
             return
-        fitted = train.fit(read_recipe, root=data, out=out, final=final)
+        fitted = train.fit(read_recipe, root=data, out=out, final=final, overrides=set or ())
         report.write(fitted.evaluation, out / "report.html")
     document = fitted.evaluation.document
     terminal.out.print(terminal.leaderboard(document))
@@ -102,14 +102,16 @@ def fit(
 
 
 def _print_example(path: Path) -> None:
-    """One user's slate with reasons: the user with the longest history among those of the test window's end."""
+    """A slate with reasons: that of the user of the last event that has one."""
     import numpy as np
 
     from shortlist import answer
 
-    opened = _open(path)
-    state = opened.data.state()
-    user = int(opened.data.events.user[-1])
+    opened = _open(path, trust=True)  # made here just now
+    users = opened.data.events.user[opened.data.events.user >= 0]
+    if not len(users):
+        return
+    state, user = opened.data.state(), int(users[-1])
     requests = answer.ask(state, np.array([user]), max(state.last, opened.pipeline.fitted_until or 0))
     found = answer.recommend(opened.pipeline, state, requests, 10)
     told = answer.tell(found, opened.pipeline, opened.data)
@@ -124,15 +126,21 @@ def evaluate(
     rows: Annotated[Path | None, typer.Option(help="Write the lists (rows.parquet) here.")] = None,
 ) -> None:
     """Evaluate a bundle again on the events after it was fitted."""
-    from shortlist import train
+    from shortlist.data.build import dataset
+    from shortlist.data.raw import Raw
+    from shortlist.data.sources import source
     from shortlist.evaluate import evaluate as run
 
     opened = _open(bundle)
     if opened.manifest.get("final"):
         raise InputError(f"{bundle}: was refitted at the end of the log (--final); no later events are left to test on")
     with terminal.progress():
-        log, raw = train.load(opened.recipe, data)
-        if raw.fingerprint != opened.manifest["data"]["fingerprint"]:
+        with step("read data"):
+            raw = source(opened.recipe.data.source)(opened.recipe.data, data)
+            assert isinstance(raw, Raw)  # a bundle's recipe has channels
+            same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
+            log = dataset(raw, opened.recipe.data, None if same else opened.data)
+        if not same:
             terminal.err.print("  note: the data is not what this bundle was fitted on")
         evaluation = run(
             opened.pipeline, log, opened.recipe.evaluate, opened.manifest["cuts"]["test"], seed=opened.recipe.seed
@@ -141,7 +149,7 @@ def evaluate(
     if as_json:
         write_text(as_json, dumps(document))
     if rows:
-        evaluation.rows.write_parquet(rows)
+        write_parquet(evaluation.rows, rows)
     terminal.out.print(terminal.leaderboard(document))
 
 
@@ -212,10 +220,11 @@ def recommend(
         else:
             terminal.out.print(terminal.slate(user, told))
         return
-    assert out is not None
+    assert users is not None and out is not None
     with terminal.progress():
+        many = batch.known_users(many, opened, users)
         frame = batch.score(opened, state, many, now, n, explain)
-    batch.write(frame, out)
+    write_parquet(frame, out)
     terminal.out.print(f"{frame['user'].n_unique():,} users, {len(frame):,} rows in {out}")
 
 

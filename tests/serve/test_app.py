@@ -227,7 +227,7 @@ def test_deleting_a_person(serve: Any, run: Path) -> None:
         assert bundle.data.user_ids.code("u01") == -1
         assert not (bundle.data.events.user == 1).any()
         assert bundle.data.user_ids.code("u02") == 2
-        assert "u01" not in pl.read_parquet(version / "users" / "users.parquet")["user"]
+        assert "u01" not in pl.read_parquet(version / bundle.manifest["users"] / "users.parquet")["user"]
     with serve() as client:
         assert client.get("/v1/users/u01").json()["events"] == 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,8 +58,18 @@ class Table:
         return out
 
     @staticmethod
-    def of(frame: pl.DataFrame | None, key: str, kinds: Mapping[str, str], vocab: Vocab) -> Table:
-        """The table of ``frame`` (column ``key`` holds raw ids), rows rearranged by code."""
+    def of(
+        frame: pl.DataFrame | None,
+        key: str,
+        kinds: Mapping[str, str],
+        vocab: Vocab,
+        levels: Mapping[str, Sequence[str]] | None = None,
+    ) -> Table:
+        """The table of ``frame`` (column ``key`` holds raw ids), rows rearranged by code.
+
+        ``levels`` by column are those of an earlier table, kept as they are; without, a column's own, sorted. A
+        value that is not among given levels is missing.
+        """
         n = len(vocab)
         if frame is None:
             return Table(n, listed=np.zeros(n, bool))
@@ -69,7 +79,7 @@ class Table:
         for name, kind in kinds.items():
             column = frame[name]
             if kind in ("category", "list"):
-                table.codes[name] = _codes(column, kind)  # type: ignore[index]
+                table.codes[name] = _codes(column, kind, (levels or {}).get(name))  # type: ignore[index]
             elif kind == "number":
                 table.numbers[name] = column.cast(pl.Float32).fill_null(float("nan")).to_numpy()  # type: ignore[index]
             elif kind == "time":
@@ -101,13 +111,14 @@ class Table:
         return pl.DataFrame(columns).filter(pl.Series(self.listed, dtype=pl.Boolean))
 
 
-def _codes(column: pl.Series, kind: str) -> Codes:
+def _codes(column: pl.Series, kind: str, known: Sequence[str] | None) -> Codes:
     if kind == "category":
         column = column.cast(pl.String)
         rows = pl.DataFrame({"row": np.arange(len(column)), "level": column})
     else:
         rows = pl.DataFrame({"row": np.arange(len(column)), "level": column.cast(pl.List(pl.String))}).explode("level")
     rows = rows.drop_nulls().filter(pl.col("level") != "").unique(maintain_order=True)
-    levels = Vocab.of(rows["level"])
-    values = Ragged.of(rows["row"].to_numpy(), len(column), code=levels.encode(rows["level"]))
+    levels = Vocab.of(rows["level"]) if known is None else Vocab(known)
+    code = levels.encode(rows["level"])
+    values = Ragged.of(rows["row"].to_numpy()[code >= 0], len(column), code=code[code >= 0])
     return Codes(values, tuple(levels.ids))

@@ -65,7 +65,7 @@ class Vocab:
 
     def _lookup(self) -> dict[str, int]:
         if self._codes is None:
-            self._codes = {raw: code for code, raw in enumerate(self._ids)}
+            self._codes = {raw: code for code, raw in enumerate(self._ids) if raw}  # "": forgotten
         return self._codes
 
 
