@@ -6,14 +6,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from typer.main import get_command
 
 import shortlist
+from shortlist import bundle as bundles
+from shortlist import cli, train
 from shortlist.cli import app
 from shortlist.component import KINDS
+from shortlist.data.sources import tables
 
 
 def commands(group=None, path=()):
@@ -145,6 +149,105 @@ def test_recommend_to_a_file_of_users_is_what_each_gets_alone(shop_run, tmp_path
     assert slates.filter(user="u04")["item"].to_list() == [line["item"] for line in alone["items"]]
 
 
+def test_unknown_users_of_a_file_are_counted_and_the_rest_asked_once(shop_run, tmp_path, shortlist_command):
+    file, out = tmp_path / "users.txt", tmp_path / "slates.parquet"
+    words = ["recommend", shop_run.out / "bundle", "--users", file, "--out", out, "-n", 2]
+    file.write_text("u04\nstranger\nu03\nu04\n")
+    code, _, err = shortlist_command(*words)
+    assert code == 0
+    assert "1 of 3 users are not in the bundle, such as 'stranger'" in " ".join(err.split())
+    assert pl.read_parquet(out)["user"].to_list() == ["u04", "u04", "stranger", "stranger", "u03", "u03"]
+    for text, said in (
+        ("user,age\nu03,4\n", "expected one id a line without a header, found the columns 'user,age'"),
+        ("me\nyou\n", "none of its 2 ids is a user of the bundle"),
+        ("\n", "none of its 0 ids is a user of the bundle"),
+    ):
+        file.write_text(text)
+        out.unlink(missing_ok=True)
+        code, _, err = shortlist_command(*words)
+        assert code == 2
+        assert f"error: {file}: {said}" in err
+        assert not out.exists()
+
+
+def test_the_example_is_of_the_last_event_with_a_user_if_there_is_one(shop_run, capsys, monkeypatch):
+    opened = bundles.open_bundle(shop_run.out / "bundle")
+    events = opened.data.events
+    somebody = opened.data.user_ids.ids[events.user[-3]]
+    for nobody in (2, len(events)):
+        users = events.user.copy()
+        users[-nobody:] = -1
+        changed = replace(opened, data=replace(opened.data, events=replace(events, user=users)))
+        monkeypatch.setattr(cli, "_open", lambda path, trust, changed=changed: changed)
+        cli._print_example(opened.path)
+        assert (f"for user {somebody}" in capsys.readouterr().out) is (nobody == 2)
+    changed = replace(opened, data=opened.data.until(0))
+    cli._print_example(opened.path)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.fixture
+def grown(shop, tmp_path):
+    """The shop after more was added to the log and to the catalogue, all of it sorting before what was there."""
+    (tmp_path / "items.csv").write_text((shop / "items.csv").read_text() + "a00,Added,aaa|odd\n")
+    log = (shop / "log.csv").read_text()
+    (tmp_path / "log.csv").write_text(log + "a01,a00,5,1700000000\n")
+    return tmp_path
+
+
+def test_a_bundle_evaluated_on_a_grown_log_keeps_its_codes(shop, shop_run, grown, tmp_path, shortlist_command):
+    found = []
+    for data in (shop, grown):
+        file = tmp_path / "e.json"
+        words = ["evaluate", shop_run.out / "bundle", "--data", data, "--json", file, "--rows", tmp_path / "r.parquet"]
+        code, _, err = shortlist_command(*words)
+        assert code == 0
+        assert ("the data is not what this bundle was fitted on" in err) is (data == grown)
+        found.append(pl.read_parquet(tmp_path / "r.parquet").select("user", "time", "stage", "rank", "item", "score"))
+    first, again = found
+    assert first.height > 500
+    assert first.equals(again.join(first, on=["user", "time"], how="semi"))  # the grown log asks more
+
+
+def test_a_log_with_events_of_a_new_kind_is_refused(shop, shop_run, tmp_path, monkeypatch, shortlist_command):
+    load = tables.load
+    kind = pl.when(pl.col("item") == "i03").then(pl.lit("a_view")).otherwise("event").alias("event")
+
+    def other(spec, root):
+        raw = load(spec, root)
+        return replace(raw, events=raw.events.with_columns(kind), fingerprint="other")
+
+    monkeypatch.setattr(tables, "load", other)
+    code, _, err = shortlist_command("evaluate", shop_run.out / "bundle", "--data", shop)
+    assert code == 2
+    assert "error: the log has events a_view, which the bundle was fitted without; fit again" in err
+
+
+def test_compare_fits_again_what_is_not_of_the_recipe(shop, tmp_path, monkeypatch, shortlist_command):
+    monkeypatch.chdir(tmp_path)
+    fitted = []
+
+    def fit(recipe, *, root, out):
+        fitted.append(recipe.depth)
+        return real(recipe, root=root, out=out)
+
+    real = train.fit
+    monkeypatch.setattr(train, "fit", fit)
+    text = (shop / "shop.toml").read_text().replace("[rank.trees]", "[rank.other]")
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    one.write_text(text)
+    two.write_text(text.replace('"shop"', '"shop2"'))
+    for depth, expected in ((6, [6, 6]), (6, []), (5, [5])):
+        one.write_text(text.replace("depth = 6", f"depth = {depth}"))
+        fitted.clear()
+        code, _, err = shortlist_command("compare", one, two, "--data", shop)
+        assert (code, fitted) == (0, expected)
+        assert ("runs/shop is not of this recipe; fitting again" in err) is (depth == 5)
+    two.write_text(text)
+    code, _, err = shortlist_command("compare", one, two, "--data", shop)
+    assert (code, err) == (2, f"error: {two}: another recipe here is named shop too; give each its own name\n")
+
+
 def test_similar(shop_run, shortlist_command):
     found = json.loads(shortlist_command("similar", shop_run.out / "bundle", "--item", "i02", "-n", 3, "--json")[1])
     assert found["item"] == "i02"
@@ -238,6 +341,7 @@ def test_a_bundle_refitted_for_serving_has_nothing_left_to_be_tested_on(shop, tm
     run = tmp_path / "run"
     sets = [word for change in ("rank={}", "features=[]") for word in ("--set", change)]
     assert shortlist_command("fit", shop / "shop.toml", "--data", shop, "--out", run, "--final", *sets)[0] == 0
+    assert json.loads((run / "bundle/manifest.json").read_text())["overrides"] == ["rank={}", "features=[]"]
     code, _, err = shortlist_command("evaluate", run / "bundle", "--data", shop)
     assert code == 2
     assert "was refitted at the end of the log (--final)" in err

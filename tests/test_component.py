@@ -160,6 +160,8 @@ def test_unknown_names_are_refused_with_the_nearest():
         find("recall", "_top")
     with pytest.raises(InputError):
         find("recall", "../types")
+    with pytest.raises(InputError):
+        find("recall", "../recall/item_cf")
 
 
 def test_a_class_from_an_outside_module(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from shortlist.bundle import Bundle
 from shortlist.component import InputError
 from shortlist.data import State
 from shortlist.data.spec import microseconds
-from shortlist.progress import track
+from shortlist.progress import emit, track
 from shortlist.samples import BATCH
 
 
@@ -36,7 +35,20 @@ def read_users(path: Path) -> list[str]:
         raise InputError(f"{path}: no such file") from error
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected one id a line in UTF-8, or Parquet with a column user: {error}") from error
+    if lines and ("," in lines[0] or ";" in lines[0] or "\t" in lines[0]):
+        raise InputError(f"{path}: expected one id a line without a header, found the columns {lines[0]!r}")
     return [line.strip() for line in lines if line.strip()]
+
+
+def known_users(users: list[str], bundle: Bundle, path: Path) -> list[str]:
+    """``users`` once each; says how many the bundle does not know, and raises ``InputError`` if it knows none."""
+    users = list(dict.fromkeys(users))
+    unknown = [user for user in users if bundle.data.user_ids.code(user) < 0]
+    if len(unknown) == len(users):
+        raise InputError(f"{path}: none of its {len(users)} ids is a user of the bundle")
+    if unknown:
+        emit("warning", message=f"{len(unknown)} of {len(users)} users are not in the bundle, such as {unknown[0]!r}")
+    return users
 
 
 def score(
@@ -60,10 +72,3 @@ def score(
         ]
         parts.append(pl.DataFrame(lines, schema=schema, strict=False))
     return pl.concat([pl.DataFrame(schema=schema), *parts])
-
-
-def write(frame: pl.DataFrame, path: Path) -> None:
-    """Writes Parquet in one step."""
-    scratch = path.with_name(f".{path.name}")
-    frame.write_parquet(scratch)
-    os.replace(scratch, path)

@@ -155,7 +155,7 @@ def evaluate(
 
 @app.command()
 def compare(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted first if they have no run, or run folders.")],
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted first unless runs/NAME is theirs, or run folders.")],
     data: Root = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
@@ -165,14 +165,21 @@ def compare(
     from shortlist import report, train
     from shortlist.recipe import read
 
+    read_recipes = {path: read(path) for path in recipes if not path.is_dir()}
+    named: dict[str, str] = {}
+    for path, recipe in read_recipes.items():
+        if named.setdefault(recipe.name, recipe.digest) != recipe.digest:
+            raise InputError(f"{path}: another recipe here is named {recipe.name} too; give each its own name")
     runs: list[Path] = []
     for path in recipes:
-        if path.is_dir():
+        if path not in read_recipes:
             runs.append(path)
             continue
-        recipe = read(path)
+        recipe = read_recipes[path]
         run = Path("runs") / recipe.name
-        if not (run / "rows.parquet").is_file():
+        if not comparison.is_run_of(run, recipe):
+            if run.exists():
+                terminal.err.print(f"  note: {run} is not of this recipe; fitting again")
             with terminal.progress():
                 train.fit(recipe, root=data, out=run)
         runs.append(run)
@@ -220,7 +227,8 @@ def recommend(
         else:
             terminal.out.print(terminal.slate(user, told))
         return
-    assert users is not None and out is not None
+    assert users is not None
+    assert out is not None
     with terminal.progress():
         many = batch.known_users(many, opened, users)
         frame = batch.score(opened, state, many, now, n, explain)

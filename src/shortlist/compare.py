@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from shortlist.bundle import read_manifest
 from shortlist.component import InputError
 from shortlist.documents import plain
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import AT_K
 from shortlist.metrics.interval import Difference, Interval, mean_intervals, paired_intervals
 from shortlist.progress import step
+from shortlist.recipe import Recipe, parse
 
 ASKED = ["user", "time"]
 COLUMNS = ["request", *ASKED, "stage", "rank", "item", "is_target", "targets"]
@@ -98,6 +100,16 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     ]
     document: dict[str, Any] = plain({"k": min(shared), "stages": stages, "notes": notes, "runs": told, "pairs": pairs})
     return document
+
+
+def is_run_of(run: Path, recipe: Recipe) -> bool:
+    """Whether the folder holds what ``fit`` makes of exactly this recipe."""
+    if not (run / "rows.parquet").is_file():
+        return False
+    try:
+        return parse(read_manifest(run / "bundle")["recipe"]).digest == recipe.digest
+    except InputError:
+        return False  # without a bundle, or one whose recipe this version does not read
 
 
 def compare_rows(

@@ -243,7 +243,7 @@ def find(kind: str, name: str) -> type[Component]:
     for entry in metadata.entry_points(group=f"shortlist.{kind}"):
         if entry.name == name:
             return _checked(kind, entry.load())
-    if not (_folder(kind) / f"{name}.py").is_file() or name.startswith("_"):
+    if not name.isidentifier() or name.startswith("_") or not (_folder(kind) / f"{name}.py").is_file():
         near = difflib.get_close_matches(name, names(kind), 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names(kind))}"
         raise InputError(f"no {kind} component {name!r}; {hint}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def plain(value: Any) -> Any:
@@ -34,9 +37,19 @@ def dumps(document: Any) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one step: a reader sees the old text or the new one. Raises ``OSError`` naming ``path``."""
+    _replace(path, lambda file: file.write(text.encode()))
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Replaces a Parquet file in one step. Raises ``OSError`` naming ``path``."""
+    _replace(path, frame.write_parquet)
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     scratch = path.with_name(f".{path.name}")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        with scratch.open("wb") as file:
+            write(file)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
     os.replace(scratch, path)

@@ -10,7 +10,6 @@ Hyperparameters are chosen by cross-validation on the training rows; the test ro
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from shortlist.component import InputError, Ranker
 from shortlist.data.plain import samples_of
 from shortlist.data.raw import PlainTable
 from shortlist.data.sources import source
+from shortlist.documents import dumps, plain, write_text
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe, explain
 from shortlist.types import Samples
@@ -101,16 +101,18 @@ def run(recipe: Recipe, *, root: Path | None = None, out: Path | None = None) ->
         raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log, whose rankers need candidates")
     train, test = samples_of(table)
     emit("data", train=len(train), test=len(test), columns=len(table.kinds))
-    document = {
-        "name": recipe.name,
-        "seed": recipe.seed,
-        "protocol": {"folds": spec.folds, "seeds": spec.seeds, "train": len(train), "test": len(test)},
-        "data": {"source": recipe.data.source, "fingerprint": table.fingerprint},
-        "rankers": {entrant.name: compete(entrant, train, test, spec) for entrant in entrants},
-    }
+    document: dict[str, Any] = plain(
+        {
+            "name": recipe.name,
+            "seed": recipe.seed,
+            "protocol": {"folds": spec.folds, "seeds": spec.seeds, "train": len(train), "test": len(test)},
+            "data": {"source": recipe.data.source, "fingerprint": table.fingerprint},
+            "rankers": {entrant.name: compete(entrant, train, test, spec) for entrant in entrants},
+        }
+    )
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_text(out / "evaluation.json", dumps(document))
     return document
 
 

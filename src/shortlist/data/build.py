@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,15 +18,21 @@ from shortlist.data.vocab import Vocab
 from shortlist.types import Array, Int64
 
 
-def dataset(raw: Raw, spec: DataSpec) -> Dataset:
-    """The coded log; raises ``InputError`` if the recipe names a behaviour the log has not, or the log has no rows."""
+def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
+    """The coded log; raises ``InputError`` if the recipe names a behaviour the log has not, or the log has no rows.
+
+    ``like`` is the data that a pipeline was fitted on: ids and levels keep the codes they have there, new ids follow
+    after them, new levels count as missing, and an event of a new kind or a context category is refused.
+    """
     events = raw.events
     if not len(events):
         raise InputError("the log has no events left after filters")
-    behaviours = _behaviours(events, spec)
+    behaviours = _behaviours(events, spec) if like is None else _known(raw, like)
     no_ids = pl.Series("id", [], dtype=pl.String)
     users = Vocab.of(events["user"], raw.users["user"] if raw.users is not None else no_ids)
     items = Vocab.of(events["item"], raw.items["item"] if raw.items is not None else no_ids)
+    if like is not None:
+        users, items = _after(like.user_ids, users), _after(like.item_ids, items)
     event = Vocab(behaviours.names).encode(events["event"])
     log = Events.of(
         users.encode(events["user"]),
@@ -40,13 +46,13 @@ def dataset(raw: Raw, spec: DataSpec) -> Dataset:
     if "weight" in events.columns:
         log = replace(log, weight=log.weight * events["weight"].fill_null(1).to_numpy()[order].astype(np.float32))
     log = replace(log, context=_context(events, raw.kinds.get("events", {}), order))
-    item_table = Table.of(raw.items, "item", raw.kinds.get("items", {}), items)
+    item_table = Table.of(raw.items, "item", raw.kinds.get("items", {}), items, _levels(like and like.items))
     return Dataset(
         log,
         behaviours,
         users,
         items,
-        Table.of(raw.users, "user", raw.kinds.get("users", {}), users),
+        Table.of(raw.users, "user", raw.kinds.get("users", {}), users, _levels(like and like.users)),
         item_table,
         available_from(log, item_table),
         exposures=raw.exposures,
@@ -62,6 +68,27 @@ def available_from(log: Events, items: Table) -> Int64:
     since = np.where(items.listed, MISSING_TIME, first)
     stated = items.times.get("available_from")
     return since if stated is None else np.where(stated != MISSING_TIME, stated, since)
+
+
+def _known(raw: Raw, like: Dataset) -> Behaviours:
+    """The behaviours of ``like``, if nothing of the log stands outside their codes."""
+    new = sorted(set(raw.events["event"].unique()) - set(like.behaviours.names))
+    if new:
+        raise InputError(f"the log has events {', '.join(new)}, which the bundle was fitted without; fit again")
+    category = [name for name, kind in raw.kinds.get("events", {}).items() if kind == "category"]
+    if category:
+        raise InputError(f"data.events: a bundle does not keep the codes of context {', '.join(category)}; fit again")
+    return like.behaviours
+
+
+def _after(known: Vocab, found: Vocab) -> Vocab:
+    """``known`` with its codes, and then what only ``found`` has."""
+    before = set(known.ids)
+    return Vocab([*known.ids, *(raw for raw in found.ids if raw not in before)])
+
+
+def _levels(table: Table | None) -> dict[str, Sequence[str]]:
+    return {name: column.levels for name, column in table.codes.items()} if table is not None else {}
 
 
 def _behaviours(events: pl.DataFrame, spec: DataSpec) -> Behaviours:
