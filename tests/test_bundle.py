@@ -250,20 +250,34 @@ def test_a_minimum_of_always_or_never_is_kept_without_infinity(shop_run, tmp_pat
 # Code
 
 
-def test_a_recipe_that_names_a_module_is_opened_only_with_trust(shop_run, tmp_path, monkeypatch):
-    (tmp_path / "shop_parts.py").write_text(
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """The name of a module outside the package, not imported yet, with the channel ``Mine``."""
+    name = f"parts_of_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(
         "from shortlist.recall.popular import Popular\n\n\n"
         'class Mine(Popular):\n    """As popular.\n\n    Source: the tests.\n    """\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def test_a_recipe_that_names_a_module_is_opened_only_with_trust(shop_run, tmp_path, module):
     opened = open_bundle(shop_run.out / "bundle")
-    section = {**opened.recipe.fallback, "type": "shop_parts:Mine"}
+    section = {**opened.recipe.fallback, "type": f"{module}:Mine"}
     recipe = opened.recipe.model_copy(update={"fallback": section})
     saved = save(tmp_path / "bundle", opened.pipeline, recipe, opened.data, opened.manifest["ranker"], {})
-    with pytest.raises(InputError, match=r"manifest.json: recipe.fallback.type = 'shop_parts:Mine' imports code"):
+    with pytest.raises(InputError, match=rf"manifest.json: recipe.fallback.type = '{module}:Mine' imports code"):
         open_bundle(saved)
-    assert "shop_parts" not in sys.modules
+    assert module not in sys.modules
     assert type(open_bundle(saved, trust=True).pipeline.fallback).__name__ == "Mine"
+
+
+def test_fit_shows_the_slate_of_a_bundle_that_names_a_module(shop, tmp_path, module, shortlist_command):
+    override = f'fallback.type="{module}:Mine"'
+    arguments = ("fit", shop / "shop.toml", "--data", shop, "--out", tmp_path / "run", "--set", override)
+    code, _, said = shortlist_command(*arguments)
+    assert code == 0, said
 
 
 @pytest.mark.parametrize(
