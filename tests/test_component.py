@@ -160,7 +160,7 @@ def test_unknown_names_are_refused_with_the_nearest():
         find("recall", "_top")
     with pytest.raises(InputError):
         find("recall", "../types")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=r"no recall component '../recall/item_cf'"):
         find("recall", "../recall/item_cf")
 
 

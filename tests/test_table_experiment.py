@@ -37,6 +37,18 @@ def recipe(**rank):
     )
 
 
+def test_an_auc_that_is_not_a_number_is_null_and_a_failed_write_leaves_the_old_file(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_experiment, "compete", lambda *_: {"test_auc": float("nan")})
+    document = table_experiment.run(recipe(line={"type": "logistic"}), out=tmp_path)
+    assert document["rankers"] == {"line": {"test_auc": None}}
+    before = (tmp_path / "evaluation.json").read_text()
+    assert json.loads(before) == document
+    monkeypatch.setattr(table_experiment, "compete", lambda *_: {"test_auc": object()})
+    with pytest.raises(TypeError):
+        table_experiment.run(recipe(line={"type": "logistic"}), out=tmp_path)
+    assert (tmp_path / "evaluation.json").read_text() == before
+
+
 def test_samples_of_a_table_have_a_request_a_row_and_shared_codes(table):
     train, test = samples_of(table)
     assert len(train.requests) == len(train) == 400

@@ -155,7 +155,7 @@ def evaluate(
 
 @app.command()
 def compare(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted first unless runs/NAME is theirs, or run folders.")],
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted unless runs/NAME is theirs already, or runs.")],
     data: Root = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
