@@ -46,13 +46,13 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
     if "weight" in events.columns:
         log = replace(log, weight=log.weight * events["weight"].fill_null(1).to_numpy()[order].astype(np.float32))
     log = replace(log, context=_context(events, raw.kinds.get("events", {}), order))
-    item_table = Table.of(raw.items, "item", raw.kinds.get("items", {}), items, _levels(like and like.items))
+    item_table = Table.of(raw.items, "item", raw.kinds.get("items", {}), items, _levels(like.items if like else None))
     return Dataset(
         log,
         behaviours,
         users,
         items,
-        Table.of(raw.users, "user", raw.kinds.get("users", {}), users, _levels(like and like.users)),
+        Table.of(raw.users, "user", raw.kinds.get("users", {}), users, _levels(like.users if like else None)),
         item_table,
         available_from(log, item_table),
         exposures=raw.exposures,
