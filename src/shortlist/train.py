@@ -8,7 +8,6 @@ fit --final    -> channels refitted at the end of the log, for serving, and the 
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import sys
@@ -31,7 +30,7 @@ from shortlist.data.protocol import Questions, replay
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.data.spec import microseconds
-from shortlist.documents import dumps, plain, write_text
+from shortlist.documents import dumps, plain, write_parquet, write_text
 from shortlist.evaluate import Evaluation, answerable, ask, evaluate
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
@@ -161,12 +160,10 @@ def fit(
         **evaluation.document,
     }
     write_text(out / "evaluation.json", dumps(document))
-    evaluation.rows.write_parquet(out / ".rows.parquet")
-    os.replace(out / ".rows.parquet", out / "rows.parquet")
+    write_parquet(evaluation.rows, out / "rows.parquet")
     (out / "rejected.parquet").unlink(missing_ok=True)
     if len(raw.rejected):
-        raw.rejected.write_parquet(out / ".rejected.parquet")
-        os.replace(out / ".rejected.parquet", out / "rejected.parquet")
+        write_parquet(raw.rejected, out / "rejected.parquet")
     return Fitted(out, Evaluation(document, evaluation.rows), bundles.read_manifest(target))
 
 
