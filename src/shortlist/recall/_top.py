@@ -73,7 +73,7 @@ def _forbid(score: Array, start: int, end: int, items: Array, column: Array) -> 
 
 
 @njit(cache=True, nogil=True)
-def _cut(score: Array, k: int, bins: Array) -> tuple[int, float]:
+def _cut(score: Array, k: int, bins: Array) -> tuple[int, np.float32]:
     """(b, scale): the best ``k`` scores above 0 all have floor(score * scale) >= b; (0, 0) if nothing is ruled out.
 
     A histogram of the scores against their largest, so that the heap is offered little more than it keeps.
