@@ -100,9 +100,13 @@ class Pipeline:
         dense: dict[str, Array] = {}
         for name, channel in self.recall.items():
             if hasattr(channel, "score") and name not in trace.failed:
-                scores = _attempt(trace, f"recall.{name}", partial(channel.score, requests, rows, state))
+                whole = rows.columns.get(f"{name}.score", np.full(len(rows), np.nan, np.float32)).copy()
+                silent = np.flatnonzero(np.isnan(whole))  # what a channel found, it has scored already
+                asked = Candidates(rows.request[silent], rows.item[silent])
+                scores = _attempt(trace, f"recall.{name}", partial(channel.score, requests, asked, state))
                 if scores is not None:
-                    dense[f"{name}.dense"] = scores
+                    whole[silent] = scores
+                    dense[f"{name}.dense"] = whole
         rows = rows.with_columns(**dense)
         for number, feature in enumerate(self.features):
             name = type(feature).__module__.rpartition(".")[2]
