@@ -1,7 +1,7 @@
 """Imported by the command line before numpy: linear algebra runs on one thread unless the environment says otherwise.
 
 Sums taken by several threads differ in their last digits from run to run, and the many small products of a recommender
-are several times slower when threads wait for each other: a logistic regression took 11.5 s on two, 2.4 s on one.
+are slower when threads wait for each other.
 """
 
 import os
