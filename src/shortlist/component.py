@@ -34,6 +34,20 @@ class InputError(Exception):
     """The user's input is wrong: the message is one clear line naming the thing, what was expected, what was found."""
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Marks a hyperparameter that ``shortlist tune`` may choose, in the field's annotation.
+
+    ``neighbours: Annotated[int, Field(ge=1), Search(20, 500, log=True)] = 100``. Numbers lie between ``low`` and
+    ``high`` (``log``: evenly on a logarithmic scale); anything else is one of ``choices``, as a recipe writes it.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+
 class Component(BaseModel):
     """A validated configuration and what was learned under it.
 
