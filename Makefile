@@ -61,10 +61,12 @@ $(VENV)/.serve: $(VENV)/.made $(NEEDS)
 
 $(VENV)/.dev: $(VENV)/.made $(NEEDS)
 	@echo "Installing what the tests need into $(VENV) (once) ..."
-	$(PIP) -e ".[serve,trees,dev]"
+	$(PIP) torch  # alone and first, so that the build for the processor, where one is at hand, is taken
+	$(PIP) -e ".[serve,trees,deep,tune,dev]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.made $(NEEDS)
 	@echo "Installing the peers to compare with into $(VENV) (once) ..."
-	$(PIP) -e ".[serve,trees,bench]"
+	$(PIP) torch
+	$(PIP) -e ".[serve,trees,deep,tune,bench]"
 	@touch $@
