@@ -196,14 +196,31 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
     pipeline.merge.fit({name: Candidates.concat(parts) for name, parts in found.items()}, questions.targets)
 
 
-def fit_rankers(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> tuple[dict[str, Ranker], dict[str, float]]:
-    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
+@dataclass(frozen=True, slots=True)
+class RankerSamples:
+    """What every ranker of a recipe learns from, and the later part that stops, chooses and calibrates them."""
 
-    The last fifth of the window's questions by time is kept for early stopping and for the choice; targets of the
-    earlier part end where it begins. A ranker that can ``refit`` then learns again from the whole window, as long as
-    the last fifth said: what is nearest to the requests to come should not be left out.
+    train: Samples
+    valid: Samples  # every row of the last fifth
+    questions: Questions  # of ``valid``, with all their targets, found by a channel or not
+
+    def ndcg(self, ranker: Ranker, state: State) -> float:
+        """Mean NDCG@10 of a fitted ranker on the last fifth."""
+        rows = self.valid.candidates
+        return self.ndcg_of(rows.with_columns(**ranker.score(self.valid.requests, rows, state)))
+
+    def ndcg_of(self, scored: Candidates) -> float:
+        """Mean NDCG@10 of the last fifth's rows ordered by their ``score``."""
+        return float(np.nanmean(ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)))
+
+
+def samples_for_rankers(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> RankerSamples:
+    """The funnel's rows in [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
+
+    The last fifth of the window's questions by time is kept for early stopping and for choices; targets of the
+    earlier part end where it begins.
     """
     fit_at(pipeline, data, opens)
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
@@ -234,16 +251,28 @@ def fit_rankers(
         pipeline.prerank = coarse.fit(*replayed())
     samples, check = replayed()
     emit("samples", rows=len(samples), positives=int(samples.labels[LABEL].sum()), requests=len(train))
+    return RankerSamples(samples, check, valid)
+
+
+def fit_rankers(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[dict[str, Ranker], dict[str, float]]:
+    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
+
+    A ranker that can ``refit`` then learns again from the whole window, as long as the last fifth said: what is
+    nearest to the requests to come should not be left out.
+    """
+    made, spec = samples_for_rankers(pipeline, recipe, data, state, opens, closes), recipe.samples
     rankers: dict[str, Ranker] = {}
     choice: dict[str, float] = {}
     for name in recipe.rankers:
         with step(f"fit ranker {name}"):
-            rankers[name] = recipe.ranker(name).fit(samples, check)
-        scored = check.candidates.with_columns(**rankers[name].score(check.requests, check.candidates, state))
-        choice[name] = float(np.nanmean(ndcg(Slates.of(scored.ranked(), valid.targets, 10), 10)))
+            rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
+        choice[name] = made.ndcg(rankers[name], state)
         emit("ranker", name=name, ndcg=choice[name])
-    late = check if not spec.negatives else thinned(check, spec.negatives, spec.top_negatives, recipe.seed)
-    whole = Samples.concat([samples, late])
+    valid = made.valid
+    late = valid if not spec.negatives else thinned(valid, spec.negatives, spec.top_negatives, recipe.seed)
+    whole = Samples.concat([made.train, late])
     for name, ranker in rankers.items():
         if hasattr(ranker, "refit"):
             with step(f"refit ranker {name} on the whole window"):
