@@ -35,12 +35,26 @@ def test_the_kernel_is_lightgbms_predict(config):
     ranker = GBDT(**{"trees": 40, "min_leaf": 5, **config}).fit(made_up())
     booster = lgb.Booster(model_str=ranker.files()["model.txt"].decode())
     x = awkward(ranker)
+    assert ("mask" in ranker.nodes_.columns) == (config.get("leaves", 31) <= 32)  # both kernels are tried
     np.testing.assert_allclose(ranker.forest.total(x), booster.predict(x, raw_score=True), atol=1e-9)
     leaves = ranker.forest.leaves(x)
     inner = np.diff(ranker.nodes_.offsets) // 2  # a tree of n leaves has n - 1 inner nodes, which come first
     np.testing.assert_array_equal(leaves - inner, booster.predict(x, pred_leaf=True))
     if config.get("leaves") != 2:
         assert (ranker.nodes_["set"] >= 0).any()  # some splits were on categories
+
+
+def test_more_rows_than_a_strip_and_trees_of_32_leaves_or_chains():
+    x = np.random.default_rng(0).normal(size=(1300, 3)).astype(np.float32)
+    y = np.argsort(np.argsort(x[:, 0])) / 1300.0
+    booster = lgb.train(
+        {"num_leaves": 32, "min_data_in_leaf": 1, "verbosity": -1, "num_threads": 1}, lgb.Dataset(x, y), 3
+    )
+    forest = read_lightgbm(booster.model_to_string())
+    assert (np.diff(forest.nodes.offsets) == 63).all()
+    quick = forest.masked()
+    np.testing.assert_allclose(quick.total(x), booster.predict(x), atol=1e-9)
+    np.testing.assert_array_equal(quick.leaves(x), forest.leaves(x))
 
 
 def test_one_row_and_no_rows_are_batches_too():

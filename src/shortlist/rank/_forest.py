@@ -1,14 +1,18 @@
-"""Trees as flat arrays, and the kernel that scores them.
+"""Trees as flat arrays, and the kernels that score them.
 
-A library's own predict spends more time in its interface than in the trees when a request has 300 rows. This kernel
-gives the same numbers without the library being loaded. It moves a block of rows down one tree level by level: the rows
-do not wait for each other, so the processor works on many at once (a walk row by row takes eight times as long).
+A library's own predict spends more time in its interface than in the trees when a request has 300 rows. These kernels
+give the same numbers without the library being loaded.
+
+``quick``, for trees of at most 32 leaves: every split is asked of every row, whether the row comes by it or not, and
+strikes out the leaves the answer rules out; the first leaf left is the row's. No step waits for another, so one
+instruction does eight rows (Lucchese et al. (2016), Exploiting CPU SIMD Extensions to Speed-up Document Scoring with
+Tree Ensembles). ``walk``, for any tree: moves a block of rows down level by level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -16,7 +20,11 @@ import numpy as np
 from shortlist.types import Array, Float32, Float64, Int32, Ragged
 
 BLOCK = 64
-"""Rows moved together: their table still fits the innermost cache."""
+"""Rows that walk together: their table still fits the innermost cache."""
+STRIP = 512
+"""Rows that ``quick`` takes together."""
+LEAVES = 32
+"""Leaves that fit the bits of a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +34,8 @@ class Forest:
     ``nodes`` is a ``Ragged`` with a row per tree, the root first; node numbers count within the tree. Columns:
     ``feature`` UInt32, 2 × column where a missing value goes below, 2 × column + 1 where it goes above; ``threshold``
     Float32, x <= threshold goes below; ``below``, ``above`` UInt32, of a leaf the leaf itself; ``value`` Float64 of a
-    leaf; ``set`` Int32, -1, or for a split on a category the number of the set whose
-    members go below; all others go above.
+    leaf; ``set`` Int32, -1, or for a split on a category the number of the set whose members go below; all others go
+    above. ``masked`` adds what ``quick`` needs.
     """
 
     nodes: Ragged
@@ -49,23 +57,22 @@ class Forest:
         self._run(x, out, np.empty((0, 0), np.int32))
         return out
 
+    def masked(self) -> Forest:
+        """The same with the columns ``mask`` and ``exit`` where no tree has more than 32 leaves: see ``masks``."""
+        if (np.diff(self.nodes.offsets) > 2 * LEAVES - 1).any():
+            return self
+        node = self.nodes.columns
+        mask, leaf = masks(self.nodes.offsets, node["below"], node["above"])
+        return replace(self, nodes=Ragged(self.nodes.offsets, {**node, "mask": mask, "exit": leaf}))
+
     def _run(self, x: Float32, total: Float64, leaves: Int32) -> None:
         node, sets = self.nodes.columns, self.sets
-        run(
-            self.nodes.offsets,
-            self.depth,
-            node["feature"],
-            node["threshold"],
-            node["below"],
-            node["above"],
-            node["value"],
-            node["set"],
-            sets.offsets,
-            sets["word"],
-            prepared(x),
-            total,
-            leaves,
-        )
+        splits = self.nodes.offsets, node["feature"], node["threshold"], node["set"], node["value"]
+        rest = sets.offsets, sets["word"], prepared(x), total, leaves
+        if "mask" in node:
+            quick(*splits, node["mask"], node["exit"], *rest)
+        else:
+            walk(*splits, node["below"], node["above"], self.depth, *rest)
 
 
 def mean(forests: Sequence[Forest]) -> Forest:
@@ -97,15 +104,114 @@ def prepared(x: Array) -> Array:
 
 
 @numba.njit(cache=True)
-def run(
+def masks(offsets: Array, below: Array, above: Array) -> tuple[Array, Array]:
+    """``(mask, exit)``, each UInt32 [nodes], for trees of at most 32 leaves.
+
+    The leaves of a tree are numbered from below to above. Bit l of ``mask`` of an inner node is 0 where leaf l hangs
+    below it: those are out of reach for a row that goes above. ``exit``, at place l of the tree, is the node of leaf l.
+    """
+    mask, leaf = np.zeros(len(below), np.uint32), np.zeros(len(below), np.uint32)
+    path, passed = np.empty(2 * LEAVES, np.uint32), np.empty(2 * LEAVES, np.uint32)
+    for tree in range(len(offsets) - 1):
+        first = offsets[tree]
+        found, size = np.uint32(0), 1
+        path[0], passed[0] = 0, 0
+        while size:  # depth first, below before above; ``passed``: leaves numbered before the node was reached, + 1
+            node = path[size - 1]
+            if below[first + node] == node:
+                leaf[first + found] = node
+                found += np.uint32(1)
+                size -= 1
+            elif passed[size - 1] == 0:
+                passed[size - 1] = found + np.uint32(1)
+                path[size], passed[size] = below[first + node], 0
+                size += 1
+            else:
+                before = np.uint64(passed[size - 1] - np.uint32(1))
+                gone = (np.uint64(1) << np.uint64(found)) - (np.uint64(1) << before)
+                mask[first + node] = np.uint32(~gone & np.uint64(0xFFFFFFFF))
+                path[size - 1], passed[size - 1] = above[first + node], 0
+    return mask, leaf
+
+
+@numba.njit(cache=True)
+def quick(
     offsets: Array,
-    depth: Array,
     feature: Array,
     threshold: Array,
+    group: Array,
+    value: Array,
+    mask: Array,
+    leaf: Array,
+    starts: Array,
+    words: Array,
+    x: Array,  # Float32 [2 f, m] from prepared
+    total: Array,  # Float64 [m] or empty, out
+    leaves: Array,  # Int32 [m, trees] or empty, out
+) -> None:
+    """Asks every split of every row."""
+    left, bits = np.empty(STRIP, np.uint32), np.empty(STRIP, np.uint32)
+    everything = np.uint32(0xFFFFFFFF)
+    code = coded(x) if len(words) else np.empty((0, 0), np.uint32)
+    place = np.empty(37, np.uint32)  # of the one bit that is set: 2 is a generator modulo 37, so no two bits collide
+    for bit in range(LEAVES):
+        place[(np.uint64(1) << np.uint64(bit)) % np.uint64(37)] = bit
+    for begin in range(0, x.shape[1], STRIP):
+        size = min(STRIP, x.shape[1] - begin)
+        for tree in range(len(offsets) - 1):
+            first, last = offsets[tree], offsets[tree + 1]
+            left[:size] = everything
+            for node in range(first, last):
+                keep = mask[node]
+                if keep == 0:  # a leaf: of an inner node at least one bit is 1
+                    continue
+                cells = x[feature[node], begin : begin + size]
+                if group[node] < 0:
+                    cut = threshold[node]
+                    for row in range(size):
+                        left[row] &= keep if cells[row] > cut else everything
+                else:
+                    start, end = starts[group[node]], starts[group[node] + 1]
+                    codes = code[feature[node], begin : begin + size]
+                    for row in range(size):
+                        bits[row] = 0
+                    for word in range(end - start):
+                        held = words[start + word]
+                        for row in range(size):
+                            inside = codes[row] >> np.uint32(5) == np.uint32(word)
+                            bits[row] |= (held >> (codes[row] & np.uint32(31))) & np.uint32(inside)
+                    for row in range(size):
+                        left[row] &= everything if bits[row] | (codes[row] == everything) else keep
+            for row in range(size):
+                lowest = np.uint64(left[row] & (~left[row] + np.uint32(1)))
+                node = leaf[first + place[lowest % np.uint64(37)]]
+                if len(total):
+                    total[begin + row] += value[first + node]
+                else:
+                    leaves[begin + row, tree] = node
+
+
+@numba.njit(cache=True)
+def coded(x: Array) -> Array:
+    """UInt32, shape of ``x``: the categories; all bits where missing goes below, the next lower number for no set's."""
+    out = np.empty(x.shape, np.uint32)
+    for column in range(x.shape[0]):
+        for row in range(x.shape[1]):
+            cell = x[column, row]
+            out[column, row] = np.uint32(cell) if 0 <= cell < 4e9 else 0xFFFFFFFF if cell == -np.inf else 0xFFFFFFFE
+    return out
+
+
+@numba.njit(cache=True)
+def walk(
+    offsets: Array,
+    feature: Array,
+    threshold: Array,
+    group: Array,
+    value: Array,
     below: Array,
     above: Array,
-    value: Array,
-    group: Array,
+    depth: Array,
     starts: Array,
     words: Array,
     x: Array,  # Float32 [2 f, m] from prepared

@@ -52,6 +52,7 @@ class TreeRanker(TableRanker):
 
     def keep(self, forest: Forest, native: bytes) -> None:
         """Stores what was learned."""
+        forest = forest.masked()
         self.nodes_, self.depth_, self.sets_ = forest.nodes, forest.depth, forest.sets
         self.model_ = np.frombuffer(native, np.uint8)
 
