@@ -46,13 +46,17 @@ class Collaborative(Retriever):
     min_count: int = Field(default=1, ge=1)
     """Items with fewer events are unknown to the model."""
 
-    def _matrix(self, data: Dataset) -> sp.csr_matrix:
-        """Learns the vocabulary; the log as CSR float32 [n_users, c], column numbers sorted."""
+    def _vocabulary(self, data: Dataset) -> None:
+        """Learns which items the model knows, and what each kind of event is worth."""
         counts = data.item_counts(self.signal)
         self.items_: Int32 = np.flatnonzero(counts >= self.min_count).astype(np.int32)  # [c] codes, ascending
         self.column_: Int32 = np.full(data.n_items, -1, np.int32)  # [n_items]
         self.column_[self.items_] = np.arange(len(self.items_), dtype=np.int32)
         self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
+
+    def _matrix(self, data: Dataset) -> sp.csr_matrix:
+        """Learns the vocabulary; the log as CSR float32 [n_users, c], column numbers sorted."""
+        self._vocabulary(data)
         if self.repeats == "once":
             return self._strongest(data)
         matrix = data.matrix(self.signal)[:, self.items_]

@@ -1,0 +1,110 @@
+"""word2vec: vectors of items such that an item's neighbours in a sentence can be told from its vector.
+
+For every token t of a sentence and a window of random reach 1..``window`` around it (hidden layer h, output vectors o):
+
+    skip-gram   an example for each neighbour j: h = v_j               weighed by w_t w_j
+    CBOW        one example: h = sum_j w_j v_j / sum_j w_j             weighed by w_t
+
+    negative sampling      loss = -log σ(h · o_t) - sum_n log σ(-h · o_n),   n drawn by count^popularity, n != t
+    hierarchical softmax   loss = -sum_b log σ(±h · o_b) over the branches b on the way to t in the Huffman tree
+
+Token weights w multiply: a token of weight 0 is absent, one of weight 2 counts as two. Descent is by single examples
+with a step that falls linearly to nothing but ``min_rate``.
+
+Source: Mikolov, Sutskever, Chen, Corrado, Dean (2013), Distributed Representations of Words and Phrases and their
+Compositionality; İrsoy, Benton, Stratos (2021), Corrected CBOW Performs as well as Skip-gram (the CBOW gradient).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from shortlist.component import Component, Search
+from shortlist.progress import track
+from shortlist.recall._word2vec_kernel import alias_table, epoch, huffman
+from shortlist.types import Array, Float32, Int32, Int64
+
+
+class Word2Vec(Component):
+    """The hyperparameters of word2vec, for the channels that train item vectors with it."""
+
+    architecture: Literal["skip_gram", "cbow"] = "skip_gram"
+    """Whether each neighbour alone predicts an item, or the mean of its neighbours (faster; wants a larger rate)."""
+    loss: Literal["negative", "hierarchical"] = "negative"
+    """Negative sampling, or hierarchical softmax over the Huffman tree of the items."""
+    factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 64
+    """The length of the vectors."""
+    window: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 5
+    """The farthest neighbour on either side; the reach at each item is drawn from 1 to this, so near ones count more."""
+    negatives: Annotated[int, Field(ge=1), Search(2, 30, log=True)] = 5
+    """Sampled negatives an example."""
+    popularity: Annotated[float, Field(ge=-2, le=2), Search(-1, 1)] = 0.75
+    """The power of an item's count it is drawn by as a negative; 0 = all alike, below 0 = the rare rather."""
+    subsample: float = Field(default=0.0, ge=0)
+    """Items above this share of the log are thinned out by sqrt(subsample / share), as frequent words are; 0 = none."""
+    epochs: Annotated[int, Field(ge=1), Search(5, 100, log=True)] = 10
+    """Passes over the sentences."""
+    rate: Annotated[float, Field(gt=0), Search(0.005, 0.2, log=True)] = 0.025
+    """The first step size."""
+    min_rate: float = Field(default=0.0001, ge=0)
+    """The last step size."""
+    seed: int = 0
+    """Of the first vectors, the order of the sentences, the windows and the negatives."""
+    threads: int = Field(default=1, ge=1)
+    """More than one train without locks: faster, and no two runs are the same."""
+
+
+def train(
+    tokens: Int32, offsets: Int64, weights: Float32, c: int, setting: Word2Vec, *, shuffle: bool = False
+) -> Float32:
+    """[c, f] float32: the vector of each item 0..c-1; 0 for items that have no neighbour in any sentence.
+
+    Sentence s is ``tokens[offsets[s]:offsets[s + 1]]`` with ``weights`` [m] >= 0; ``shuffle``: each sentence is a set,
+    its order drawn anew in every epoch. Reproducible with one thread.
+    """
+    rng = np.random.default_rng(setting.seed)
+    tokens, offsets = np.asarray(tokens, np.int32), np.asarray(offsets, np.int64)
+    weights = np.asarray(weights, np.float32)
+    counts = np.bincount(tokens, weights, c)
+    inputs = ((rng.random((c, setting.factors), np.float32) - 0.5) / setting.factors).astype(np.float32)
+    alone = ~_accompanied(tokens, offsets, weights, c)
+    outputs = np.zeros_like(inputs)
+    hierarchical = setting.loss == "hierarchical"
+    tree = huffman(counts if hierarchical else np.zeros(min(c, 1)))
+    drawn = alias_table(np.where(counts > 0, np.maximum(counts, 1e-12) ** setting.popularity, 0.0))
+    options = (setting.window, setting.negatives, setting.architecture == "cbow", hierarchical, shuffle)
+    fixed = (tokens, offsets, weights, _kept(counts, setting.subsample), *drawn, *tree, inputs, outputs, *options)
+    lengths = np.diff(offsets)
+    rates = np.linspace(setting.rate, setting.min_rate, setting.epochs + 1)
+    with ThreadPoolExecutor(setting.threads) as pool:
+        for e in track(range(setting.epochs), "word2vec"):
+            order = rng.permutation(len(lengths))
+            cuts = np.linspace(0, len(tokens), setting.threads + 1)[1:-1]
+            parts = np.split(order, np.searchsorted(np.cumsum(lengths[order]), cuts))
+            seeds = rng.integers(2**63, size=len(parts)).astype(np.uint64)
+            jobs = [(part, rates[e], rates[e + 1], seed) for part, seed in zip(parts, seeds, strict=True)]
+            list(pool.map(lambda job: epoch(*job, *fixed), jobs))
+    inputs[alone] = 0
+    return inputs
+
+
+def _accompanied(tokens: Int32, offsets: Int64, weights: Float32, c: int) -> Array:
+    """[c]: whether an item ever stands in a sentence of two tokens or more."""
+    present = weights > 0
+    before = np.concatenate([[0], np.cumsum(present)])
+    lengths = before[offsets[1:]] - before[offsets[:-1]]
+    found = np.zeros(c, np.bool_)
+    found[tokens[present & np.repeat(lengths > 1, np.diff(offsets))]] = True
+    return found
+
+
+def _kept(counts: Array, subsample: float) -> Float32:
+    """[c]: the probability that a token stays: (sqrt(x) + 1) / x at x = share / subsample, at most 1."""
+    if subsample == 0:
+        return np.ones(len(counts), np.float32)
+    x = np.maximum(counts / max(counts.sum(), 1e-12) / subsample, 1e-12)
+    return np.minimum((np.sqrt(x) + 1) / x, 1).astype(np.float32)

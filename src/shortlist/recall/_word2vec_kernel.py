@@ -1,0 +1,289 @@
+"""Kernels of word2vec: one example, one pass over the sentences, the Huffman tree, drawing negatives."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from shortlist.types import Array
+
+LIMIT = 8
+"""Beyond it the logistic function is taken to be 0 or 1."""
+STEPS = 128
+"""Entries of its table for one unit; between them it is linear."""
+
+_LOGISTIC = (1 / (1 + np.exp(-np.arange(-LIMIT * STEPS, LIMIT * STEPS + 2) / STEPS))).astype(np.float32)
+_LOGISTIC.setflags(write=False)
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def _logistic(x: float) -> float:
+    """σ(x) within 1e-6 inside the limit."""
+    if x <= -LIMIT:
+        return np.float32(0)
+    if x >= LIMIT:
+        return np.float32(1)
+    place = (x + np.float32(LIMIT)) * np.float32(STEPS)
+    at = np.uint32(place)
+    return _LOGISTIC[at] + (place - np.float32(at)) * (_LOGISTIC[at + np.uint32(1)] - _LOGISTIC[at])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def example(
+    inputs: Array,
+    words: Array,
+    shares: Array,
+    n_words: int,
+    outputs: Array,
+    rows: Array,
+    labels: Array,
+    n_rows: int,
+    step: float,
+    hidden: Array,
+    error: Array,
+) -> None:
+    """One step down the gradient of  -sum_k y_k log σ(h · o_k) + (1 - y_k) log σ(-h · o_k),  h = sum_j share_j v_j.
+
+    k over the first ``n_rows`` of ``rows`` (of ``outputs``) with ``labels`` y, j over the first ``n_words`` of ``words``
+    (of ``inputs``). ``hidden`` and ``error`` [f] are room to work in.
+    """
+    f = inputs.shape[1]
+    for d in range(f):
+        hidden[d] = 0
+        error[d] = 0
+    for j in range(n_words):
+        v, share = words[j], shares[j]
+        for d in range(f):
+            hidden[d] += share * inputs[v, d]
+    for k in range(n_rows):
+        o = rows[k]
+        dot = np.float32(0)
+        for d in range(f):
+            dot += hidden[d] * outputs[o, d]
+        g = (labels[k] - _logistic(dot)) * np.float32(step)
+        for d in range(f):
+            error[d] += g * outputs[o, d]
+            outputs[o, d] += g * hidden[d]
+    for j in range(n_words):
+        v, share = words[j], shares[j]
+        for d in range(f):
+            inputs[v, d] += share * error[d]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def epoch(
+    order: Array,
+    rate: float,
+    last_rate: float,
+    seed: int,
+    tokens: Array,
+    offsets: Array,
+    weights: Array,
+    kept: Array,
+    stays: Array,
+    other: Array,
+    path_offsets: Array,
+    path: Array,
+    branches: Array,
+    inputs: Array,
+    outputs: Array,
+    window: int,
+    negatives: int,
+    cbow: bool,
+    hierarchical: bool,
+    shuffle: bool,
+) -> None:
+    """One pass over the sentences numbered ``order``, the step falling from ``rate`` to ``last_rate``.
+
+    ``kept`` [c]: the probability that a token stays; ``stays``, ``other`` [c]: of ``alias_table``; ``path_offsets``,
+    ``path``, ``branches``: of ``huffman``.
+    """
+    f = inputs.shape[1]
+    state = np.array([seed], np.uint64)
+    total, longest, deepest = 0, 1, negatives + 1
+    for s in order:
+        total += offsets[s + 1] - offsets[s]
+        longest = max(longest, offsets[s + 1] - offsets[s])
+    for i in range(len(path_offsets) - 1):
+        deepest = max(deepest, path_offsets[i + 1] - path_offsets[i])
+    sentence, worth = np.empty(longest, np.int32), np.empty(longest, np.float32)
+    words, shares = np.empty(2 * window, np.int32), np.empty(2 * window, np.float32)
+    rows, labels = np.empty(deepest, np.int32), np.empty(deepest, np.float32)
+    hidden, error = np.empty(f, np.float32), np.empty(f, np.float32)
+    done = 0
+    for s in order:
+        n = 0
+        for e in range(offsets[s], offsets[s + 1]):
+            i = tokens[e]
+            if weights[e] > 0 and (kept[i] >= 1 or draw(state, 1 << 24) < kept[i] * np.float32(1 << 24)):
+                sentence[n], worth[n] = i, weights[e]
+                n += 1
+        if shuffle:
+            for at in range(n - 1, 0, -1):
+                to = draw(state, at + 1)
+                sentence[at], sentence[to] = sentence[to], sentence[at]
+                worth[at], worth[to] = worth[to], worth[at]
+        step = rate + (last_rate - rate) * done / total
+        done += offsets[s + 1] - offsets[s]
+        for t in range(n):
+            reach = 1 + draw(state, window)
+            start, end = max(t - reach, 0), min(t + reach + 1, n)
+            if end - start < 2:
+                continue
+            target, m, mass = sentence[t], 0, np.float32(0)
+            for j in range(start, end):
+                if j != t:
+                    words[m], shares[m] = sentence[j], worth[j]
+                    mass += worth[j]
+                    m += 1
+            if cbow:
+                for j in range(m):
+                    shares[j] /= mass
+                k = _outputs(
+                    target, state, negatives, hierarchical, stays, other, path_offsets, path, branches, rows, labels
+                )
+                example(inputs, words, shares, m, outputs, rows, labels, k, step * worth[t], hidden, error)
+            else:
+                for j in range(m):
+                    k = _outputs(
+                        target, state, negatives, hierarchical, stays, other, path_offsets, path, branches, rows, labels
+                    )
+                    words[0], scale = words[j], step * worth[t] * shares[j]
+                    shares[0] = 1
+                    example(inputs, words, shares, 1, outputs, rows, labels, k, scale, hidden, error)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _outputs(
+    target: int,
+    state: Array,
+    negatives: int,
+    hierarchical: bool,
+    stays: Array,
+    other: Array,
+    path_offsets: Array,
+    path: Array,
+    branches: Array,
+    rows: Array,
+    labels: Array,
+) -> int:
+    """Fills ``rows`` and ``labels`` with what is to be told from the hidden layer; returns how many."""
+    k = 0
+    if hierarchical:
+        for p in range(path_offsets[target], path_offsets[target + 1]):
+            rows[k], labels[k] = path[p], branches[p]
+            k += 1
+        return k
+    rows[0], labels[0] = target, 1
+    k = 1
+    for _ in range(negatives):
+        i = drawn(state, stays, other)
+        if i != target:
+            rows[k], labels[k] = i, 0
+            k += 1
+    return k
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _random(state: Array) -> int:
+    """The next 64 bits of the splitmix64 sequence that ``state`` [1] stands in.
+
+    Source: Steele, Lea, Flood (2014), Fast Splittable Pseudorandom Number Generators.
+    """
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def draw(state: Array, n: int) -> int:
+    """A whole number from 0 to n - 1, n < 2^31."""
+    return np.int64(((_random(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def drawn(state: Array, stays: Array, other: Array) -> int:
+    """An item by the distribution of ``alias_table``."""
+    bits = _random(state)
+    i = ((bits >> np.uint64(32)) * np.uint64(len(stays))) >> np.uint64(32)
+    if np.float32(bits & np.uint64(0xFFFFFF)) < stays[i] * np.float32(0x1000000):
+        return np.int64(i)
+    return np.int64(other[i])
+
+
+@njit(cache=True, nogil=True)
+def alias_table(weights: Array) -> tuple[Array, Array]:
+    """(stays [c], other [c]): entry i, drawn evenly, stays i with this probability and is ``other`` else.
+
+    Source: Vose (1991), A Linear Algorithm for Generating Random Numbers with a Given Distribution.
+    """
+    c = len(weights)
+    stays, other = np.ones(c, np.float32), np.arange(c).astype(np.int32)
+    if c == 0 or weights.sum() <= 0:
+        return stays, other
+    left = weights * (c / weights.sum())
+    waiting = np.empty(c, np.int64)  # the poor from the front, the rich from the back
+    poor, rich = 0, c
+    for i in range(c):
+        if left[i] < 1:
+            waiting[poor] = i
+            poor += 1
+        else:
+            rich -= 1
+            waiting[rich] = i
+    while poor > 0 and rich < c:
+        poor -= 1
+        i, j = waiting[poor], waiting[rich]
+        stays[i], other[i] = left[i], j
+        left[j] -= 1 - left[i]
+        if left[j] < 1:
+            waiting[poor] = j
+            poor += 1
+            rich += 1
+    return stays, other
+
+
+@njit(cache=True, nogil=True)
+def huffman(counts: Array) -> tuple[Array, Array, Array]:
+    """(offsets [c + 1], path, branches): the inner nodes from the root to each item, and which way it turns there.
+
+    Inner nodes are numbered 0..c-2, the root last; a branch is 1 to the rarer side. sum_i counts_i * length_i is least.
+
+    Source: Huffman (1952), A Method for the Construction of Minimum-Redundancy Codes.
+    """
+    c = len(counts)
+    offsets = np.zeros(c + 1, np.int64)
+    if c < 2:
+        return offsets, np.empty(0, np.int32), np.empty(0, np.float32)
+    order = np.argsort(counts, kind="mergesort")
+    mass = np.empty(2 * c - 1)  # the leaves by count, then the inner nodes: both ascend
+    for i in range(c):
+        mass[i] = counts[order[i]]
+    parent, branch = np.zeros(2 * c - 1, np.int64), np.zeros(2 * c - 1, np.float32)
+    leaf, inner = 0, c
+    for node in range(c, 2 * c - 1):
+        mass[node] = 0
+        for side in range(2):
+            if leaf < c and (inner >= node or mass[leaf] <= mass[inner]):
+                least = leaf
+                leaf += 1
+            else:
+                least = inner
+                inner += 1
+            mass[node] += mass[least]
+            parent[least], branch[least] = node, 1 - side
+    depth = np.zeros(2 * c - 1, np.int64)
+    for node in range(2 * c - 3, -1, -1):
+        depth[node] = depth[parent[node]] + 1
+    for i in range(c):
+        offsets[order[i] + 1] = depth[i]
+    offsets = np.cumsum(offsets)
+    path, branches = np.empty(offsets[c], np.int32), np.empty(offsets[c], np.float32)
+    for i in range(c):
+        node = i
+        for at in range(offsets[order[i] + 1] - 1, offsets[order[i]] - 1, -1):
+            path[at], branches[at] = parent[node] - c, branch[node]
+            node = parent[node]
+    return offsets, path, branches
