@@ -13,16 +13,23 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from shortlist.component import Retriever
+from shortlist.component import Retriever, Search
 from shortlist.data import Dataset, Signal, State
 from shortlist.durations import Duration
 from shortlist.recall import _history, _top
-from shortlist.types import Array, Candidates, Float32, Int32, Int64, Requests
+from shortlist.types import Array, Candidates, Float32, Float64, Int32, Int64, Requests
 
 Query = tuple[Int64, Array, Float32]
 """A sparse batch over the rows of M: offsets [n + 1], rows, weights."""
 
 _MODES = {"sum": _history.SUM, "log": _history.LOG, "once": _history.ONCE}
+
+FAINT = 2.0**-40
+"""What age leaves of an event at least: however old, it has happened, and float32 still holds its square."""
+
+AGES = Search(choices=(None, "10m", "1h", "1d", "7d", "30d", "90d"))
+LOG_AGES = Search(choices=(None, "7d", "30d", "90d", "180d", "365d"))
+"""Half-lives worth trying, of a history and of the log; none = the field left out, as it is by default."""
 
 
 class Collaborative(Retriever):
@@ -39,9 +46,11 @@ class Collaborative(Retriever):
     """Which events are learned from and count as history: the positive ones, or all by the strength of their kind."""
     repeats: Literal["once", "log", "sum"] = "once"
     """What several events of a user with an item are worth: the strongest, log2(1 + summed strength), or the sum."""
-    half_life: Duration | None = None
+    half_life: Annotated[Duration | None, AGES] = None
     """An event of the history that is this much older than its latest one counts half; none = age does not matter."""
-    last: Annotated[int, Field(ge=1)] | None = None
+    log_half_life: Annotated[Duration | None, LOG_AGES] = None
+    """An event of the log that is this much older than the log's last counts half in the fit; none = as any other."""
+    last: Annotated[Annotated[int, Field(ge=1)] | None, Search(choices=(None, 5, 10, 20, 50))] = None
     """How many of the latest distinct items of the history count; none = all."""
     min_count: int = Field(default=1, ge=1)
     """Items with fewer events are unknown to the model."""
@@ -57,25 +66,39 @@ class Collaborative(Retriever):
     def _matrix(self, data: Dataset) -> sp.csr_matrix:
         """Learns the vocabulary; the log as CSR float32 [n_users, c], column numbers sorted."""
         self._vocabulary(data)
+        rows, starts, user, column = self._grouped(data)
+        events = data.events
+        worth = np.where(events.weight[rows] > 0, events.weight[rows], self.strengths_[events.event[rows]])
+        worth = worth * self._faded(data, events.time[rows])
         if self.repeats == "once":
-            return self._strongest(data)
-        matrix = data.matrix(self.signal)[:, self.items_]
+            each = np.maximum.reduceat(worth, starts) if len(starts) else worth
+        else:
+            each = np.add.reduceat(worth, starts) if len(starts) else worth
         if self.repeats == "log":
-            matrix.data = np.log2(1 + matrix.data)
-        matrix.eliminate_zeros()
-        matrix.sort_indices()
-        return matrix
+            each = np.log2(1 + each)
+        offsets = np.searchsorted(user, np.arange(data.n_users + 1))
+        shape = data.n_users, len(self.items_)
+        return sp.csr_matrix((each.astype(np.float32), column, offsets), shape=shape)
 
-    def _strongest(self, data: Dataset) -> sp.csr_matrix:
-        """CSR [n_users, c]: the strongest event of each pair."""
-        rows = self._rows(data)
-        user, column = data.events.user[rows], self.column_[data.events.item[rows]]
-        strength = self.strengths_[data.events.event[rows]]
-        order = np.lexsort((strength, column, user))
-        user, column, strength = user[order], column[order], strength[order]
-        last = np.append((user[1:] != user[:-1]) | (column[1:] != column[:-1]), True)[: len(order)]
-        offsets = np.searchsorted(user[last], np.arange(data.n_users + 1))
-        return sp.csr_matrix((strength[last], column[last], offsets), shape=(data.n_users, len(self.items_)))
+    def _faded(self, data: Dataset, times: Int64) -> Float64:
+        """What age leaves of events of the log at ``times``: 2^(-(end - t) / log_half_life), or 1."""
+        if not self.log_half_life or not len(times):
+            return np.ones(len(times))
+        return np.maximum(0.5 ** ((data.events.time[-1] - times) / self.log_half_life), FAINT)
+
+    def _grouped(self, data: Dataset) -> tuple[Int64, Int64, Int32, Int32]:
+        """The events learned from by user, column and time; where each pair begins, its user and its column."""
+        rows, events = self._rows(data), data.events
+        key = events.user[rows] * np.int64(max(len(self.items_), 1)) + self.column_[events.item[rows]]
+        order = np.argsort(key, kind="stable")  # the log is in time order
+        rows, key = rows[order], key[order]
+        starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
+        return rows, starts, events.user[rows[starts]], self.column_[events.item[rows[starts]]]
+
+    def _latest(self, data: Dataset) -> Int64:
+        """[nnz of the matrix]: when each of its pairs last happened, in its order."""
+        rows, starts, _, _ = self._grouped(data)
+        return data.events.time[rows[np.append(starts[1:], len(rows))[: len(starts)] - 1]]
 
     def _rows(self, data: Dataset) -> Int64:
         """The events of known users with known items that are learned from."""

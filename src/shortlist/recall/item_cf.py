@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
-import scipy.sparse as sp
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._neighbours import similar_columns
-from shortlist.types import Int64
 
 
 class ItemCF(ItemToItem):
@@ -28,15 +27,15 @@ class ItemCF(ItemToItem):
     Breese, Heckerman, Kadie (1998), Empirical Analysis of Predictive Algorithms for Collaborative Filtering.
     """
 
-    neighbours: int = Field(default=100, ge=1)
+    neighbours: Annotated[int, Field(ge=1), Search(20, 500, log=True)] = 100
     """How many most similar items are kept of each item."""
-    inverse_user_frequency: bool = True
+    inverse_user_frequency: Annotated[bool, Search(choices=(True, False))] = True
     """Whether users with many items count less."""
-    pair_half_life: Duration | None = None
+    pair_half_life: Annotated[Duration | None, Search(choices=(None, "1h", "1d", "7d", "30d"))] = None
     """Two events of a user that lie this far apart count half as a pair; none = the time between does not matter."""
-    shrinkage: float = Field(default=0.0, ge=0)
+    shrinkage: Annotated[float, Field(ge=0), Search(0, 100)] = 0.0
     """Added to the denominator: pairs with little evidence sink."""
-    normalise: bool = False
+    normalise: Annotated[bool, Search(choices=(False, True))] = False
     """Whether each item's similarities are divided by their largest, so that rare items speak as loud as others."""
     threads: int = Field(default=1, ge=1)
     """Threads of the fit; the result does not depend on it."""
@@ -47,7 +46,7 @@ class ItemCF(ItemToItem):
         weight = np.ones(x.shape[0], np.float32)
         if self.inverse_user_frequency:
             weight = (1 / np.log1p(np.maximum(np.diff(x.indptr), 1))).astype(np.float32)
-        times = self._times(data, x) if self.pair_half_life else None
+        times = self._latest(data) if self.pair_half_life else None
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
         self.table_ = similar_columns(x, self.neighbours, weight, self.shrinkage, times, rate, self.threads)
         if self.normalise:
@@ -57,11 +56,3 @@ class ItemCF(ItemToItem):
             largest[filled] = self.table_.data[starts[filled]]  # best first
             self.table_.data /= np.repeat(largest, np.diff(self.table_.indptr))
         return self
-
-    def _times(self, data: Dataset, x: sp.csr_matrix) -> Int64:
-        """[x.nnz]: when each pair of the matrix last happened, in its order."""
-        events, rows = data.events, self._rows(data)
-        key = events.user[rows].astype(np.int64) * max(x.shape[1], 1) + self.column_[events.item[rows]]
-        order = np.argsort(key, kind="stable")  # by time within a pair: the log is in time order
-        latest = np.append(key[order][1:] != key[order][:-1], True) if len(order) else np.empty(0, bool)
-        return events.time[rows[order[latest]]]
