@@ -56,7 +56,9 @@ def test_the_document_has_the_shape_scripts_rely_on(document):
     assert all(document["slate"][m].keys() == interval for m in metrics)
     assert set(document["channels"]) == {"cf", "hot"}
     for channel in document["channels"].values():
-        assert metrics | {"unique_hits", "recall@all"} <= channel.keys()
+        assert metrics | {"unique_hits", "recall@all", "brings_nothing"} <= channel.keys()
+        assert channel["unique_hits_per_request"].keys() == interval
+        assert channel["ceiling_gain"].keys() == channel["gain"].keys() == {"diff", "low", "high", "p"}
     assert {"merge", "rank", "rules"} <= document["stages"].keys()
     assert list(document["stages"]["rules"]) == ["fill"]  # hard rules speak before retrieval
     assert document["stages"]["rank"]["change"]["ndcg@3"].keys() == {"diff", "low", "high", "p"}
@@ -144,7 +146,7 @@ def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
     few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
     lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
     data = open_bundle(shop_run.out / "bundle").data
-    assert _rows(Run({}, lists, {}, {}, 0, {}), few, data)["user"].to_list() == [None, data.user_ids.ids[0], None]
+    assert _rows(Run({}, lists, {}, {}, {}, 0, {}), few, data)["user"].to_list() == [None, data.user_ids.ids[0], None]
 
 
 def test_a_window_without_questions_is_a_document_of_nulls_not_an_error(replayed, shop, shop_run):
@@ -183,3 +185,50 @@ def test_beyond_accuracy_has_age_and_serendipity_of_every_list(document):
         assert 0 <= values["serendipity@3"] <= 1
     assert document["channels"]["hot"]["serendipity@3"] == 0  # popularity does not surprise itself
     assert document["channels"]["cf"]["serendipity@3"] > 0
+
+
+def test_what_a_channel_brings_is_the_merge_with_it_minus_the_merge_without(replayed, document):
+    pipeline, questions, trace = replayed
+    found = {name: trace.stages[f"recall.{name}"] for name in ("cf", "hot")}
+    users = questions.requests.user
+
+    def merged(rows):
+        lists = [rows.item[rows.request == r] for r in range(len(questions))]
+        wanted = [questions.targets.row(r)["item"] for r in range(len(questions))]
+        ceiling = [np.isin(w, mine).mean() for mine, w in zip(lists, wanted, strict=True)]
+        gain = [
+            sum(1 / math.log2(place + 2) for place, item in enumerate(mine[:3]) if item in w)
+            / sum(1 / math.log2(place + 2) for place in range(min(3, len(w))))
+            for mine, w in zip(lists, wanted, strict=True)
+        ]
+        return np.array(ceiling), np.array(gain)
+
+    whole = merged(trace.stages["merge"])
+    for name, other in (("cf", "hot"), ("hot", "cf")):
+        without = merged(pipeline.merge.merge({other: found[other]}, len(questions)))
+        stated = document["channels"][name]
+        for at, key in enumerate(("ceiling_gain", "gain")):
+            expected = paired_interval(whole[at], without[at], users, seed=3)
+            assert [stated[key][b] for b in ("diff", "low", "high")] == pytest.approx(
+                [expected.diff, expected.low, expected.high], abs=2e-6
+            )
+        assert stated["brings_nothing"] == (stated["ceiling_gain"]["low"] <= 0)
+        per_request = stated["unique_hits_per_request"]
+        assert per_request["mean"] * document["requests"] == pytest.approx(stated["unique_hits"], abs=1e-3)
+        assert per_request["low"] <= per_request["mean"] <= per_request["high"]
+    assert document["channels"]["cf"]["ceiling_gain"]["diff"] > 0
+
+
+def test_a_channel_twice_brings_nothing_and_is_said_to(shop, shop_run):
+    opened = open_bundle(shop_run.out / "bundle")
+    log = train.load(opened.recipe, shop)[0]
+    pipeline = opened.pipeline
+    twice = replace(pipeline, recall={**pipeline.recall, "again": pipeline.recall["cf"]})
+    cut = opened.manifest["cuts"]["test"]
+    said = evaluate(twice, log, opened.recipe.evaluate, cut).document["channels"]
+    for name in ("cf", "again"):  # either could go
+        assert said[name]["brings_nothing"]
+        assert said[name]["ceiling_gain"]["diff"] == 0
+        assert said[name]["unique_hits"] == 0
+    once = evaluate(pipeline, log, opened.recipe.evaluate, cut).document["channels"]
+    assert not once["cf"]["brings_nothing"]

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from shortlist import report
+from shortlist import report, terminal
 from shortlist.compare import compare
 from shortlist.component import InputError
 from shortlist.evaluate import Evaluation
@@ -71,10 +71,20 @@ def test_the_page_stands_alone_and_tells_the_figures(document, tmp_path):
     assert f"{document['channels']['cf']['unique_hits']:,} only it" in said
     for heading in ("The funnel", "Leaderboard", "Slate against each channel", "What each step changed"):
         assert heading in said
+    assert "What each channel adds" in said
     for heading in ("Who is served", "Beyond accuracy", "All figures", "Where the time goes", "How it was asked"):
         assert heading in said
     assert "events: user in drop: 2" in said
     assert f"numpy {document['versions']['numpy']}" in said
+
+
+def test_a_channel_that_brings_nothing_is_named(document):
+    assert "brings nothing that the others do not" in checked(report.page(document))
+    document["channels"]["cf"]["brings_nothing"], document["channels"]["hot"]["brings_nothing"] = False, True
+    assert checked(report.page(document)).count("brings nothing ") == 3  # in the sentence and in both pictures
+    assert (
+        "bring nothing (without it the merge finds as many right items): hot" in terminal.leaderboard(document).caption
+    )
 
 
 def test_names_cannot_become_markup(document):

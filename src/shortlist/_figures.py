@@ -29,7 +29,8 @@ class Run:
     values: dict[str, Values]  # stage -> metric -> [n]
     lists: dict[str, Candidates]  # stage -> its first max(k) rows
     hits: dict[str, int]  # stage -> targets among all its rows
-    unique: dict[str, int]  # channel -> targets that only it found
+    unique: dict[str, Float64]  # channel -> [n] targets that only it found
+    without: dict[str, Values]  # channel -> metric -> [n] of the merged list had that channel been silent
     found: int  # targets that any channel found
     seconds: dict[str, float]
 
@@ -79,7 +80,7 @@ def document(
         "slate": table.get("slate", {}),
         "slate_user_mean": _user_means(run.values.get("slate", {}), users, seed),
         "channels": {
-            name: {**table[f"recall.{name}"], "unique_hits": run.unique[name]}
+            name: {**table[f"recall.{name}"], **_brings(run, name, users, k, seed)}
             for name in channels
             if f"recall.{name}" in table
         },
@@ -127,6 +128,20 @@ def _paired(
     for (pair, metric), difference in zip(cells, paired_intervals(left, right, users, seed), strict=True):
         table[pair][metric] = asdict(difference)
     return table
+
+
+def _brings(run: Run, channel: str, users: Array, k: int, seed: int) -> Figures:
+    """What only this channel found, and the merged list with it minus without it: ceiling (recall@all) and NDCG."""
+    alone, metrics = run.unique[channel], ("recall@all", f"ndcg@{k}")
+    merged, silent = (np.stack([v[m] for m in metrics], axis=1) for v in (run.values["merge"], run.without[channel]))
+    ceiling, order = paired_intervals(merged, silent, users, seed)
+    return {
+        "unique_hits": int(alone.sum()),
+        "unique_hits_per_request": asdict(mean_intervals(alone[:, None], users, seed)[0]),
+        "ceiling_gain": asdict(ceiling),
+        "gain": asdict(order),
+        "brings_nothing": None if np.isnan(ceiling.low) else ceiling.low <= 0,
+    }
 
 
 def _arrival(data: Dataset) -> Int64:

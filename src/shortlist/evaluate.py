@@ -94,7 +94,8 @@ def _replayed(
     values: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
     lists: dict[str, list[Candidates]] = defaultdict(list)
     hits: dict[str, int] = defaultdict(int)
-    unique = dict.fromkeys(pipeline.recall, 0)
+    alone: dict[str, list[Float64]] = {name: [] for name in pipeline.recall}
+    without: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
     anybody = 0
     seconds: dict[str, float] = defaultdict(float)
     for first in track(range(0, len(questions), BATCH), "evaluate"):
@@ -110,7 +111,7 @@ def _replayed(
             slates = Slates.of(rows, batch.targets, deepest)
             for metric, value in accuracy.per_request(slates, ks).items():
                 values[stage][metric].append(value)
-            found = np.bincount(rows.request[is_target(rows, batch.targets)], minlength=len(batch))
+            found = _hits(rows, batch)
             values[stage]["recall@all"].append(found / batch.targets.lengths)
             hits[stage] += int(found.sum())
             kept = rows.head(deepest)
@@ -118,22 +119,31 @@ def _replayed(
             lists[stage].append(shown.with_columns(score=kept.columns.get("score", np.full(len(kept), np.nan))))
         found_once, found_at_all = _found(trace, batch)
         anybody += found_at_all
-        for name, count in found_once.items():
-            unique[name] += count
+        for name, counts in found_once.items():
+            alone[name].append(counts)
+        for name, metrics in _left_out(pipeline, trace, batch, min(ks)).items():
+            for metric, value in metrics.items():
+                without[name][metric].append(value)
         for stage, spent in trace.seconds.items():
             seconds[stage] += spent
     return Run(
         {stage: {m: np.concatenate(v) for m, v in metrics.items()} for stage, metrics in values.items()},
         {stage: Candidates.concat(parts) for stage, parts in lists.items()},
         dict(hits),
-        unique,
+        {name: np.concatenate(counts) if counts else np.empty(0) for name, counts in alone.items()},
+        {name: {m: np.concatenate(v) for m, v in metrics.items()} for name, metrics in without.items()},
         anybody,
         dict(seconds),
     )
 
 
-def _found(trace: Trace, batch: Questions) -> tuple[dict[str, int], int]:
-    """Targets in the rows of one channel and of no other, by channel; and targets in the rows of any."""
+def _hits(rows: Candidates, batch: Questions) -> Float64:
+    """[n]: targets among all rows of each request."""
+    return np.bincount(rows.request[is_target(rows, batch.targets)], minlength=len(batch)).astype(np.float64)
+
+
+def _found(trace: Trace, batch: Questions) -> tuple[dict[str, Float64], int]:
+    """By channel, [n] targets in its rows and in no other's; and the targets in the rows of any, together."""
     hits = {
         stage.removeprefix("recall."): rows.keys[is_target(rows, batch.targets)]
         for stage, rows in trace.stages.items()
@@ -143,7 +153,27 @@ def _found(trace: Trace, batch: Questions) -> tuple[dict[str, int], int]:
         return {}, 0
     found, times = np.unique(np.concatenate(list(hits.values())), return_counts=True)
     once = found[times == 1]
-    return {name: int(np.isin(mine, once).sum()) for name, mine in hits.items()}, len(found)
+    alone = {name: mine[np.isin(mine, once)] >> 32 for name, mine in hits.items()}  # the requests of those rows
+    counts = {name: np.bincount(rows, minlength=len(batch)).astype(np.float64) for name, rows in alone.items()}
+    return counts, len(found)
+
+
+def _left_out(pipeline: Pipeline, trace: Trace, batch: Questions, k: int) -> dict[str, dict[str, Float64]]:
+    """By channel, the merged list's ``recall@all`` and ``ndcg@k`` [n] had that channel been silent.
+
+    The other channels keep the weights and quotas they learned beside it. Learned anew without it they could only do
+    better where they learn, so what a channel brings is rather overstated than understated: one that brings nothing
+    here brings nothing.
+    """
+    found = {s.removeprefix("recall."): rows for s, rows in trace.stages.items() if s.startswith("recall.")}
+    table: dict[str, dict[str, Float64]] = {}
+    for name in found:
+        rows = pipeline.merge.merge({other: rows for other, rows in found.items() if other != name}, len(batch))
+        table[name] = {
+            "recall@all": _hits(rows, batch) / batch.targets.lengths,
+            f"ndcg@{k}": accuracy.ndcg(Slates.of(rows, batch.targets, k), k),
+        }
+    return table
 
 
 def _rows(run: Run, questions: Questions, data: Dataset) -> pl.DataFrame:

@@ -171,7 +171,16 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} users, "
         f"{asked['requests']} protocol, from {asked['opens'][:10]}"
     )
-    heads = ("", f"NDCG@{k} (95 %)", "slate − it", f"recall\n@{wide}", "recall\n@all", "only\nit", "cover-\nage")
+    heads = (
+        "",
+        f"NDCG@{k} (95 %)",
+        "slate − it",
+        f"recall\n@{wide}",
+        "recall\n@all",
+        "only\nit",
+        "adds to\n@all",
+        "cover-\nage",
+    )
     table = _table(title, heads)
     rows = {f"  {name}": (name, value) for name, value in document["channels"].items()}
     rows |= {name: (name, value) for name, value in document["stages"].items() if name != "rules" and value}
@@ -189,11 +198,16 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
             _decimal(values[f"recall@{wide}"]["mean"]),
             "" if label == "slate" else _decimal(values["recall@all"]["mean"]),
             f"{values['unique_hits']:,}" if "unique_hits" in values else "",
+            _decimal(values["ceiling_gain"]["diff"], sign=True) if "ceiling_gain" in values else "",
             _decimal(values.get(f"coverage@{k}")),
             style="bold" if label == "slate" else "",
             end_section=label
             in (f"  {list(document['channels'])[-1]}" if document["channels"] else "", list(shown)[-2:][0]),
         )
+    idle = [name for name, values in document["channels"].items() if values.get("brings_nothing")]
+    if idle:
+        table.caption = escape(f"bring nothing (without it the merge finds as many right items): {', '.join(idle)}")
+        table.caption_justify = "left"
     if not shown:
         table.caption = "no request of the test window has a right answer: nothing to report"
     return table

@@ -36,6 +36,7 @@ def page(document: Mapping[str, Any]) -> str:
         _sections.funnel(document),
         _sections.leaderboard(document),
         _sections.differences(document),
+        _sections.additions(document),
         _sections.slices(document),
         _details.beyond(document),
         _details.figures(document),

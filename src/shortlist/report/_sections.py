@@ -143,6 +143,32 @@ def differences(document: Document) -> str:
     return first + second
 
 
+def additions(document: Document) -> str:
+    """The merged list with each channel minus the merged list without it."""
+    k = min(document["protocol"]["k"])
+    channels = {name: value for name, value in document["channels"].items() if "ceiling_gain" in value}
+    order = sorted(channels, key=lambda name: -(channels[name]["ceiling_gain"]["diff"] or 0))
+
+    def drawn(key: str) -> str:
+        return _differences(
+            {
+                text(name) + (" <small>brings nothing</small>" if channels[name].get("brings_nothing") else ""): value
+                for name in order
+                if (value := channels[name][key])
+            }
+        )
+
+    if not order:
+        return ""
+    lead = (
+        "The merged list with a channel minus the merged list without it, the others weighted as they are. Above: the "
+        "share of all right items among everything handed to the ranker, which no ranker can pass. A channel whose "
+        "interval there reaches zero brings nothing that the others do not."
+    )
+    order_ = f"<h3>NDCG@{k} of the merge order</h3>{drawn('gain')}"
+    return section("What each channel adds", lead, drawn("ceiling_gain"), order_, anchor="additions")
+
+
 def _differences(rows: Mapping[str, Mapping[str, Any]]) -> str:
     if not rows:
         return ""
