@@ -1,4 +1,4 @@
-"""Work that cannot fit is refused with the memory it would need."""
+"""What the machine has left, as the kernel and the control group say it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from shortlist.component import InputError
 from shortlist.recall import _memory
 
 
-def test_what_fits_passes():
-    _memory.need("ease", "3 items", 100.0, 100.0)
-    _memory.need("ease", "3 items", 100.0)
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:   5000 kB\n")
+    monkeypatch.setattr(_memory, "_KERNEL", tmp_path / "meminfo")
+    monkeypatch.setattr(_memory, "_GROUP", tmp_path)
+    return tmp_path
 
 
-def test_what_does_not_fit_is_refused_with_its_size():
-    with pytest.raises(InputError, match=r"ease: 9 items need 3 GiB, 1.5 GiB are allowed; raise min_count"):
-        _memory.need("ease", "9 items", 3 * 2**30, 1.5 * 2**30, "raise min_count")
+def test_the_smaller_of_machine_and_group(machine):
+    assert _memory.free() == 5000 * 1024
+    (machine / "memory.max").write_text("max\n")
+    (machine / "memory.current").write_text("1000\n")
+    assert _memory.free() == 5000 * 1024
+    (machine / "memory.max").write_text("4000\n")
+    assert _memory.free() == 3000
+    (machine / "memory.stat").write_text("anon 7\ninactive_file 200\n")
+    assert _memory.free() == 3200
 
 
-def test_the_machine_is_the_limit_where_none_is_given(monkeypatch):
-    monkeypatch.setattr(_memory, "available", lambda: 2**30)
-    with pytest.raises(InputError, match="1 GiB are allowed"):
-        _memory.need("ease", "9 items", 2**31)
-
-
-def test_the_machine_has_memory():
-    assert _memory.available() > 2**20
+def test_what_does_not_fit_is_refused(machine):
+    (machine / "memory.max").write_text("4000000\n")
+    (machine / "memory.current").write_text("0\n")
+    _memory.need("x: 3 items", 4_000_000, "take less")
+    with pytest.raises(InputError, match=r"^x: 3 items need 0.005 GB, more than the 0.004 GB that .* free; take less$"):
+        _memory.need("x: 3 items", 5_000_000, "take less")
+    _memory.need("x: 3 items", 5_000_000, "take less", 6_000_000)

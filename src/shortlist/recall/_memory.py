@@ -1,32 +1,51 @@
-"""Refusing work that cannot fit, before it begins."""
+"""A model that cannot fit is refused before it is begun, with what it would need and what there is."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from shortlist.component import InputError
 
-GIB = 2**30
+_KERNEL = Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
 
 
-def available() -> int:
-    """Bytes of memory this machine could give now; its whole memory where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def need(what: str, wanted: float, instead: str, allowed: float | None = None) -> None:
+    """Raises ``InputError`` if ``wanted`` bytes are more than ``allowed`` (none: than the machine has free).
 
-
-def need(channel: str, what: str, size: float, limit: float | None = None, instead: str = "") -> None:
-    """Raises ``InputError`` if ``what`` takes more than ``limit`` bytes, or than the machine has (``limit`` none).
-
-    ``need("ease", "50,000 items", 12 * c * c, 4e9, "raise min_count")``; ``instead`` says what to do.
+    ``what`` names the channel and the size that matters ("ease: 50,000 items"), ``instead`` says what to do about it.
     """
-    allowed = available() if limit is None else limit
-    if size > allowed:
-        hint = f"; {instead}" if instead else ""
-        raise InputError(f"{channel}: {what} need {size / GIB:.2g} GiB, {allowed / GIB:.2g} GiB are allowed{hint}")
+    limit, whose = (free(), "the machine has free") if allowed is None else (allowed, "memory allows")
+    if wanted > limit:
+        raise InputError(f"{what} need {wanted / 1e9:.2g} GB, more than the {limit / 1e9:.2g} GB that {whose}; {instead}")
+
+
+def free() -> float:
+    """Bytes this process may still take: of the machine and of its control group; without bound where neither says."""
+    return min(_machine(), _group())
+
+
+def _machine() -> float:
+    """What the kernel reckons can be had without swapping; elsewhere all memory there is."""
+    if _KERNEL.is_file():
+        for line in _KERNEL.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * int(line.split()[1])
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return float("inf")
+
+
+def _group() -> float:
+    """What is left below the limit of the control group, as a container has."""
+    limit, used, cached = _GROUP / "memory.max", _GROUP / "memory.current", _GROUP / "memory.stat"
+    if not (limit.is_file() and used.is_file()):
+        return float("inf")
+    text = limit.read_text().strip()
+    if text == "max":
+        return float("inf")
+    lines = cached.read_text().splitlines() if cached.is_file() else []
+    file = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))  # given back when wanted
+    return max(0.0, float(text) - float(used.read_text()) + file)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 from scipy.linalg import lapack
 
-from shortlist.component import InputError
+from shortlist.component import InputError, Search
 from shortlist.data import Dataset
 from shortlist.recall._collaborative import ItemToItem
+from shortlist.recall._memory import need
 
 BLOCK = 1024
 """Columns copied at once."""
@@ -23,26 +24,23 @@ class Ease(ItemToItem):
     score(u, i) = sum_j w(u, j) B_ji, with X [n_users, c] the log and w the weights of the request's history.
 
     Strong and quick to fit up to some twenty thousand items; memory grows with their square. Raises ``InputError`` when
-    the items of the log would need more than ``memory``.
+    the items of the log would need more than ``memory`` or than the machine has.
 
     Source: Steck (2019), Embarrassingly Shallow Autoencoders for Sparse Data.
     """
 
-    regularisation: float = Field(default=500.0, gt=0)
+    regularisation: Annotated[float, Field(gt=0), Search(10, 5000, log=True)] = 500.0
     """λ: larger trusts popular pairs more; grows with the size of the log."""
-    memory: float = Field(default=4.0, gt=0)
-    """How many GB the fit may use."""
+    memory: Annotated[float, Field(gt=0)] | None = None
+    """How many GB the fit may use; none = what the machine has free."""
 
     def fit(self, data: Dataset) -> Self:
         """Inverts the Gram matrix in place."""
         x = self._matrix(data)
         c = x.shape[1]
-        needed = 12 * c * c / 1e9  # the inverse in double precision, made in place, and B in single
-        if needed > self.memory:
-            raise InputError(
-                f"ease: {c:,} items need {needed:.2g} GB, more than memory = {self.memory:g} GB allows; "
-                "raise memory or min_count"
-            )
+        allowed = None if self.memory is None else self.memory * 1e9
+        # the inverse in double precision, made in place, and B in single
+        need(f"ease: {c:,} items", 12 * c * c, "raise min_count, or memory where it is set", allowed)
         if not c:
             self.table_ = np.zeros((0, 0), np.float32)
             return self
