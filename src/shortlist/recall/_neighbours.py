@@ -20,17 +20,20 @@ def similar_columns(
     times: Int64 | None = None,
     rate: float = 0.0,
     threads: int = 1,
+    norms: Float32 | None = None,
 ) -> sp.csr_matrix:
     """CSR float32 [c, c]: row i holds the ``k`` largest s_ij, j != i, best first, ties by column.
 
     s_ij = sum_u a_u x_ui x_uj 2^(-rate |t_ui - t_uj|) / (||x_i|| ||x_j|| + shrinkage), with a = ``row_weight`` [n]
-    and t = ``times``, one for each entry of ``x`` (sorted CSR). Each unordered pair is computed once and offered to
-    both columns; ``threads`` share the columns, and their number does not change the result.
+    and t = ``times``, one for each entry of ``x`` (sorted CSR); ``norms`` [c] stands in for ||x||. Each unordered pair
+    is computed once and offered to both columns; ``threads`` share the columns, and their number does not change the
+    result.
     """
     c = x.shape[1]
     k = max(min(k, c - 1), 0)
     data = x.data.astype(np.float32)
-    norms = np.sqrt(np.bincount(x.indices, data.astype(np.float64) ** 2, c)).astype(np.float32)
+    if norms is None:
+        norms = np.sqrt(np.bincount(x.indices, data.astype(np.float64) ** 2, c)).astype(np.float32)
     if times is None:
         times = np.zeros(1, np.int64)
         rate = 0.0
