@@ -1,12 +1,52 @@
-"""Who follows whom: users' sequences, cut into sessions, as one weighted graph of items."""
+"""Who follows whom: users' sequences, cut into sessions, as one weighted graph of items, and vectors from its walks."""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 import scipy.sparse as sp
+from pydantic import Field
 
+from shortlist.component import Search
+from shortlist.data import Dataset
+from shortlist.durations import Duration
+from shortlist.recall._vectors import Vectors
 from shortlist.recall._walks import walk
+from shortlist.recall._word2vec import Word2Vec, train
 from shortlist.types import Array, Float64, Int32, Int64
+
+
+class Walked(Vectors, Word2Vec):
+    """word2vec whose sentences are random walks over the items; a subclass says how the walks turn."""
+
+    gap: Duration | None = None
+    """A pause longer than this ends a session, and with it the steps; none = all a user did is one session."""
+    directed: Annotated[bool, Search(choices=(False, True))] = False
+    """Whether walks go from an item only to those that followed it, or also to those that came before it."""
+    edges: Annotated[Literal["count", "strength"], Search(choices=("count", "strength"))] = "count"
+    """What a step of a session adds to its edge: 1, or the geometric mean of its two events' strengths."""
+    steps: Annotated[Literal["weighted", "uniform"], Search(choices=("weighted", "uniform"))] = "weighted"
+    """Whether a walk chooses among a node's edges by their weights, or all alike."""
+    walks: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 10
+    """Walks from each item."""
+    length: Annotated[int, Field(ge=2), Search(5, 100, log=True)] = 40
+    """The items of a walk; it ends earlier at an item that nothing followed."""
+    epochs: Annotated[int, Field(ge=1), Search(1, 10, log=True)] = 1
+    """Passes over the walks."""
+
+    def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
+        """Keeps the item vectors; those of items without an edge are 0."""
+        self._vocabulary(data)
+        rows, events, c = self._rows(data), data.events, len(self.items_)
+        strength = None
+        if self.edges == "strength":
+            strength = events.weight[rows] if self.signal == "positive" else self.strengths_[events.event[rows]]
+        log = events.user[rows], self.column_[events.item[rows]], events.time[rows], c
+        graph = item_graph(*log, gap=self.gap, strength=strength, directed=self.directed)
+        rng = np.random.default_rng(self.seed)
+        walked = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
+        self._learned(train(*walked, np.ones(len(walked[0]), np.float32), c, self))
 
 
 def item_graph(
