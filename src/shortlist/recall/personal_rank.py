@@ -12,8 +12,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
-from shortlist.recall import _memory, _random_walk
+from shortlist.recall import _random_walk
 from shortlist.recall._collaborative import ItemToItem
+from shortlist.recall._memory import need
 from shortlist.recall._neighbours import as_csr
 from shortlist.recall._random_walk import Graph, Solver
 from shortlist.types import Array, Candidates, Float32, Float64, Int32, Int64
@@ -90,8 +91,9 @@ class PersonalRank(ItemToItem):
         """(row numbers in ``vertices``, their ranks [b, n + c]), block by block."""
         width = len(graph.degree)
         if self.method == "solve":
-            smaller = f"{min(graph.users, width - graph.users):,} users or items, the fewer,"
-            _memory.need("personal_rank", smaller, Solver.size(graph), instead='use method = "push"')
+            smaller = min(graph.users, width - graph.users)
+            what = f"personal_rank: {smaller:,} {'users' if smaller == graph.users else 'items'}"
+            need(what, Solver.size(graph), 'use method = "push"')
             solver = Solver(graph, self.alpha)
         size = max(1, min(512, CELLS // max(width, 1)))
         for at in track(range(0, len(vertices), size), title):
