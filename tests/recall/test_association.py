@@ -25,12 +25,21 @@ def plain(channel: Association, data) -> np.ndarray:
             w = channel.base ** (abs(gap) - 1) * (1 if gap > 0 else channel.backward) / np.log(1 + len(item))
             if channel.pair_half_life:
                 w *= 0.5 ** (abs(time[a] - time[b]) / channel.pair_half_life)
+            if channel.log_half_life:
+                w *= 0.5 ** ((data.events.time[-1] - max(time[a], time[b])) / channel.log_half_life)
             out[item[a], item[b]] += w
     return out
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"backward": 0.0}, {"window": 2, "base": 0.5}, {"pair_half_life": "3h", "signal": "all"}]
+    "options",
+    [
+        {},
+        {"backward": 0.0},
+        {"window": 2, "base": 0.5},
+        {"pair_half_life": "3h", "signal": "all"},
+        {"pair_half_life": "9h", "log_half_life": "4h"},
+    ],
 )
 def test_matches_the_definition(options):
     data = worlds.random_log(2, unit=HOUR)

@@ -18,7 +18,9 @@ def need(what: str, wanted: float, instead: str, allowed: float | None = None) -
     """
     limit, whose = (free(), "the machine has free") if allowed is None else (allowed, "memory allows")
     if wanted > limit:
-        raise InputError(f"{what} need {wanted / 1e9:.2g} GB, more than the {limit / 1e9:.2g} GB that {whose}; {instead}")
+        raise InputError(
+            f"{what} need {wanted / 1e9:.2g} GB, more than the {limit / 1e9:.2g} GB that {whose}; {instead}"
+        )
 
 
 def free() -> float:

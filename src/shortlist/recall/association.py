@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._collaborative import ItemToItem
@@ -19,6 +20,7 @@ class Association(ItemToItem):
 
     s(j -> i) = sum_u sum over events of j and i in the sequence of u, at most ``window`` places apart:
         base^(gap - 1) · (1 if i comes after j, else backward) · 2^(-|t_i - t_j| / pair_half_life) / log(1 + length_u)
+        · 2^(-(end of the log - max(t_i, t_j)) / log_half_life)
     score(u, i) = sum_j w(u, j) s(j -> i) over the ``neighbours`` of each item j of the history
 
     For logs where order means something: sessions, series, repurchases. ``last`` and ``half_life`` matter more here
@@ -28,29 +30,34 @@ class Association(ItemToItem):
     the weights by distance, direction, time and length that sequence-aware item-to-item recall adds.
     """
 
-    base: float = Field(default=0.8, gt=0, le=1)
+    base: Annotated[float, Field(gt=0, le=1), Search(0.5, 1)] = 0.8
     """What one more place between the two events leaves of a pair."""
-    backward: float = Field(default=0.7, ge=0, le=1)
+    backward: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.7
     """What a pair counts for the item that came first: 1 = as much as for the one that followed, 0 = nothing."""
-    pair_half_life: Duration | None = None
+    pair_half_life: Annotated[Duration | None, Search(choices=(None, "10m", "1h", "1d", "7d", "30d"))] = None
     """Two events this far apart in time count half as a pair; none = the time between does not matter."""
-    window: int = Field(default=20, ge=1)
+    window: Annotated[int, Field(ge=1), Search(1, 50, log=True)] = 20
     """The longest distance, in places, between the events of a pair."""
-    neighbours: int = Field(default=100, ge=1)
+    neighbours: Annotated[int, Field(ge=1), Search(20, 500, log=True)] = 100
     """How many most associated items are kept of each item."""
 
     def fit(self, data: Dataset) -> Self:
         """Keeps the strongest associations of every item."""
-        c = self._matrix(data).shape[1]
+        self._vocabulary(data)
+        c = len(self.items_)
         log = data.sequences(signal=self.signal)
-        log = log.keep(self.column_[log["item"]] >= 0)
+        counted = self.column_[log["item"]] >= 0
+        if self.signal == "all":
+            counted &= self.strengths_[log["event"]] > 0
+        log = log.keep(counted)
         columns = self.column_[log["item"]]
         users = log.rows
         occurrences = np.argsort(columns, kind="stable")
         offsets = np.searchsorted(columns[occurrences], np.arange(c + 1)).astype(np.int64)
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
         heaps = associate(
-            *(log.offsets[users], log.offsets[users + 1], columns, log["time"], occurrences, offsets),
+            *(log.offsets[users], log.offsets[users + 1], columns, log["time"]),
+            *(self._faded(data, log["time"]).astype(np.float32), occurrences, offsets),
             *(self.base, self.backward, rate, self.window, max(min(self.neighbours, c - 1), 0)),
         )
         self.table_ = as_csr(*heaps)
