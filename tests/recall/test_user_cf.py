@@ -21,27 +21,46 @@ def asking(data, users) -> Requests:
     return Requests.of(users, times, data.state().history(users, times))
 
 
-def plain(channel: UserCF, x: np.ndarray, w: np.ndarray, user: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [c] and the share of each history item in each score [c, c]."""
+def plain(
+    channel: UserCF, x: np.ndarray, compared: np.ndarray, w: np.ndarray, user: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [c] and the share of each history item in each score [c, c]; ``compared``: where x counts as in common."""
     taken = (x > 0).sum(axis=0)
     b = 1 / np.log1p(taken) if channel.inverse_item_frequency else np.ones(x.shape[1])
     norm = np.linalg.norm(w) * np.linalg.norm(x, axis=1) + channel.shrinkage
     shares = w * b * x / np.where(norm > 0, norm, 1)[:, None]  # [users, c]
-    s = shares.sum(axis=1)
+    s = (shares * compared).sum(axis=1)
     s[[v for v in range(len(x)) if v == user or s[v] <= 0]] = 0
     near = [v for v in np.lexsort((np.arange(len(s)), -s.astype(np.float32)))[: channel.neighbours] if s[v] > 0]
     return s[near] @ x[near], shares[near].T @ x[near]
 
 
-@pytest.mark.parametrize("options", [{}, {"inverse_item_frequency": False}, {"shrinkage": 3.0, "neighbours": 100}])
+def latest_users(data, channel: UserCF) -> np.ndarray:
+    """[n_users, c]: whether the user is among the latest ``max_users`` of the item, ties by the lower code."""
+    out = np.zeros((data.n_users, len(channel.items_)), bool)
+    events = data.events
+    for c, item in enumerate(channel.items_):
+        last: dict[int, int] = {}
+        mine = (events.item == item) & (events.user >= 0)
+        for u, t in zip(events.user[mine].tolist(), events.time[mine].tolist(), strict=True):
+            last[u] = t
+        out[sorted(last, key=lambda u: (-last[u], u))[: channel.max_users], c] = True
+    return out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"inverse_item_frequency": False}, {"shrinkage": 3.0, "neighbours": 100}, {"max_users": 3}, {"max_users": 7}],
+)
 def test_matches_the_formula(log, options):
     channel = UserCF(**{"neighbours": 4, "signal": "all", "repeats": "sum"} | options).fit(log)
     x = log.matrix("all").toarray()[:, channel.items_].astype(np.float64)
     requests = asking(log, np.arange(20))
     found = channel.retrieve(requests, log.state(), 50)
     why = channel.explain(requests, found)
+    compared = latest_users(log, channel)
     for u in range(20):
-        scores, shares = plain(channel, x, x[u], u)
+        scores, shares = plain(channel, x, compared, x[u], u)
         rows = found.request == u
         columns = channel.column_[found.item[rows]]
         assert set(columns) == set(np.flatnonzero(scores > 1e-9))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.recall import _askers
 from shortlist.recall._collaborative import Collaborative, Query
@@ -21,29 +22,47 @@ class UserCF(Collaborative):
     score(u, i) = sum_v s(u, v) x_vi over the ``neighbours`` users v nearest to u
 
     b_j = 1 / log(1 + |N(j)|) with ``inverse_item_frequency`` (rare items in common say more), else 1. Works for people
-    never seen before; keeps the training rows of all users, so prefer item_cf where they do not fit.
+    never seen before; keeps the training rows of all users, so prefer item_cf where they do not fit. The time of an
+    answer grows with the length of the history and with ``max_users``: of an item that more users have, only the latest
+    of them are compared by it.
 
     Source: Herlocker, Konstan, Borchers, Riedl (1999), An Algorithmic Framework for Performing Collaborative Filtering;
     Breese, Heckerman, Kadie (1998), Empirical Analysis of Predictive Algorithms for Collaborative Filtering.
     """
 
-    neighbours: int = Field(default=100, ge=1)
+    neighbours: Annotated[int, Field(ge=1), Search(20, 500, log=True)] = 100
     """How many nearest users vote."""
-    inverse_item_frequency: bool = True
+    inverse_item_frequency: Annotated[bool, Search(choices=(True, False))] = True
     """Whether items that few users have count more in the similarity."""
-    shrinkage: float = Field(default=0.0, ge=0)
+    shrinkage: Annotated[float, Field(ge=0), Search(0, 100)] = 0.0
     """Added to the denominator: users with little in common sink."""
+    max_users: int = Field(default=10_000, ge=1)
+    """How many users an item brings into the comparison: the latest who took it."""
 
     def fit(self, data: Dataset) -> Self:
         """Keeps the log by user and by item."""
         x = self._matrix(data)
         self.table_ = x  # [n_users, c]
-        self.users_of_: sp.csr_matrix = x.T.tocsr()
+        by_item = x.T.tocsr()
+        taken = np.diff(by_item.indptr)
+        self.users_of_: sp.csr_matrix = (
+            self._capped(by_item, x, data) if taken.max(initial=0) > self.max_users else by_item
+        )
         self.norms_: Float32 = np.sqrt(np.asarray(x.multiply(x).sum(axis=1)).ravel()).astype(np.float32)
-        taken = np.maximum(np.diff(self.users_of_.indptr), 1)
-        weight = 1 / np.log1p(taken) if self.inverse_item_frequency else np.ones(len(taken))
+        weight = 1 / np.log1p(np.maximum(taken, 1)) if self.inverse_item_frequency else np.ones(len(taken))
         self.item_weight_: Float32 = weight.astype(np.float32)
         return self
+
+    def _capped(self, by_item: sp.csr_matrix, x: sp.csr_matrix, data: Dataset) -> sp.csr_matrix:
+        """The log by item with the latest ``max_users`` users of each, in the order of their codes."""
+        latest = sp.csr_matrix((np.arange(x.nnz), x.indices, x.indptr), shape=x.shape).T.tocsr()  # places in x
+        times = self._latest(data)[latest.data]
+        item = np.repeat(np.arange(by_item.shape[0]), np.diff(by_item.indptr))
+        order = np.lexsort((by_item.indices, -times, item))
+        place = np.arange(len(order)) - np.repeat(by_item.indptr[:-1], np.diff(by_item.indptr))
+        kept = np.sort(order[place < self.max_users])
+        offsets = np.searchsorted(item[kept], np.arange(by_item.shape[0] + 1))
+        return sp.csr_matrix((by_item.data[kept], by_item.indices[kept], offsets), shape=by_item.shape)
 
     def _query(self, requests: Requests) -> Query:
         return self._nearest(self._kept(self._profile, requests), requests.user)
