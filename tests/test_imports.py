@@ -15,7 +15,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LEVELS = [
     ["types", "progress", "durations", "documents"],
     ["component"],
-    ["data", "encode", "index", "nn", "merge"],
+    ["data", "encode", "index", "merge"],
+    ["nn"],
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
     ["recipe", "samples", "answer", "tune"],

@@ -180,7 +180,8 @@ class Candidates:
     request: UInt32  # [m] row number in Requests, ascending
     item: Int32  # [m]
     columns: Mapping[str, Array] = field(default_factory=dict)
-    # each [m]: "score", "<channel>.score", "<channel>.rank" (from 1), features, predictions, "propensity", "reason"
+    # each [m], or [m, w] for lists of codes padded with -1:
+    # "score", "<channel>.score", "<channel>.rank" (from 1), features, predictions, "propensity", "reason"
 
     def __len__(self) -> int:
         return len(self.item)
@@ -269,14 +270,21 @@ class Candidates:
 
     @staticmethod
     def concat(parts: Sequence[Candidates]) -> Candidates:
-        """Rows of all parts, each request's rows of an earlier part first; a column a part lacks is NaN (or False)."""
+        """Rows of all parts, each request's rows of an earlier part first.
+
+        A column a part lacks is NaN, 0 or False; a list's is all padding, -1.
+        """
         request = np.concatenate([part.request for part in parts])
         joined: dict[str, Array] = {"": np.concatenate([part.item for part in parts])}
         for name in dict.fromkeys(name for part in parts for name in part.columns):
-            dtype = next(part.columns[name].dtype for part in parts if name in part.columns)
-            gap: Any = np.nan if dtype.kind == "f" else np.zeros((), dtype)[()]
+            like = next(part.columns[name] for part in parts if name in part.columns)
+            dtype, more = like.dtype, like.shape[1:]
+            gap: Any = np.nan if dtype.kind == "f" else np.full((), -1 if more else 0).astype(dtype)[()]
             joined[name] = np.concatenate(
-                [part.columns[name] if name in part.columns else np.full(len(part.item), gap, dtype) for part in parts]
+                [
+                    part.columns[name] if name in part.columns else np.full((len(part.item), *more), gap, dtype)
+                    for part in parts
+                ]
             )
         if not (request[1:] >= request[:-1]).all():  # one request, or parts of requests that follow each other: as is
             order = np.argsort(request, kind="stable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 class TableRanker(Ranker):
     """A ranker that reads named columns of the candidates: floats are numbers, integers are codes of categories."""
 
+    lists: ClassVar[bool] = False
+    """Whether columns [m, w] can be learned from: lists of codes."""
+
     columns: list[str] | None = None
     """The columns to learn from; none given = every number and code, but for names that start with "_"."""
     without: list[str] = []
@@ -22,12 +25,18 @@ class TableRanker(Ranker):
 
     def learn_columns(self, candidates: Candidates) -> None:
         """Remembers names, order and kind of the columns: ``columns_`` [f], ``categorical_`` [f]."""
-        usable = {name: column for name, column in candidates.columns.items() if column.dtype.kind in "fiub"}
+        usable = {
+            name: column
+            for name, column in candidates.columns.items()
+            if column.dtype.kind in "fiub" and (column.ndim == 1 or self.lists)
+        }
         wanted = [name for name in usable if not name.startswith("_")] if self.columns is None else self.columns
         wanted = [name for name in wanted if name not in self.without]
         for name in wanted:
             if name not in usable:
-                found = "is text" if name in candidates else f"is missing; there are {', '.join(sorted(usable))}"
+                found = (
+                    "is text or a list" if name in candidates else f"is missing; there are {', '.join(sorted(usable))}"
+                )
                 raise InputError(f"columns: feature column {name!r} {found}")
         if not wanted:
             raise InputError("columns: a ranker needs at least one feature column, found none")

@@ -1,0 +1,34 @@
+"""A row as one long vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from shortlist.nn.fields import Fields
+from shortlist.nn.schema import NUMBER, Schema
+
+
+class Flat(nn.Module):
+    """x = [e_1 ... e_q, φ(x_1) ... φ(x_p)]: vectors of categories, lists and the history, then the numbers themselves.
+
+    A number is itself (``standard``, with its gap flag) and needs no vector of its own: with many numbers this is much
+    narrower than ``Fields`` flattened. Its curves (``piecewise``, ``periodic``) are vectors as there.
+    """
+
+    def __init__(self, schema: Schema, width: int, numeric: str = "standard") -> None:
+        super().__init__()
+        p = len(schema.of_kind(NUMBER))
+        self.plain = numeric == "standard" and p > 0
+        self.count = len(schema.names) - p  # fields with vectors
+        gaps = int(schema.gaps.sum())
+        self.fields = Fields(schema, width, numeric) if not self.plain else Fields(schema.without_numbers(), width)
+        self.size = self.count * width + p + gaps if self.plain else self.fields.count * width
+
+    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
+        """[m, size]."""
+        if not self.plain:
+            return self.fields(numbers, codes, lists).flatten(1)
+        if not self.count:
+            return numbers
+        return torch.cat([self.fields(numbers, codes, lists).flatten(1), numbers], 1)

@@ -1,0 +1,36 @@
+"""What a training step makes smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(logit [m], label [m], weight [m], request [m] counted from 0 without gaps) -> a number."""
+
+
+def pointwise(logit: Tensor, label: Tensor, weight: Tensor, request: Tensor) -> Tensor:
+    """Σ w (-y log σ(z) - (1 - y) log(1 - σ(z))) / m."""
+    return functional.binary_cross_entropy_with_logits(logit, label, weight)
+
+
+def softmax(logit: Tensor, label: Tensor, weight: Tensor, request: Tensor) -> Tensor:
+    """Σ_q -Σ_{r in q} w_r y_r / Y_q log(e^{z_r} / Σ_{s in q} e^{z_s}) / |q|, Y_q the request's sum of w y.
+
+    Requests without a positive count for nothing.
+
+    Source: Cao et al. (2007), Learning to Rank: from Pairwise Approach to Listwise Approach.
+    """
+    n = int(request[-1]) + 1 if len(request) else 0
+    top = torch.full((n,), -torch.inf).scatter_reduce(0, request, logit.detach(), "amax")
+    total = torch.zeros(n).index_add(0, request, (logit - top[request]).exp())
+    gain = weight * label
+    mass = torch.zeros(n).index_add(0, request, gain)
+    log_share = logit - (total.log() + top)[request]
+    return -(gain / mass.clamp(min=1e-9)[request] * log_share).sum() / (mass > 0).sum().clamp(min=1)
+
+
+LOSSES: dict[str, Loss] = {"pointwise": pointwise, "softmax": softmax}
