@@ -1,0 +1,177 @@
+"""RESULTS.md from the rows kept in ``results/``; no figure is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+HEAD = [
+    "# Recall channels: what they find, what they add, what they cost",
+    "",
+    "`python bench/recall/run.py --data DIR` (and with `--growth`). Every channel is fitted on the events before the "
+    "`test` cut and asked the questions of the window after it, 200 rows each, hard rules in force. Settings are those "
+    "of `settings.toml`, chosen on the `tune` window alone (`--tune`); a row it does not name runs with the defaults. "
+    "Intervals are 95 %, by resampling users. *Only it*: targets that no other channel's 200 rows hold. *Adds*: "
+    "ceiling of the learned merge of all channels, 200 rows in total, minus that of the others alone, merge learned "
+    "again, paired by request. Memory is the peak of the process while fitting, with the log in it, and what the fit "
+    "itself adds; p50 and p99 are of one request at a time for 200 rows.",
+    "",
+]
+
+
+def load(
+    folder: Path,
+) -> tuple[dict[tuple[str, str], dict[str, Row]], dict[tuple[str, str], Row], dict[str, dict[str, Row]]]:
+    """Rows by (set, protocol) and channel; what was measured together; growth by size and channel."""
+    rows: dict[tuple[str, str], dict[str, Row]] = {}
+    joint: dict[tuple[str, str], Row] = {}
+    growth: dict[str, dict[str, Row]] = {}
+    for file in sorted(folder.glob("*.json")):
+        row = json.loads(file.read_text(encoding="utf-8"))
+        match file.name.removesuffix(".json").split("."):
+            case ["growth", events, channel]:
+                growth.setdefault(events, {})[channel] = row
+            case [log, protocol, channel]:
+                rows.setdefault((log, protocol), {})[channel] = row
+            case [log, protocol]:
+                joint[log, protocol] = row
+    return rows, joint, growth
+
+
+def span(figure: Row, digits: int = 3) -> str:
+    """``mean [low, high]``."""
+    if figure.get("low") is None:
+        return f"{figure['mean']:.{digits}f}"
+    return f"{figure['mean']:.{digits}f} [{figure['low']:.{digits}f}, {figure['high']:.{digits}f}]"
+
+
+def apart(figure: Row | None) -> str:
+    """``diff [low, high]``, signed."""
+    if not figure:
+        return ""
+    return f"{figure['diff']:+.4f} [{figure['low']:+.4f}, {figure['high']:+.4f}]"
+
+
+def why_not(row: Row) -> str:
+    """What a row without figures says."""
+    for word in ("refuses", "stopped", "failed"):
+        if word in row:
+            return f"{word}: {row[word]}".replace("|", "/")[:160]
+    return "not measured"
+
+
+def made(rows: list[Row]) -> str:
+    """With what the rows were measured."""
+    newest = max(rows, key=lambda row: row["date"])
+    packages = ", ".join(f"{name} {version}" for name, version in newest["versions"].items())
+    return f"{newest['machine']}; seed {newest['seed']}; {packages}; newest row {newest['date']}."
+
+
+def quality(name: tuple[str, str], rows: dict[str, Row], joint: Row) -> list[str]:
+    """The table of one set under one protocol."""
+    asked = next((row for row in rows.values() if "requests" in row), None)
+    size = f"{asked['requests']:,} requests of {asked['users']:,} users. " if asked else ""
+    lines = [f"### {name[0]}, {name[1]}", "", size + made(list(rows.values())), ""]
+    lines += [
+        "| channel | recall@50 | recall@200 | NDCG@10 | coverage@10 | only it | adds | fit s | peak MiB (fit) "
+        "| p50 / p99 ms |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for channel, row in sorted(rows.items(), key=lambda pair: -pair[1].get("recall@200", {}).get("mean", -1)):
+        if "recall@200" not in row:
+            lines.append(f"| {channel} | {why_not(row)} | | | | | | | | |")
+            continue
+        mine = joint.get("channels", {}).get(channel) if joint.get("channels") else None
+        lines.append(
+            f"| {channel} | {span(row['recall@50'])} | {span(row['recall@200'])} | {span(row['ndcg@10'])} "
+            f"| {row['coverage@10']:.3f} | {span(mine['unique_hits'], 0) if mine else ''} "
+            f"| {apart(mine['adds']) if mine else ''} | {row['fit_seconds']:.2f} "
+            f"| {row['peak_mib']:.0f} ({row['fit_adds_mib']:.0f}) | {row['p50_ms']:.2f} / {row['p99_ms']:.2f} |"
+        )
+    if joint.get("merges"):
+        lines += ["", f"Together: best single channel {joint['best_single']}; all rows of all channels hold "]
+        lines[-1] += f"{span(joint['all_rows'])} of the targets. Merged to 200 rows:"
+        lines += ["", "| merge | ceiling | minus the best single channel | on the tune window |", "|---|---|---|---|"]
+        for kind, end in joint["merges"].items():
+            bold = "**" if kind == joint["chosen_merge"] else ""
+            lines.append(
+                f"| {bold}{kind}{bold} | {span(end['ceiling'])} | {apart(end['minus_best'])} | {end['tune']:.4f} |"
+            )
+    return [*lines, ""]
+
+
+def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str, str], Row]) -> list[str]:
+    """Does each channel earn its place anywhere? And does the merge beat the best channel?"""
+    lines = ["## Does each channel earn its place?", ""]
+    lines += [
+        "A channel earns its place on a set where the interval of its unique hits and that of what it adds at 200 rows "
+        "in total both lie above zero; *in rows of its own* where only its unique hits do, so that it raises the "
+        "ceiling of all channels' rows together but not that of 200.",
+        "",
+        "| channel | earns its place on | only in rows of its own on | verdict |",
+        "|---|---|---|---|",
+    ]
+    for channel in sorted({name for each in rows.values() for name in each}):
+        earned, own = [], []
+        for where, together in joint.items():
+            mine = (together.get("channels") or {}).get(channel)
+            if mine and (mine["unique_hits"]["low"] or 0) > 0:
+                (earned if mine["adds"]["low"] > 0 else own).append(" ".join(where))
+        verdict = "earns it" if earned else "raises only the ceiling of all rows" if own else "does not earn it here"
+        lines.append(f"| {channel} | {', '.join(earned)} | {', '.join(own)} | {verdict} |")
+    won = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] > 0]
+    lost = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] <= 0]
+    data = {w.split()[0] for w in won}
+    lines += ["", f"The merge chosen on the tune window is above the best single channel on {len(data)} data sets "]
+    lines[-1] += f"({', '.join(won) or 'none'}), 200 rows each"
+    lines[-1] += f"; not above zero with certainty on {', '.join(lost)}." if lost else "."
+    return [*lines, ""]
+
+
+def _gain(joint: Row) -> Row:
+    found: Row = joint["merges"][joint["chosen_merge"]]["minus_best"]
+    return found
+
+
+def grown(growth: dict[str, dict[str, Row]]) -> list[str]:
+    """The table of sizes."""
+    if not growth:
+        return []
+    sizes = sorted(growth, key=int)
+    lines = ["## Growth", "", "Synthetic logs (`generator.py`: 100,000 users, 50,000 items, power law, drift). Fit "]
+    lines[-1] += "seconds, peak MiB of the process, seconds to answer 2,000 replayed requests, p50 ms of one. "
+    lines[-1] += "*replay*: the questions themselves, with their histories and what the rules forbid. "
+    lines += [made([row for each in growth.values() for row in each.values()]), ""]
+    lines += [
+        "| channel | "
+        + " | ".join(f"{int(size):,} events: fit s, peak MiB, answers s, p50 ms" for size in sizes)
+        + " |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for channel in sorted({name for each in growth.values() for name in each}):
+        cells = []
+        for size in sizes:
+            row = growth[size].get(channel, {})
+            if "fit_seconds" in row:
+                cells.append(
+                    f"{row['fit_seconds']:.1f}, {row['whole_peak_mib']:,.0f}, {row['retrieve_seconds']:.1f}, "
+                    f"{row['p50_ms']:.2f}"
+                )
+            elif "ask_seconds" in row:
+                cells.append(f"{row['ask_seconds']:.1f} s, {row['peak_mib']:,.0f} MiB")
+            else:
+                cells.append(why_not(row))
+        lines.append(f"| {channel} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def write(folder: Path, to: Path) -> None:
+    """The page of all rows kept."""
+    rows, joint, growth = load(folder)
+    lines = [*HEAD, *verdicts(rows, joint)] if rows else [*HEAD]
+    lines += ["## Quality and cost", ""] if rows else []
+    for name in sorted(rows):
+        lines += quality(name, rows[name], joint.get(name, {}))
+    to.write_text("\n".join([*lines, *grown(growth)]), encoding="utf-8")
