@@ -25,7 +25,8 @@ class Walked(Vectors, Word2Vec):
     directed: Annotated[bool, Search(choices=(False, True))] = False
     """Whether walks go from an item only to those that followed it, or also to those that came before it."""
     edges: Annotated[Literal["count", "strength"], Search(choices=("count", "strength"))] = "count"
-    """What a step of a session adds to its edge: 1, or the geometric mean of its two events' strengths."""
+    """What a step of a session adds to its edge: 1, or the geometric mean of its two events' strengths; fading with age
+    (``log_half_life``) either way."""
     steps: Annotated[Literal["weighted", "uniform"], Search(choices=("weighted", "uniform"))] = "weighted"
     """Whether a walk chooses among a node's edges by their weights, or all alike."""
     walks: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 10
@@ -35,18 +36,22 @@ class Walked(Vectors, Word2Vec):
     epochs: Annotated[int, Field(ge=1), Search(1, 10, log=True)] = 1
     """Passes over the walks."""
 
+    def _graph(self, data: Dataset) -> sp.csr_matrix:
+        """Learns the vocabulary; [c, c] the graph of the log's sessions."""
+        self._vocabulary(data)
+        rows, events = self._rows(data), data.events
+        worth = self._faded(data, events.time[rows])
+        if self.edges == "strength":
+            weight = events.weight[rows]
+            worth = worth * np.where(weight > 0, weight, self.strengths_[events.event[rows]])
+        log = events.user[rows], self.column_[events.item[rows]], events.time[rows], len(self.items_)
+        return item_graph(*log, gap=self.gap, strength=worth, directed=self.directed)
+
     def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
         """Keeps the item vectors; those of items without an edge are 0."""
-        self._vocabulary(data)
-        rows, events, c = self._rows(data), data.events, len(self.items_)
-        strength = None
-        if self.edges == "strength":
-            strength = events.weight[rows] if self.signal == "positive" else self.strengths_[events.event[rows]]
-        log = events.user[rows], self.column_[events.item[rows]], events.time[rows], c
-        graph = item_graph(*log, gap=self.gap, strength=strength, directed=self.directed)
-        rng = np.random.default_rng(self.seed)
-        walked = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
-        self._learned(train(*walked, np.ones(len(walked[0]), np.float32), c, self))
+        graph, rng = self._graph(data), np.random.default_rng(self.seed)
+        tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
+        self._learned(train(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self))
 
 
 def item_graph(
@@ -107,7 +112,9 @@ def walks(
 
 def _steps(graph: sp.csr_matrix, weighted: bool) -> tuple[Int64, Int32, Float64]:
     """The graph as the kernel takes it: indptr, indices and the running sum of weights within each row."""
-    indptr = graph.indptr.astype(np.int64)
+    indptr, lengths = graph.indptr.astype(np.int64), np.diff(graph.indptr)
     weights = graph.data.astype(np.float64) if weighted else np.ones(graph.nnz)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    weights /= np.bincount(rows, weights, len(lengths))[rows]  # a faded row after a heavy one must not drown in its sum
     before = np.concatenate([[0.0], np.cumsum(weights)])
-    return indptr, graph.indices.astype(np.int32), before[1:] - np.repeat(before[indptr[:-1]], np.diff(indptr))
+    return indptr, graph.indices.astype(np.int32), before[1:] - before[indptr[rows]]
