@@ -42,3 +42,17 @@ def test_threads_do_not_change_the_result():
     data = worlds.checkerboard()
     one, three = (ALS(factors=8, threads=t, iterations=3).fit(data).table_ for t in (1, 3))
     assert np.array_equal(one, three)
+
+
+@pytest.mark.parametrize("events", [60, 400, 4000])
+def test_by_default_the_ridge_is_of_the_logs_own_size(events: int):
+    """The root mean square of the singular values of c_ui t_ui, below the largest: so the vectors never vanish."""
+    data = worlds.random_log(8, users=60, items=25, events=events)
+    channel = ALS(factors=5).fit(data)
+    x = channel._matrix(data).toarray().astype(np.float64)
+    values = np.linalg.svd((x > 0) * (1 + channel.alpha * x), compute_uv=False)
+    assert channel.ridge_ == pytest.approx(np.sqrt((values**2).mean()), rel=1e-5)
+    assert np.abs(channel.table_).max() > 0.1
+    assert ALS(factors=5, regularisation=30.0).fit(data).ridge_ == 30
+    gone = ALS(factors=5, regularisation=1.5 * values[0], iterations=30).fit(data)
+    assert np.abs(gone.table_).max() < 0.01

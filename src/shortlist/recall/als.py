@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
+import scipy.sparse as sp
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
 from shortlist.recall._collaborative import Query
@@ -24,18 +26,21 @@ class ALS(Factors):
     by turns in p and q, each row by a few conjugate gradient steps. A request's vector is the exact p for its own
     history, so new users and live events need no refit. Good when the log is sparse and the catalogue large.
 
+    λ stands beside the singular values of c_ui t_ui: where it exceeds the largest, all vectors are zero. So by default
+    it is their root mean square, sqrt(sum_ui (c_ui t_ui)^2 / min(users, items)), which suits a log of any size.
+
     Source: Hu, Koren, Volinsky (2008), Collaborative Filtering for Implicit Feedback Datasets;
     Takács, Pilászy, Tikk (2011), Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative
     Filtering.
     """
 
-    factors: int = Field(default=64, ge=1)
+    factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 64
     """The length of the vectors."""
-    iterations: int = Field(default=15, ge=1)
+    iterations: Annotated[int, Field(ge=1), Search(5, 30)] = 15
     """How often both sides are solved."""
-    regularisation: float = Field(default=30.0, gt=0)
-    """λ."""
-    alpha: float = Field(default=3.0, gt=0)
+    regularisation: Annotated[Annotated[float, Field(gt=0)] | None, Search(3, 300, log=True)] = None
+    """λ; none = the root mean square of the singular values it stands beside."""
+    alpha: Annotated[float, Field(gt=0), Search(0.5, 50, log=True)] = 3.0
     """α: how much more an observed pair counts than one not observed."""
     steps: int = Field(default=3, ge=1)
     """Conjugate gradient steps of each row in each iteration."""
@@ -49,6 +54,7 @@ class ALS(Factors):
         x = self._matrix(data)
         by_user = x[np.diff(x.indptr) > 0]
         by_item = by_user.T.tocsr()
+        self.ridge_ = self._ridge(by_user)
         rng = np.random.default_rng(self.seed)
         users = 0.01 * rng.standard_normal((by_user.shape[0], self.factors), np.float32)
         items = 0.01 * rng.standard_normal((by_user.shape[1], self.factors), np.float32)
@@ -60,8 +66,15 @@ class ALS(Factors):
         self._learned(items, self._gram(items))
         return self
 
+    def _ridge(self, x: sp.csr_matrix) -> float:
+        """λ as given, or of the log's own size."""
+        if self.regularisation is not None:
+            return self.regularisation
+        square = ((1 + self.alpha * x.data.astype(np.float64)) ** 2).sum()
+        return float(np.sqrt(square / max(min(x.shape), 1))) or 1.0
+
     def _gram(self, factors: Float32) -> Float32:
-        return factors.T @ factors + self.regularisation * np.eye(self.factors, dtype=np.float32)
+        return factors.T @ factors + self.ridge_ * np.eye(self.factors, dtype=np.float32)
 
     def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
         a = np.float32(self.alpha) * profile[2]

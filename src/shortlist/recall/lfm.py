@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
 from shortlist.recall._collaborative import Query
@@ -29,19 +30,19 @@ class LFM(Factors):
     for Recommender Systems.
     """
 
-    factors: int = Field(default=16, ge=1)
+    factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 16
     """The length of the vectors."""
-    epochs: int = Field(default=30, ge=1)
+    epochs: Annotated[int, Field(ge=1), Search(10, 100, log=True)] = 30
     """Passes over the positives."""
-    rate: float = Field(default=0.05, gt=0)
+    rate: Annotated[float, Field(gt=0), Search(0.01, 0.2, log=True)] = 0.05
     """The first step size; it falls linearly to a tenth."""
-    user_regularisation: float = Field(default=0.05, gt=0)
+    user_regularisation: Annotated[float, Field(gt=0), Search(0.001, 0.3, log=True)] = 0.05
     """α₁."""
-    item_regularisation: float = Field(default=0.02, gt=0)
+    item_regularisation: Annotated[float, Field(gt=0), Search(0.001, 0.3, log=True)] = 0.02
     """α₂."""
-    negatives: int = Field(default=5, ge=1)
+    negatives: Annotated[int, Field(ge=1), Search(1, 20, log=True)] = 5
     """Sampled negatives a positive; draws the user has taken are skipped."""
-    popularity: float = Field(default=0.75, ge=0)
+    popularity: Annotated[float, Field(ge=0), Search(0, 1)] = 0.75
     """The power of an item's count it is drawn by."""
     seed: int = 0
     """Of the first vectors, the order of the log and the negatives."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from shortlist.component import InputError, Retriever
+from shortlist.component import InputError, Retriever, Search
 from shortlist.data import Codes, Dataset, State
 from shortlist.durations import Duration
 from shortlist.recall import _top
@@ -34,7 +34,9 @@ class Popular(Retriever):
 
     personalised: ClassVar[bool] = False
 
-    half_life: Duration | None = 7 * 86_400_000_000
+    half_life: Annotated[
+        Duration | None, Search(choices=("1h", "6h", "12h", "1d", "3d", "7d", "14d", "30d", "90d"))
+    ] = 7 * 86_400_000_000
     """An event this much older than the latest counts half; none = plain counts."""
     refresh: Duration = 3_600_000_000
     """How often the list is made anew."""
@@ -42,7 +44,7 @@ class Popular(Retriever):
     """Which events count: "positive", "all" or the name of a behaviour."""
     segment: list[str] = []
     """Attributes of users or items (category or list columns) to keep a list for each value of."""
-    top: int = Field(default=3, ge=1)
+    top: Annotated[int, Field(ge=1), Search(1, 10, log=True)] = 3
     """How many values of an item attribute a user is taken to like."""
 
     def fit(self, data: Dataset) -> Self:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse.linalg import svds
 
+from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.recall._collaborative import Query
 from shortlist.recall._factors import Factors
@@ -29,9 +30,9 @@ class SVD(Factors):
 
     example: ClassVar[Mapping[str, Any]] = {"factors": 4}  # the contract's world has no more structure than that
 
-    factors: int = Field(default=20, ge=1)
+    factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 20
     """How many singular vectors are kept."""
-    scaling: float = Field(default=1.0, ge=0, le=2)
+    scaling: Annotated[float, Field(ge=0, le=2), Search(0, 1.5)] = 1.0
     """The power of an item's norm that is left in its column."""
     seed: int = 0
     """Of the vector the iteration starts from."""
