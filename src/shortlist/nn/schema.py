@@ -73,8 +73,9 @@ class Schema:
     def without_numbers(self) -> Schema:
         """Only the fields that have rows in the table."""
         kept = np.flatnonzero(self.kinds != NUMBER)
-        parts: dict[str, Any] = self.state()
-        return Schema(**{name: a.take(kept) if isinstance(a, Ragged) else a[kept] for name, a in parts.items()})
+        parts = self.state().items()
+        taken: dict[str, Any] = {name: a.take(kept) if isinstance(a, Ragged) else a[kept] for name, a in parts}
+        return Schema(**taken)
 
     def encode(self, requests: Requests, candidates: Candidates) -> Inputs:
         """``[numbers, codes, lists]``: what every net reads.

@@ -1,0 +1,36 @@
+"""A plain deep network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from shortlist.nn.flat import Flat
+from shortlist.nn.mlp import MLP
+from shortlist.nn.schema import Schema
+from shortlist.rank._deep import LayeredRanker
+
+
+class DNN(LayeredRanker):
+    """ŷ = σ(b + MLP([e_1 ... e_q, φ(x_1) ... φ(x_p)])), e the vectors of categories and lists, φ(x) numbers or curves.
+
+    What the other deep rankers must beat: every cross it uses it has to find in its layers.
+
+    Source: Covington, Adams, Sargin (2016), Deep Neural Networks for YouTube Recommendations (the ranking network).
+    """
+
+    def build(self, schema: Schema) -> nn.Module:
+        """Untrained."""
+        flat = Flat(schema, self.factors, self.numeric)
+        return _Net(flat, self.layers(flat.size))
+
+
+class _Net(nn.Module):
+    def __init__(self, flat: Flat, mlp: MLP) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.flat, self.mlp = flat, mlp
+
+    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
+        x = self.flat(numbers, codes, lists)
+        return self.bias + self.mlp(x).squeeze(1)

@@ -1,0 +1,83 @@
+"""Wide & Deep."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from shortlist.encode.design import Design
+from shortlist.nn.flat import Flat
+from shortlist.nn.mlp import MLP
+from shortlist.nn.schema import Inputs, Schema
+from shortlist.nn.wide import Wide
+from shortlist.rank._deep import LayeredRanker
+from shortlist.types import Array, Candidates, Requests
+
+PREFIX = "design_"
+
+
+class WideDeep(LayeredRanker):
+    """ŷ = σ(b + w·[x, crosses(x)] + MLP([e_1 ... e_q, φ(x_1) ... φ(x_p)])), both parts learned together.
+
+    The wide part memorises: standardised numbers, buckets, one-hot categories and crosses, as ``logistic`` reads them.
+    The deep part generalises, as ``dnn``. Lists, the history and ids are the deep part's alone.
+
+    Source: Cheng et al. (2016), Wide & Deep Learning for Recommender Systems.
+    """
+
+    crosses: list[tuple[str, str]] | Literal["all"] = []
+    """Pairs of column names for the wide part to cross, or "all" pairs."""
+    wide_buckets: Annotated[int, Field(ge=0)] = 20
+    """Quantile buckets of each number in the wide part; 0 = none."""
+    cross_buckets: Annotated[int, Field(ge=2)] = 10
+    """Quantile buckets of a number inside a cross."""
+    cross_min_count: Annotated[int, Field(ge=1)] = 10
+    """How often a pair must occur in training to get a weight of its own."""
+
+    def build(self, schema: Schema) -> nn.Module:
+        """Untrained."""
+        flat = Flat(schema, self.factors, self.numeric)
+        return _Net(Wide(max(1, int(self.__dict__["design_width_"]))), flat, self.layers(flat.size))
+
+    def learn_inputs(self, requests: Requests, candidates: Candidates) -> None:
+        """Learns the schema and the wide part's design."""
+        super().learn_inputs(requests, candidates)
+        flat = [name in candidates and candidates[name].ndim == 1 for name in self.columns_.tolist()]
+        self.wide_columns_, codes = self.columns_[flat], self.categorical_[flat]
+        design = self._design().fit(self._wide_table(candidates), self.wide_columns_, codes)
+        self.__dict__.update({PREFIX + name: value for name, value in vars(design).items() if name.endswith("_")})
+
+    def inputs(self, requests: Requests, candidates: Candidates) -> Inputs:
+        """``[numbers, codes, lists, columns, values]``, the last two of the design."""
+        design = self._design()
+        learned = {name.removeprefix(PREFIX): value for name, value in vars(self).items() if name.startswith(PREFIX)}
+        design.__dict__.update(learned)
+        return [*super().inputs(requests, candidates), *design.transform(self._wide_table(candidates))]
+
+    def _design(self) -> Design:
+        return Design(
+            buckets=self.wide_buckets,
+            min_count=self.min_count,
+            crosses=self.crosses,
+            cross_buckets=self.cross_buckets,
+            cross_min_count=self.cross_min_count,
+        )
+
+    def _wide_table(self, candidates: Candidates) -> Array:
+        names = self.wide_columns_.tolist()
+        return np.stack([candidates[n].astype(np.float64) for n in names] or [np.empty(len(candidates))], 1)
+
+
+class _Net(nn.Module):
+    def __init__(self, wide: Wide, flat: Flat, mlp: MLP) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.wide, self.flat, self.mlp = wide, flat, mlp
+
+    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+        x = self.flat(numbers, codes, lists)
+        return self.bias + self.wide(columns, values) + self.mlp(x).squeeze(1)
