@@ -19,11 +19,11 @@ LEVELS = [
     ["nn"],
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
-    ["recipe", "samples", "answer", "tune"],
+    ["recipe", "samples", "answer", "tune", "profile", "importance"],
     ["manifest"],
     ["bundle", "_figures"],
     ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
-    ["serve", "spark", "terminal"],
+    ["serve", "spark", "terminal", "feature_report"],
     ["cli"],
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}

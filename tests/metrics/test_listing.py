@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 
 from shortlist import metrics
-from shortlist.metrics import accuracy, beyond, ranking
+from shortlist.metrics import accuracy, beyond, columns, dependence, drift, ranking
+
+MODULES = (accuracy, beyond, columns, dependence, drift, ranking)
 
 
 def test_lists_every_metric_with_its_source():
@@ -13,7 +15,7 @@ def test_lists_every_metric_with_its_source():
     assert {"ndcg", "recall", "auc", "gauc", "log_loss", "coverage", "gini", "novelty", "age"} <= set(listed)
     assert not {"per_request", "reliability", "auc_by_group", "mean_interval"} & set(listed)
     for name, entry in listed.items():
-        function = next(getattr(module, name) for module in (accuracy, beyond, ranking) if hasattr(module, name))
+        function = next(getattr(module, name) for module in MODULES if hasattr(module, name))
         doc = inspect.getdoc(function)
         assert entry.summary == doc.split("\n\n")[0].replace("\n", " ")
         assert entry.summary.endswith(".")
