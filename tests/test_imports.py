@@ -15,7 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LEVELS = [
     ["types", "progress", "durations", "documents"],
     ["component"],
-    ["data", "encode", "index", "merge"],
+    ["data", "encode", "index", "merge", "search"],
     ["nn"],
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
@@ -23,6 +23,7 @@ LEVELS = [
     ["manifest"],
     ["bundle", "_figures"],
     ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
+    ["tuning"],
     ["serve", "spark", "terminal", "feature_report"],
     ["cli"],
 ]
@@ -44,7 +45,7 @@ EXTRAS = {
     },
     "spark": {"pyspark"},
 }  # fmt: skip
-OPTIONAL = set().union(*EXTRAS.values()) | {"sqlalchemy", "optuna", "gensim", "pandas", "jax", "keras"}
+OPTIONAL = set().union(*EXTRAS.values()) | {"sqlalchemy", "optuna", "tomlkit", "gensim", "pandas", "jax", "keras"}
 BANNED = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "tqdm", "shelve", "marshal"}
 
 

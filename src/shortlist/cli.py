@@ -13,7 +13,7 @@ import shortlist
 from shortlist import cli_threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
-from shortlist import cli_features, cli_parts, terminal
+from shortlist import cli_features, cli_parts, cli_tune, terminal
 from shortlist.component import InputError
 from shortlist.documents import dumps, write_parquet, write_text
 from shortlist.progress import step
@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_parts.add_to(app)
+cli_tune.add_to(app)
 cli_features.add_to(app)
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")]

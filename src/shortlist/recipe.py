@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shortlist.component import InputError, find, names
+from shortlist import search
+from shortlist.component import Component, InputError, find, names
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
@@ -29,6 +30,8 @@ NAME = r"[A-Za-z][\w-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 STAGES = ("merge", "rank", "slate", "fallback", "prerank")
 """Names that stand for stages in ``evaluation.json`` and ``rows.parquet``."""
+TUNABLE = ("recall", "merge", "rank")
+"""Sections that may have a ``search`` table: what ``shortlist tune`` may try instead of what the component declares."""
 
 
 class Strict(BaseModel):
@@ -41,6 +44,8 @@ class SamplesSpec(Strict):
     moments: int = Field(40, ge=0)
     """At most this many requests a user, evenly spaced over the ranker's window (0 = all); evaluation has its own
     limit."""
+    at_most: int | None = Field(None, ge=5)
+    """That many requests of the ranker's window in all, drawn at random; none = all of them."""
     negatives: int = Field(100, ge=0)
     """Rows without a target kept for each request, chosen at random; 0 = all."""
     top_negatives: int = Field(0, ge=0)
@@ -62,6 +67,8 @@ class EvaluateSpec(Strict):
     """Targets lie within this time of the moment asked about."""
     min_gap: Duration | None = None
     """A moment is asked only if the user was silent for this long before it (one request a sitting)."""
+    at_most: int | None = Field(None, ge=1)
+    """That many requests of the test window, drawn at random; none = all. A log of millions is not replayed whole."""
 
 
 class Recipe(Strict):
@@ -118,16 +125,20 @@ class Recipe(Strict):
             cls = find(kind, section["type"])
         except InputError as error:
             raise InputError(f"{path}.type: {error}") from error
-        config = {key: value for key, value in section.items() if key != "type"}
+        tunable = path.partition(".")[0] in TUNABLE
+        config = {key: value for key, value in section.items() if key != "type" and not (tunable and key == "search")}
         for common in ("seed", "threads"):
             if common in cls.model_fields:
                 config.setdefault(common, getattr(self, common))
         if kind == "features" and "channels" in cls.model_fields:
             config.setdefault("channels", list(self.recall))
         try:
-            return cls.from_config(config)
+            made = cls.from_config(config)
         except ValidationError as error:
             raise InputError(explain(error, path, cls)) from error
+        if tunable and "search" in section:
+            _check_search(cls, config, section["search"], f"{path}.search")
+        return made
 
     def pipeline(self) -> Pipeline:
         """The funnel this recipe describes, unfitted and without its ranker (see ``ranker``)."""
@@ -183,6 +194,17 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
         for name in recipe.rankers:
             recipe.ranker(name)
     return recipe
+
+
+def _check_search(cls: type[Component], config: Section, table: Any, path: str) -> None:
+    """Every value and bound of a ``search`` table must be one its field admits; combinations come out when tried."""
+    for name, dimension in search.space(cls, table, path).items():
+        for value in dimension.corners():
+            try:
+                cls.from_config({**config, name: value})
+            except ValidationError as error:
+                if error.errors()[0]["loc"][:1] == (name,):
+                    raise InputError(explain(error, path, cls)) from error
 
 
 def _refuse_idle(recipe: Recipe) -> None:

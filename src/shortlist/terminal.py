@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -64,7 +65,8 @@ class _Bars:
             if title not in self._tasks:
                 self._tasks[title] = self._bars.add_task(escape(title), total=fields.get("total"))
             if name == "advance":
-                self._bars.update(self._tasks[title], completed=fields["done"], total=fields["total"])
+                said = escape(f"{title}: {fields['note']}" if "note" in fields else title)
+                self._bars.update(self._tasks[title], completed=fields["done"], total=fields["total"], description=said)
                 if fields["done"] == fields["total"]:
                     self._bars.remove_task(self._tasks.pop(title))
         elif name == "done":
@@ -93,7 +95,8 @@ class _Lines:
             self._running.append(fields["title"])
             self._advance = ""
         elif name == "advance":
-            self._advance = f"{fields['title']}: {fields['done']} of {fields['total'] or '?'}"
+            note = f", {fields['note']}" if "note" in fields else ""
+            self._advance = f"{fields['title']}: {fields['done']} of {fields['total'] or '?'}{note}"
         elif name == "done":
             if fields["title"] in self._running:
                 self._running.remove(fields["title"])
@@ -267,6 +270,28 @@ def rankers(document: Mapping[str, Any]) -> Table:
             _decimal(reference.get("test_auc"), 4),
             escape(chosen),
         )
+    return table
+
+
+def tuned(section: Mapping[str, Any], most: int = 6) -> Table:
+    """The settings tried for one section: its own, and the best of the others."""
+    trials = list(enumerate(section["trials"]))
+    others = sorted((t for t in trials[1:] if t[1]["value"] is not None), key=lambda t: (-t[1]["value"], t[0]))
+    title = f"{section['section']} ({section['type']}): {section['metric']}, {section['asked']}"
+    table = _table(title, ("trial", section["metric"], "setting"), ("setting",))
+    for number, trial in [trials[0], *others[:most]]:
+        changed = {key: value for key, value in trial["params"].items() if value != section["current"][key]}
+        setting = ", ".join(f"no {k}" if v is None else f"{k} = {json.dumps(v)}" for k, v in changed.items())
+        style = "bold" if number == section["best"] else ""
+        table.add_row(str(number), _decimal(trial["value"], 4), escape(setting) or "as it was", style=style)
+    refused = f", {section['refused']} refused" if section["refused"] else ""
+    ended = ", stopped" if section["stopped"] else ""
+    gain = _interval(section["gain"], sign=True)
+    table.caption = escape(
+        f"{_decimal(section['before'], 4)} before, {_decimal(section['after'], 4)} after: {gain} in "
+        f"{len(trials)} trials{refused}{ended}"
+    )
+    table.caption_justify = "left"
     return table
 
 

@@ -1,0 +1,204 @@
+"""What a setting is worth, for each thing that can be tuned: one value for each question, higher is better.
+
+Nothing here can read an event at or after the cut it must not know: the log ends there before anything is built.
+
+    a channel    fitted at tune, its own list for the questions of [tune, rank)
+    the merge    channels at tune; learns from the first half of those questions, ordered lists for the second half
+    a ranker     channels at rank; learns from [rank, test) but for its last fifth, which is ranked
+    a ranker on a plain table    cross-validated AUC over the training rows
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from shortlist import train, tune
+from shortlist.component import InputError
+from shortlist.data import Dataset, State
+from shortlist.data.protocol import Questions
+from shortlist.evaluate import answerable, ask
+from shortlist.metrics import accuracy
+from shortlist.metrics._slate import Slates
+from shortlist.pipeline import Pipeline, Trace
+from shortlist.progress import step, track
+from shortlist.recipe import Recipe
+from shortlist.samples import BATCH, refuse_failures
+from shortlist.table_experiment import SearchSpec
+from shortlist.types import Array, Candidates, Float64, Samples
+
+QUESTIONS = 2_000
+"""Questions a channel or the merge is asked at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """An accuracy metric at a cut-off, such as recall@200."""
+
+    name: str
+    k: int
+
+    @staticmethod
+    def of(text: str) -> Metric:
+        """Raises ``InputError`` on a metric that does not exist."""
+        known = [name for name, _ in accuracy.AT_K]
+        match = re.fullmatch(r"(\w+)@([1-9]\d{0,4})", text)
+        if match is None or match[1] not in known:
+            raise InputError(f"--metric {text}: expected NAME@K such as ndcg@10, NAME one of {', '.join(known)}")
+        return Metric(match[1], int(match[2]))
+
+    def __call__(self, rows: Candidates, questions: Questions) -> Float64:
+        """[n]: its value for every question."""
+        return dict(accuracy.AT_K)[self.name](Slates.of(rows, questions.targets, self.k), self.k)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.k}"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """How the settings of one section are measured."""
+
+    metric: str
+    users: Array  # [n] whom each value belongs to: they are resampled for the interval
+    measure: Callable[[Mapping[str, Any]], Float64]  # of a whole section
+    asked: str  # on what, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """[tune, rank) or half of it: who asks, and the log they may know."""
+
+    known: Dataset
+    state: State
+    questions: Questions  # with the hard rules' items excluded
+
+
+def windows(recipe: Recipe, data: Dataset, cuts: train.Cuts, seed: int, parts: int = 1) -> list[Window]:
+    """The tune window, whole or in ``parts`` by time, with at most 2,000 questions each.
+
+    Targets of one part end where the next begins. Under the "start" protocol all ask at one moment, so the parts are
+    different people.
+    """
+    if cuts.tune is None:
+        raise InputError("data.split.tune: missing; channels and the merge are tuned on [tune, rank)")
+    closes = cuts.test if cuts.rank is None else cuts.rank
+    past = data.until(closes)  # from here on, nobody can look further
+    known, state, spec = past.until(cuts.tune), past.state(), recipe.evaluate
+    pipeline = recipe.pipeline()
+    for rule in pipeline.rules.values():
+        rule.fit(known)
+    whole = ask(past, state, spec, cuts.tune, closes)
+    if spec.requests == "start":
+        part = np.random.default_rng(seed).permutation(len(whole)) % parts
+        asked = [whole.take(np.flatnonzero(part == number)) for number in range(parts)]
+    else:
+        at = [int(whole.requests.time[len(whole) * n // parts]) + 1 for n in range(1, parts)] if len(whole) else []
+        bounds = [cuts.tune, *at, closes]
+        asked = [ask(past, state, spec, low, high) for low, high in pairwise(bounds)]
+    return [Window(known, state, _prepared(questions, pipeline, state, seed)) for questions in asked]
+
+
+def _prepared(questions: Questions, pipeline: Pipeline, state: State, seed: int) -> Questions:
+    questions = answerable(questions, pipeline, state)
+    if len(questions) > QUESTIONS:
+        drawn = np.random.default_rng(seed).choice(len(questions), QUESTIONS, replace=False)
+        questions = questions.take(np.sort(drawn))
+    if not len(questions):
+        raise InputError("data.split: no request with a right answer in [tune, rank), so there is nothing to tune on")
+    return replace(questions, requests=pipeline.forbid(questions.requests, state))
+
+
+def channel(recipe: Recipe, name: str, window: Window, metric: Metric) -> Objective:
+    """The channel alone, fitted at the tune cut."""
+    if metric.k > recipe.depth:
+        raise InputError(f"--metric {metric}: channels are asked for {recipe.depth} rows (depth); choose at most that")
+
+    def measure(section: Mapping[str, Any]) -> Float64:
+        made = recipe.component("recall", f"recall.{name}", dict(section)).fit(window.known)
+        values = []
+        for batch in window.questions.batches(BATCH):  # new batches: what another setting noted in them is not ours
+            values.append(metric(made.retrieve(batch.requests, window.state, recipe.depth), batch))
+        return np.concatenate(values)
+
+    return Objective(str(metric), window.questions.requests.user, measure, _words(window.questions))
+
+
+def merge(recipe: Recipe, early: Window, late: Window, metric: Metric) -> Objective:
+    """The merge order of the later half, under what was learned on the earlier half."""
+    pipeline = recipe.pipeline()
+    pipeline.fit_recall(early.known)
+    (learned, _), (judged, questions) = ((_found(pipeline, window), window.questions) for window in (early, late))
+
+    def measure(section: Mapping[str, Any]) -> Float64:
+        made = recipe.component("merge", "merge", dict(section)).fit(learned, early.questions.targets)
+        return metric(made.merge(judged, len(questions)), questions)
+
+    return Objective(str(metric), questions.requests.user, measure, _words(questions))
+
+
+def _found(pipeline: Pipeline, window: Window) -> dict[str, Candidates]:
+    """What each channel finds for the questions of a window."""
+    found: dict[str, list[Candidates]] = {name: [] for name in pipeline.recall}
+    for number, batch in enumerate(track(window.questions.batches(BATCH), "candidates")):
+        trace = Trace()
+        pipeline.candidates(batch.requests, window.state, trace)
+        refuse_failures(trace)
+        for name, parts in found.items():
+            rows = trace.stages[f"recall.{name}"]
+            parts.append(replace(rows, request=(rows.request + np.uint32(number * BATCH)).astype(np.uint32)))
+    return {name: Candidates.concat(parts) for name, parts in found.items()}
+
+
+def rankers(recipe: Recipe, data: Dataset, cuts: train.Cuts, metric: Metric) -> dict[str, Objective]:
+    """Every ranker of a funnel: the same candidates and columns for all settings, made as ``fit`` makes them."""
+    if cuts.rank is None:
+        raise InputError("data.split.rank: missing; rankers are tuned on [rank, test)")
+    past = data.until(cuts.test)
+    state, pipeline = past.state(), recipe.pipeline()
+    if cuts.tune is not None:
+        with step("merge: channels at tune, weights on [tune, rank)"):
+            pipeline.fit_recall(past.until(cuts.tune))
+            train.fit_merge(pipeline, recipe, past, state, cuts.tune, cuts.rank)
+    with step("rank: channels at rank, samples from [rank, test)"):
+        made = train.samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
+    rows, questions = made.valid.candidates, made.questions
+
+    def objective(name: str) -> Objective:
+        def measure(section: Mapping[str, Any]) -> Float64:
+            ranker = recipe.component("rank", _rank(recipe, name), dict(section)).fit(made.train, made.valid)
+            scored = rows.with_columns(**ranker.score(made.valid.requests, rows, state))
+            return metric(scored.ranked(), questions)
+
+        return Objective(str(metric), questions.requests.user, measure, _words(questions))
+
+    return {name: objective(name) for name in recipe.rankers}
+
+
+def table(recipe: Recipe, name: str, samples: Samples, spec: SearchSpec, seed: int) -> Objective:
+    """A ranker on a plain table: the AUC on each fold it was not trained on."""
+
+    def measure(section: Mapping[str, Any]) -> Float64:
+        def make(params: tune.Params) -> Any:
+            return recipe.component("rank", _rank(recipe, name), dict(section))
+
+        (trial,) = tune.cross_validate(make, samples, [{}], spec.folds, seed, spec.workers)
+        return np.array(trial.folds)
+
+    asked = f"{len(samples):,} training rows, {spec.folds}-fold cross-validation"
+    return Objective("auc", np.arange(spec.folds), measure, asked)
+
+
+def _rank(recipe: Recipe, name: str) -> str:
+    """Where a ranker's section stands."""
+    return "rank" if recipe.rankers is not recipe.rank else f"rank.{name}"
+
+
+def _words(questions: Questions) -> str:
+    users = len(np.unique(questions.requests.user))
+    return f"{len(questions):,} requests of {users:,} users"

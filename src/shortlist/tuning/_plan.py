@@ -1,0 +1,132 @@
+"""Which sections are tuned, and on what each is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from shortlist import search, train
+from shortlist.component import InputError
+from shortlist.data import Dataset
+from shortlist.data.plain import samples_of
+from shortlist.data.raw import PlainTable
+from shortlist.data.sources import source
+from shortlist.progress import step
+from shortlist.recipe import Recipe, explain
+from shortlist.table_experiment import SearchSpec
+from shortlist.tuning import _measures as measures
+from shortlist.tuning._measures import Metric, Objective
+
+Section = dict[str, Any]
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to tune and for how long."""
+
+    channels: Sequence[str] = ()
+    rankers: Sequence[str] = ()
+    merge: bool = False
+    trials: int | None = None  # of each section; None = 50, or as many as fit into ``minutes``
+    minutes: float | None = None  # for everything together
+    metric: str | None = None
+    seed: int | None = None
+
+
+def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
+    """Paths of the sections to tune, in the order of the funnel; those named must have something to tune."""
+    for name in asked.channels:
+        if name not in recipe.recall:
+            raise InputError(f"--channel {name}: not in the recipe; there are {', '.join(recipe.recall) or 'none'}")
+    for name in asked.rankers:
+        if name not in recipe.rankers:
+            raise InputError(f"--ranker {name}: not in the recipe; there are {', '.join(recipe.rankers) or 'none'}")
+    if asked.merge and not recipe.recall:
+        raise InputError("--merge: the recipe has no channels to merge")
+    named = bool(asked.channels or asked.rankers or asked.merge)
+    alone = recipe.rankers is not recipe.rank
+    paths: list[Keys] = [("recall", name) for name in recipe.recall if name in asked.channels or not named]
+    paths += [("merge",)] if asked.merge else []
+    wanted = asked.rankers if named or recipe.recall else list(recipe.rankers)
+    paths += [("rank",) if alone else ("rank", name) for name in wanted]
+    kept = []
+    for path in paths:
+        if space(recipe, path):
+            kept.append(path)
+        elif named:
+            where, kind = ".".join(path), at(recipe, path)["type"]
+            raise InputError(f"{where}: {kind} declares nothing to tune; name fields in [{where}.search]")
+    if not kept:
+        raise InputError("nothing to tune: no section declares bounds or has a search table")
+    return kept
+
+
+def space(recipe: Recipe, path: Keys) -> search.Space:
+    """What is searched for the section at a path; raises ``InputError`` where the section is wrong."""
+    section, where = at(recipe, path), ".".join(path)
+    made = recipe.component(path[0], where, section)
+    return search.space(type(made), section.get("search", {}), f"{where}.search")
+
+
+def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Callable[[Recipe, Keys], Objective]:
+    """(recipe so far, path) -> how that section is measured; data and windows are made once."""
+    if not recipe.recall:
+        if asked.metric not in (None, "auc"):
+            raise InputError(f"--metric {asked.metric}: rankers on a plain table are chosen by auc")
+        try:
+            spec = SearchSpec.model_validate(recipe.search)
+        except ValidationError as error:
+            raise InputError(explain(error, "search", SearchSpec)) from error
+        with step("read data"):
+            plain_table = source(recipe.data.source)(recipe.data, root)
+        if not isinstance(plain_table, PlainTable):
+            raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log")
+        samples, _ = samples_of(plain_table)
+        return lambda now, path: measures.table(now, path[-1], samples, spec, seed)
+    data, _ = train.load(recipe, root)
+    cuts = train.Cuts.of(data, recipe)
+    ranked = bool(recipe.rankers) and cuts.rank is not None
+    wide = Metric("recall", recipe.depth) if ranked else Metric("ndcg", min(10, recipe.depth))
+    given = None if asked.metric is None else Metric.of(asked.metric)
+    made = _Made(data, cuts, seed)
+
+    def objective(now: Recipe, path: Keys) -> Objective:
+        if path[0] == "recall":
+            return measures.channel(now, path[1], made.window(now), given or wide)
+        if path[0] == "merge":
+            early, late = measures.windows(now, data, cuts, seed, 2)
+            return measures.merge(now, early, late, given or Metric("ndcg", 10))
+        return made.rankers(now, given or Metric("ndcg", 10))[next(iter(now.rankers)) if len(path) == 1 else path[1]]
+
+    return objective
+
+
+class _Made:
+    """What several sections are measured on, made when the first asks for it."""
+
+    def __init__(self, data: Dataset, cuts: train.Cuts, seed: int):
+        self._data, self._cuts, self._seed = data, cuts, seed
+        self._window: measures.Window | None = None
+        self._rankers: dict[str, Objective] | None = None
+
+    def window(self, recipe: Recipe) -> measures.Window:
+        if self._window is None:
+            with step("questions of [tune, rank)"):
+                (self._window,) = measures.windows(recipe, self._data, self._cuts, self._seed)
+        return self._window
+
+    def rankers(self, recipe: Recipe, metric: Metric) -> dict[str, Objective]:
+        if self._rankers is None:  # rankers come last: nothing before them changes any more
+            self._rankers = measures.rankers(recipe, self._data, self._cuts, metric)
+        return self._rankers
+
+
+def at(recipe: Recipe, path: Keys) -> Section:
+    """The section of a recipe at a path."""
+    section: Section = getattr(recipe, path[0])
+    return section if len(path) == 1 else section[path[1]]
