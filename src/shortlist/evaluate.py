@@ -36,10 +36,19 @@ class Evaluation:
     rows: pl.DataFrame
 
 
-def ask(data: Dataset, state: State, spec: EvaluateSpec, opens: int, closes: int | None) -> Questions:
-    """The questions of a window under the recipe's protocol."""
+def ask(
+    data: Dataset,
+    state: State,
+    spec: EvaluateSpec,
+    opens: int,
+    closes: int | None,
+    *,
+    at_most: int | None = None,
+    seed: int = 0,
+) -> Questions:
+    """The questions of a window under the recipe's protocol; at most ``at_most``, drawn at random."""
     if spec.requests == "start":
-        return start(data, state, opens, closes)
+        return start(data, state, opens, closes, at_most=at_most, seed=seed)
     return replay(
         data,
         state,
@@ -49,6 +58,8 @@ def ask(data: Dataset, state: State, spec: EvaluateSpec, opens: int, closes: int
         depth=spec.depth,
         horizon=spec.horizon,
         min_gap=spec.min_gap or 0,
+        at_most=at_most,
+        seed=seed,
     )
 
 
@@ -73,7 +84,7 @@ def evaluate(
     ``rankers`` are measured beside the pipeline's own, on the same candidates, as stages ``rank.NAME``.
     """
     state = data.state()
-    questions = answerable(ask(data, state, spec, opens, closes), pipeline, state)
+    questions = answerable(ask(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state)
     run = _replayed(pipeline, questions, state, spec, rankers or {})
     popular = next((name for name, channel in pipeline.recall.items() if not channel.personalised), None)
     figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed, popular)

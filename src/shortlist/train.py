@@ -176,7 +176,8 @@ def fit_at(pipeline: Pipeline, data: Dataset, cut: int | None) -> None:
 
 def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int) -> None:
     """Merge weights or quotas from what the channels found for the questions of [opens, closes), or 5,000 of them."""
-    questions = answerable(ask(data, state, recipe.evaluate, opens, closes), pipeline, state)
+    asked = ask(data, state, recipe.evaluate, opens, closes, at_most=4 * MERGE_QUESTIONS, seed=recipe.seed)
+    questions = answerable(asked, pipeline, state)
     if len(questions) > MERGE_QUESTIONS:
         drawn = np.random.default_rng(recipe.seed).choice(len(questions), MERGE_QUESTIONS, replace=False)
         questions = questions.take(np.sort(drawn))
@@ -283,14 +284,21 @@ def fit_rankers(
 def _training_questions(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
 ) -> Questions:
-    spec = recipe.evaluate
+    spec, at_most = recipe.evaluate, recipe.samples.at_most
     if spec.requests == "start":
-        questions = ask(data, state, spec, opens, closes)
+        questions = ask(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
     else:
-        moments = recipe.samples.moments or None
-        gap = spec.min_gap or 0
         questions = replay(
-            data, state, opens, closes, moments=moments, depth=spec.depth, horizon=spec.horizon, min_gap=gap
+            data,
+            state,
+            opens,
+            closes,
+            moments=recipe.samples.moments or None,
+            depth=spec.depth,
+            horizon=spec.horizon,
+            min_gap=spec.min_gap or 0,
+            at_most=at_most,
+            seed=recipe.seed,
         )
     return answerable(questions, pipeline, state)
 

@@ -140,6 +140,21 @@ def _in_order(questions):
     return [told(questions.take(np.array([r])))[0][0] for r in range(len(questions))]
 
 
+@steady
+@given(st.integers(0, 10_000), st.integers(1, 12), st.integers(0, 3), st.sampled_from([replay, start]))
+def test_at_most_draws_some_of_the_same_questions(seed, at_most, draw, ask):
+    data = random_log(seed)
+    every, dropped = told(ask(data, data.state(), 8, None))
+    some, less = told(ask(data, data.state(), 8, None, at_most=at_most, seed=draw))
+    assert len(some) <= at_most
+    assert all(question in every for question in some)
+    if ask is replay:  # drawn before those without a target are dropped
+        assert len(some) + less == min(at_most, len(every) + dropped)
+    else:
+        assert len(some) == min(at_most, len(every))
+    assert told(ask(data, data.state(), 8, None, at_most=at_most, seed=draw))[0] == some
+
+
 def test_events_of_one_moment_are_never_split():
     """Thirty events in one microsecond are one question whose targets are all thirty, beyond the depth of twenty."""
     data = dataset(np.zeros(31, int), np.arange(31), np.array([START] * 30 + [START + DAY]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.data import State
+from shortlist.data import State, _decayed
 from shortlist.testing.worlds import checkerboard, empty, random_log
 
 steady = settings(deadline=None, derandomize=True, max_examples=60)
@@ -119,6 +120,36 @@ def test_decayed(seed, at, which, half_life, by_item):
             np.testing.assert_allclose(
                 state.decayed(entity, times[t : t + 1], which, half_life)[0], expected[t], rtol=1e-5
             )
+
+
+@steady
+@given(seeds, cuts, st.sampled_from(WHICH[:-1]), st.sampled_from([None, 2, 7]), st.booleans())
+def test_decayed_is_the_same_whatever_was_asked_before(seed, at, which, half_life, whole):
+    """Sums are carried on from block to block: to the last bit they are those of a state that was never asked."""
+    data = random_log(seed)
+    data = replace(data, events=replace(data.events, time=data.events.time - 10))  # before 1970 as well as after
+    rng = np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        plain = {t: data.state().decayed("item", np.array([t]), which, half_life)[0] for t in range(-12, 13)}
+        patch.setattr(_decayed, "BLOCK", 7)
+        used = data.state() if whole else in_parts(data, at)
+        for _ in range(6):
+            times = rng.integers(-12, 13, rng.integers(1, 4))
+            fresh = data.state() if whole else in_parts(data, at)
+            got = used.decayed("item", times, which, half_life)
+            np.testing.assert_array_equal(got, fresh.decayed("item", times, which, half_life))
+            np.testing.assert_allclose(got, np.array([plain[t] for t in times.tolist()]), rtol=1e-5)
+
+
+def test_decayed_reads_a_log_once_however_many_moments_follow_each_other(monkeypatch):
+    data = random_log(1, events=500, span=400)
+    monkeypatch.setattr(_decayed, "BLOCK", 50)
+    state, read = data.state(), []
+    counted = _decayed.DecayedSums._counted
+    monkeypatch.setattr(_decayed.DecayedSums, "_counted", lambda *a: (read.append(len(a[2])), counted(*a))[1])
+    for time in range(0, 400, 4):
+        state.decayed("item", np.array([time]), "all", 5)
+    assert sum(read) <= 500 + 100 * 50  # the log once, and for each question at most what is left of a block
 
 
 def test_decayed_of_a_segment_counts_its_users_only():

@@ -97,6 +97,14 @@ def test_available_is_its_definition(start, end, times, use_end):
         assert row == {i for i in range(N) if not (start[i] <= t < ends[i])}
 
 
+def test_available_does_not_list_what_a_log_without_a_catalogue_is_still_to_bring():
+    """Nobody can have heard of such an item; if a row of it came all the same, it would not be shown."""
+    data = worlds.dataset(np.zeros(3, int), np.arange(3), np.array([1, 5, 9]), n_users=5, available_from=[1, 5, 9])
+    rule, asked = Available().fit(data), ask(2, time=[3, 9])
+    assert rule.forbids(asked, data.state()).lengths.tolist() == [0, 0]
+    assert apply(rule, data, rows_of([[0, 1, 2], [0, 1, 2]]), asked) == [[0], [0, 1, 2]]
+
+
 def test_available_names_an_unknown_attribute():
     data = catalogue({"gone": "time", "price": "number"}, gone=[1], price=[2.0])
     with pytest.raises(InputError, match=r"rules.available.until: no item attribute 'price' of kind time; .*: gone"):

@@ -7,6 +7,9 @@ from numba import njit
 
 from shortlist.types import Array
 
+NEVER = np.iinfo(np.int64).min
+"""The reference of a decayed sum over nothing."""
+
 
 @njit(cache=True)
 def upper(times: Array, low: int, high: int, t: int) -> int:
@@ -96,26 +99,25 @@ def crossed_counts(
 
 
 @njit(cache=True)
-def decayed_counts(ids: Array, weights: Array, times: Array, ticks: Array, rate: float, out: Array) -> Array:
-    """out[t, i] = sum of w 2^(-rate (reference - time)) over events at or before ticks[t]; ticks ascend.
+def decayed_counts(
+    ids: Array, weights: Array, times: Array, ticks: Array, rate: float, running: Array, reference: int, out: Array
+) -> int:
+    """out[t, i] = running[i] + sum of w 2^(-rate (reference - time)) over events at or before ticks[t]; ticks ascend.
 
-    The reference is the last event at or before the tick, so an old log never underflows to zero. Returned: [T], it.
+    ``running`` [n] is the sum over earlier events as of ``reference``, and afterwards that over all events at or before
+    the last tick. The reference is the last event at or before the tick, so an old log never underflows to zero;
+    NEVER = nothing is summed yet. Returned: the last reference.
     """
-    n = out.shape[1]
-    running = np.zeros(n, np.float64)
-    reference = times[0] if len(times) else 0
     done = 0
-    references = np.empty(len(ticks), np.int64)
     for t in range(len(ticks)):
         stop = upper(times, done, len(times), ticks[t])
         if stop > done:
             now = times[stop - 1]
-            if rate > 0:
+            if rate > 0 and reference != NEVER:
                 running *= 2.0 ** (-rate * (now - reference))
             reference = now
             for e in range(done, stop):
                 running[ids[e]] += weights[e] * (2.0 ** (-rate * (reference - times[e])) if rate > 0 else 1.0)
             done = stop
-        references[t] = reference
         out[t, :] = running
-    return references
+    return reference

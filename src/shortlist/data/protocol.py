@@ -72,13 +72,16 @@ def replay(
     depth: int = 20,
     horizon: int = 7 * DAY,
     min_gap: int = 0,
+    at_most: int | None = None,
+    seed: int = 0,
 ) -> Questions:
     """Questions from the window start <= time < end.
 
     Of each user's distinct moments in the window at most ``moments`` are asked, evenly spaced by index with the first
     and the last among them. Targets: distinct positive items among the next ``depth`` events (extended to whole
     moments) within ``horizon`` microseconds and the window. ``min_gap``: a moment counts only if the user did nothing
-    for that long before it.
+    for that long before it. ``at_most``: that many of all these moments, drawn at random before histories and targets
+    are looked up, so that a window of millions of events costs no more than what is asked of it.
     """
     log = data.events.between(start, end)
     mine = np.flatnonzero(log.user >= 0)
@@ -93,7 +96,7 @@ def replay(
         before = state.last_seen("user", user, time - 1)
         new_moment &= (before < 0) | (time - before >= min_gap)
     first = np.flatnonzero(new_moment)
-    asked = first[_spread(user[first], moments)]
+    asked = _drawn(first[_spread(user[first], moments)], at_most, seed)
 
     # each question's events: up to `depth`, then on to the end of that moment, cut by horizon, user and window
     user_end = np.append(np.flatnonzero(new_user), m)[1:][np.cumsum(new_user)[asked] - 1]
@@ -109,8 +112,13 @@ def replay(
     return _questions(data, state, user[asked], moment_of, targets)
 
 
-def start(data: Dataset, state: State, start: int, end: int | None) -> Questions:
-    """One question for every user with events before ``start`` and positives in the window among known items."""
+def start(
+    data: Dataset, state: State, start: int, end: int | None, *, at_most: int | None = None, seed: int = 0
+) -> Questions:
+    """One question for every user with events before ``start`` and positives in the window among known items.
+
+    ``at_most``: that many of them, drawn at random before histories are looked up.
+    """
     log = data.events.between(start, end)
     known = data.until(start).user_counts("all") > 0
     rows = np.flatnonzero((log.user >= 0) & (log.weight > 0))
@@ -118,8 +126,9 @@ def start(data: Dataset, state: State, start: int, end: int | None) -> Questions
     users, row_of = np.unique(log.user[rows], return_inverse=True)
     order = np.argsort(row_of, kind="stable")
     targets = _distinct(row_of[order], log.item[rows][order], len(users))
-    asked = _questions(data, state, users, np.full(len(users), start - 1), targets)
-    return replace(asked, dropped=int(known.sum()) - len(asked))
+    kept = _drawn(np.arange(len(users)), at_most, seed)
+    asked = _questions(data, state, users[kept], np.full(len(kept), start - 1), targets.take(kept))
+    return replace(asked, dropped=int(known.sum()) - len(users))
 
 
 def _questions(data: Dataset, state: State, users: Array, times: Int64, targets: Ragged) -> Questions:
@@ -131,6 +140,13 @@ def _questions(data: Dataset, state: State, users: Array, times: Int64, targets:
     requests = replace(requests, id=np.arange(len(order), dtype=np.uint64))
     kept = np.flatnonzero(targets.lengths > 0)
     return Questions(requests.take(kept), targets.take(kept), len(order) - len(kept))
+
+
+def _drawn(rows: Array, at_most: int | None, seed: int) -> Array:
+    """``at_most`` of the rows at random, in the order they have."""
+    if at_most is None or len(rows) <= at_most:
+        return rows
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), at_most, replace=False))]
 
 
 def _spread(user: Array, moments: int | None) -> Array:

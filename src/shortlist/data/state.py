@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from shortlist.data import _asof
+from shortlist.data._decayed import DecayedSums, Key
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.table import Table
 from shortlist.types import HISTORY, Array, Float32, Float64, Int32, Int64, Ragged, spans
@@ -67,6 +68,7 @@ class State:
         self.available_from = available_from
         self._segments = [_Segment(events, behaviours, users)]
         self._decayed: dict[tuple[str, int, str, int | None, tuple[str, int] | None], Float32] = {}
+        self._sums = DecayedSums(behaviours, users, items)
 
     @property
     def events(self) -> Events:
@@ -100,6 +102,7 @@ class State:
 
         self._segments = [without(segment) for segment in self._segments]
         self._decayed = {}
+        self._sums = DecayedSums(self.behaviours, self.users, self.items)
 
     def history(self, users: Int32, times: Int64, n: int | None = None, which: str = "all") -> Ragged:
         """[len(users)] rows of HISTORY columns at or before each time, oldest first, the last ``n`` of them."""
@@ -228,16 +231,9 @@ class State:
     def _sum_decayed(
         self, entity: str, times: Int64, event: str, half_life: int | None, segment: tuple[str, int] | None
     ) -> Float32:
-        events = self.events
-        mask = events.select(event, self.behaviours) & (getattr(events, entity) >= 0)
-        if segment is not None:
-            column = self.users.codes[segment[0]].single()
-            known = (events.user >= 0) & (events.user < len(column))
-            mask &= known & (column[np.where(known, events.user, 0)] == segment[1])
-        ids = getattr(events, entity)[mask]
-        n = max(int(ids.max()) + 1 if len(ids) else 0, (self.items if entity == "item" else self.users).n)
         ticks, back = np.unique(times, return_inverse=True)
-        out = np.empty((len(ticks), n), np.float32)
-        weight = np.where(events.weight[mask] > 0, events.weight[mask], 1).astype(np.float32)
-        _asof.decayed_counts(ids, weight, events.time[mask], ticks, 1 / half_life if half_life else 0.0, out)
+        if not len(ticks):
+            return np.empty((0, (self.items if entity == "item" else self.users).n), np.float32)
+        log, *tail = (part.events for part in self._segments)
+        out = self._sums.at(Key(entity, event, half_life, segment), log, tail, ticks)
         return out if len(ticks) == len(times) and (np.diff(times) > 0).all() else out[back]

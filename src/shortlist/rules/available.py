@@ -17,7 +17,8 @@ class Available(Rule):
 
     ``available_from`` is what the data says (the catalogue, else the items table, else the first event). An item met
     live, which has no row there, is available; an item without an end has none. Hard: what it forbids is not even
-    retrieved.
+    retrieved. An item in no catalogue begins with its first event, before which no channel has heard of it: it need
+    not be forbidden beforehand, which spares each request the list of everything that a log is still to bring.
 
     Source: Shortlist's own definition.
     """
@@ -37,12 +38,11 @@ class Available(Rule):
         return self
 
     def forbids(self, requests: Requests, state: State) -> Ragged:
-        """[n] rows of "item": not yet there, or gone."""
+        """[n] rows of "item": not yet there, though a catalogue lists it, or gone."""
         n = len(requests)
-        if n == 1 and self.until is None:
-            items = np.flatnonzero(state.available_from > requests.time[0])
-            return Ragged(np.array([0, len(items)], np.int64), {"item": items.astype(np.int32)})
         start, end = self._bounds(state, np.arange(max(len(state.available_from), state.items.n)))
+        unlisted = np.append(~state.items.listed, np.ones(max(0, len(start) - len(state.items.listed)), bool))
+        start[unlisted[: len(start)]] = MISSING_TIME
         if n == 1:
             items = np.flatnonzero((start > requests.time[0]) | (end <= requests.time[0]))
             return Ragged(np.array([0, len(items)], np.int64), {"item": items.astype(np.int32)})
