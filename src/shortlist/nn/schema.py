@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from shortlist.component import InputError
-from shortlist.encode._encoder import buckets_of, codes_of, hashed, known_values, quantile_edges
+from shortlist.encode._encoder import buckets_of, codes_of, hashed, known_values
 from shortlist.encode.standardise import moments
+from shortlist.nn.edges import even_edges
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, Int64, Ragged, Requests
 
 NUMBER, BUCKET, CATEGORY, LIST, HISTORY = "number", "bucket", "category", "list", "history"
@@ -189,13 +190,13 @@ class _Field:
 def _learn(name: str, kind: str, requests: Requests, candidates: Candidates, options: Options) -> _Field:
     values = last_items(requests.history, options.history) if kind == HISTORY else column_of(name, requests, candidates)
     if kind == BUCKET:
-        edges = quantile_edges(values, options.buckets)
+        edges = even_edges(values, options.buckets)
         return _Field(name, kind, len(edges) + 2, edges=edges)
     if kind == NUMBER:
         mean, deviation = moments(values)
         finite = np.isfinite(values)
         ends = [values[finite].min(), values[finite].max()] if finite.any() else []
-        bounds = np.unique(np.append(quantile_edges(values, options.buckets), ends)) if options.bounded else np.empty(0)
+        bounds = np.unique(np.append(even_edges(values, options.buckets), ends)) if options.bounded else np.empty(0)
         edges = (bounds - mean) / deviation
         return _Field(name, kind, edges=edges, mean=mean, deviation=deviation, gaps=not finite.all())
     length = values.shape[1] if values.ndim == 2 else 1

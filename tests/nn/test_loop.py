@@ -1,0 +1,145 @@
+"""The training loop: early stopping puts the best weights back, seeds decide, whole requests, averages, AUC."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from shortlist.metrics.ranking import auc as plain_auc
+from shortlist.nn import loop
+from shortlist.nn.loop import Plan, Rows, auc, measure, predict, train
+from shortlist.nn.loss import pointwise, softmax
+from shortlist.nn.mlp import MLP
+from shortlist.progress import listening
+
+
+class Line(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bias, self.weight = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return self.bias + x @ self.weight
+
+
+class Deep(nn.Module):
+    def __init__(self, dropout=0.0):
+        super().__init__()
+        self.mlp = MLP(3, [16, 16], 1, dropout=dropout)
+
+    def forward(self, x):
+        return self.mlp(x).squeeze(1)
+
+
+def rows(m=400, seed=0, flip=0.0, requests=None):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(m, 3)).astype(np.float32)
+    y = ((x @ [2.0, -1.0, 0.0] > 0) ^ (rng.random(m) < flip)).astype(np.float32)
+    offsets = None if requests is None else np.linspace(0, m, requests + 1).astype(np.int64)
+    return Rows([x], y, np.ones(m, np.float32), offsets)
+
+
+def test_early_stopping_puts_the_best_weights_back():
+    """Noise is learned by heart: the loss on later rows falls, then rises. What is kept is its lowest point."""
+    seen = []
+    later = rows(200, 1, 0.4)
+    with listening(lambda name, fields: seen.append(fields["value"]) if name == "valid" else None):
+        net = Deep()
+        plan = Plan(rate=0.02, batch=32, epochs=40, patience=3)
+        checks = train(net, rows(150, 0, 0.4), later, pointwise, plan)
+    assert checks == int(np.argmin(seen)) + 1 == len(seen) - 3 < 37
+    assert measure(net, later, pointwise, "loss") == pytest.approx(min(seen), rel=1e-6)
+    assert seen[-1] > min(seen)
+
+
+def test_without_valid_all_epochs_are_run_and_until_ends_them():
+    assert train(Line(), rows(), None, pointwise, Plan(epochs=3, checks=2)) == 6 - 3  # one step an epoch: one check
+    assert train(Line(), rows(), None, pointwise, Plan(epochs=3, checks=2, batch=64)) == 6
+    assert train(Line(), rows(), rows(), pointwise, Plan(epochs=9, batch=64), until=2) == 2
+
+
+def test_trained_until_the_best_check_is_what_stopping_restored():
+    data, later = rows(150, 0, 0.4), rows(200, 1, 0.4)
+    plan = Plan(rate=0.02, batch=32, epochs=40, patience=3, checks=2)
+    stopped, again = Deep(), Deep()
+    best = train(stopped, data, later, pointwise, plan)
+    train(again, data, None, pointwise, plan, until=best)
+    np.testing.assert_array_equal(predict(stopped, later.inputs), predict(again, later.inputs))
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_the_seed_decides_and_global_luck_does_not(average):
+    answers = []
+    for luck, seed in ((1, 0), (2, 0), (3, 1)):
+        torch.manual_seed(luck)
+        net = Deep(dropout=0.3)
+        state = torch.get_rng_state()
+        train(net, rows(), None, pointwise, Plan(epochs=2, batch=64, seed=seed, average=average))
+        assert torch.equal(torch.get_rng_state(), state)
+        answers.append(predict(net, rows().inputs))
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_weights_count_rows():
+    data = rows(400, 0)
+    x, y = data.inputs[0], data.label
+    twice = np.arange(400) < 100
+    weighted = Rows([x], y, np.where(twice, 2, 1).astype(np.float32))
+    repeated = Rows([np.concatenate([x, x[twice]])], np.concatenate([y, y[twice]]), np.ones(500, np.float32))
+    plan = Plan(epochs=400, batch=1000, rate=0.05, schedule="cosine", l2=0.5)
+    nets = [Line(), Line(), Line()]
+    for net, what in zip(nets, (weighted, repeated, data), strict=True):
+        train(net, what, None, pointwise, plan)
+    a, b, c = (net.weight.detach().numpy() for net in nets)
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+    assert abs(a - c).max() > 5e-3
+
+
+def test_softmax_learns_what_is_best_of_each_request():
+    data = rows(600, 0, requests=120)
+    level = np.repeat(np.random.default_rng(1).normal(0, 30, 120), 5)  # says nothing within a request
+    shifted = Rows(
+        [np.column_stack([data.inputs[0][:, :2], level]).astype(np.float32)], data.label, data.weight, data.offsets
+    )
+    net = Line()
+    train(net, shifted, None, softmax, Plan(epochs=40, batch=64, rate=0.05))
+    weight = net.weight.detach().numpy()
+    assert weight[0] > 1
+    assert weight[1] < -0.5
+
+
+def test_batches_cover_every_row_once_an_epoch_and_keep_requests_whole():
+    data = rows(103, requests=17)
+    stream = loop._batches(data, 5, torch.Generator().manual_seed(0))
+    chosen = [next(stream) for _ in range(5)]
+    assert sorted(torch.cat([rows for rows, _ in chosen]).tolist()) == list(range(103))
+    for numbers, request in chosen:
+        assert (request[1:] - request[:-1] >= 0).all()
+        for r in range(int(request[-1]) + 1):
+            whole = numbers[request == r].numpy()
+            q = int(np.searchsorted(data.offsets, whole[0], "right")) - 1
+            assert whole.tolist() == list(range(data.offsets[q], data.offsets[q + 1]))
+
+
+def test_auc_is_the_metrics():
+    rng = np.random.default_rng(0)
+    label, score = (rng.random(300) < 0.3).astype(np.float32), np.round(rng.normal(size=300), 1)
+    assert auc(label, score) == pytest.approx(plain_auc(label, score))
+    assert auc(np.zeros(3), np.arange(3)) == 0.5
+
+
+def test_nothing_to_learn_from_is_no_error():
+    none = Rows([np.empty((0, 3), np.float32)], np.empty(0, np.float32), np.empty(0, np.float32))
+    net = Deep()
+    assert train(net, none, None, pointwise, Plan()) == 0
+    assert predict(net, none.inputs).shape == (0,)
+
+
+def test_threads_are_what_they_were():
+    before = torch.get_num_threads()
+    with loop.threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before

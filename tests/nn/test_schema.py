@@ -1,0 +1,162 @@
+"""The schema: kinds by type, vocabularies, missing and unseen values, lists, the history, and its way through state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shortlist.component import InputError
+from shortlist.nn.edges import even_edges
+from shortlist.nn.schema import Options, Schema, last_items
+from shortlist.types import HISTORY, Candidates, Ragged, Requests
+
+
+def table(m=60, seed=0):
+    rng = np.random.default_rng(seed)
+    history = Ragged.of(
+        np.repeat(np.arange(m // 5), 3), m // 5, **{n: np.arange(m // 5 * 3).astype(t) % 7 for n, t in HISTORY.items()}
+    )
+    requests = Requests.of(np.arange(m // 5) % 4, np.arange(m // 5), history)
+    columns = {
+        "price": np.where(rng.random(m) < 0.2, np.nan, rng.normal(3, 2, m)).astype(np.float32),
+        "colour": np.where(np.arange(m) < 2, 50, rng.integers(-1, 3, m)).astype(np.int32),  # 50 is rare
+        "tags": rng.integers(-1, 4, (m, 3)).astype(np.int32),
+        "flag": rng.random(m) < 0.5,
+    }
+    return requests, Candidates(np.repeat(np.arange(m // 5, dtype=np.uint32), 5), np.arange(m, dtype=np.int32), columns)
+
+
+def learn(requests, rows, names=("price", "colour", "tags", "flag"), **options):
+    return Schema.learn(list(names), requests, rows, Options(**options))
+
+
+def test_kind_follows_from_the_type():
+    schema = learn(*table(), history=2)
+    assert dict(zip(schema.names.tolist(), schema.kinds.tolist(), strict=True)) == {
+        "colour": "category",
+        "tags": "list",
+        "history": "history",
+        "price": "number",
+        "flag": "number",
+    }
+    assert schema.gaps.tolist() == [False, False, False, True, False]
+
+
+def test_numbers_are_standardised_and_gaps_told():
+    requests, rows = table()
+    numbers, _, _ = learn(requests, rows).encode(requests, rows)
+    price = rows["price"]
+    expected = (price - np.nanmean(price)) / np.nanstd(price)
+    np.testing.assert_allclose(numbers[:, 0], np.nan_to_num(expected), atol=1e-5)
+    np.testing.assert_array_equal(numbers[:, 2], np.isnan(price))
+    assert numbers.shape == (60, 3)  # price, flag, gap of price
+
+
+def test_rows_of_the_table_are_told_apart_and_rare_values_share_one():
+    requests, rows = table()
+    schema = learn(requests, rows)
+    _, codes, lists = schema.encode(requests, rows)
+    colour = rows["colour"]
+    unknown = schema.first[schema.names == "colour"][0]
+    assert set(codes[colour == 50, 0]) == {unknown}
+    assert len({int(c) for c in codes[:, 0]}) == 5  # -1, 0, 1, 2 and the rare
+    for value in (-1, 0, 1, 2):
+        assert len(set(codes[colour == value, 0])) == 1
+    assert (lists[rows["tags"] < 0] == 0).all()
+    assert (lists[rows["tags"] >= 0] > codes.max()).all()
+    assert max(codes.max(), lists.max()) < schema.rows
+
+
+def test_what_training_never_saw_is_out_of_vocabulary():
+    requests, rows = table()
+    schema = learn(requests, rows, history=3)
+    strange = rows.with_columns(
+        price=np.full(60, np.inf, np.float32),
+        colour=np.full(60, 2**31 - 1, np.int32),
+        tags=np.full((60, 3), 999, np.int32),
+    )
+    numbers, codes, lists = schema.encode(requests, strange)
+    first = dict(zip(schema.names.tolist(), schema.first.tolist(), strict=True))
+    assert (numbers[:, 0] == 0).all()
+    assert (codes == first["colour"]).all()
+    assert (lists[:, :3] == first["tags"]).all()
+
+
+def test_a_bucket_is_how_many_edges_are_below():
+    requests, rows = table()
+    schema = learn(requests, rows, numeric="quantile", buckets=4)
+    _, codes, _ = schema.encode(requests, rows)
+    price, edges = rows["price"], even_edges(rows["price"], 4)
+    at = schema.names.tolist().index("price")
+    expected = np.where(np.isnan(price), 0, 1 + (price[:, None] > edges).sum(1))
+    np.testing.assert_array_equal(codes[:, at] - schema.first[at], expected)
+
+
+def test_hashed_columns_have_no_vocabulary():
+    requests, rows = table()
+    schema = learn(requests, rows, hashed=["tags", "colour"], hash_width=7)
+    _, codes, lists = schema.encode(requests, rows)
+    assert schema.rows == 1 + 7 + 7
+    assert set(np.unique(codes)) <= set(range(1, 8))
+    assert set(np.unique(lists)) <= {0, *range(8, 15)}
+    with pytest.raises(InputError, match="hashed: 'price'"):
+        learn(requests, rows, hashed=["price"])
+
+
+def test_history_is_the_last_items_and_may_share_rows_with_a_column():
+    requests, rows = table()
+    rows = Candidates(rows.request, (rows.item % 7).astype(np.int32), {})
+    schema = learn(requests, rows, ["item"], history=2, min_count=1)
+    _, codes, lists = schema.encode(requests, rows)
+    assert schema.rows == 1 + 1 + 7
+    row_of = dict(zip(rows.item.tolist(), codes[:, 0].tolist(), strict=True))
+    for row, request in enumerate(rows.request):
+        last = requests.history.row(int(request))["item"][-2:]
+        assert lists[row].tolist() == [row_of[int(item)] for item in last]
+    apart = learn(requests, rows, ["item"], history=2, min_count=1, history_shares="colour")
+    assert apart.rows == 1 + 1 + 7 + 1 + 7
+
+
+def test_last_items_pads_on_the_left():
+    history = Ragged(np.array([0, 0, 1, 4]), {"item": np.array([5, 6, 7, 8])})
+    assert last_items(history, 2).tolist() == [[-1, -1], [-1, 5], [7, 8]]
+    assert last_items(Ragged.empty(2, item=np.int32), 2).tolist() == [[-1, -1], [-1, -1]]
+
+
+def test_a_schema_is_plain_arrays():
+    requests, rows = table()
+    schema = learn(requests, rows, numeric="piecewise", history=2)
+    again = Schema(**schema.state())
+    for a, b in zip(schema.encode(requests, rows), again.encode(requests, rows), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert all(isinstance(v, Ragged) or v.dtype != object for v in schema.state().values())
+
+
+def test_a_batch_of_one_is_a_row_of_the_batch():
+    requests, rows = table()
+    schema = learn(requests, rows, history=2)
+    whole = schema.encode(requests, rows)
+    alone = schema.encode(requests.take([4]), Candidates(np.zeros(1, np.uint32), rows.item[20:21],
+                          {n: c[20:21] for n, c in rows.columns.items()}))  # fmt: skip
+    for a, b in zip(whole, alone, strict=True):
+        np.testing.assert_array_equal(a[20:21], b)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"x": np.zeros((5, 2), np.float32)}, "'x': a list is of integer codes"),
+        ({}, "'x' is missing"),
+    ],
+)
+def test_wrong_columns_are_named(columns, message):
+    rows = Candidates(np.zeros(5, np.uint32), np.arange(5, dtype=np.int32), columns)
+    with pytest.raises(InputError, match=message):
+        learn(Requests.of(np.zeros(1), np.zeros(1)), rows, ["x"])
+
+
+def test_a_list_of_another_length_is_refused():
+    requests, rows = table()
+    schema = learn(requests, rows)
+    with pytest.raises(InputError, match="expected 3 entries a row"):
+        schema.encode(requests, rows.with_columns(tags=np.zeros((60, 2), np.int32)))
