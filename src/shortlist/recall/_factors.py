@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shortlist.recall._collaborative import Collaborative, Query
+from shortlist.recall._collaborative import Query
+from shortlist.recall._latent import Latent
 from shortlist.recall._least_squares import fold_in, largest
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
@@ -12,7 +13,7 @@ TOLERANCE = 1e-10
 """Squared residual, relative to the start, at which a folded-in vector is exact enough for float32."""
 
 
-class Factors(Collaborative):
+class Factors(Latent):
     """score(r, i) = p_r · q_i with p_r the solution of (G + sum_j a_rj q_j q_jᵀ) p_r = sum_j b_rj q_j.
 
     A subclass learns ``table_`` (q transposed, [f, c]) and ``gram_`` (G [f, f]) and says a and b in ``_evidence``.
@@ -33,14 +34,6 @@ class Factors(Collaborative):
         a, b = self._evidence(profile)
         return fold_in(offsets, columns, a, b, self.table_, self.gram_, 2 * len(self.gram_), TOLERANCE)
 
-    def _query(self, requests: Requests) -> Query:
-        profile = self._kept(self._profile, requests)
-        vectors, f = self._fold_in(profile), len(self.gram_)
-        known = profile[0][1:] > profile[0][:-1]
-        offsets = np.zeros(len(known) + 1, np.int64)
-        np.cumsum(known * f, out=offsets[1:])
-        return offsets, np.arange(offsets[-1], dtype=np.int32) % max(f, 1), vectors[known].ravel()
-
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item j of the history with the largest b_j q_i · A^-1 q_j, which sum to the score; -1 for none."""
         offsets, columns, _ = profile = self._kept(self._profile, requests)
@@ -48,15 +41,3 @@ class Factors(Collaborative):
         asked = candidates.request, self._columns(candidates.item)
         best = largest(offsets, columns, a, b, self.table_, self.gram_, *asked, 2 * len(self.gram_), TOLERANCE)
         return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best
-
-    def similar(self, items: Array, k: int) -> Candidates:
-        """The ``k`` items whose factors have the largest positive cosine to each item's; unknown items have none."""
-        items = np.asarray(items, np.int32)
-        columns = self._columns(items)
-        known, f = columns >= 0, len(self.table_)
-        norms = np.linalg.norm(self.table_, axis=0)
-        unit = self.table_ / np.maximum(norms, 1e-12).astype(np.float32)
-        offsets = np.concatenate([[0], np.cumsum(known * f)]).astype(np.int64)
-        rows = np.tile(np.arange(f, dtype=np.int32), int(known.sum()))
-        query = offsets, rows, np.ascontiguousarray(unit[:, columns[known]].T).ravel()
-        return self._best(unit, query, np.arange(len(items) + 1), items, k)

@@ -1,31 +1,75 @@
-"""What the channels with item vectors share: a request is the sum of its history's vectors, compared by cosine."""
+"""What the channels with item vectors share: a request is the direction of its history's vectors."""
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from shortlist.recall._collaborative import Query
-from shortlist.recall._factors import Factors
-from shortlist.types import Array, Float32
+from shortlist.recall._latent import Latent
+from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 
-class Vectors(Factors):
-    """score(r, i) = cos(sum_j w_rj q_j, q_i) with unit item vectors q: projection of the history (G = I, a = 0, b = w).
+class Vectors(Latent):
+    """score(r, i) = p_r · q_i,  p_r = sum_j w_rj v_j divided by its length,  v_j of length 1
 
-    A subclass learns item vectors and hands them to ``_learned``; the rest, users never seen before included, is
-    answered from the request's history.
+    q = v, so that the score is a cosine, or other vectors that a subclass learns beside v. It hands them to
+    ``_learned``; the rest, users never seen before included, is answered from the request's history.
     """
 
-    def _learned(self, items: Array, gram: Array | None = None) -> None:
-        """Stores item vectors [c, f], each divided by its length; a vector of 0 stays, and its item is never found."""
-        norms = np.linalg.norm(items, axis=1, keepdims=True)
-        super()._learned(items / np.maximum(norms, 1e-12), np.eye(items.shape[1]) if gram is None else gram)
-
-    def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
-        return np.zeros_like(profile[2]), profile[2]
+    def _learned(self, vectors: Array, compared: Array | None = None) -> None:
+        """Stores v [c, f], each divided by its length, and q [c, f] as given, or v; q_i = 0: i is never found."""
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.vectors_: Float32 = np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), np.float32)
+        self.table_ = np.ascontiguousarray((self.vectors_ if compared is None else compared).T, np.float32)
 
     def _fold_in(self, profile: Query) -> Float32:
-        """[n, f]: the direction of each history, 0 for an empty one."""
-        vectors = super()._fold_in(profile)
-        norms = np.sqrt(np.einsum("nf,nf->n", vectors, vectors))[:, None]
-        return (vectors / np.maximum(norms, 1e-12)).astype(np.float32, copy=False)
+        return _direction(*profile, self.vectors_)
+
+    def _unit(self) -> Float32:
+        return np.ascontiguousarray(self.vectors_.T)
+
+    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
+        """[m]: the item j of the history with the largest w_j v_j · q_i above 0; -1 where there is none."""
+        profile = self._kept(self._profile, requests)
+        best = _largest(*profile, self.vectors_, self.table_, candidates.request, self._columns(candidates.item))
+        return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best
+
+
+@njit(cache=True, nogil=True)
+def _direction(offsets: Array, columns: Array, weights: Array, vectors: Array) -> Array:
+    """[n, f]: sum_j w_rj v_j divided by its length, 0 for an empty history or terms that cancel out."""
+    n, f = len(offsets) - 1, vectors.shape[1]
+    out = np.zeros((n, f), np.float32)
+    for r in range(n):
+        for e in range(offsets[r], offsets[r + 1]):
+            for d in range(f):
+                out[r, d] += weights[e] * vectors[columns[e], d]
+        square = np.float32(0)
+        for d in range(f):
+            square += out[r, d] * out[r, d]
+        if square > 0:
+            scale = np.float32(1) / np.sqrt(square)
+            for d in range(f):
+                out[r, d] *= scale
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _largest(
+    offsets: Array, columns: Array, weights: Array, vectors: Array, table: Array, request: Array, wanted: Array
+) -> Array:
+    """[m]: the column of the request with the largest w_j v_j · q above 0, q of the column ``wanted``; or -1."""
+    out = np.full(len(wanted), -1, np.int32)
+    for m in range(len(wanted)):
+        most = np.float32(0)
+        if wanted[m] < 0:
+            continue
+        for e in range(offsets[request[m]], offsets[request[m] + 1]):
+            term = np.float32(0)
+            for d in range(len(table)):
+                term += vectors[columns[e], d] * table[d, wanted[m]]
+            if weights[e] * term > most:
+                most = weights[e] * term
+                out[m] = columns[e]
+    return out

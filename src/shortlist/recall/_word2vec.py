@@ -18,7 +18,8 @@ Compositionality; İrsoy, Benton, Stratos (2021), Corrected CBOW Performs as wel
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -39,7 +40,7 @@ class Word2Vec(Component):
     factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 64
     """The length of the vectors."""
     window: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 5
-    """The farthest neighbour on either side; the reach at each item is drawn from 1 to this, so near ones count more."""
+    """The farthest neighbour on either side; the reach at each item is drawn from 1 to this: near ones count more."""
     negatives: Annotated[int, Field(ge=1), Search(2, 30, log=True)] = 5
     """Sampled negatives an example."""
     popularity: Annotated[float, Field(ge=-2, le=2), Search(-1, 1)] = 0.75
@@ -61,17 +62,26 @@ class Word2Vec(Component):
 def train(
     tokens: Int32, offsets: Int64, weights: Float32, c: int, setting: Word2Vec, *, shuffle: bool = False
 ) -> Float32:
-    """[c, f] float32: the vector of each item 0..c-1; 0 for items that have no neighbour in any sentence.
+    """[c, f]: the first of ``embed``."""
+    return embed(tokens, offsets, weights, c, setting, shuffle=shuffle)[0]
 
-    Sentence s is ``tokens[offsets[s]:offsets[s + 1]]`` with ``weights`` [m] >= 0; ``shuffle``: each sentence is a set,
-    its order drawn anew in every epoch. Reproducible with one thread.
+
+def embed(
+    tokens: Int32, offsets: Int64, weights: Float32, c: int, setting: Word2Vec, *, shuffle: bool = False
+) -> tuple[Float32, Float32 | None]:
+    """(v, o), each [c, f]: each item's vector and the one it is told by as a neighbour; o only with negative sampling.
+
+    h · o_i + (the same for all i) estimates log P(i | h) / P(i is drawn as a negative); o has a mean of 0. Both are 0
+    for items that have no neighbour in any sentence. Sentence s is ``tokens[offsets[s]:offsets[s + 1]]`` with
+    ``weights`` [m] >= 0; ``shuffle``: each sentence is a set, its order drawn anew in every epoch. Reproducible with
+    one thread.
     """
     rng = np.random.default_rng(setting.seed)
     tokens, offsets = np.asarray(tokens, np.int32), np.asarray(offsets, np.int64)
-    weights = np.asarray(weights, np.float32)
+    tokens, offsets, weights = _present(tokens, offsets, np.asarray(weights, np.float32))
     counts = np.bincount(tokens, weights, c)
     inputs = ((rng.random((c, setting.factors), np.float32) - 0.5) / setting.factors).astype(np.float32)
-    alone = ~_accompanied(tokens, offsets, weights, c)
+    alone = ~_accompanied(tokens, offsets, c)
     outputs = np.zeros_like(inputs)
     hierarchical = setting.loss == "hierarchical"
     tree = huffman(counts if hierarchical else np.zeros(min(c, 1)))
@@ -85,20 +95,33 @@ def train(
             order = rng.permutation(len(lengths))
             cuts = np.linspace(0, len(tokens), setting.threads + 1)[1:-1]
             parts = np.split(order, np.searchsorted(np.cumsum(lengths[order]), cuts))
-            seeds = rng.integers(2**63, size=len(parts)).astype(np.uint64)
-            jobs = [(part, rates[e], rates[e + 1], seed) for part, seed in zip(parts, seeds, strict=True)]
-            list(pool.map(lambda job: epoch(*job, *fixed), jobs))
+            seeds = rng.integers(2**62, size=len(parts)).tolist()
+            work = partial(_epoch, fixed, rates[e], rates[e + 1])
+            list(pool.map(work, parts, seeds))
     inputs[alone] = 0
-    return inputs
+    if hierarchical:
+        return inputs, None
+    outputs -= outputs[~alone].mean(axis=0) if not alone.all() else 0
+    outputs[alone] = 0
+    return inputs, outputs
 
 
-def _accompanied(tokens: Int32, offsets: Int64, weights: Float32, c: int) -> Array:
+def _epoch(fixed: tuple[Any, ...], rate: float, last_rate: float, order: Int64, seed: int) -> None:
+    epoch(order, rate, last_rate, seed, *fixed)
+
+
+def _present(tokens: Int32, offsets: Int64, weights: Float32) -> tuple[Int32, Int64, Float32]:
+    """The sentences without the tokens of weight 0."""
+    there = weights > 0
+    before = np.concatenate([[0], np.cumsum(there)])
+    return tokens[there], before[offsets], weights[there]
+
+
+def _accompanied(tokens: Int32, offsets: Int64, c: int) -> Array:
     """[c]: whether an item ever stands in a sentence of two tokens or more."""
-    present = weights > 0
-    before = np.concatenate([[0], np.cumsum(present)])
-    lengths = before[offsets[1:]] - before[offsets[:-1]]
+    lengths = np.diff(offsets)
     found = np.zeros(c, np.bool_)
-    found[tokens[present & np.repeat(lengths > 1, np.diff(offsets))]] = True
+    found[tokens[np.repeat(lengths > 1, lengths)]] = True
     return found
 
 

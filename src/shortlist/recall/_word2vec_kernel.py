@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -17,7 +19,7 @@ _LOGISTIC.setflags(write=False)
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
-def _logistic(x: float) -> float:
+def _logistic(x: Any) -> Any:
     """σ(x) within 1e-6 inside the limit."""
     if x <= -LIMIT:
         return np.float32(0)
@@ -44,8 +46,8 @@ def example(
 ) -> None:
     """One step down the gradient of  -sum_k y_k log σ(h · o_k) + (1 - y_k) log σ(-h · o_k),  h = sum_j share_j v_j.
 
-    k over the first ``n_rows`` of ``rows`` (of ``outputs``) with ``labels`` y, j over the first ``n_words`` of ``words``
-    (of ``inputs``). ``hidden`` and ``error`` [f] are room to work in.
+    k over the first ``n_rows`` of ``rows`` (of ``outputs``) with ``labels`` y, j over the first ``n_words`` of
+    ``words`` (of ``inputs``). ``hidden`` and ``error`` [f] are room to work in.
     """
     f = inputs.shape[1]
     for d in range(f):
@@ -115,7 +117,7 @@ def epoch(
         n = 0
         for e in range(offsets[s], offsets[s + 1]):
             i = tokens[e]
-            if weights[e] > 0 and (kept[i] >= 1 or draw(state, 1 << 24) < kept[i] * np.float32(1 << 24)):
+            if kept[i] >= 1 or draw(state, 1 << 24) < kept[i] * np.float32(1 << 24):
                 sentence[n], worth[n] = i, weights[e]
                 n += 1
         if shuffle:
@@ -185,7 +187,7 @@ def _outputs(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _random(state: Array) -> int:
+def _random(state: Array) -> Any:
     """The next 64 bits of the splitmix64 sequence that ``state`` [1] stands in.
 
     Source: Steele, Lea, Flood (2014), Fast Splittable Pseudorandom Number Generators.
@@ -198,13 +200,13 @@ def _random(state: Array) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def draw(state: Array, n: int) -> int:
+def draw(state: Array, n: int) -> Any:
     """A whole number from 0 to n - 1, n < 2^31."""
     return np.int64(((_random(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def drawn(state: Array, stays: Array, other: Array) -> int:
+def drawn(state: Array, stays: Array, other: Array) -> Any:
     """An item by the distribution of ``alias_table``."""
     bits = _random(state)
     i = ((bits >> np.uint64(32)) * np.uint64(len(stays))) >> np.uint64(32)

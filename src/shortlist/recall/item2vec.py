@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field
 
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._sentences import sentences
 from shortlist.recall._vectors import Vectors
-from shortlist.recall._word2vec import Word2Vec, train
+from shortlist.recall._word2vec import Word2Vec, embed
 
 
 class Item2Vec(Vectors, Word2Vec):
@@ -33,6 +32,9 @@ class Item2Vec(Vectors, Word2Vec):
     """Whether neighbours in time count, or all items of a sentence alike."""
     gap: Duration | None = None
     """A pause longer than this begins a new sentence; none = all a user did is one."""
+    answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
+    """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
+    history), or its own (what resembles it; the only one under hierarchical softmax)."""
     weighted: bool = True
     """Whether examples count by the strength of their events, relative to the mean, or all alike."""
 
@@ -46,5 +48,6 @@ class Item2Vec(Vectors, Word2Vec):
             events.user[rows], token, events.time[rows], strength, self.gap, self.repeats
         )
         weights = weights / max(weights.mean(), 1e-12) if self.weighted and len(weights) else np.ones_like(weights)
-        self._learned(train(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled"))
+        vectors, contexts = embed(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled")
+        self._learned(vectors, contexts if self.answer == "context" else None)
         return self
