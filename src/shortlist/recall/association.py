@@ -55,10 +55,10 @@ class Association(ItemToItem):
         occurrences = np.argsort(columns, kind="stable")
         offsets = np.searchsorted(columns[occurrences], np.arange(c + 1)).astype(np.int64)
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
+        worth = self._faded(data, log["time"]).astype(np.float32)
         heaps = associate(
-            *(log.offsets[users], log.offsets[users + 1], columns, log["time"]),
-            *(self._faded(data, log["time"]).astype(np.float32), occurrences, offsets),
-            *(self.base, self.backward, rate, self.window, max(min(self.neighbours, c - 1), 0)),
-        )
+            log.offsets[users], log.offsets[users + 1], columns, log["time"], worth, occurrences, offsets,
+            self.base, self.backward, rate, self.window, max(min(self.neighbours, c - 1), 0),
+        )  # fmt: skip
         self.table_ = as_csr(*heaps)
         return self

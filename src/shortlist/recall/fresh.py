@@ -99,19 +99,12 @@ class Fresh(Retriever):
             best, pools = ([part[p] for part in lists] for p in (0, 1))
             width = 1 + max((int(items.max(initial=-1)) for items in best), default=-1)
             exclude = requests.exclude.take(rows)
-            yield (
-                rows,
-                *_fresh.mixed(
-                    *(
-                        which[rows] - start,
-                        _offsets(best),
-                        np.concatenate(best),
-                        _offsets(pools),
-                        np.concatenate(pools),
-                    ),
-                    *(seeds[rows], self.explore, exclude.offsets, exclude["item"], width, k),
-                ),
-            )
+            items, drawn = np.concatenate(best), np.concatenate(pools)
+            found = _fresh.mixed(
+                which[rows] - start, _offsets(best), items, _offsets(pools), drawn, seeds[rows], self.explore,
+                exclude.offsets, exclude["item"], width, k,
+            )  # fmt: skip
+            yield rows, *found
 
     def _lists(self, ticks: Int64, state: State) -> Iterator[tuple[Int32, Int32]]:
         """For each tick the new items by falling rate, and those hardly tried by code."""
