@@ -20,7 +20,7 @@ LEVELS = [
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
     ["recipe", "samples", "answer", "tune", "profile", "importance"],
-    ["manifest"],
+    ["manifest", "exposures"],
     ["bundle", "_figures"],
     ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
     ["tuning"],

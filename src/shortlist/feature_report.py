@@ -8,6 +8,7 @@ are looked at, for drift, and never the label. Nothing here has seen the test wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from shortlist.pipeline import stamp
 from shortlist.profile import LEAK_RULE, Parts, profile
 from shortlist.progress import step
 from shortlist.recipe import Recipe
-from shortlist.samples import LABEL, thinned
+from shortlist.samples import LABEL
 from shortlist.table_experiment import Entrant, SearchSpec
-from shortlist.train import Cuts, RankerSamples, fit_merge, load, samples_for_rankers
+from shortlist.train import Cuts, RankerSamples, fit_merge, load, sampled_alike, samples_for_rankers
 from shortlist.types import Samples
 
 ROWS = 100_000
@@ -56,16 +57,14 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
             fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank)
     with step("rank: channels at rank, samples from [rank, test)"):
         made = samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
-    spec = recipe.samples
-    late = made.valid if not spec.negatives else thinned(made.valid, spec.negatives, spec.top_negatives, recipe.seed)
-    train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, late))
+    train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, LABEL))
     document["window"] = {"opens": stamp(cuts.rank), "closes": stamp(cuts.test)}
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
     if repeats:
         kept = _requests(made.valid, IMPORTANCE_ROWS, recipe.seed)
-        check = RankerSamples(made.train, made.valid.take(kept), made.questions.take(kept))
+        check = replace(made, valid=made.valid.take(kept), questions=made.questions.take(kept))
         rankers: dict[str, Ranker] = {}
         for name in recipe.rankers:
             with step(f"fit ranker {name}"):

@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -39,17 +39,32 @@ class Strict(BaseModel):
 
 
 class SamplesSpec(Strict):
-    """How the ranker's training rows are made from the funnel's own candidates."""
+    """How the ranker's training rows are made."""
 
+    source: Literal["funnel", "exposures"] = "funnel"
+    """``funnel``: the funnel's own candidates for replayed requests; ``exposures``: what was shown."""
+    window: Duration = Field("1h", validate_default=True)
+    """With exposures that have no label: a positive event for the item within this time is a click on it."""
     moments: int = Field(40, ge=0)
     """At most this many requests a user, evenly spaced over the ranker's window (0 = all); evaluation has its own
     limit."""
     at_most: int | None = Field(None, ge=5)
     """That many requests of the ranker's window in all, drawn at random; none = all of them."""
     negatives: int = Field(100, ge=0)
-    """Rows without a target kept for each request, chosen at random; 0 = all."""
+    """Rows without a target kept for each request, chosen at random; with exposures, for each click; 0 = all."""
     top_negatives: int = Field(0, ge=0)
-    """Of those, how many are the best of the merge order instead of random."""
+    """Of those, how many are the best of the merge order instead of random (not with exposures)."""
+    half_life: Duration | None = None
+    """A row this much older than the latest weighs half; none = age does not matter."""
+    balance: bool = False
+    """Whether every user's rows weigh the same together, so that who asks more does not count more."""
+    positive_weight: float = Field(1.0, gt=0)
+    """What a positive row weighs beside a negative one."""
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The options of ``samples.weighted``."""
+        return {name: getattr(self, name) for name in ("half_life", "balance", "positive_weight")}
 
 
 class EvaluateSpec(Strict):

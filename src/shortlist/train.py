@@ -8,11 +8,12 @@ fit --final    -> channels refitted at the end of the log, for serving, and the 
 
 from __future__ import annotations
 
+import itertools
 import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,12 +33,13 @@ from shortlist.data.sources import source
 from shortlist.data.spec import microseconds
 from shortlist.documents import dumps, plain, write_parquet, write_text
 from shortlist.evaluate import Evaluation, answerable, ask, evaluate
+from shortlist.exposures import clicked, drawn, exposed, scored
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline, Trace, stamp
 from shortlist.progress import emit, step, track
 from shortlist.recipe import Recipe
-from shortlist.samples import BATCH, LABEL, from_funnel, refuse_failures, thinned
+from shortlist.samples import BATCH, LABEL, from_funnel, refuse_failures, thinned, weighted
 from shortlist.types import Candidates, Samples
 
 MERGE_QUESTIONS = 5_000
@@ -202,6 +204,7 @@ class RankerSamples:
     """What every ranker of a recipe learns from, and the later part that stops, chooses and calibrates them."""
 
     train: Samples
+    unweighted: Samples  # the same, every row counting 1
     valid: Samples  # every row of the last fifth
     questions: Questions  # of ``valid``, with all their targets, found by a channel or not
 
@@ -218,12 +221,56 @@ class RankerSamples:
 def samples_for_rankers(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
 ) -> RankerSamples:
-    """The funnel's rows in [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
+    """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
 
-    The last fifth of the window's questions by time is kept for early stopping and for choices; targets of the
-    earlier part end where it begins.
+    They are the funnel's candidates, or what was shown, as ``recipe.samples`` says. The last fifth of the window's
+    questions by time is kept for early stopping and for choices; targets of the earlier part end where it begins.
     """
     fit_at(pipeline, data, opens)
+    spec = recipe.samples
+    if spec.source == "exposures":
+        sampled, whole, valid = _exposed(pipeline, recipe, data, state, opens, closes)
+    else:
+        sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
+    if pipeline.prerank is not None:
+        coarse, pipeline.prerank = pipeline.prerank, None
+        pipeline.prerank = coarse.fit(weighted(sampled(), **spec.weights), whole())
+    samples, check = sampled(), whole()
+    emit("samples", rows=len(samples), positives=int(np.nansum(samples.labels[LABEL])), requests=len(samples.requests))
+    return RankerSamples(weighted(samples, **spec.weights), samples, check, valid)
+
+
+Making = Callable[[], Samples]
+
+
+def _exposed(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[Making, Making, Questions]:
+    """What makes the rows learned from, what makes the last fifth's, and the last fifth's slates."""
+    spec, rng = recipe.samples, np.random.default_rng(recipe.seed)
+    moments = exposed(data, state, opens, closes, spec.window).requests.time
+    middle = int(moments[len(moments) * 4 // 5]) + 1 if len(moments) else closes
+    parts = [exposed(data, state, *window, spec.window) for window in ((opens, middle), (middle, closes))]
+    for number, (part, share) in enumerate(zip(parts, (4, 1), strict=True)):
+        if spec.at_most is not None and len(part.requests) > spec.at_most * share // 5:
+            drawn_ = rng.choice(len(part.requests), spec.at_most * share // 5, replace=False)
+            parts[number] = part.take(np.sort(drawn_))
+    for part, label in itertools.product(parts, (0, 1)):
+        if not (part.labels[LABEL] == label).any():
+            which = ("rows without a click", "clicks")[label]
+            raise InputError(f"data.exposures: no {which} in four fifths or the last fifth of [rank, test)")
+    train, valid = parts
+    return (
+        lambda: drawn(scored(pipeline, train, state, "ranker samples"), spec.negatives, recipe.seed),
+        lambda: scored(pipeline, valid, state, "validation samples"),
+        clicked(valid),
+    )
+
+
+def _replayed(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[Making, Making, Questions]:
+    """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
         raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
@@ -240,19 +287,21 @@ def samples_for_rankers(
             "data.split: the requests in [rank, test) stand at too few distinct times to keep the last fifth apart; "
             "widen the window"
         )
+    spec, rows = recipe.samples, partial(from_funnel, pipeline, state=state, seed=recipe.seed)
+    sampled = partial(rows, train, negatives=spec.negatives or None, top_negatives=spec.top_negatives)
+    return (
+        lambda: sampled(title="ranker samples"),
+        lambda: rows(valid, title="validation samples"),
+        valid,
+    )
+
+
+def sampled_alike(valid: Samples, recipe: Recipe) -> Samples:
+    """The last fifth's rows with negatives left out as from the rows learned from."""
     spec = recipe.samples
-
-    def replayed() -> tuple[Samples, Samples]:
-        rows = partial(from_funnel, pipeline, state=state, seed=recipe.seed)
-        sampled = partial(rows, negatives=spec.negatives or None, top_negatives=spec.top_negatives)
-        return sampled(train, title="ranker samples"), rows(valid, title="validation samples")
-
-    if pipeline.prerank is not None:
-        coarse, pipeline.prerank = pipeline.prerank, None
-        pipeline.prerank = coarse.fit(*replayed())
-    samples, check = replayed()
-    emit("samples", rows=len(samples), positives=int(samples.labels[LABEL].sum()), requests=len(train))
-    return RankerSamples(samples, check, valid)
+    if spec.source == "exposures":
+        return drawn(valid, spec.negatives, recipe.seed)
+    return thinned(valid, spec.negatives, spec.top_negatives, recipe.seed) if spec.negatives else valid
 
 
 def fit_rankers(
@@ -263,7 +312,7 @@ def fit_rankers(
     A ranker that can ``refit`` then learns again from the whole window, as long as the last fifth said: what is
     nearest to the requests to come should not be left out.
     """
-    made, spec = samples_for_rankers(pipeline, recipe, data, state, opens, closes), recipe.samples
+    made = samples_for_rankers(pipeline, recipe, data, state, opens, closes)
     rankers: dict[str, Ranker] = {}
     choice: dict[str, float] = {}
     for name in recipe.rankers:
@@ -271,9 +320,7 @@ def fit_rankers(
             rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
         choice[name] = made.ndcg(rankers[name], state)
         emit("ranker", name=name, ndcg=choice[name])
-    valid = made.valid
-    late = valid if not spec.negatives else thinned(valid, spec.negatives, spec.top_negatives, recipe.seed)
-    whole = Samples.concat([made.train, late])
+    whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
     for name, ranker in rankers.items():
         if hasattr(ranker, "refit"):
             with step(f"refit ranker {name} on the whole window"):

@@ -292,6 +292,10 @@ class Candidates:
         return Candidates(request, joined.pop(""), joined)
 
 
+SHOWN_AT = "shown.position"
+"""Column of candidates that come from what was shown: the place on the slate, from 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """What a ranker learns from: the same types it will score.
@@ -303,6 +307,8 @@ class Samples:
     candidates: Candidates  # [m] rows
     labels: Mapping[str, Float32]  # each [m]; NaN = not observed; several = multi-task
     weight: Float32  # [m]
+    rate: float = 1.0
+    # share of the negatives that sampling kept ÷ weight of a positive: true odds = rate × odds learned from these rows
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -320,6 +326,7 @@ class Samples:
             replace(picked, request=numbers),
             {name: label[rows] for name, label in self.labels.items()},
             self.weight[rows],
+            self.rate,
         )
 
     @staticmethod
@@ -335,4 +342,5 @@ class Samples:
             Candidates.concat(rows),
             {name: np.concatenate([part.labels[name] for part in parts]) for name in parts[0].labels},
             np.concatenate([part.weight for part in parts]),
+            sum(map(len, parts)) / sum(len(part) / part.rate for part in parts) if any(map(len, parts)) else 1.0,
         )

@@ -29,8 +29,8 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
         raise InputError("the log has no events left after filters")
     behaviours = _behaviours(events, spec) if like is None else _known(raw, like)
     no_ids = pl.Series("id", [], dtype=pl.String)
-    users = Vocab.of(events["user"], raw.users["user"] if raw.users is not None else no_ids)
-    items = Vocab.of(events["item"], raw.items["item"] if raw.items is not None else no_ids)
+    users = Vocab.of(*(frame["user"] if frame is not None else no_ids for frame in (events, raw.users, raw.exposures)))
+    items = Vocab.of(*(frame["item"] if frame is not None else no_ids for frame in (events, raw.items, raw.exposures)))
     if like is not None:
         users, items = _after(like.user_ids, users), _after(like.item_ids, items)
     event = Vocab(behaviours.names).encode(events["event"])

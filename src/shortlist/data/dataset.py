@@ -59,12 +59,16 @@ class Dataset:
         return int(self.events.time[-1]) if len(self.events) else MISSING_TIME
 
     def until(self, t: int) -> Dataset:
-        """The same with the events before ``t`` only."""
-        return replace(self, events=self.events.between(None, t), end=t)
+        """The same with the events (and exposures) before ``t`` only."""
+        return replace(self, events=self.events.between(None, t), exposures=self._shown(None, t), end=t)
 
     def between(self, a: int, b: int | None) -> Dataset:
-        """The same with the events of a <= time < b only."""
-        return replace(self, events=self.events.between(a, b), end=b)
+        """The same with the events (and exposures) of a <= time < b only."""
+        return replace(self, events=self.events.between(a, b), exposures=self._shown(a, b), end=b)
+
+    def _shown(self, a: int | None, b: int | None) -> pl.DataFrame | None:
+        inside = [pl.col("time") >= a] * (a is not None) + [pl.col("time") < b] * (b is not None)
+        return self.exposures.filter(*inside) if self.exposures is not None and inside else self.exposures
 
     def cut(self, at: float | int) -> int:
         """The moment a split means: a fraction of the events by time, or microseconds as they are."""
