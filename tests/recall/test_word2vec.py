@@ -74,7 +74,7 @@ def test_a_step_goes_down_the_gradient_of_the_loss(words: list[int], kind: str):
     v, o = inputs.astype(np.float32), outputs.astype(np.float32)
     room = np.empty(F, np.float32), np.empty(F, np.float32)
     rate = 0.5
-    given = np.array(words, np.int32), shares.astype(np.float32), len(words)
+    given = np.array(words, np.int32), shares.astype(np.float32), 0, len(words)
     example(v, *given, o, rows, labels, len(rows), rate, *room)
     assert (inputs - v) / rate == pytest.approx(slope(loss, inputs), abs=2e-5)
     assert (outputs - o) / rate == pytest.approx(slope(loss, outputs), abs=2e-5)

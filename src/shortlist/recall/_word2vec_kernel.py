@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from shortlist.types import Array
+from shortlist.types import Array, Float32, Int32, Int64
 
 LIMIT = 8
 """Beyond it the logistic function is taken to be 0 or 1."""
@@ -35,7 +35,8 @@ def example(
     inputs: Array,
     words: Array,
     shares: Array,
-    n_words: int,
+    first: int,
+    last: int,
     outputs: Array,
     rows: Array,
     labels: Array,
@@ -46,14 +47,14 @@ def example(
 ) -> None:
     """One step down the gradient of  -sum_k y_k log σ(h · o_k) + (1 - y_k) log σ(-h · o_k),  h = sum_j share_j v_j.
 
-    k over the first ``n_rows`` of ``rows`` (of ``outputs``) with ``labels`` y, j over the first ``n_words`` of
-    ``words`` (of ``inputs``). ``hidden`` and ``error`` [f] are room to work in.
+    k over the first ``n_rows`` of ``rows`` (of ``outputs``) with ``labels`` y, j over ``words[first:last]`` (of
+    ``inputs``). ``hidden`` and ``error`` [f] are room to work in.
     """
     f = inputs.shape[1]
     for d in range(f):
         hidden[d] = 0
         error[d] = 0
-    for j in range(n_words):
+    for j in range(first, last):
         v, share = words[j], shares[j]
         for d in range(f):
             hidden[d] += share * inputs[v, d]
@@ -66,7 +67,7 @@ def example(
         for d in range(f):
             error[d] += g * outputs[o, d]
             outputs[o, d] += g * hidden[d]
-    for j in range(n_words):
+    for j in range(first, last):
         v, share = words[j], shares[j]
         for d in range(f):
             inputs[v, d] += share * error[d]
@@ -138,21 +139,18 @@ def epoch(
                     words[m], shares[m] = sentence[j], worth[j]
                     mass += worth[j]
                     m += 1
-            if cbow:
-                for j in range(m):
-                    shares[j] /= mass
+            for x in range(1 if cbow else m):
+                first, last, scale = 0, m, step * worth[t]
+                if cbow:
+                    for j in range(m):
+                        shares[j] /= mass
+                else:
+                    first, last, scale = x, x + 1, scale * shares[x]
+                    shares[x] = 1
                 k = _outputs(
                     target, state, negatives, hierarchical, stays, other, path_offsets, path, branches, rows, labels
                 )
-                example(inputs, words, shares, m, outputs, rows, labels, k, step * worth[t], hidden, error)
-            else:
-                for j in range(m):
-                    k = _outputs(
-                        target, state, negatives, hierarchical, stays, other, path_offsets, path, branches, rows, labels
-                    )
-                    words[0], scale = words[j], step * worth[t] * shares[j]
-                    shares[0] = 1
-                    example(inputs, words, shares, 1, outputs, rows, labels, k, scale, hidden, error)
+                example(inputs, words, shares, first, last, outputs, rows, labels, k, scale, hidden, error)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -221,11 +219,15 @@ def alias_table(weights: Array) -> tuple[Array, Array]:
 
     Source: Vose (1991), A Linear Algorithm for Generating Random Numbers with a Given Distribution.
     """
-    c = len(weights)
-    stays, other = np.ones(c, np.float32), np.arange(c).astype(np.int32)
-    if c == 0 or weights.sum() <= 0:
+    c, total = len(weights), 0.0
+    stays, other, left = np.ones(c, np.float32), np.empty(c, np.int32), np.empty(c, np.float64)
+    for i in range(c):
+        other[i] = i
+        total += weights[i]
+    if total <= 0:
         return stays, other
-    left = weights * (c / weights.sum())
+    for i in range(c):
+        left[i] = weights[i] * (c / total)
     waiting = np.empty(c, np.int64)  # the poor from the front, the rich from the back
     poor, rich = 0, c
     for i in range(c):
@@ -247,8 +249,7 @@ def alias_table(weights: Array) -> tuple[Array, Array]:
     return stays, other
 
 
-@njit(cache=True, nogil=True)
-def huffman(counts: Array) -> tuple[Array, Array, Array]:
+def huffman(counts: Array) -> tuple[Int64, Int32, Float32]:
     """(offsets [c + 1], path, branches): the inner nodes from the root to each item, and which way it turns there.
 
     Inner nodes are numbered 0..c-2, the root last; a branch is 1 to the rarer side. sum_i counts_i * length_i is least.
@@ -256,17 +257,27 @@ def huffman(counts: Array) -> tuple[Array, Array, Array]:
     Source: Huffman (1952), A Method for the Construction of Minimum-Redundancy Codes.
     """
     c = len(counts)
-    offsets = np.zeros(c + 1, np.int64)
     if c < 2:
-        return offsets, np.empty(0, np.int32), np.empty(0, np.float32)
-    order = np.argsort(counts, kind="mergesort")
-    mass = np.empty(2 * c - 1)  # the leaves by count, then the inner nodes: both ascend
-    for i in range(c):
-        mass[i] = counts[order[i]]
-    parent, branch = np.zeros(2 * c - 1, np.int64), np.zeros(2 * c - 1, np.float32)
-    leaf, inner = 0, c
+        return np.zeros(c + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+    order = np.argsort(counts, kind="stable")
+    parent, branch, depth = _tree(np.concatenate([counts[order], np.zeros(c - 1)]))
+    lengths = np.empty(c, np.int64)
+    lengths[order] = depth[:c]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return offsets, *_paths(order, offsets, parent, branch)
+
+
+@njit(cache=True, nogil=True)
+def _tree(mass: Array) -> tuple[Array, Array, Array]:
+    """(parent, branch, depth), each [2 c - 1], of c leaves with ascending ``mass``; room for the inner nodes behind."""
+    c = (len(mass) + 1) // 2
+    parent, branch, depth = (
+        np.zeros(2 * c - 1, np.int64),
+        np.zeros(2 * c - 1, np.float32),
+        np.zeros(2 * c - 1, np.int64),
+    )
+    leaf, inner = 0, c  # leaves and inner nodes both ascend, so the least is first of one or the other
     for node in range(c, 2 * c - 1):
-        mass[node] = 0
         for side in range(2):
             if leaf < c and (inner >= node or mass[leaf] <= mass[inner]):
                 least = leaf
@@ -276,16 +287,19 @@ def huffman(counts: Array) -> tuple[Array, Array, Array]:
                 inner += 1
             mass[node] += mass[least]
             parent[least], branch[least] = node, 1 - side
-    depth = np.zeros(2 * c - 1, np.int64)
     for node in range(2 * c - 3, -1, -1):
         depth[node] = depth[parent[node]] + 1
-    for i in range(c):
-        offsets[order[i] + 1] = depth[i]
-    offsets = np.cumsum(offsets)
+    return parent, branch, depth
+
+
+@njit(cache=True, nogil=True)
+def _paths(order: Array, offsets: Array, parent: Array, branch: Array) -> tuple[Array, Array]:
+    """(path, branches) from the root to each leaf; leaf i is the item ``order[i]``."""
+    c = len(order)
     path, branches = np.empty(offsets[c], np.int32), np.empty(offsets[c], np.float32)
     for i in range(c):
         node = i
         for at in range(offsets[order[i] + 1] - 1, offsets[order[i]] - 1, -1):
             path[at], branches[at] = parent[node] - c, branch[node]
             node = parent[node]
-    return offsets, path, branches
+    return path, branches
