@@ -35,10 +35,10 @@ class DeepRanker(TableRanker):
     numeric: Annotated[
         Literal["standard", "quantile", "piecewise", "periodic"],
         Search(choices=("standard", "quantile", "piecewise", "periodic")),
-    ] = "piecewise"
-    """Numbers as they are, in quantile buckets, or by piecewise linear or periodic curves."""
-    buckets: Annotated[int, Field(ge=2), Search(5, 100, log=True)] = 20
-    """Quantile buckets of a number (``quantile``, ``piecewise``)."""
+    ] = "quantile"
+    """A number's vector: one for each bucket, the number times one, or a piecewise linear or periodic curve."""
+    buckets: Annotated[int, Field(ge=2), Search(10, 200, log=True)] = 50
+    """About so many buckets of equally many rows for each number (``quantile``, ``piecewise``)."""
     min_count: Annotated[int, Field(ge=1)] = 5
     """How often a value must occur in training to get a vector of its own."""
     ids: list[Literal["item", "user"]] = []
