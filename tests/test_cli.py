@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 
 import polars as pl
@@ -32,7 +33,7 @@ def commands(group=None, path=()):
 def test_the_commands_that_are_promised_are_there():
     assert {" ".join(words) for words, _ in commands()} >= {
         "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "recommend",
-        "similar", "serve", "report",
+        "similar", "serve", "report", "tune",
     }  # fmt: skip
 
 
@@ -345,3 +346,65 @@ def test_a_bundle_refitted_for_serving_has_nothing_left_to_be_tested_on(shop, tm
     code, _, err = shortlist_command("evaluate", run / "bundle", "--data", shop)
     assert code == 2
     assert "was refitted at the end of the log (--final)" in err
+
+
+@pytest.fixture
+def shop_recipe(shop, tmp_path):
+    """A copy of the shop's recipe with something to tune."""
+    pytest.importorskip("optuna")
+    pytest.importorskip("tomlkit")
+    text = (shop / "shop.toml").read_text().replace('type = "item_cf"', 'type = "item_cf"  # likes of likes', 1)
+    path = tmp_path / "shop.toml"
+    path.write_text(
+        text + '\n[recall.hot.search]\nhalf_life = ["1h", "30d"]\n[recall.cf.search]\nneighbours = [1, 5]\n'
+    )
+    return path
+
+
+def test_tune_writes_a_recipe_and_tells_what_it_tried(shop, shop_recipe, shortlist_command):
+    ended = shop_recipe.with_name("trials.json")
+    code, out, err = shortlist_command("tune", shop_recipe, "--data", shop, "--trials", 2, "--json", ended)
+    assert code == 0, err
+    written = shop_recipe.with_name("shop-tuned.toml")
+    tables_ = tomllib.loads(written.read_text())
+    assert tables_["name"] == "shop-tuned"
+    assert "# likes of likes" in written.read_text()
+    document = json.loads(ended.read_text())
+    for section in document["sections"]:
+        assert section["after"] >= section["before"]
+        assert f"{section['section']} (" in out
+        name = section["section"].removeprefix("recall.")
+        assert section["changes"].items() <= tables_["recall"][name].items()
+    assert [section["section"] for section in document["sections"]] == ["recall.cf", "recall.hot"]
+    assert "as it was" in out
+    assert "tune recall.cf" in err or "data: events" in err
+    assert f"shortlist compare {shop_recipe} {written}" in out
+    code, _, err = shortlist_command("tune", shop_recipe, "--data", shop)
+    assert code == 2
+    assert f"{written}: exists; give --out" in err
+
+
+def test_tune_in_place_keeps_the_name(shop, shop_recipe, shortlist_command):
+    options = ("--data", shop, "--trials", 1, "--channel", "hot", "--out", shop_recipe)
+    assert shortlist_command("tune", shop_recipe, *options)[0] == 0
+    assert tomllib.loads(shop_recipe.read_text())["name"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--channel", "cg"), "--channel cg: not in the recipe; there are cf, hot"),
+        (("--metric", "ndcg"), "--metric ndcg: expected NAME@K"),
+        (("--out", "no/such/folder.toml"), "no/such: no such folder to write folder.toml into"),
+    ],
+)
+def test_tune_refuses_in_one_line(shop, shop_recipe, shortlist_command, options, said):
+    code, _, err = shortlist_command("tune", shop_recipe, "--data", shop, *options)
+    assert code == 2
+    assert f"error: {said}" in err
+
+
+def test_tune_without_its_packages_says_what_to_install(shop, shop_recipe, shortlist_command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    code, _, err = shortlist_command("tune", shop_recipe, "--data", shop)
+    assert (code, err) == (2, "error: tuning needs the package 'optuna': pip install 'shortlist[tune]'\n")

@@ -59,7 +59,5 @@ def tune(
         terminal.out.print(terminal.tuned(section))
     if tuned.document["left"]:
         terminal.out.print(f"stopped before {', '.join(tuned.document['left'])}")
-    terminal.out.print(
-        "These gains are measured where the settings were chosen, so they flatter; the test window has the last word:"
-    )
-    terminal.out.print(f"shortlist compare {recipe} {target}")
+    terminal.out.print(f"wrote {target}; a gain is measured where it was chosen and flatters, later events decide:")
+    terminal.out.print(f"shortlist compare {recipe} {target}" if read_recipe.recall else f"shortlist fit {target}")

@@ -287,8 +287,11 @@ def tuned(section: Mapping[str, Any], most: int = 6) -> Table:
     refused = f", {section['refused']} refused" if section["refused"] else ""
     ended = ", stopped" if section["stopped"] else ""
     gain = _interval(section["gain"], sign=True)
+    chance = "" if section["gain"]["low"] is None or section["gain"]["low"] > 0 else ", which could be chance,"
+    if not section["best"]:
+        gain, chance = "nothing better found", ""
     table.caption = escape(
-        f"{_decimal(section['before'], 4)} before, {_decimal(section['after'], 4)} after: {gain} in "
+        f"{_decimal(section['before'], 4)} before, {_decimal(section['after'], 4)} after: {gain}{chance} in "
         f"{len(trials)} trials{refused}{ended}"
     )
     table.caption_justify = "left"

@@ -58,8 +58,16 @@ def test_nothing_is_worse_than_the_recipes_own_even_where_all_else_is():
     assert result.chosen is result.own
 
 
-def test_of_equals_the_first_stays():
+def test_of_equals_the_one_that_changes_least_wins():
     assert found(5, measure=lambda params: np.ones(2)).best == 0
+    space = {"kind": Dimension(choices=("good", "bad")), "idle": Dimension(choices=(0, 1, 2))}
+    result = found(
+        None,
+        measure=lambda params: np.ones(1) * (params.get("kind") == "good"),
+        space=space,
+        current={"kind": "bad", "idle": 1},
+    )
+    assert result.trials[result.best].params == {"kind": "good", "idle": 1}
 
 
 def test_its_own_setting_may_lie_outside_of_what_is_tried():

@@ -55,7 +55,7 @@ class Search:
     trials: list[Trial]
     own: Float64  # [n]
     chosen: Float64  # [n]
-    best: int = 0  # the first of equals, so that nothing changes without a gain
+    best: int = 0  # of equals the one that changes least, and then the first
     stopped: bool = False  # by hand
     repeats: int = field(default=0, repr=False)
 
@@ -67,20 +67,21 @@ def search(space: Space, measure: Measure, current: Params, budget: Budget, seed
     found so far. Raises ``InputError`` if the recipe's own setting is refused or Optuna is missing.
     """
     with step(title, total=None if budget.trials is None else budget.trials + 1):
-        return _Run(space, measure, budget, title).run(current, seed)
+        return _Run(space, measure, current, budget, title).run(seed)
 
 
 class _Run:
-    def __init__(self, space: Space, measure: Measure, budget: Budget, title: str):
-        self._space, self._measure, self._budget, self._title = space, measure, budget, title
+    def __init__(self, space: Space, measure: Measure, current: Params, budget: Budget, title: str):
+        self._space, self._measure, self._current = space, measure, current
+        self._budget, self._title = budget, title
         self._known: dict[str, float | None] = {}
 
-    def run(self, current: Params, seed: int) -> Search:
+    def run(self, seed: int) -> Search:
         optuna = library()
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            first, own = self._try({}, current)
+            first, own = self._try({}, self._current)
             if first.refusal is not None:
                 raise InputError(first.refusal)
             found = Search([first], own, own)
@@ -91,7 +92,7 @@ class _Run:
                 sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=startup)
             study = optuna.create_study(direction="maximize", sampler=sampler)
             drawn = {name: _distribution(optuna, dimension) for name, dimension in self._space.items()}
-            at_home = {name: _drawn(dimension, current.get(name)) for name, dimension in self._space.items()}
+            at_home = {name: _drawn(dimension, self._current.get(name)) for name, dimension in self._space.items()}
             with suppress(ValueError, TypeError):  # its own setting may lie outside of what is to be tried
                 study.add_trial(optuna.trial.create_trial(params=at_home, distributions=drawn, value=first.value))
             try:
@@ -116,8 +117,7 @@ class _Run:
         if not repeated:
             trial, values = self._try(params, params)
             found.trials.append(trial)
-            best = found.trials[found.best].value
-            if trial.value is not None and best is not None and trial.value > best:
+            if trial.value is not None and self._rank(trial) > self._rank(found.trials[found.best]):
                 found.best, found.chosen = len(found.trials) - 1, values
             self._tell(found)
         value = self._known[key]
@@ -125,6 +125,11 @@ class _Run:
             study.tell(asked, state=optuna.trial.TrialState.PRUNED)
         else:
             study.tell(asked, value)
+
+    def _rank(self, trial: Trial) -> tuple[float, int]:
+        """By value, and of equals by how little is changed."""
+        assert trial.value is not None
+        return trial.value, -sum(value != self._current[key] for key, value in trial.params.items())
 
     def _try(self, params: Params, key: Params) -> tuple[Trial, Float64]:
         began = time.monotonic()

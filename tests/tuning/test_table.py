@@ -1,0 +1,91 @@
+"""Rankers on a plain table: cross-validation as ever, with a search instead of a grid."""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shortlist import tune as cross_validation
+from shortlist import tuning
+from shortlist.component import InputError
+from shortlist.data.plain import samples_of
+from shortlist.data.raw import PlainTable
+from shortlist.recipe import parse
+from shortlist.tuning import Asked, _plan
+
+pytest.importorskip("optuna")
+pytest.importorskip("tomlkit")
+
+TEXT = """
+name = "census"
+seed = 3
+[data]
+source = "adult"
+[search]
+folds = 3
+[rank.line]
+type = "logistic"
+buckets = 5
+[rank.line.search]   # tried
+l2 = { low = 0.01, high = 1000.0, log = true }
+without = [[], ["age"]]
+[rank.tree]
+type = "tree"
+leaves = 2
+[rank.tree.search]
+leaves = [4, 8, 16]
+"""
+
+
+def frame(m, seed, sign=1):
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 70, m).astype(float)
+    rich = rng.random(m) < 1 / (1 + np.exp(-sign * (age - 45) / 8))
+    return pl.DataFrame({"age": age, "luck": rng.random(m), "rich": rich.astype(int)}).cast({"rich": pl.Int8})
+
+
+def tuned(monkeypatch, asked, test_sign=1):
+    plain = PlainTable(frame(300, 0), frame(200, 1, test_sign), "rich", {"age": "number", "luck": "number"}, "abc")
+    monkeypatch.setattr(_plan, "source", lambda name: lambda spec, root: plain)
+    return tuning.tune(parse(tomllib.loads(TEXT)), TEXT, asked), plain
+
+
+def test_every_ranker_is_cross_validated_on_the_training_rows(monkeypatch):
+    found, plain = tuned(monkeypatch, Asked(trials=3))
+    line, tree = found.document["sections"]
+    assert (line["section"], tree["section"], line["metric"]) == ("rank.line", "rank.tree", "auc")
+    recipe, (train, _) = parse(tomllib.loads(TEXT)), samples_of(plain)
+    for section, base in ((line, {"type": "logistic", "buckets": 5}), (tree, {"type": "tree", "leaves": 2})):
+        points = [{**base, **trial["params"]} for trial in section["trials"]]
+        alone = cross_validation.cross_validate(
+            lambda point: recipe.component("rank", "rank.x", point), train, points, 3, 3
+        )
+        assert [t["value"] for t in section["trials"]] == pytest.approx([t.mean for t in alone], abs=1e-6)
+    assert line["trials"][line["best"]]["params"].get("without", []) == []  # age says it all
+    assert line["after"] >= line["before"]
+
+
+def test_the_choice_is_written_and_the_search_taken_out_so_that_fit_keeps_it(monkeypatch):
+    found, _ = tuned(monkeypatch, Asked(rankers=("tree",), trials=5))
+    (section,) = found.document["sections"]
+    written = tomllib.loads(found.text)
+    assert written["rank"]["tree"] == {"type": "tree", **section["changes"]}
+    assert written["rank"]["line"] == tomllib.loads(TEXT)["rank"]["line"]  # not asked for
+    assert section["changes"]["leaves"] in (4, 8, 16)
+
+
+def test_test_rows_change_nothing(monkeypatch):
+    one, _ = tuned(monkeypatch, Asked(trials=3))
+    other, _ = tuned(monkeypatch, Asked(trials=3), test_sign=-1)
+    assert one.text == other.text
+    assert [s["after"] for s in one.document["sections"]] == [s["after"] for s in other.document["sections"]]
+
+
+def test_what_a_table_has_none_of_is_refused(monkeypatch):
+    with pytest.raises(InputError, match="--merge: the recipe has no channels"):
+        tuned(monkeypatch, Asked(merge=True))
+    with pytest.raises(InputError, match="--metric ndcg@10: rankers on a plain table are chosen by auc"):
+        tuned(monkeypatch, Asked(metric="ndcg@10"))
