@@ -103,7 +103,7 @@ def _lost(ranker: str, found: Mapping[str, Any], asked: Mapping[str, Any], top: 
     said = ", ".join(f"{name} {terminal._decimal(value, 4)}" for name, value in figures.items())
     title = f"ranker {ranker}: {said} on {asked['rows']:,} rows; lost when shuffled ({asked['repeats']} times)"
     table = terminal._table(title, ["", *(f"{name} lost" for name in figures)])
-    first = next(iter(figures))
+    first = found["by"]
     for kind in ("families", "columns"):
         drops = sorted(found[kind].items(), key=lambda pair: -(pair[1][first]["drop"] or 0.0))
         for name, drop in drops[: top or None]:

@@ -117,7 +117,7 @@ def _document(recipe: Recipe, parts: Parts) -> dict[str, Any]:
 def _importance(
     rankers: Mapping[str, Ranker], samples: Samples, measures: Measures, repeats: int, seed: int
 ) -> dict[str, Any]:
-    """``importance``: {ranker: {"figures", "columns", "families"}}, each group by name."""
+    """``importance``: {ranker: {"figures", "by" (the first that matters), "columns", "families"}}."""
     names = [name for name, column in samples.candidates.columns.items() if column.dtype.kind in "fiub"]
     families: dict[str, list[str]] = {}
     for name in names:
@@ -129,7 +129,14 @@ def _importance(
             figures, columns = permutation_importance(fitted, samples, each, measures, repeats=repeats, seed=seed)
             _, whole = permutation_importance(fitted, samples, families, measures, repeats=repeats, seed=seed)
         several = {name: drop for name, drop in whole.items() if len(families[name]) > 1}
-        found[ranker] = {"figures": figures, "columns": columns, "families": several}
+        # where no slate has two rows there is no order to lose: then the next figure says what matters
+        telling = [m for m in figures if any(drop[m]["drop"] for drop in columns.values())]
+        found[ranker] = {
+            "figures": figures,
+            "by": (telling or list(figures))[0],
+            "columns": columns,
+            "families": several,
+        }
     return {"importance": {"repeats": repeats, "rows": len(samples), "rankers": found}}
 
 

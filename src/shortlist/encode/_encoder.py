@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shortlist.component import Component
 from shortlist.types import Array, Float64, Int32
@@ -25,6 +26,23 @@ class Encoder(Component):
     def transform(self, *columns: Any) -> Any:
         """The encoded rows, in the order they came."""
         raise NotImplementedError
+
+
+class KnownValues(Encoder):
+    """What the codes and the columns of a vocabulary share: the values met often enough in training."""
+
+    min_count: Annotated[int, Field(ge=1)] = 5
+    """How often a value must occur in the training rows to get a code (a column) of its own."""
+
+    def fit(self, column: Array) -> Self:
+        """Learns the known values of ``column`` [m], integers or strings."""
+        self.known_ = known_values(column, self.min_count)
+        return self
+
+    @property
+    def width(self) -> int:
+        """How many codes (columns) there are, that of what is out of vocabulary included."""
+        return len(self.known_) + 1
 
 
 def known_values(values: Array, min_count: int) -> Array:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from shortlist.component import InputError
 from shortlist.encode.design import Design
+from shortlist.encode.hashing import Hashing
+from shortlist.encode.log import Log
 from shortlist.rank._table import TableRanker
-from shortlist.types import Float64
+from shortlist.types import Array, Candidates, Float64
 
 PREFIX = "design_"
 
@@ -33,10 +36,30 @@ class LinearRanker(TableRanker):
     """How often a pair must occur in training to get a weight of its own."""
     cross_l2: Annotated[float, Field(ge=0)] | None = None
     """Squared penalty on the weights of crosses; none given = ``l2``."""
+    log: list[str] = []
+    """Numbers with a long tail (counts, prices): sign(x) log(1 + |x|) of them is what is standardised."""
+    hashed: list[str] = []
+    """Categories with very many values: ``hash_width`` weights shared by a hash instead of one each."""
+    hash_width: Annotated[int, Field(ge=1)] = 1024
+    """Weights of a hashed category."""
     tolerance: Annotated[float, Field(gt=0)] = 1e-6
     """Stop when no entry of the gradient of the mean loss is larger."""
     iterations: Annotated[int, Field(ge=1)] = 1000
     """Stop after so many steps."""
+
+    def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
+        """[m, f]: the learned columns side by side, logarithms and hashes taken."""
+        x, names = super().table(candidates, dtype), self.columns_.tolist()
+        for option, given, coded in (("log", self.log, False), ("hashed", self.hashed, True)):
+            for name in given:
+                if name not in names or self.categorical_[names.index(name)] != coded:
+                    kind = "category" if coded else "number"
+                    raise InputError(f"{option}: expected a {kind} that is learned from, found {name!r}")
+        for name in self.log:
+            x[:, names.index(name)] = Log().transform(x[:, names.index(name)])
+        for name in self.hashed:
+            x[:, names.index(name)] = Hashing(width=self.hash_width).transform(np.asarray(candidates[name]))
+        return x
 
     def fit_design(self, x: Float64) -> Design:
         """Learns the design of the columns ``x`` [m, f] and remembers it under names that begin with ``design_``."""

@@ -92,7 +92,7 @@ def _alone(document: Record) -> str:
         value = 100 * ((column[measure] or 0.5) - 0.5)
         picture = strip(scale, bar(scale, value, "strong"), f"{column['name']}: {decimal(column[measure])}")
         figure = f"<b>{decimal(column[measure])}</b> <small>{percent(column['information'])} of the label</small>"
-        drawn.append(row(text(column["name"]), picture, figure))
+        drawn.append(row(_name(column["name"]), picture, figure))
     kind = "within a request, averaged over requests," if document["funnel"] else "over all rows, by its values’ means,"
     lead = (
         f"AUC {kind} above .5 in hundredths, of each column by itself. The small figure is the share of the label’s "
@@ -106,7 +106,7 @@ def _alone(document: Record) -> str:
 def _lost(ranker: str, found: Record, document: Record) -> str:
     """Drops with their spread over the repeats: families first, then columns."""
     figures, asked = found["figures"], document["importance"]
-    first = next(iter(figures))
+    first = found["by"]
     drawn = []
     for title, kind in (("Whole families", "families"), ("Single columns", "columns")):
         drops = sorted(found[kind].items(), key=lambda pair: -(pair[1][first]["drop"] or 0.0))[:SHOWN]
@@ -120,7 +120,7 @@ def _lost(ranker: str, found: Record, document: Record) -> str:
             figure = f"<b>{decimal(value['diff'], 4, sign=True)}</b> <small>{others}</small>"
             kind_ = "good" if (value["low"] or 0.0) > 0 else ""
             picture = strip(scale, whisker(scale, value, kind_), f"{name}: {decimal(value['diff'], 4)}", 0.0)
-            drawn.append(row(text(name), picture, figure))
+            drawn.append(row(_name(name), picture, figure))
     whole = ", ".join(f"{text(name)} {decimal(value, 4)}" for name, value in figures.items())
     lead = (
         f"{whole} on {asked['rows']:,} validation rows; what is lost of {text(first)} when a column’s values are "
@@ -153,7 +153,7 @@ def _moved(columns: Sequence[Record]) -> str:
         picture = strip(scale, bar(scale, drift["psi"], "strong"), f"{column['name']}: {decimal(drift['psi'])}", 0.25)
         missing = f", missing {decimal(100 * drift['missing'], 1, sign=True)} points" if drift["missing"] else ""
         figure = f"<b>{decimal(drift['psi'], 2)}</b> <small>KS {decimal(drift['ks'], 2)}{missing}</small>"
-        drawn.append(row(text(column["name"]), picture, figure))
+        drawn.append(row(_name(column["name"]), picture, figure))
     return section("What moves with time", lead, *drawn, anchor="drift")
 
 
@@ -170,6 +170,11 @@ def _all(document: Record) -> str:
         rows.append([text(column["name"]), *described, between, *figures, *later, decimal(column["gauc"])])
     lead = "Arrows say which way a number points. “By value” is the AUC of the values’ mean labels, taken out of fold."
     return section("Every column", lead, table([*head, "GAUC"], rows), anchor="all")
+
+
+def _name(column: str) -> str:
+    """A column's name, which may break after its dots."""
+    return text(column).replace(".", ".<wbr>")
 
 
 def _short(value: float | None) -> str:
