@@ -22,7 +22,7 @@ def log(sessions, **more):
 
 
 def cosine(channel, i: int, j: int) -> float:
-    a, b = (channel.table_[:, channel.column_[item]] for item in (i, j))
+    a, b = (channel.vectors_[channel.column_[item]] for item in (i, j))
     return float(a @ b)
 
 
@@ -35,7 +35,7 @@ def halves(pause: int, n: int = 40):
 
 def apart(channel) -> float:
     """Mean cosine of items of one colour minus that of different colours."""
-    cosines = channel.table_.T @ channel.table_
+    cosines = channel.vectors_ @ channel.vectors_.T
     same = worlds.colour_of(np.arange(20))[:, None] == worlds.colour_of(np.arange(20))
     return float(cosines[same & ~np.eye(20, dtype=bool)].mean() - cosines[~same].mean())
 
@@ -61,7 +61,7 @@ def test_items_without_company_have_no_vector():
     data = log([(0, 0, np.array([0, 1, 2, 0])), (1, 0, np.array([3])), (2, 0, np.array([4, 4]))], n_items=6)
     channel = DeepWalk(**SMALL).fit(data)
     lengths = np.linalg.norm(channel.table_, axis=0)
-    assert lengths[channel.column_[:3]] == pytest.approx(np.ones(3))
+    assert lengths[channel.column_[:3]].all()
     assert not lengths[channel.column_[[3, 4]]].any()
     assert channel.column_[5] == -1
     assert channel.similar(np.array([3, 4, 5]), 3).item.tolist() == []
@@ -106,7 +106,7 @@ def test_rare_items_are_left_out_of_the_sequence():
 def test_one_way_walks_end_and_are_learned_from():
     data = log([(u, 0, np.arange(6)) for u in range(5)])
     channel = DeepWalk(**SMALL, directed=True).fit(data)
-    assert np.linalg.norm(channel.table_, axis=0) == pytest.approx(np.ones(6))
+    assert np.linalg.norm(channel.vectors_, axis=1) == pytest.approx(np.ones(6))
 
 
 def test_another_seed_other_vectors():

@@ -22,8 +22,8 @@ def ring(n: int = 30) -> worlds.Dataset:
 
 def reach(channel: Node2Vec, n: int = 30) -> float:
     """Mean cosine of items six places apart: how far along the ring the vectors still know each other."""
-    vectors = channel.table_[:, channel.column_[np.arange(n)]]
-    return float(np.mean([vectors[:, i] @ vectors[:, (i + 6) % n] for i in range(n)]))
+    vectors = channel.vectors_[channel.column_[np.arange(n)]]
+    return float(np.mean([vectors[i] @ vectors[(i + 6) % n] for i in range(n)]))
 
 
 def test_p_and_q_of_one_are_deepwalk():

@@ -12,9 +12,9 @@ from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._vectors import Vectors
-from shortlist.recall._walks import walk
-from shortlist.recall._word2vec import Word2Vec, train
-from shortlist.types import Array, Float64, Int32, Int64
+from shortlist.recall._walks import alias_rows, walk
+from shortlist.recall._word2vec import Word2Vec, embed
+from shortlist.types import Array, Int32, Int64
 
 
 class Walked(Vectors, Word2Vec):
@@ -33,6 +33,9 @@ class Walked(Vectors, Word2Vec):
     """Walks from each item."""
     length: Annotated[int, Field(ge=2), Search(5, 100, log=True)] = 40
     """The items of a walk; it ends earlier at an item that nothing followed."""
+    answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
+    """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
+    history), or its own (what resembles it; the only one under hierarchical softmax)."""
     epochs: Annotated[int, Field(ge=1), Search(1, 10, log=True)] = 1
     """Passes over the walks."""
 
@@ -51,7 +54,8 @@ class Walked(Vectors, Word2Vec):
         """Keeps the item vectors; those of items without an edge are 0."""
         graph, rng = self._graph(data), np.random.default_rng(self.seed)
         tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
-        self._learned(train(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self))
+        vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)
+        self._learned(vectors, contexts if self.answer == "context" else None)
 
 
 def item_graph(
@@ -106,15 +110,8 @@ def walks(
     """
     nodes = np.flatnonzero(np.diff(graph.indptr)).astype(np.int32)
     starts = np.concatenate([rng.permutation(nodes) for _ in range(each)])
-    seed = int(rng.integers(2**62))
-    return walk(*_steps(graph, weighted), starts, length, float(p), float(q), seed)
-
-
-def _steps(graph: sp.csr_matrix, weighted: bool) -> tuple[Int64, Int32, Float64]:
-    """The graph as the kernel takes it: indptr, indices and the running sum of weights within each row."""
-    indptr, lengths = graph.indptr.astype(np.int64), np.diff(graph.indptr)
+    indptr = graph.indptr.astype(np.int64)
     weights = graph.data.astype(np.float64) if weighted else np.ones(graph.nnz)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    weights /= np.bincount(rows, weights, len(lengths))[rows]  # a faded row after a heavy one must not drown in its sum
-    before = np.concatenate([[0.0], np.cumsum(weights)])
-    return indptr, graph.indices.astype(np.int32), before[1:] - before[indptr[rows]]
+    tables = alias_rows(indptr, weights)
+    edges = indptr, graph.indices.astype(np.int32, copy=False), weights
+    return walk(*edges, *tables, starts, length, float(p), float(q), int(rng.integers(2**62)))

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from shortlist.recall._sgd import _uniform
+from shortlist.recall._word2vec_kernel import alias_table, drawn
 from shortlist.types import Array
 
 TRIES = 16
@@ -13,15 +14,39 @@ TRIES = 16
 
 
 @njit(cache=True, nogil=True)
+def alias_rows(indptr: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """(stays [nnz], other [nnz], total [c]): the alias table of each row's weights (float64), and their sum."""
+    stays, other = np.empty(len(weights), np.float32), np.empty(len(weights), np.int32)
+    total = np.zeros(len(indptr) - 1)
+    for v in range(len(total)):
+        low, high = indptr[v], indptr[v + 1]
+        table = alias_table(weights[low:high])
+        for e in range(low, high):
+            stays[e], other[e] = table[0][e - low], table[1][e - low]
+            total[v] += weights[e]
+    return stays, other, total
+
+
+@njit(cache=True, nogil=True)
 def walk(
-    indptr: Array, indices: Array, cumulative: Array, starts: Array, length: int, p: float, q: float, seed: int
+    indptr: Array,
+    indices: Array,
+    weights: Array,
+    stays: Array,
+    other: Array,
+    total: Array,
+    starts: Array,
+    length: int,
+    p: float,
+    q: float,
+    seed: int,
 ) -> tuple[Array, Array]:
     """(tokens, offsets [len(starts) + 1]): a walk of at most ``length`` nodes from each start, ended by a node without
     edges.
 
     From v, reached from t, the walk goes to x with probability proportional to w_vx / p if x = t, w_vx if there is an
-    edge t -> x, else w_vx / q; its first step goes by w_vx alone. ``indptr``, ``indices``: CSR rows of targets,
-    ascending; ``cumulative`` [nnz] float64: the running sum of the weights within each row.
+    edge t -> x, else w_vx / q; its first step goes by w_vx alone. ``indptr``, ``indices``, ``weights``: CSR, columns
+    ascending; ``stays``, ``other``, ``total``: of ``alias_rows``.
     """
     state = np.array([seed], np.uint64)
     tokens = np.empty(len(starts) * length, np.int32)
@@ -37,9 +62,10 @@ def walk(
             if low == high:
                 break
             if biased and before >= 0:
-                there = _second_order(indptr, indices, cumulative, before, here, p, q, state)
+                graph = indptr, indices, weights, stays, other
+                there = _second_order(graph, total[here], before, here, p, q, state)
             else:
-                there = indices[_above(cumulative, low, high, _uniform(state) * cumulative[high - 1])]
+                there = indices[low + drawn(state, stays[low:high], other[low:high])]
             before, here = here, there
             tokens[m] = here
             m += 1
@@ -48,41 +74,34 @@ def walk(
 
 
 @njit(cache=True, nogil=True)
-def _second_order(
-    indptr: Array, indices: Array, cumulative: Array, t: int, v: int, p: float, q: float, state: Array
-) -> int:
-    """Where a walk goes from ``v`` that came from ``t``: by rejection from w_v.
+def _second_order(graph: tuple[Array, ...], total: float, t: int, v: int, p: float, q: float, state: Array) -> int:
+    """Where a walk goes from ``v`` that came from ``t``: by rejection from w_v, whose sum is ``total``.
 
     Every edge is proposed by m w_vx with m = max(1, 1 / q) and accepted by its own factor over m. What 1 / p exceeds m
     by would make the bound useless for small p, so that excess is a choice of its own that leads straight back.
     """
+    indptr, indices, weights, stays, other = graph
     low, high = indptr[v], indptr[v + 1]
     back, far = 1.0 / p, 1.0 / q
     bound, least = max(1.0, far), min(1.0, min(far, back))
-    total = bound * cumulative[high - 1]
     excess = 0.0
     if back > bound:
         at = _edge(indptr, indices, v, t)
-        if at >= 0:
-            excess = (back - bound) * (cumulative[at] - (cumulative[at - 1] if at > low else 0.0))
+        excess = (back - bound) * weights[at] if at >= 0 else 0.0
     for _ in range(TRIES):
-        drawn = _uniform(state) * (total + excess)
-        if drawn >= total:
+        if excess > 0 and _uniform(state) * (bound * total + excess) < excess:
             return t
-        x = indices[_above(cumulative, low, high, drawn / bound)]
+        x = indices[low + drawn(state, stays[low:high], other[low:high])]
         bar = _uniform(state) * bound
         if bar < least or bar < _factor(indptr, indices, t, x, back, far):
             return x
-    drawn, before = 0.0, 0.0
+    mass = 0.0
     for e in range(low, high):
-        drawn += (cumulative[e] - before) * _factor(indptr, indices, t, indices[e], back, far)
-        before = cumulative[e]
-    drawn *= _uniform(state)
-    before = 0.0
+        mass += weights[e] * _factor(indptr, indices, t, indices[e], back, far)
+    mass *= _uniform(state)
     for e in range(low, high):
-        drawn -= (cumulative[e] - before) * _factor(indptr, indices, t, indices[e], back, far)
-        before = cumulative[e]
-        if drawn < 0:
+        mass -= weights[e] * _factor(indptr, indices, t, indices[e], back, far)
+        if mass < 0:
             return indices[e]
     return indices[high - 1]
 
@@ -106,16 +125,3 @@ def _edge(indptr: Array, indices: Array, v: int, x: int) -> int:
         else:
             high = middle
     return low if low < end and indices[low] == x else -1
-
-
-@njit(cache=True, nogil=True)
-def _above(cumulative: Array, low: int, high: int, drawn: float) -> int:
-    """The first place in [low, high) whose running sum is above ``drawn``; the last one if rounding leaves none."""
-    high -= 1
-    while low < high:
-        middle = (low + high) >> 1
-        if cumulative[middle] > drawn:
-            high = middle
-        else:
-            low = middle + 1
-    return low
