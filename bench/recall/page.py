@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+REASONS = ("refuses", "stopped", "failed")
 HEAD = [
     "# Recall channels: what they find, what they add, what they cost",
     "",
@@ -56,7 +57,7 @@ def apart(figure: Row | None) -> str:
 
 def why_not(row: Row) -> str:
     """What a row without figures says."""
-    for word in ("refuses", "stopped", "failed"):
+    for word in REASONS:
         if word in row:
             return f"{word}: {row[word]}".replace("|", "/")[:160]
     return "not measured"
@@ -66,7 +67,9 @@ def made(rows: list[Row]) -> str:
     """With what the rows were measured."""
     newest = max(rows, key=lambda row: row["date"])
     packages = ", ".join(f"{name} {version}" for name, version in newest["versions"].items())
-    return f"{newest['machine']}; seed {newest['seed']}; {packages}; newest row {newest['date']}."
+    load = max(row.get("load", 0) for row in rows)
+    busy = f" Measured on a busy machine (load {load:g}): timings are not to be trusted." if load > 1.6 else ""
+    return f"{newest['machine']}; seed {newest['seed']}; {packages}; newest row {newest['date']}.{busy}"
 
 
 def quality(name: tuple[str, str], rows: dict[str, Row], joint: Row) -> list[str]:
@@ -99,6 +102,30 @@ def quality(name: tuple[str, str], rows: dict[str, Row], joint: Row) -> list[str
             lines.append(
                 f"| {bold}{kind}{bold} | {span(end['ceiling'])} | {apart(end['minus_best'])} | {end['tune']:.4f} |"
             )
+    return [*lines, ""]
+
+
+def glance(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str, str], Row]) -> list[str]:
+    """recall@200 of every channel everywhere, the best single one of each column in bold."""
+    where = sorted(rows)
+    head = " | ".join(f"{log} {protocol}" for log, protocol in where)
+    lines = ["## recall@200 at a glance", "", f"| | {head} |", "|---" * (len(where) + 1) + "|"]
+
+    def cell(column: tuple[str, str], channel: str) -> str:
+        row = rows[column].get(channel, {})
+        if "recall@200" not in row:
+            return next((word for word in REASONS if word in row), "")
+        best = max(r["recall@200"]["mean"] for r in rows[column].values() if "recall@200" in r)
+        mean = row["recall@200"]["mean"]
+        return f"**{mean:.3f}**" if mean == best else f"{mean:.3f}"
+
+    for channel in sorted({name for each in rows.values() for name in each}):
+        lines.append(f"| {channel} | {' | '.join(cell(column, channel) for column in where)} |")
+    together = [joint.get(column, {}) for column in where]
+    ends = [(each.get("merges") or {}).get(each.get("chosen_merge", ""), {}) for each in together]
+    lines.append(
+        "| *merged, 200 in total* | " + " | ".join(f"{e['ceiling']['mean']:.3f}" if e else "" for e in ends) + " |"
+    )
     return [*lines, ""]
 
 
@@ -170,7 +197,7 @@ def grown(growth: dict[str, dict[str, Row]]) -> list[str]:
 def write(folder: Path, to: Path) -> None:
     """The page of all rows kept."""
     rows, joint, growth = load(folder)
-    lines = [*HEAD, *verdicts(rows, joint)] if rows else [*HEAD]
+    lines = [*HEAD, *glance(rows, joint), *verdicts(rows, joint)] if rows else [*HEAD]
     lines += ["## Quality and cost", ""] if rows else []
     for name in sorted(rows):
         lines += quality(name, rows[name], joint.get(name, {}))

@@ -166,6 +166,7 @@ def picture(found: dict[str, Any]) -> str:
                 out.append(f'<text x="{x0 - 5}" y="{y(value) + 4}" text-anchor="end">{value:.3f}</text>')
             for alpha in (0.1, 0.3, 0.5, 0.7, 0.9):
                 out.append(f'<text x="{x(alpha)}" y="{y0 + high + 14}" text-anchor="middle">{alpha}</text>')
+            out.append(f'<text x="{x0 + wide}" y="{y0 + high + 14}" text-anchor="middle">α</text>')
             for other, value in marks.items():
                 ends = f'x1="{x0}" x2="{x0 + wide}" y1="{y(value)}" y2="{y(value)}"'
                 out.append(f'<line {ends} stroke="{SERIES[other]}" stroke-dasharray="5 4"/>')
@@ -173,7 +174,6 @@ def picture(found: dict[str, Any]) -> str:
                 points = " ".join(f"{x(a)},{y(v)}" for a, v in line)
                 out.append(f'<polyline points="{points}" fill="none" stroke="{SERIES[method]}" stroke-width="2"/>')
                 out += [f'<circle cx="{x(a)}" cy="{y(v)}" r="2.5" fill="{SERIES[method]}"/>' for a, v in line]
-    out.append(f'<text x="{left + wide / 2}" y="{height - 6}" text-anchor="middle">α</text>')
     for place, (name, colour) in enumerate(SERIES.items()):
         x0, y0 = 2 * (wide + left) + 14, top + 10 + 18 * place
         dash = "" if name in ("push", "solve") else ' stroke-dasharray="5 4"'

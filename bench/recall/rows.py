@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def provenance() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, one thread a process"
     load = round(os.getloadavg()[0], 1)  # of the whole machine: above 1, timings are not to be trusted
-    return {"command": "python bench/recall/run.py " + " ".join(sys.argv[1:]), "machine": machine} | {
+    told = ["DIR" if before in ("--data", "--work") else word for before, word in pairwise(sys.argv)]
+    return {"command": " ".join(["python bench/recall/run.py", *told]), "machine": machine} | {
         "versions": versions(), "date": time.strftime("%Y-%m-%d"), "seed": 0, "load": load,
     }  # fmt: skip
 
