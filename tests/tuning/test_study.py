@@ -103,12 +103,17 @@ def test_a_refusal_of_the_recipes_own_is_the_users_to_mend_and_a_bug_is_none():
         found(measure=lambda params: np.array([np.nan]))
 
 
-def test_control_c_keeps_the_best_so_far():
+@pytest.mark.parametrize("inside_a_kernel", [False, True])
+def test_control_c_keeps_the_best_so_far(inside_a_kernel):
     calls = []
 
     def measure(params):
         calls.append(params)
         if len(calls) == 6:
+            if inside_a_kernel:
+                inner = SystemError("returned a result with an exception set")
+                inner.__cause__ = KeyboardInterrupt()
+                raise SystemError("and again") from inner
             raise KeyboardInterrupt
         return measured(params)
 
@@ -116,6 +121,14 @@ def test_control_c_keeps_the_best_so_far():
     assert result.stopped
     assert len(result.trials) == 5
     assert result.trials[result.best].value == max(trial.value for trial in result.trials)
+
+
+def test_a_kernel_that_fails_for_another_reason_is_a_bug():
+    def fail(params):
+        raise SystemError("bad kernel") from ValueError("x")
+
+    with pytest.raises(SystemError, match="bad kernel"):
+        found(measure=fail)
 
 
 def test_no_setting_is_measured_twice_and_a_small_space_ends_by_itself():

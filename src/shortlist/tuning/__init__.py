@@ -52,7 +52,8 @@ def tune(recipe: Recipe, text: str, asked: Asked, *, root: Path | None = None, n
         section = at(recipe, path)
         budget = Budget(trials, time.monotonic() + (end - time.monotonic()) / (len(todo) - number))
         try:
-            told, chosen = _one(recipe, path, objective(recipe, path), budget, seed)
+            with _study.interruptible():
+                told, chosen = _one(recipe, path, objective(recipe, path), budget, seed)
         except KeyboardInterrupt:
             if not found:
                 raise  # nothing was measured yet

@@ -10,8 +10,8 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +97,8 @@ class _Run:
                 study.add_trial(optuna.trial.create_trial(params=at_home, distributions=drawn, value=first.value))
             try:
                 while self._more(found):
-                    self._next(optuna, study, drawn, found)
+                    with interruptible():
+                        self._next(optuna, study, drawn, found)
             except KeyboardInterrupt:
                 found.stopped = True
             return found
@@ -150,6 +151,20 @@ class _Run:
         total = None if self._budget.trials is None else self._budget.trials + 1
         note = f"best {best:.4f}, own {own:.4f}"
         emit("advance", title=self._title, done=len(found.trials), total=total, note=note)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C inside a compiled kernel comes out as a ``SystemError``; here it is what it was."""
+    try:
+        yield
+    except SystemError as error:
+        cause: BaseException | None = error
+        while isinstance(cause, SystemError):  # each layer of the kernel's way out wraps it once more
+            cause = cause.__cause__
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def library() -> Any:
