@@ -161,7 +161,7 @@ FOUR = [(a, b) for a in ("skip_gram", "cbow") for b in ("negative", "hierarchica
 
 
 def setting(architecture: str, loss: str, **more: Any) -> Word2Vec:
-    rate = 0.05 if architecture == "skip_gram" else 0.2
+    rate = 0.05 if architecture == "skip_gram" else 0.1  # the true gradient of a mean is smaller
     options = {"factors": 16, "epochs": 8, "rate": rate, **more}
     return Word2Vec.from_config({"architecture": architecture, "loss": loss, **options})
 
@@ -224,11 +224,20 @@ def test_nothing_to_learn_from(architecture: str, loss: str):
         assert not train(none, np.zeros(1, np.int64), none, c, setting(architecture, loss)).any()
 
 
+def ring(seed: int, c: int = 400, sentences: int = 8000, length: int = 8):
+    """Walks on a ring of items by steps of about 4, and one word in ten anywhere; (tokens, offsets, weights, c)."""
+    rng = np.random.default_rng(seed)
+    steps = np.rint(rng.normal(0, 4, (sentences, length))).astype(int)
+    tokens = (rng.integers(c, size=(sentences, 1)) + np.cumsum(steps, axis=1)) % c
+    tokens = np.where(rng.random(tokens.shape) < 0.1, rng.integers(c, size=tokens.shape), tokens)
+    return tokens.ravel().astype(np.int32), np.arange(0, tokens.size + 1, length), np.ones(tokens.size, np.float32), c
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "loss"), FOUR)
 def test_gensim_finds_the_same_neighbours(architecture: str, loss: str):
     gensim = pytest.importorskip("gensim")
-    tokens, offsets, weights, c = groups(4, groups=20, sentences=4000)
+    tokens, offsets, weights, c = ring(4)
     sentences = [[str(t) for t in tokens[a:b]] for a, b in pairwise(offsets)]
 
     def peer(seed: int) -> Array:
@@ -248,11 +257,14 @@ def test_gensim_finds_the_same_neighbours(architecture: str, loss: str):
         )
         return np.stack([model.wv[str(i)] for i in range(c)])
 
-    ours = neighbours(train(tokens, offsets, weights, c, setting(architecture, loss)), 9)
-    theirs, again = neighbours(peer(1), 9), neighbours(peer(2), 9)
+    def near(found: Array) -> float:
+        apart = np.abs(found - np.arange(c)[:, None])
+        return float((np.minimum(apart, c - apart) <= 10).mean())
 
     def overlap(a: Array, b: Array) -> float:
         return float(np.mean([len(np.intersect1d(x, y)) / len(x) for x, y in zip(a, b, strict=True)]))
 
-    assert in_group(ours) > in_group(theirs) - 0.02
-    assert overlap(ours, theirs) > overlap(theirs, again) - 0.05
+    ours = neighbours(train(tokens, offsets, weights, c, setting(architecture, loss)), 10)
+    theirs, again = neighbours(peer(1), 10), neighbours(peer(2), 10)
+    assert near(ours) > near(theirs) - 0.02
+    assert overlap(ours, theirs) > overlap(theirs, again) - 0.03

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 
+from pydantic import Field
+
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
@@ -15,19 +17,28 @@ from shortlist.recall._word2vec import Word2Vec, embed
 
 
 class Item2Vec(Vectors, Word2Vec):
-    """Item vectors from the company items keep in users' sequences (word2vec); a user is the sum of their history.
+    """Item vectors from the company items keep in users' sequences (word2vec); a user is the direction of their history.
 
-    score(u, i) = cos(sum_j w(u, j) v_j, v_i),  v by skip-gram or CBOW with negative sampling or hierarchical softmax
+    score(u, i) = p_u · o_i,  p_u = sum_j w(u, j) v_j divided by its length,  v_j of length 1
 
-    over sentences: each user's items by time, or each user's set of items in an order drawn anew in every pass
-    (``order = "shuffled"``, the paper's view), cut at pauses longer than ``gap``. With ``weighted`` an example counts
-    as much as the strengths of its two events (a view says less than a purchase). Cheap on large logs, answers for
-    anybody with a history, and gives similar items.
+    v by skip-gram or CBOW with negative sampling or hierarchical softmax over sentences: each user's items by time, or
+    each user's set of items in an order drawn anew in every pass (``order = "shuffled"``, the paper's view), cut at
+    pauses longer than ``gap``. o_i is what tells item i as a neighbour (less the mean of all): what goes with this
+    history. ``answer = "vector"`` has o = v, a cosine, as the paper has it: good for similar items, but it knows
+    nothing of how much an item is wanted. With ``weighted`` an example counts as much as the strengths of its two
+    events (a view says less than a purchase). Cheap on large logs, and answers for anybody with a history.
 
     Source: Barkan, Koenigstein (2016), Item2Vec: Neural Item Embedding for Collaborative Filtering; Caselles-Dupré,
     Lesaint, Royo-Letelier (2018), Word2Vec Applied to Recommendation: Hyperparameters Matter.
     """
 
+    popularity: Annotated[float, Field(ge=-2, le=2), Search(-0.75, 1)] = 0.0
+    """The power of an item's count it is drawn by as a negative. 0: the context's score is the log-odds of the item as
+    such, popular ones first; 0.75, as for words: of the item beyond its popularity."""
+    window: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 10
+    """The farthest neighbour on either side; the reach at each item is drawn from 1 to this: near ones count more."""
+    negatives: Annotated[int, Field(ge=1), Search(2, 30, log=True)] = 10
+    """Sampled negatives an example."""
     order: Annotated[Literal["time", "shuffled"], Search(choices=("time", "shuffled"))] = "time"
     """Whether neighbours in time count, or all items of a sentence alike."""
     gap: Duration | None = None
@@ -42,12 +53,13 @@ class Item2Vec(Vectors, Word2Vec):
         """Keeps the item vectors, each of length 1."""
         self._vocabulary(data)
         rows, events = self._rows(data), data.events
-        strength = events.weight[rows] if self.signal == "positive" else self.strengths_[events.event[rows]]
+        worth = self._faded(data, events.time[rows])
+        if self.weighted:
+            worth *= events.weight[rows] if self.signal == "positive" else self.strengths_[events.event[rows]]
         token = self.column_[events.item[rows]]
-        tokens, offsets, weights = sentences(
-            events.user[rows], token, events.time[rows], strength, self.gap, self.repeats
-        )
-        weights = weights / max(weights.mean(), 1e-12) if self.weighted and len(weights) else np.ones_like(weights)
+        repeats = self.repeats if self.weighted else "once"
+        tokens, offsets, weights = sentences(events.user[rows], token, events.time[rows], worth, self.gap, repeats)
+        weights /= max(weights.mean(), np.float32(1e-12)) if len(weights) else 1
         vectors, contexts = embed(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled")
         self._learned(vectors, contexts if self.answer == "context" else None)
         return self
