@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 import numpy as np
-
 from pydantic import Field
 
 from shortlist.component import Search
@@ -17,7 +16,7 @@ from shortlist.recall._word2vec import Word2Vec, embed
 
 
 class Item2Vec(Vectors, Word2Vec):
-    """Item vectors from the company items keep in users' sequences (word2vec); a user is the direction of their history.
+    """Item vectors from the company items keep in users' sequences (word2vec); a user is where their history points.
 
     score(u, i) = p_u · o_i,  p_u = sum_j w(u, j) v_j divided by its length,  v_j of length 1
 
