@@ -181,6 +181,10 @@ def test_shown_rows_have_the_channels_scores_and_the_place_they_were_shown(made)
     assert not np.isnan(rows["channel.hot.dense.percentile"]).any()
     labels = samples.train.labels[LABEL]
     assert labels[silent].sum() > 0
+    for number in range(50):  # rows no channel found follow by item code, which tells nothing of where they were shown
+        mine = samples.train.take(np.array([number])).candidates
+        last = mine["channel.found"] == 0
+        assert (np.argsort(mine.item[last]) == np.argsort(mine["channel.merge.rank"][last])).all()
     first = samples.valid.requests.take([0])
     plain = pipeline.featured(first, pipeline.candidates(first, state, train.Trace()), state, train.Trace())
     mine = samples.valid.take(np.array([0])).candidates

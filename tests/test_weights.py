@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shortlist import train
+from shortlist.recipe import read
 from shortlist.samples import LABEL, thinned, weighted
 from shortlist.types import Candidates, Requests, Samples
 
@@ -60,3 +62,20 @@ def test_the_rate_turns_the_odds_of_thinned_rows_back():
     assert few.take(np.arange(10)).rate == few.rate
     both = Samples.concat([few, few])
     assert both.rate == pytest.approx(few.rate)
+
+
+def test_the_funnels_rate_is_the_share_of_negatives_it_kept(shop):
+    made = {}
+    for negatives in (0, 2):
+        recipe = read(shop / "shop.toml", [f"samples.negatives={negatives}", "samples.positive_weight=2"])
+        data, _ = train.load(recipe, shop)
+        cuts = train.Cuts.of(data, recipe)
+        pipeline, state = recipe.pipeline(), data.state()
+        made[negatives] = train.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+    others = {n: np.sum(found.train.labels[LABEL] == 0) for n, found in made.items()}
+    assert made[0].unweighted.rate == 1
+    assert made[2].unweighted.rate == pytest.approx(others[2] / others[0])
+    assert made[2].train.rate == made[2].unweighted.rate / 2
+    assert set(made[2].train.weight[made[2].train.labels[LABEL] > 0]) == {2.0}
+    assert made[2].valid.rate == 1
+    assert set(made[2].valid.weight) == {1.0}

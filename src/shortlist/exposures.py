@@ -69,8 +69,9 @@ def scored(pipeline: Pipeline, shown: Samples, state: State, title: str = "expos
         found = pipeline.candidates(some.requests, state, trace)
         asked, rows = trace.requests, some.candidates
         assert asked is not None
-        new = ~np.isin(rows.keys, found.keys)
-        whole = Candidates.concat([found, Candidates(rows.request, rows.item).take(new)])
+        new = np.setdiff1d(rows.keys, found.keys)  # by item code: the place in the list must not tell the place shown
+        others = Candidates((new >> 32).astype(np.uint32), (new & 0xFFFFFFFF).astype(np.int32))
+        whole = Candidates.concat([found, others])
         place = _places(whole, rows)
         position = np.full(len(whole), np.nan, np.float32)
         position[place] = rows[SHOWN_AT]

@@ -67,8 +67,10 @@ class Dataset:
         return replace(self, events=self.events.between(a, b), exposures=self._shown(a, b), end=b)
 
     def _shown(self, a: int | None, b: int | None) -> pl.DataFrame | None:
-        inside = [pl.col("time") >= a] * (a is not None) + [pl.col("time") < b] * (b is not None)
-        return self.exposures.filter(*inside) if self.exposures is not None and inside else self.exposures
+        shown, time = self.exposures, pl.col("time")
+        if shown is not None and a is not None:
+            shown = shown.filter(time >= a)
+        return shown.filter(time < b) if shown is not None and b is not None else shown
 
     def cut(self, at: float | int) -> int:
         """The moment a split means: a fraction of the events by time, or microseconds as they are."""
