@@ -128,7 +128,7 @@ def test_what_was_learned_is_plain_arrays(cls):
     samples = made_up(500)
     ranker = cls(epochs=1, seed=5).fit(samples)
     arrays = ranker.state()
-    assert {"weights_.ragged.offsets", "weight_names_", "schema_known_.ragged.columns.value"} <= set(arrays)
+    assert {"weights_.ragged.offsets", "weight_names_", "schema_table_.ragged.columns.value"} <= set(arrays)
     again = cls.restore(ranker.config(), arrays)
     np.testing.assert_array_equal(score(again, samples), score(ranker, samples))
     other = {**arrays, "weight_names_": arrays["weight_names_"][::-1]}

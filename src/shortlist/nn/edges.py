@@ -11,8 +11,8 @@ def even_edges(values: Array, buckets: int) -> Float64:
     """Inner edges, ascending, midway between neighbouring observed values, for about ``buckets`` buckets.
 
     A value that 1 / ``buckets`` of the rows share or more has a bucket to itself; the other rows share the buckets that
-    are left evenly, but for the cuts that the former make among them, so there may be twice as many. Plain quantiles would
-    give a column of mostly zeros hardly any bucket for what is not zero.
+    are left evenly, but for the cuts that the former make among them, so there may be twice as many. Plain quantiles
+    would give a column of mostly zeros hardly any bucket for what is not zero.
     """
     present = np.asarray(values, np.float64)
     distinct, counts = np.unique(present[np.isfinite(present)], return_counts=True)

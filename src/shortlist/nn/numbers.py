@@ -32,7 +32,7 @@ class Numbers(nn.Module):
         self.count, self.numeric, self.spread = len(fields), numeric, spread
         coordinates = 1
         if numeric == "piecewise":
-            low, span = bins([schema.edges.row(int(f))["value"] for f in fields])
+            low, span = bins([schema.table.row(int(f))["value"] for f in fields])
             self.register_buffer("low", torch.from_numpy(low), persistent=False)
             self.register_buffer("span", torch.from_numpy(span), persistent=False)
             coordinates = low.shape[1]

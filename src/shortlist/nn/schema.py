@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from shortlist.component import InputError
-from shortlist.encode._encoder import buckets_of, codes_of, hashed, known_values
+from shortlist.encode import _fields as kernel
+from shortlist.encode._encoder import codes_of, hashed, known_values
 from shortlist.encode.standardise import moments
 from shortlist.nn.edges import even_edges
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, Int64, Ragged, Requests
@@ -56,8 +57,7 @@ class Schema:
     width: Int64  # [f] table rows of a coded or pooled field
     first: Int64  # [f] the first of them; two fields may share them; -1 for a number
     length: Int64  # [f] entries of a pooled field, else 1
-    known: Ragged  # [f] rows of "value" Int64: the vocabulary; empty where hashed
-    edges: Ragged  # [f] rows of "value" Float64: boundaries of buckets, ascending; of a number standardised ones
+    table: Ragged  # [f] rows of "value" Float64, ascending: vocabulary (empty where hashed) or boundaries of buckets
     mean: Float64  # [f] of a number, else 0
     deviation: Float64  # [f] of a number, else 1
     gaps: Bool  # [f] whether a number was ever missing in training
@@ -85,37 +85,52 @@ class Schema:
         training whether they are missing. ``codes`` Int32 [m, q]: table rows of the coded fields. ``lists`` Int32
         [m, l]: table rows of the pooled fields side by side, ``length`` entries each, 0 = padding.
         """
-        coded, pooled, numbers = self.of_kind(*CODED), self.of_kind(*POOLED), self.of_kind(NUMBER)
-        m = len(candidates)
-        codes = np.empty((m, len(coded)), np.int32)
-        for column, f in zip(codes.T, coded, strict=True):
-            values = column_of(str(self.names[f]), requests, candidates)
-            if self.kinds[f] == BUCKET:
-                column[:] = self.first[f] + buckets_of(values, self.edges.row(f)["value"])
-            else:
-                column[:] = self._rows_of(f, values)
-        lists = [self._pooled(f, requests, candidates) for f in pooled]
+        lists = [self._pooled(int(f), requests, candidates) for f in self.of_kind(*POOLED)]
         return [
-            self._numbers(numbers, requests, candidates),
-            codes,
-            np.concatenate([np.empty((m, 0), np.int32), *lists], axis=1),
+            self._numbers(requests, candidates),
+            self._codes(requests, candidates),
+            np.concatenate([np.empty((len(candidates), 0), np.int32), *lists], axis=1),
         ]
 
-    def _numbers(self, numbers: Int64, requests: Requests, candidates: Candidates) -> Float32:
-        gaps = np.flatnonzero(self.gaps[numbers])
-        out = np.empty((len(candidates), len(numbers) + len(gaps)), np.float32)
-        cells = out[:, : len(numbers)]
-        for at, f in enumerate(numbers):
-            cells[:, at] = (column_of(str(self.names[f]), requests, candidates) - self.mean[f]) / self.deviation[f]
-        missing = ~np.isfinite(cells)
-        cells[missing] = 0
-        out[:, len(numbers) :] = missing[:, gaps]
+    def _numbers(self, requests: Requests, candidates: Candidates) -> Float32:
+        numbers = self.of_kind(NUMBER)
+        p, gaps = len(numbers), np.flatnonzero(self.gaps[numbers])
+        z = (self._columns(numbers, requests, candidates) - self.mean[numbers, None]) / self.deviation[numbers, None]
+        missing = ~np.isfinite(z)
+        out = np.empty((len(candidates), p + len(gaps)), np.float32)
+        out[:, :p] = np.where(missing, 0, z).T
+        out[:, p:] = missing[gaps].T
         return out
 
+    def _codes(self, requests: Requests, candidates: Candidates) -> Int32:
+        coded = self.of_kind(*CODED)
+        x = np.ascontiguousarray(self._columns(coded, requests, candidates).T)
+        kinds = np.where(self.kinds[coded] == BUCKET, kernel.BUCKET, kernel.CATEGORY).astype(np.int8)
+        left = np.arange(len(coded), dtype=np.int32)
+        codes, ones = np.empty(x.shape, np.int32), np.empty(x.shape, np.float32)
+        starts, table = self.table.offsets, self.table["value"]  # coded fields come first
+        kernel.encode(
+            x, kinds, left, left, self.width, self.first.astype(np.int32), starts, table, codes, ones
+        )  # first + 1 + place in the vocabulary, or among the edges; first where unknown, or missing
+        for f in np.flatnonzero(self.hashed[coded]):
+            codes[:, f] = self._rows_of(int(f), column_of(str(self.names[f]), requests, candidates))
+        return codes
+
+    def _columns(self, fields: Int64, requests: Requests, candidates: Candidates) -> Float64:
+        """[fields, m], column by column as the candidates have them."""
+        x = np.empty((len(fields), len(candidates)))
+        for cells, name in zip(x, self.names[fields].tolist(), strict=True):
+            cells[:] = column_of(name, requests, candidates)
+        return x
+
+    @property
+    def hashed(self) -> Bool:
+        """[f]: which fields have rows without a vocabulary."""
+        return np.isin(self.kinds, (CATEGORY, *POOLED)) & (self.width != self.table.lengths + 1)
+
     def _rows_of(self, f: int, values: Array) -> Int32:
-        known = self.known.row(f)["value"]
-        hash_only = self.width[f] != len(known) + 1
-        codes = hashed(values, int(self.width[f]), 0) if hash_only else codes_of(values, known)
+        known = self.table.row(f)["value"]
+        codes = hashed(values, int(self.width[f]), 0) if self.hashed[f] else codes_of(values, known)
         return (self.first[f] + codes).astype(np.int32)
 
     def _pooled(self, f: int, requests: Requests, candidates: Candidates) -> Int32:
@@ -153,7 +168,7 @@ class Schema:
             shares = at.get(options.history_shares) if field.kind == HISTORY else None
             if shares is not None:
                 twin = learned[shares]
-                field = _Field(name, HISTORY, twin.width, twin.first, field.length, twin.known)
+                field = _Field(name, HISTORY, twin.width, twin.first, field.length, twin.table)
             elif field.kind != NUMBER:
                 field.first = rows
                 rows += field.width
@@ -165,8 +180,10 @@ class Schema:
             np.array([field.width for field in learned], np.int64),
             np.array([field.first for field in learned], np.int64),
             np.array([field.length for field in learned], np.int64),
-            _ragged([field.known for field in learned], np.int64),
-            _ragged([field.edges for field in learned], np.float64),
+            Ragged(
+                np.cumsum([0, *(len(field.table) for field in learned)]).astype(np.int64),
+                {"value": np.concatenate([np.empty(0), *(field.table for field in learned)])},
+            ),
             np.array([field.mean for field in learned], np.float64),
             np.array([field.deviation for field in learned], np.float64),
             np.array([field.gaps for field in learned], np.bool_),
@@ -180,8 +197,7 @@ class _Field:
     width: int = 0
     first: int = -1
     length: int = 1
-    known: Array | Sequence[int] = ()
-    edges: Array | Sequence[float] = ()
+    table: Array | Sequence[float] = ()
     mean: float = 0.0
     deviation: float = 1.0
     gaps: bool = False
@@ -191,20 +207,20 @@ def _learn(name: str, kind: str, requests: Requests, candidates: Candidates, opt
     values = last_items(requests.history, options.history) if kind == HISTORY else column_of(name, requests, candidates)
     if kind == BUCKET:
         edges = even_edges(values, options.buckets)
-        return _Field(name, kind, len(edges) + 2, edges=edges)
+        return _Field(name, kind, len(edges) + 2, table=edges)
     if kind == NUMBER:
         mean, deviation = moments(values)
         finite = np.isfinite(values)
         ends = [values[finite].min(), values[finite].max()] if finite.any() else []
         bounds = np.unique(np.append(even_edges(values, options.buckets), ends)) if options.bounded else np.empty(0)
         edges = (bounds - mean) / deviation
-        return _Field(name, kind, edges=edges, mean=mean, deviation=deviation, gaps=not finite.all())
+        return _Field(name, kind, table=edges, mean=mean, deviation=deviation, gaps=not finite.all())
     length = values.shape[1] if values.ndim == 2 else 1
     if name in options.hashed:
         return _Field(name, kind, options.hash_width, length=length)
     values = values.astype(np.int64)
     known = known_values(values[values >= 0] if kind in POOLED else values, options.min_count)
-    return _Field(name, kind, len(known) + 1, length=length, known=known)
+    return _Field(name, kind, len(known) + 1, length=length, table=known)
 
 
 def column_of(name: str, requests: Requests, candidates: Candidates) -> Array:
@@ -235,8 +251,3 @@ def last_items(history: Ragged, length: int) -> Array:
     inside = place >= history.offsets[:-1, None]
     items = np.append(history["item"], -1)
     return np.where(inside, items[np.where(inside, place, -1)], -1)
-
-
-def _ragged(rows: Sequence[Any], dtype: type) -> Ragged:
-    offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
-    return Ragged(offsets, {"value": np.concatenate([np.empty(0, dtype), *(np.asarray(r, dtype) for r in rows)])})
