@@ -109,11 +109,11 @@ def measure(asked: dict[str, Any]) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     for name in names:
         others, tune_others = without(test, name), without(tune, name)
-        fewer = merged(learned("quota", tune_others, tune_right), others, right) if others else np.zeros(len(users))
+        fewer = merged(learned(chosen, tune_others, tune_right), others, right) if others else np.zeros(len(users))
         per_request = asdict(mean_interval(once[name], users))
         channels[name] = {
             "unique_hits": {key: value * len(users) for key, value in per_request.items()},
-            "adds": asdict(paired_interval(whole["quota"], fewer, users)),
+            "adds": asdict(paired_interval(whole[chosen], fewer, users)),
             "adds_to_all_rows": asdict(paired_interval(everything, everything - once[name] / right.lengths, users)),
         }
     return {
