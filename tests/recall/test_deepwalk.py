@@ -11,7 +11,7 @@ from shortlist.testing import worlds
 from shortlist.types import Requests
 
 DAY, MINUTE = worlds.DAY, worlds.MINUTE
-SMALL = {"factors": 16, "walks": 20, "length": 20, "window": 3}
+SMALL = {"factors": 16, "walks": 20, "length": 20, "window": 3, "directed": False}
 
 
 def log(sessions, **more):
@@ -85,7 +85,7 @@ def test_edges_count_or_go_by_strength():
     assert edges(DeepWalk(directed=True, signal="all"), data) == {(0, 1): 1, (1, 2): 1, (2, 3): 1}
     by_strength = DeepWalk(directed=True, signal="all", edges="strength")
     assert edges(by_strength, data) == {(0, 1): 1, (1, 2): 3, (2, 3): 9}
-    assert edges(DeepWalk(), data) == {(0, 1): 1, (1, 0): 1}  # of the bought ones alone
+    assert edges(DeepWalk(directed=False), data) == {(0, 1): 1, (1, 0): 1}  # of the bought ones alone
     assert DeepWalk().fit(data).items_.tolist() == [2, 3]
     assert edges(DeepWalk(signal="all", gap="6h"), data) == {}
 
@@ -105,7 +105,7 @@ def test_rare_items_are_left_out_of_the_sequence():
 
 def test_one_way_walks_end_and_are_learned_from():
     data = log([(u, 0, np.arange(6)) for u in range(5)])
-    channel = DeepWalk(**SMALL, directed=True).fit(data)
+    channel = DeepWalk(**{**SMALL, "directed": True}).fit(data)
     assert np.linalg.norm(channel.vectors_, axis=1) == pytest.approx(np.ones(6))
 
 

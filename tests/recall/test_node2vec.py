@@ -9,7 +9,7 @@ from shortlist.recall.deepwalk import DeepWalk
 from shortlist.recall.node2vec import Node2Vec
 from shortlist.testing import worlds
 
-SMALL = {"factors": 16, "walks": 20, "length": 20, "window": 3}
+SMALL = {"factors": 16, "walks": 20, "length": 20, "window": 3, "directed": False}
 
 
 def ring(n: int = 30) -> worlds.Dataset:

@@ -22,22 +22,26 @@ class Walked(Vectors, Word2Vec):
 
     gap: Duration | None = None
     """A pause longer than this ends a session, and with it the steps; none = all a user did is one session."""
-    directed: Annotated[bool, Search(choices=(False, True))] = False
+    directed: Annotated[bool, Search(choices=(False, True))] = True
     """Whether walks go from an item only to those that followed it, or also to those that came before it."""
     edges: Annotated[Literal["count", "strength"], Search(choices=("count", "strength"))] = "count"
     """What a step of a session adds to its edge: 1, or the geometric mean of its two events' strengths; fading with age
     (``log_half_life``) either way."""
     steps: Annotated[Literal["weighted", "uniform"], Search(choices=("weighted", "uniform"))] = "weighted"
     """Whether a walk chooses among a node's edges by their weights, or all alike."""
-    walks: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 10
-    """Walks from each item."""
-    length: Annotated[int, Field(ge=2), Search(5, 100, log=True)] = 40
+    walks: Annotated[int, Field(ge=1), Search(5, 100, log=True)] = 20
+    """Walks from each item; the time to fit grows with it."""
+    length: Annotated[int, Field(ge=2), Search(5, 80, log=True)] = 20
     """The items of a walk; it ends earlier at an item that nothing followed."""
     answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
     """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
     history), or its own (what resembles it; the only one under hierarchical softmax)."""
-    epochs: Annotated[int, Field(ge=1), Search(1, 10, log=True)] = 1
-    """Passes over the walks."""
+    popularity: Annotated[float, Field(ge=-2, le=2), Search(-0.5, 1)] = 0.2
+    """The power of an item's visits it is drawn by as a negative; the less, the more an answer goes by popularity."""
+    epochs: Annotated[int, Field(ge=1), Search(1, 5)] = 1
+    """Passes over the walks; as many more walks do the same and better."""
+    rate: Annotated[float, Field(gt=0), Search(0.01, 0.1, log=True)] = 0.05
+    """The first step size."""
 
     def _graph(self, data: Dataset) -> sp.csr_matrix:
         """Learns the vocabulary; [c, c] the graph of the log's sessions."""
@@ -51,7 +55,7 @@ class Walked(Vectors, Word2Vec):
         return item_graph(*log, gap=self.gap, strength=worth, directed=self.directed)
 
     def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
-        """Keeps the item vectors; those of items without an edge are 0."""
+        """Keeps the items' vectors and contexts; those of items without an edge are 0."""
         graph, rng = self._graph(data), np.random.default_rng(self.seed)
         tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
         vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)

@@ -13,7 +13,10 @@ class DeepWalk(Walked):
 
     w_ji = how often item i came right after item j in a session, w + wᵀ unless ``directed``
     P(next = i | at j) = w_ji / sum_i w_ji,  or the same for all i with w_ji > 0 where ``steps = "uniform"``
-    score(u, i) = cos(sum_j w(u, j) v_j, v_i),  v by word2vec on ``walks`` walks of ``length`` items from every item
+    score(u, i) = p_u · o_i,  p_u = sum_j w(u, j) v_j / its length
+
+    with v_j of length 1 and o by word2vec on ``walks`` walks of ``length`` items from every item: o_i is what i is told
+    by as a neighbour (``answer = "context"``), or o = v.
 
     Walks join what no single user did in one sitting, and begin at every item as often: rare items are seen more than
     in the log itself. Items that nobody took beside another have no vector.
@@ -23,6 +26,6 @@ class DeepWalk(Walked):
     """
 
     def fit(self, data: Dataset) -> Self:
-        """Keeps the item vectors, each of length 1."""
+        """Keeps the items' vectors and contexts."""
         self._learn(data)
         return self

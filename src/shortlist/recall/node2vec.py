@@ -15,7 +15,10 @@ class Node2Vec(Walked):
     """Item vectors from walks between breadth-first and depth-first; a user is the sum of their history.
 
     P(next = x | at v, from t) ∝ w_vx / p  if x = t;   w_vx  if there is an edge t -> x;   w_vx / q  else
-    score(u, i) = cos(sum_j w(u, j) v_j, v_i),  v by word2vec on ``walks`` walks of ``length`` items from every item
+    score(u, i) = p_u · o_i,  p_u = sum_j w(u, j) v_j / its length
+
+    with v_j of length 1 and o by word2vec on ``walks`` walks of ``length`` items from every item: o_i is what i is told
+    by as a neighbour (``answer = "context"``), or o = v.
 
     w_vx = how often x came right after v in a session (w + wᵀ unless ``directed``; 1 where ``steps = "uniform"``).
     q > 1 keeps a walk near where it was (items with the same neighbours grow alike), q < 1 sends it on; p < 1 turns it
@@ -31,6 +34,6 @@ class Node2Vec(Walked):
     """The in-out parameter: larger = nearer to where the walk came from, smaller = farther away."""
 
     def fit(self, data: Dataset) -> Self:
-        """Keeps the item vectors, each of length 1."""
+        """Keeps the items' vectors and contexts."""
         self._learn(data, self.p, self.q)
         return self
