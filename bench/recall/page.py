@@ -14,10 +14,11 @@ HEAD = [
     "`python bench/recall/run.py --data DIR` (and with `--growth`). Every channel is fitted on the events before the "
     "`test` cut and asked the questions of the window after it, 200 rows each, hard rules in force. Settings are those "
     "of `settings.toml`, chosen on the `tune` window alone (`--tune`); a row it does not name runs with the defaults. "
-    "Intervals are 95 %, by resampling users. *Only it*: targets that no other channel's 200 rows hold. *Adds*: "
-    "ceiling of the merge of all channels, 200 rows in total, minus that of the others alone, of the kind that was best on "
-    "the tune window and learned again, paired by request. Memory is the peak of the process while fitting, with the log in it, and what the fit "
-    "itself adds; p50 and p99 are of one request at a time for 200 rows.",
+    "Intervals are 95 %, by resampling users. *Only it*: targets that no other channel's 200 rows hold. *Adds*: the "
+    "ceiling of the merge of all channels, 200 rows in total, minus that of the others alone, paired by request; the "
+    "kind of merge is the best on the tune window, learned again without the channel. Memory is the peak of the "
+    "process while fitting, with the log in it, and in brackets by how much the fit raised it; p50 and p99 are of one "
+    "request at a time for 200 rows.",
     "",
 ]
 
