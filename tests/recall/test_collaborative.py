@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shortlist.component import find
 from shortlist.recall.item_cf import ItemCF
 from shortlist.testing import worlds
 from shortlist.types import Requests
@@ -51,3 +52,47 @@ def test_the_matrix_is_the_log(seed: int):
     once = ItemCF(signal="all")._matrix(data)
     assert once.has_sorted_indices
     assert np.array_equal(once.toarray() > 0, data.matrix("all").toarray()[:, channel.items_] > 0)
+
+
+@pytest.mark.parametrize("repeats", ["once", "sum", "log"])
+@pytest.mark.parametrize("signal", ["all", "positive"])
+def test_events_of_the_log_fade_with_their_age(repeats: str, signal: str):
+    data = worlds.random_log(2, unit=60 * worlds.MINUTE)
+    channel = ItemCF(signal=signal, repeats=repeats, log_half_life="3h")
+    found = channel._matrix(data).toarray()
+    events, half_life = data.events, 3 * 60 * worlds.MINUTE
+    expected = np.zeros((data.n_users, data.n_items))
+    for e in range(len(events)):
+        worth = events.weight[e] or (data.behaviours.strengths[events.event[e]] if signal == "all" else 0)
+        worth *= 0.5 ** ((events.time[-1] - events.time[e]) / half_life)
+        if events.user[e] >= 0:
+            pair = events.user[e], events.item[e]
+            expected[pair] = max(expected[pair], worth) if repeats == "once" else expected[pair] + worth
+    expected = expected[:, channel.items_]
+    assert found == pytest.approx(np.log2(1 + expected) if repeats == "log" else expected, rel=1e-5)
+
+
+def test_however_old_a_pair_stays_in_the_matrix():
+    data = worlds.random_log(2, unit=60 * worlds.MINUTE)
+    faded = ItemCF(log_half_life="1s")._matrix(data)
+    assert np.array_equal(faded.toarray() > 0, ItemCF()._matrix(data).toarray() > 0)
+    channel = ItemCF()
+    matrix = channel._matrix(data)
+    latest = channel._latest(data)
+    for p, (u, c) in enumerate(zip(*matrix.nonzero(), strict=True)):
+        mine = (data.events.user == u) & (data.events.item == channel.items_[c]) & (data.events.weight > 0)
+        assert latest[p] == data.events.time[mine].max()
+
+
+@pytest.mark.parametrize("name", ["item_cf", "user_cf", "ease", "als", "svd", "lfm", "swing", "association"])
+def test_every_channel_of_the_log_lets_the_past_fade(name: str):
+    """Long ago 1 was taken with 0, of late 2 is."""
+    user = np.repeat(np.arange(20), 2)
+    item = np.where(np.arange(40) % 2 == 0, 0, np.where(user < 10, 1, 2))
+    time = np.where(user < 10, 0, 90 * worlds.DAY) + np.arange(40)
+    data = worlds.dataset(np.append(user, 20), np.append(item, 0), np.append(time, 90 * worlds.DAY + 50))
+    channel = find("recall", name).from_config({"log_half_life": "30d"}).fit(data)
+    now = np.array([91 * worlds.DAY])
+    requests = Requests.of([20], now, data.state().history(np.array([20]), now))
+    requests = requests.excluding(requests.history)
+    assert channel.retrieve(requests, data.state(), 1).item.tolist() == [2]
