@@ -132,12 +132,16 @@ class DeepRanker(TableRanker):
         plan = loop.Plan(**{name: getattr(self, name) for name in loop.Plan.__dataclass_fields__})
         with loop.threads(self.threads), torch.random.fork_rng(devices=[]):  # layers draw when made; drawn anew below
             net = self.build(self.schema_)
-            self.checks_ = loop.train(net, rows, later, LOSSES[self.objective], plan, until)
+            self.checks_ = self.train(net, rows, later, plan, until)
         state = {name: tensor.detach().numpy().ravel() for name, tensor in net.state_dict().items()}
         self.weight_names_ = np.array(list(state), np.str_)
         offsets = np.cumsum([0, *map(len, state.values())]).astype(np.int64)
         self.weights_ = Ragged(offsets, {"value": np.concatenate(list(state.values())).astype(np.float32)})
         return self
+
+    def train(self, net: nn.Module, rows: loop.Rows, valid: loop.Rows | None, plan: loop.Plan, until: int) -> int:
+        """Trains ``net`` in place and returns for how many checks: ``loop.train``, or something before it as well."""
+        return loop.train(net, rows, valid, LOSSES[self.objective], plan, until)
 
     def learn_columns(self, candidates: Candidates) -> None:
         """Remembers the columns; those that ``ids`` names come last."""
