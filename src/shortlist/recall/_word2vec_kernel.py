@@ -64,8 +64,9 @@ def example(
         for d in range(f):
             dot += hidden[d] * outputs[o, d]
         g = (labels[k] - _logistic(dot)) * np.float32(step)
-        for d in range(f):
+        for d in range(f):  # two loops are quicker than one that reads and writes the same row
             error[d] += g * outputs[o, d]
+        for d in range(f):
             outputs[o, d] += g * hidden[d]
     for j in range(first, last):
         v, share = words[j], shares[j]
