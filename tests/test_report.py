@@ -79,12 +79,16 @@ def test_the_page_stands_alone_and_tells_the_figures(document, tmp_path):
 
 
 def test_a_channel_that_brings_nothing_is_named(document):
-    assert "brings nothing that the others do not" in checked(report.page(document))
-    document["channels"]["cf"]["brings_nothing"], document["channels"]["hot"]["brings_nothing"] = False, True
-    assert checked(report.page(document)).count("brings nothing ") == 3  # in the sentence and in both pictures
-    assert (
-        "bring nothing (without it the merge finds as many right items): hot" in terminal.leaderboard(document).caption
-    )
+    cf, hot = document["channels"]["cf"], document["channels"]["hot"]
+    cf["brings_nothing"], hot["brings_nothing"], hot["gain"]["low"] = False, True, -0.1
+    assert checked(report.page(document)).count("hot brings nothing ") == 2  # in both pictures
+    assert terminal.leaderboard(document).caption == "bring nothing to @all, each with the others there: hot"
+    hot["gain"]["low"] = 0.1
+    assert checked(report.page(document)).count("hot brings nothing but order") == 2
+    assert terminal.leaderboard(document).caption.endswith(": hot; but to the order: hot")
+    hot["brings_nothing"] = None  # one user is no interval
+    assert "hot brings nothing" not in checked(report.page(document))
+    assert terminal.leaderboard(document).caption is None
 
 
 def test_names_cannot_become_markup(document):

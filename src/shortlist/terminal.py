@@ -207,9 +207,11 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
             end_section=label
             in (f"  {list(document['channels'])[-1]}" if document["channels"] else "", list(shown)[-2:][0]),
         )
-    idle = [name for name, values in document["channels"].items() if values.get("brings_nothing")]
+    idle = {name: values for name, values in document["channels"].items() if values.get("brings_nothing")}
     if idle:
-        table.caption = escape(f"bring nothing (without it the merge finds as many right items): {', '.join(idle)}")
+        orders = [name for name, values in idle.items() if (values["gain"]["low"] or 0) > 0]
+        but = f"; but to the order: {', '.join(orders)}" if orders else ""
+        table.caption = escape(f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}")
         table.caption_justify = "left"
     if not shown:
         table.caption = "no request of the test window has a right answer: nothing to report"

@@ -150,23 +150,28 @@ def additions(document: Document) -> str:
     order = sorted(channels, key=lambda name: -(channels[name]["ceiling_gain"]["diff"] or 0))
 
     def drawn(key: str) -> str:
-        return _differences(
-            {
-                text(name) + (" <small>brings nothing</small>" if channels[name].get("brings_nothing") else ""): value
-                for name in order
-                if (value := channels[name][key])
-            }
-        )
+        names = {
+            name: text(name) + (f" <small>{said}</small>" if (said := _idle(channels[name])) else "") for name in order
+        }
+        return _differences({names[name]: channels[name][key] for name in order if channels[name][key]})
 
     if not order:
         return ""
     lead = (
         "The merged list with a channel minus the merged list without it, the others weighted as they are. Above: the "
         "share of all right items among everything handed to the ranker, which no ranker can pass. A channel whose "
-        "interval there reaches zero brings nothing that the others do not."
+        "interval there reaches zero brings nothing that the others do not; of several alike each is such a one, so "
+        "take out one at a time."
     )
     order_ = f"<h3>NDCG@{k} of the merge order</h3>{drawn('gain')}"
     return section("What each channel adds", lead, drawn("ceiling_gain"), order_, anchor="additions")
+
+
+def _idle(channel: Mapping[str, Any]) -> str:
+    """What to say of a channel that the ceiling would not miss."""
+    if not channel.get("brings_nothing"):
+        return ""
+    return "brings nothing but order" if (channel["gain"]["low"] or 0) > 0 else "brings nothing"
 
 
 def _differences(rows: Mapping[str, Mapping[str, Any]]) -> str:
