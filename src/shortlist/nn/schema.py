@@ -69,7 +69,7 @@ class Schema:
 
     def of_kind(self, *kinds: str) -> Int64:
         """The numbers of the fields of these kinds."""
-        return np.flatnonzero(np.isin(self.kinds, kinds))
+        return np.flatnonzero((self.kinds[:, None] == np.array(kinds)).any(1))
 
     def without_numbers(self) -> Schema:
         """Only the fields that have rows in the table."""
@@ -126,7 +126,7 @@ class Schema:
     @property
     def hashed(self) -> Bool:
         """[f]: which fields have rows without a vocabulary."""
-        return np.isin(self.kinds, (CATEGORY, *POOLED)) & (self.width != self.table.lengths + 1)
+        return (self.kinds != NUMBER) & (self.kinds != BUCKET) & (self.width != self.table.lengths + 1)
 
     def _rows_of(self, f: int, values: Array) -> Int32:
         known = self.table.row(f)["value"]
