@@ -30,7 +30,7 @@ class Node2Vec(Walked):
 
     p: Annotated[float, Field(gt=0), Search(0.1, 10, log=True)] = 1.0
     """The return parameter: larger = less often straight back."""
-    q: Annotated[float, Field(gt=0), Search(0.1, 10, log=True)] = 0.5
+    q: Annotated[float, Field(gt=0), Search(0.1, 10, log=True)] = 4.0
     """The in-out parameter: larger = nearer to where the walk came from, smaller = farther away."""
 
     def fit(self, data: Dataset) -> Self:
