@@ -47,7 +47,7 @@ def test_early_stopping_puts_the_best_weights_back():
     later = rows(200, 1, 0.4)
     with listening(lambda name, fields: seen.append(fields["value"]) if name == "valid" else None):
         net = Deep()
-        plan = Plan(rate=0.02, batch=32, epochs=40, patience=3)
+        plan = Plan(rate=0.02, batch=32, epochs=40, stopping=3)
         checks = train(net, rows(150, 0, 0.4), later, pointwise, plan)
     assert checks == int(np.argmin(seen)) + 1 == len(seen) - 3 < 37
     assert measure(net, later, pointwise, "loss") == pytest.approx(min(seen), rel=1e-6)
@@ -62,7 +62,7 @@ def test_without_valid_all_epochs_are_run_and_until_ends_them():
 
 def test_trained_until_the_best_check_is_what_stopping_restored():
     data, later = rows(150, 0, 0.4), rows(200, 1, 0.4)
-    plan = Plan(rate=0.02, batch=32, epochs=40, patience=3, checks=2)
+    plan = Plan(rate=0.02, batch=32, epochs=40, stopping=3, checks=2)
     stopped, again = Deep(), Deep()
     best = train(stopped, data, later, pointwise, plan)
     train(again, data, None, pointwise, plan, until=best)

@@ -111,7 +111,7 @@ def test_softmax_orders_rows_of_a_request():
 
 def test_stopping_restores_the_best_and_refit_trains_as_long():
     train, valid = made_up(600, 0), made_up(600, 1)
-    ranker = DNN(epochs=60, rate=0.02, batch=64, patience=3, hidden=[64, 64]).fit(train, valid)
+    ranker = DNN(epochs=60, rate=0.02, batch=64, stopping=3, hidden=[64, 64]).fit(train, valid)
     assert 0 < ranker.checks_ < 57
     best = ranker.checks_
     expected = score(ranker, valid)
@@ -162,3 +162,10 @@ def test_batch_norm_free_rows_of_one(name):
     one = samples.take(np.array([3]))
     np.testing.assert_allclose(score(ranker, one), whole[30:40], rtol=1e-5)
     assert score(ranker, samples.take(np.empty(0, np.int64))).shape == (0,)
+
+
+def test_a_list_that_a_part_lacks_is_padding():
+    row = Candidates(np.zeros(1, np.uint32), np.zeros(1, np.int32), {"tags": np.array([[3, 4]], np.int32)})
+    joined = Candidates.concat([row, Candidates(row.request, row.item, {})])
+    assert joined["tags"].tolist() == [[3, 4], [-1, -1]]
+    assert joined.take(np.array([1, 0]))["tags"].tolist() == [[-1, -1], [3, 4]]

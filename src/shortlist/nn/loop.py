@@ -47,7 +47,7 @@ class Plan:
     rate: float = 1e-3
     batch: int = 512
     epochs: int = 10
-    patience: int = 2
+    stopping: int = 2
     checks: int = 1
     l2: float = 0.0
     embedding_l2: float = 0.0
@@ -80,7 +80,7 @@ def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None
 def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan, until: int = 0) -> int:
     """Trains ``net`` in place; returns how many checks it took (``checks`` an epoch) to the weights that it now has.
 
-    With ``valid``, the weights that do best on it are put back in the end, and the end comes when ``patience`` checks
+    With ``valid``, the weights that do best on it are put back in the end, and the end comes when ``stopping`` checks
     in a row brought nothing better (0 = never). ``until`` > 0 ends training after so many checks instead.
     """
     generator = torch.Generator().manual_seed(plan.seed)
@@ -94,7 +94,7 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
     limit = until or plan.epochs * checks
     optimiser = _optimiser(net, plan)
     batches = _batches(rows, steps, generator)
-    average, best = _Average(net, plan.average), _Best(plan.patience)
+    average, best = _Average(net, plan.average), _Best(plan.stopping)
     for check in track(range(1, limit + 1), "train"):
         net.train()
         total = torch.zeros(())
@@ -205,8 +205,8 @@ def _optimiser(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 class _Best:
     """The weights that did best on ``valid`` so far."""
 
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
+    def __init__(self, stopping: int) -> None:
+        self.stopping = stopping
         self.value, self.last, self.check, self.since = math.inf, math.inf, 0, 0
         self.weights: dict[str, Tensor] | None = None
 
@@ -218,7 +218,7 @@ class _Best:
 
     @property
     def stale(self) -> bool:
-        return 0 < self.patience <= self.since
+        return 0 < self.stopping <= self.since
 
 
 class _Average:

@@ -61,7 +61,7 @@ class DeepRanker(TableRanker):
     """Rows of a step."""
     epochs: Annotated[int, Field(ge=1)] = 10
     """Passes over the rows; with ``valid``, at most."""
-    patience: Annotated[int, Field(ge=0)] = 2
+    stopping: Annotated[int, Field(ge=0)] = 2
     """Stop when ``valid`` has not improved for so many checks; 0 = never."""
     checks: Annotated[int, Field(ge=1)] = 1
     """How often in an epoch ``valid`` is looked at."""
