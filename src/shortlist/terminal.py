@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -211,7 +212,8 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     if idle:
         orders = [name for name, values in idle.items() if (values["gain"]["low"] or 0) > 0]
         but = f"; but to the order: {', '.join(orders)}" if orders else ""
-        table.caption = escape(f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}")
+        said = f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}"
+        table.caption = escape(textwrap.fill(said, WIDTH - 2))
         table.caption_justify = "left"
     if not shown:
         table.caption = "no request of the test window has a right answer: nothing to report"
