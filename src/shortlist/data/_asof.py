@@ -34,6 +34,22 @@ def upper_back(times: Array, low: int, high: int, t: int) -> int:
 
 
 @njit(cache=True)
+def grouped(codes: Array, rows: Array, n: int) -> tuple[Array, Array]:
+    """[n + 1], [len(rows)]: ``rows`` by their code in 0..n-1, each code's in the order they have; one pass, no sort."""
+    offsets = np.zeros(n + 1, np.int64)
+    for row in rows:
+        offsets[codes[row] + 1] += 1
+    for code in range(n):
+        offsets[code + 1] += offsets[code]
+    place = offsets[:-1].copy()
+    out = np.empty(len(rows), np.int64)
+    for row in rows:
+        out[place[codes[row]]] = row
+        place[codes[row]] += 1
+    return offsets, out
+
+
+@njit(cache=True)
 def ends(offsets: Array, times: Array, ids: Array, at: Array) -> tuple[Array, Array]:
     """[n], [n]: where each id's entries begin and where those at or before its moment end."""
     n = len(ids)

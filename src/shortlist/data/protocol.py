@@ -155,11 +155,11 @@ def _spread(user: Array, moments: int | None) -> Array:
     counts = np.diff(np.append(starts, len(user)))
     if moments is None:
         return np.arange(len(user))
-    picked = [
-        s + (np.arange(c) if c <= moments else np.unique(np.round(np.linspace(0, c - 1, moments)).astype(int)))
-        for s, c in zip(starts, counts, strict=True)
-    ]
-    return np.concatenate(picked) if picked else np.empty(0, int)
+    kept = np.minimum(counts, moments)
+    owner = np.repeat(np.arange(len(counts)), kept)
+    place = spans(np.zeros(len(kept), np.int64), kept)
+    apart = (counts - 1) / np.maximum(kept - 1, 1)  # 1 where all are kept
+    return starts[owner] + np.round(place * apart[owner]).astype(int)
 
 
 def _distinct(rows: Array, items: Array, n: int) -> Ragged:

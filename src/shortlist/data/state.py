@@ -32,11 +32,15 @@ class _Segment:
 
     def _grouped(self, entity: str, which: str) -> tuple[Int64, Int64, Int64]:
         """Offsets by entity code, times, and the event row behind each; ``"log"`` is one entity with every event."""
-        codes = np.zeros(len(self.events), np.int8) if entity == "log" else getattr(self.events, entity)
-        rows = np.flatnonzero(self.events.select(which, self._behaviours) & (codes >= 0))
-        rows = rows[np.argsort(codes[rows], kind="stable")]
-        n = int(codes[rows[-1]]) + 1 if len(rows) else 0
-        offsets = np.searchsorted(codes[rows], np.arange(n + 1)).astype(np.int64)
+        chosen = self.events.select(which, self._behaviours)
+        if entity == "log":
+            rows = np.flatnonzero(chosen)
+            offsets = np.array([0, len(rows)] if len(rows) else [0], np.int64)
+        else:
+            codes = getattr(self.events, entity)
+            rows = np.flatnonzero(chosen & (codes >= 0))
+            n = int(codes[rows].max()) + 1 if len(rows) else 0
+            offsets, rows = _asof.grouped(np.asarray(codes, np.int32), rows, n)
         return offsets, self.events.time[rows], rows
 
     def _running(self, entity: str, which: str) -> tuple[Int64, Float64]:
