@@ -55,7 +55,7 @@ def quality(asked: argparse.Namespace) -> None:
                 keep(row_name, {"settings": config, **row, **provenance()})
                 say(f"{log}/{protocol}/{name}: {brief(row)}")
                 fresh = True
-            if fresh or not kept(f"{log}.{protocol}"):
+            if fresh or "merges" not in kept(f"{log}.{protocol}"):
                 row = called("together", job, 4 * asked.limit)
                 keep(f"{log}.{protocol}", {**row, **provenance()})
                 say(f"{log}/{protocol}: together {row.get('chosen_merge', row)}")
