@@ -45,7 +45,7 @@ def test_early_stopping_puts_the_best_weights_back():
     """Noise is learned by heart: the loss on later rows falls, then rises. What is kept is its lowest point."""
     seen = []
     later = rows(200, 1, 0.4)
-    with listening(lambda name, fields: seen.append(fields["value"]) if name == "valid" else None):
+    with listening(lambda name, fields: seen.append(fields["valid"]) if name == "check" else None):
         net = Deep()
         plan = Plan(rate=0.02, batch=32, epochs=40, stopping=3)
         checks = train(net, rows(150, 0, 0.4), later, pointwise, plan)

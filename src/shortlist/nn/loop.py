@@ -111,12 +111,13 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
             optimiser.step()
             average.update(net)
             total += value.detach()
-        emit("check", number=check, loss=float(total) / max(1, last - first))
+        loss_now = float(total) / max(1, last - first)
         if valid is None or until:
+            emit("check", number=check, loss=loss_now)
             continue
         with average.applied(net):
             best.look(net, check, measure(net, valid, loss, plan.monitor))
-        emit("valid", number=check, value=best.last, best=best.value)
+        emit("check", number=check, loss=loss_now, valid=best.last)
         if best.stale:
             break
     if best.weights is None:
