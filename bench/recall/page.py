@@ -16,7 +16,8 @@ HEAD = [
     "of `settings.toml`, chosen on the `tune` window alone (`--tune`); a row it does not name runs with the defaults. "
     "Intervals are 95 %, by resampling users. *Only it*: targets that no other channel's 200 rows hold. *Adds*: the "
     "ceiling of the merge of all channels, 200 rows in total, minus that of the others alone, paired by request; the "
-    "kind of merge is the best on the tune window, learned again without the channel. Memory is the peak of the "
+    "kind of merge is the best on the tune window, learned again without the channel. *Adds to all rows*: the "
+    "same of all rows of all channels, however many. Memory is the peak of the "
     "process while fitting, with the log in it, and in brackets by how much the fit raised it; p50 and p99 are of one "
     "request at a time for 200 rows.",
     "",
@@ -79,19 +80,20 @@ def quality(name: tuple[str, str], rows: dict[str, Row], joint: Row) -> list[str
     size = f"{asked['requests']:,} requests of {asked['users']:,} users. " if asked else ""
     lines = [f"### {name[0]}, {name[1]}", "", size + made(list(rows.values())), ""]
     lines += [
-        "| channel | recall@50 | recall@200 | NDCG@10 | coverage@10 | only it | adds | fit s | peak MiB (fit) "
-        "| p50 / p99 ms |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| channel | recall@50 | recall@200 | NDCG@10 | coverage@10 | only it | adds | adds to all rows "
+        "| fit s | peak MiB (fit) | p50 / p99 ms |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for channel, row in sorted(rows.items(), key=lambda pair: -pair[1].get("recall@200", {}).get("mean", -1)):
         if "recall@200" not in row:
-            lines.append(f"| {channel} | {why_not(row)} | | | | | | | | |")
+            lines.append(f"| {channel} | {why_not(row)} | | | | | | | | | |")
             continue
         mine = joint.get("channels", {}).get(channel) if joint.get("channels") else None
         lines.append(
             f"| {channel} | {span(row['recall@50'])} | {span(row['recall@200'])} | {span(row['ndcg@10'])} "
             f"| {row['coverage@10']:.3f} | {span(mine['unique_hits'], 0) if mine else ''} "
-            f"| {apart(mine['adds']) if mine else ''} | {row['fit_seconds']:.2f} "
+            f"| {apart(mine['adds']) if mine else ''} | {apart(mine['adds_to_all_rows']) if mine else ''} "
+            f"| {row['fit_seconds']:.2f} "
             f"| {row['peak_mib']:.0f} ({row['fit_adds_mib']:.0f}) | {row['p50_ms']:.2f} / {row['p99_ms']:.2f} |"
         )
     if joint.get("merges"):
@@ -147,7 +149,7 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
             mine = (together.get("channels") or {}).get(channel)
             if mine and (mine["unique_hits"]["low"] or 0) > 0:
                 (earned if mine["adds"]["low"] > 0 else own).append(" ".join(where))
-        verdict = "earns it" if earned else "raises only the ceiling of all rows" if own else "does not earn it here"
+        verdict = "earns it" if earned else "earns it in rows of its own" if own else "does not earn it here"
         lines.append(f"| {channel} | {', '.join(earned)} | {', '.join(own)} | {verdict} |")
     won = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] > 0]
     lost = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] <= 0]

@@ -16,10 +16,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import choose
 import growth
 import logs
 import page
-import tuning
 from rows import HERE, RESULTS, called, keep, kept, provenance, say, wanted
 
 from shortlist.component import names
@@ -90,7 +90,7 @@ def main() -> None:
     if asked.growth:
         growth.run(asked)
     elif asked.tune:
-        tuning.run(asked)
+        choose.run(asked)
     elif not asked.page:
         quality(asked)
     page.write(RESULTS, HERE / "RESULTS.md")

@@ -1,4 +1,4 @@
-"""One piece of work in this process: python bench/recall/worker.py channel|together|tuning|growth JSON
+"""One piece of work in this process: python bench/recall/worker.py channel|together|choose|growth JSON
 
 Prints one line of JSON. ``run.py`` starts it.
 """
@@ -10,14 +10,14 @@ import sys
 
 if len(sys.argv) == 3:
     import channel
+    import choose
     import growth
     import together
-    import tuning
 
     measure = {
         "channel": channel.measure,
         "together": together.measure,
-        "tuning": tuning.search,
+        "choose": choose.search,
         "growth": growth.measure,
     }
     print(json.dumps(measure[sys.argv[1]](json.loads(sys.argv[2]))))

@@ -87,7 +87,7 @@ def run(asked: argparse.Namespace) -> None:
                     continue
                 job = {"set": log, "protocol": protocol, "channel": name, "data": str(asked.data or "")}
                 job |= {"work": str(asked.work), "trials": asked.trials, "budget": asked.budget}
-                found = called("tuning", job, asked.budget + asked.limit)
+                found = called("choose", job, asked.budget + asked.limit)
                 say(f"{log}/{protocol}/{name}: {found}")
                 if "set" in found:
                     told.setdefault(log, {}).setdefault(protocol, {})[name] = found
