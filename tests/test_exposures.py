@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shortlist import train
+from shortlist import ranking, train
 from shortlist.component import InputError
 from shortlist.data.build import dataset
 from shortlist.data.raw import Raw
@@ -166,7 +166,7 @@ def made(folder):
     recipe = read(folder / "r.toml")
     data, _ = train.load(recipe, folder)
     cuts, pipeline, state = train.Cuts.of(data, recipe), recipe.pipeline(), data.state()
-    return train.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test), pipeline, state, data, cuts
+    return ranking.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test), pipeline, state, data, cuts
 
 
 def test_shown_rows_have_the_channels_scores_and_the_place_they_were_shown(made):

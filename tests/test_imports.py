@@ -22,14 +22,15 @@ LEVELS = [
     ["recipe", "samples", "answer", "tune", "profile", "importance"],
     ["manifest", "exposures"],
     ["bundle", "_figures"],
-    ["train", "evaluate", "compare", "report", "batch", "scaffold", "table_experiment"],
+    ["evaluate", "compare", "report", "batch", "scaffold"],
+    ["ranking"],
+    ["train", "table_experiment"],
     ["tuning"],
     ["serve", "spark", "terminal", "feature_report"],
     ["cli"],
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 SIBLINGS = {
-    frozenset({"train", "evaluate"}),
     frozenset({"train", "table_experiment"}),
     frozenset({"report", "compare"}),
 }

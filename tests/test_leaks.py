@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist import train
+from shortlist import ranking, train
 from shortlist.component import Feature, InputError, Retriever, find
 from shortlist.data import Events
 from shortlist.data.protocol import Questions, replay
@@ -49,7 +49,7 @@ def data():
 
 def fitted(recipe, data, cut) -> Pipeline:
     pipeline = recipe.pipeline()
-    train.fit_at(pipeline, data, cut)
+    pipeline.fit(data.until(cut))
     return pipeline
 
 
@@ -69,7 +69,7 @@ def watched(monkeypatch):
         seen.append((questions, made))
         return made
 
-    monkeypatch.setattr(train, "from_funnel", record)
+    monkeypatch.setattr(ranking, "from_funnel", record)
     return seen
 
 
@@ -140,7 +140,7 @@ def test_training_fits_features_before_the_window_it_samples(recipe, data):
 
     asked: list[int] = []
     pipeline = replace(recipe.pipeline(), features=[Spy()])
-    train.fit_rankers(pipeline, recipe, data, data.state(), data.cut(0.7), data.cut(0.85))
+    ranking.fit_rankers(pipeline, recipe, data, data.state(), data.cut(0.7), data.cut(0.85))
     assert sum(asked) > 100
 
 
@@ -179,15 +179,15 @@ def test_raw_scores_reach_no_samples(recipe, data):
 def test_a_ranker_that_asks_for_a_raw_score_is_refused(recipe, data, column):
     greedy = parse({**TABLES, "rank": {"type": "logistic", "columns": [column]}})
     with pytest.raises(InputError, match=f"'{column}' is missing"):
-        train.fit_rankers(greedy.pipeline(), greedy, data, data.state(), data.cut(0.7), data.cut(0.85))
+        ranking.fit_rankers(greedy.pipeline(), greedy, data, data.state(), data.cut(0.7), data.cut(0.85))
 
 
 def test_a_refit_on_another_scale_changes_no_list(recipe, data):
     """The ranker's order survives a refit that multiplies every score of a channel by 1000."""
     rank, test = data.cut(0.7), data.cut(0.85)
     pipeline = recipe.pipeline()
-    rankers, _ = train.fit_rankers(pipeline, recipe, data, data.state(), rank, test)
-    train.fit_at(pipeline, data, test)
+    rankers, _ = ranking.fit_rankers(pipeline, recipe, data, data.state(), rank, test)
+    pipeline.fit(data.until(test))
     pipeline.ranker = rankers["logistic"]
     questions = replay(data, data.state(), test, None)
     trace = Trace()
@@ -208,7 +208,7 @@ def test_a_refit_on_another_scale_changes_no_list(recipe, data):
 def test_targets_of_the_training_part_end_where_validation_begins(recipe, data, monkeypatch):
     seen = watched(monkeypatch)
     rank, test = data.cut(0.7), data.cut(0.85)
-    train.fit_rankers(recipe.pipeline(), recipe, data, data.state(), rank, test)
+    ranking.fit_rankers(recipe.pipeline(), recipe, data, data.state(), rank, test)
     (early, samples), (late, check) = seen
     begins = late.requests.time.min() + 1
     assert early.requests.time.max() < begins
@@ -228,7 +228,7 @@ def test_a_positive_planted_behind_the_clamp_is_no_target(recipe, data, monkeypa
     """Every user chooses item 39 an hour after validation begins: near enough for a target, and none of training's."""
     seen = watched(monkeypatch)
     rank, test = data.cut(0.7), data.cut(0.85)
-    train.fit_rankers(recipe.pipeline(), recipe, data, data.state(), rank, test)
+    ranking.fit_rankers(recipe.pipeline(), recipe, data, data.state(), rank, test)
     clamp = int(seen[1][0].requests.time.min()) + 1
     users = np.arange(data.n_users, dtype=np.int32)
     n = len(users)
@@ -254,8 +254,8 @@ def test_the_test_window_changes_nothing_that_is_learned(recipe, data):
         pipeline = recipe.pipeline()
         pipeline.fit_recall(log.until(tune))
         train.fit_merge(pipeline, recipe, log, log.state(), tune, rank)
-        rankers, choice = train.fit_rankers(pipeline, recipe, log, log.state(), rank, test)
-        train.fit_at(pipeline, log, test)
+        rankers, choice = ranking.fit_rankers(pipeline, recipe, log, log.state(), rank, test)
+        pipeline.fit(log.until(test))
         parts = [pipeline.merge, *pipeline.recall.values(), *pipeline.features, rankers["logistic"]]
         learned.append(([part.state() for part in parts], choice))
     for states, choice in learned[1:]:
@@ -300,7 +300,7 @@ def test_targets_that_no_channel_found_are_no_rows(recipe, data, negatives):
     cut = data.cut(0.7)
     channel = find("features", "channel").from_config({"channels": ["odd"]})
     pipeline = replace(recipe.pipeline(), recall={"odd": Odd()}, features=[channel])
-    train.fit_at(pipeline, data, cut)
+    pipeline.fit(data.until(cut))
     questions: Questions = replay(data, data.state(), cut, None)
     assert (questions.targets["item"] % 2 == 0).any()
     samples = from_funnel(pipeline, questions, data.state(), negatives=negatives)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist import train
+from shortlist import ranking, train
 from shortlist.recipe import read
 from shortlist.samples import LABEL, thinned, weighted
 from shortlist.types import Candidates, Requests, Samples
@@ -71,7 +71,7 @@ def test_the_funnels_rate_is_the_share_of_negatives_it_kept(shop):
         data, _ = train.load(recipe, shop)
         cuts = train.Cuts.of(data, recipe)
         pipeline, state = recipe.pipeline(), data.state()
-        made[negatives] = train.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+        made[negatives] = ranking.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     others = {n: np.sum(found.train.labels[LABEL] == 0) for n, found in made.items()}
     assert made[0].unweighted.rate == 1
     assert made[2].unweighted.rate == pytest.approx(others[2] / others[0])

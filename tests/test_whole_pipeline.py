@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist import train
+from shortlist import ranking
 from shortlist.component import Retriever
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import parse
@@ -44,8 +44,8 @@ def pipeline(board) -> Pipeline:
     """The recipe's funnel as ``fit`` leaves it: ranked on the middle of the log, refitted at the test cut."""
     recipe = parse(TABLES)
     built = recipe.pipeline()
-    rankers, _ = train.fit_rankers(built, recipe, board, board.state(), board.cut(0.6), board.cut(0.8))
-    train.fit_at(built, board, board.cut(0.8))
+    rankers, _ = ranking.fit_rankers(built, recipe, board, board.state(), board.cut(0.6), board.cut(0.8))
+    built.fit(board.until(board.cut(0.8)))
     built.ranker = rankers["gbdt"]
     return built
 

@@ -24,10 +24,11 @@ from shortlist.metrics.ranking import auc
 from shortlist.pipeline import stamp
 from shortlist.profile import LEAK_RULE, Parts, profile
 from shortlist.progress import step
+from shortlist.ranking import RankerSamples, sampled_alike, samples_for_rankers
 from shortlist.recipe import Recipe
 from shortlist.samples import LABEL
 from shortlist.table_experiment import Entrant, SearchSpec
-from shortlist.train import Cuts, RankerSamples, fit_merge, load, sampled_alike, samples_for_rankers
+from shortlist.train import Cuts, fit_merge, load
 from shortlist.types import Samples
 
 ROWS = 100_000

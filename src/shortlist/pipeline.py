@@ -154,6 +154,11 @@ class Pipeline:
         forbidden = [rule.forbids(requests, state) for rule in self.rules.values() if hasattr(rule, "forbids")]
         return requests.excluding(*forbidden) if forbidden else requests
 
+    def fit(self, data: Dataset) -> None:
+        """Fits channels, rules and features on a log that ends at the cut; merge and rankers have samples of their own."""
+        self.fit_recall(data)
+        self.fit_features(data)
+
     def fit_recall(self, data: Dataset) -> None:
         """Fits channels, fallback and rules on a log that ends at the cut."""
         fallback = [self.fallback] if self.fallback is not None else []

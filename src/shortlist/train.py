@@ -8,12 +8,11 @@ fit --final    -> channels refitted at the end of the log, for serving, and the 
 
 from __future__ import annotations
 
-import itertools
 import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,20 +26,17 @@ from shortlist import bundle as bundles
 from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.build import dataset
-from shortlist.data.protocol import Questions, replay
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.data.spec import microseconds
 from shortlist.documents import dumps, plain, write_parquet, write_text
 from shortlist.evaluate import Evaluation, answerable, ask, evaluate
-from shortlist.exposures import clicked, drawn, exposed, scored
-from shortlist.metrics._slate import Slates
-from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline, Trace, stamp
 from shortlist.progress import emit, step, track
+from shortlist.ranking import fit_rankers
 from shortlist.recipe import Recipe
-from shortlist.samples import BATCH, LABEL, from_funnel, refuse_failures, thinned, weighted
-from shortlist.types import Candidates, Samples
+from shortlist.samples import BATCH, refuse_failures
+from shortlist.types import Candidates
 
 MERGE_QUESTIONS = 5_000
 """Questions a merge learns from at most."""
@@ -126,12 +122,12 @@ def fit(
     elif recipe.rankers:
         emit("warning", message="data.split has no rank: no ranker is trained, the merge order is shown")
     with timed("channels at test"):
-        fit_at(pipeline, data, cuts.test)
+        pipeline.fit(data.until(cuts.test))
     with timed("evaluate"):
         evaluation = evaluate(pipeline, data, recipe.evaluate, cuts.test, rankers=rankers, seed=recipe.seed)
     if final:
         with timed("final: channels at the end of the log"):
-            fit_at(pipeline, data, None)
+            pipeline.fit(data)
     out.mkdir(parents=True, exist_ok=True)
     provenance = plain(
         {
@@ -169,13 +165,6 @@ def fit(
     return Fitted(out, Evaluation(document, evaluation.rows), bundles.read_manifest(target))
 
 
-def fit_at(pipeline: Pipeline, data: Dataset, cut: int | None) -> None:
-    """Channels, rules and features fitted on the log before ``cut`` (to its end when None)."""
-    known = data if cut is None else data.until(cut)
-    pipeline.fit_recall(known)
-    pipeline.fit_features(known)
-
-
 def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int) -> None:
     """Merge weights or quotas from what the channels found for the questions of [opens, closes), or 5,000 of them."""
     asked = ask(data, state, recipe.evaluate, opens, closes, at_most=4 * MERGE_QUESTIONS, seed=recipe.seed)
@@ -197,157 +186,6 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
             parts.append(replace(rows, request=(rows.request + np.uint32(first)).astype(np.uint32)))
         first += len(batch)
     pipeline.merge.fit({name: Candidates.concat(parts) for name, parts in found.items()}, questions.targets)
-
-
-@dataclass(frozen=True, slots=True)
-class RankerSamples:
-    """What every ranker of a recipe learns from, and the later part that stops, chooses and calibrates them."""
-
-    train: Samples
-    unweighted: Samples  # the same, every row counting 1
-    valid: Samples  # every row of the last fifth
-    questions: Questions  # of ``valid``, with all their targets, found by a channel or not
-
-    def ndcg(self, ranker: Ranker, state: State) -> float:
-        """Mean NDCG@10 of a fitted ranker on the last fifth."""
-        rows = self.valid.candidates
-        return self.ndcg_of(rows.with_columns(**ranker.score(self.valid.requests, rows, state)))
-
-    def ndcg_of(self, scored: Candidates) -> float:
-        """Mean NDCG@10 of the last fifth's rows ordered by their ``score``."""
-        return float(np.nanmean(ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)))
-
-
-def samples_for_rankers(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> RankerSamples:
-    """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
-
-    They are the funnel's candidates, or what was shown, as ``recipe.samples`` says. The last fifth of the window's
-    questions by time is kept for early stopping and for choices; targets of the earlier part end where it begins.
-    """
-    fit_at(pipeline, data, opens)
-    spec = recipe.samples
-    if spec.source == "exposures":
-        sampled, whole, valid = _exposed(pipeline, recipe, data, state, opens, closes)
-    else:
-        sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
-    if pipeline.prerank is not None:
-        coarse, pipeline.prerank = pipeline.prerank, None
-        pipeline.prerank = coarse.fit(weighted(sampled(), **spec.weights), whole())
-    samples, check = sampled(), whole()
-    emit("samples", rows=len(samples), positives=int(np.nansum(samples.labels[LABEL])), requests=len(samples.requests))
-    return RankerSamples(weighted(samples, **spec.weights), samples, check, valid)
-
-
-Making = Callable[[], Samples]
-
-
-def _exposed(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> tuple[Making, Making, Questions]:
-    """What makes the rows learned from, what makes the last fifth's, and the last fifth's slates."""
-    spec, rng = recipe.samples, np.random.default_rng(recipe.seed)
-    moments = exposed(data, state, opens, closes, spec.window).requests.time
-    middle = int(moments[len(moments) * 4 // 5]) + 1 if len(moments) else closes
-    parts = [exposed(data, state, *window, spec.window) for window in ((opens, middle), (middle, closes))]
-    for number, (part, share) in enumerate(zip(parts, (4, 1), strict=True)):
-        if spec.at_most is not None and len(part.requests) > spec.at_most * share // 5:
-            drawn_ = rng.choice(len(part.requests), spec.at_most * share // 5, replace=False)
-            parts[number] = part.take(np.sort(drawn_))
-    for part, label in itertools.product(parts, (0, 1)):
-        if not (part.labels[LABEL] == label).any():
-            which = ("rows without a click", "clicks")[label]
-            raise InputError(f"data.exposures: no {which} in four fifths or the last fifth of [rank, test)")
-    train, valid = parts
-    return (
-        lambda: drawn(scored(pipeline, train, state, "ranker samples"), spec.negatives, recipe.seed),
-        lambda: scored(pipeline, valid, state, "validation samples"),
-        clicked(valid),
-    )
-
-
-def _replayed(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> tuple[Making, Making, Questions]:
-    """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
-    everything = _training_questions(pipeline, recipe, data, state, opens, closes)
-    if len(everything) < 5:
-        raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
-    fifth = len(everything) * 4 // 5
-    if recipe.evaluate.requests == "start":  # all are asked at one moment: a fifth of the people is kept instead
-        drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
-        train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
-    else:
-        middle = int(everything.requests.time[fifth]) + 1
-        train = _training_questions(pipeline, recipe, data, state, opens, middle)
-        valid = _training_questions(pipeline, recipe, data, state, middle, closes)
-    if not len(train) or not len(valid):
-        raise InputError(
-            "data.split: the requests in [rank, test) stand at too few distinct times to keep the last fifth apart; "
-            "widen the window"
-        )
-    spec, rows = recipe.samples, partial(from_funnel, pipeline, state=state, seed=recipe.seed)
-    sampled = partial(rows, train, negatives=spec.negatives or None, top_negatives=spec.top_negatives)
-    return (
-        lambda: sampled(title="ranker samples"),
-        lambda: rows(valid, title="validation samples"),
-        valid,
-    )
-
-
-def sampled_alike(valid: Samples, recipe: Recipe) -> Samples:
-    """The last fifth's rows with negatives left out as from the rows learned from."""
-    spec = recipe.samples
-    if spec.source == "exposures":
-        return drawn(valid, spec.negatives, recipe.seed)
-    return thinned(valid, spec.negatives, spec.top_negatives, recipe.seed) if spec.negatives else valid
-
-
-def fit_rankers(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> tuple[dict[str, Ranker], dict[str, float]]:
-    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
-
-    A ranker that can ``refit`` then learns again from the whole window, as long as the last fifth said: what is
-    nearest to the requests to come should not be left out.
-    """
-    made = samples_for_rankers(pipeline, recipe, data, state, opens, closes)
-    rankers: dict[str, Ranker] = {}
-    choice: dict[str, float] = {}
-    for name in recipe.rankers:
-        with step(f"fit ranker {name}"):
-            rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
-        choice[name] = made.ndcg(rankers[name], state)
-        emit("ranker", name=name, ndcg=choice[name])
-    whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
-    for name, ranker in rankers.items():
-        if hasattr(ranker, "refit"):
-            with step(f"refit ranker {name} on the whole window"):
-                ranker.refit(whole)
-    return rankers, choice
-
-
-def _training_questions(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> Questions:
-    spec, at_most = recipe.evaluate, recipe.samples.at_most
-    if spec.requests == "start":
-        questions = ask(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
-    else:
-        questions = replay(
-            data,
-            state,
-            opens,
-            closes,
-            moments=recipe.samples.moments or None,
-            depth=spec.depth,
-            horizon=spec.horizon,
-            min_gap=spec.min_gap or 0,
-            at_most=at_most,
-            seed=recipe.seed,
-        )
-    return answerable(questions, pipeline, state)
 
 
 def versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from shortlist import train, tune
+from shortlist import ranking, train, tune
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
@@ -166,7 +166,7 @@ def rankers(recipe: Recipe, data: Dataset, cuts: train.Cuts, metric: Metric) -> 
             pipeline.fit_recall(past.until(cuts.tune))
             train.fit_merge(pipeline, recipe, past, state, cuts.tune, cuts.rank)
     with step("rank: channels at rank, samples from [rank, test)"):
-        made = train.samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
+        made = ranking.samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
     rows, questions = made.valid.candidates, made.questions
 
     def objective(name: str) -> Objective:
