@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from shortlist.data import MISSING_TIME, Behaviours, Dataset, Events, Table, Vocab
-from shortlist.types import Array
+from shortlist.types import Array, Candidates, Requests, Samples
 
 MINUTE = 60_000_000
 DAY = 1440 * MINUTE
@@ -165,6 +165,22 @@ def random_log(
     )
 
 
+def crossed(order: int = 2, m: int = 6000, values: int = 6, noise: int = 2, seed: int = 0) -> Samples:
+    """A plain table whose label is a cross of ``order`` categories: any fewer of them, or any sum of them, say nothing.
+
+    Columns ``c0``, ``c1`` ... are codes drawn evenly from an even number of ``values``, ``noise`` more than ``order``.
+    P(label = 1) = σ(2 Π_{i < order} s(c_i)), s(c) = 1 for even and -1 for odd codes: .88 or .12, so that the best AUC
+    is .88. The rule is the same for every seed.
+    """
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, values, (order + noise, m)).astype(np.int32)
+    sign = np.prod(1 - 2 * (codes[:order] % 2), axis=0)
+    label = (rng.random(m) < 1 / (1 + np.exp(-2.0 * sign))).astype(np.float32)
+    columns = {f"c{i}": column for i, column in enumerate(codes)}
+    rows = Candidates(np.arange(m, dtype=np.uint32), np.full(m, -1, np.int32), columns)
+    return Samples(Requests.of(np.full(m, -1), np.zeros(m)), rows, {"label": label}, np.ones(m, np.float32))
+
+
 def _attributes(n_users: int, n_items: int, rng: np.random.Generator) -> dict[str, object]:
     """Tables, friends and triples that agree with the colour."""
     words = np.array(["even", "odd"])
@@ -217,6 +233,6 @@ def _size(codes: Array | Sequence[int]) -> int:
 
 
 __all__ = [
-    "DAY", "MINUTE", "SHOP", "START", "VIEW", "checkerboard", "colour_of", "dataset", "empty", "random_log",
+    "DAY", "MINUTE", "SHOP", "START", "VIEW", "checkerboard", "colour_of", "crossed", "dataset", "empty", "random_log",
     "two_behaviours",
 ]  # fmt: skip
