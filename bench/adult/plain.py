@@ -14,6 +14,7 @@ import scipy.sparse as sp
 import xgboost as xgb
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from shortlist.component import Ranker
 from shortlist.encode.design import Design
@@ -87,6 +88,24 @@ class SklearnLogistic(Plain):
 
     def predict(self, candidates: Candidates) -> np.ndarray:
         return self.model_.predict_proba(self.matrix(candidates))[:, 1]
+
+
+class SklearnTree(Plain):
+    """DecisionTreeClassifier; codes are numbers to it."""
+
+    leaves: int = 31
+    """max_leaf_nodes."""
+    min_leaf: int = 50
+    """min_samples_leaf."""
+
+    def fit(self, samples: Samples, valid: Samples | None = None) -> SklearnTree:
+        x, _ = self.trees_table(samples.candidates)
+        tree = DecisionTreeClassifier(max_leaf_nodes=self.leaves, min_samples_leaf=self.min_leaf, random_state=0)
+        self.model_ = tree.fit(x, label(samples))
+        return self
+
+    def predict(self, candidates: Candidates) -> np.ndarray:
+        return self.model_.predict_proba(self.trees_table(candidates)[0])[:, 1]
 
 
 class LightGBM(Plain):
