@@ -36,7 +36,10 @@ class DeepRanker(TableRanker):
         Literal["standard", "quantile", "piecewise", "periodic"],
         Search(choices=("standard", "quantile", "piecewise", "periodic")),
     ] = "quantile"
-    """A number's vector: one for each bucket, the number times one, or a piecewise linear or periodic curve."""
+    """A number's vector: the number times one, one for each bucket, or a piecewise linear or periodic curve.
+
+    Buckets suit tables of people and things; ``standard`` suits many columns and few rows, as a funnel's features are.
+    """
     buckets: Annotated[int, Field(ge=2), Search(10, 200, log=True)] = 50
     """About so many buckets of equally many rows for each number (``quantile``, ``piecewise``)."""
     min_count: Annotated[int, Field(ge=1)] = 5
