@@ -198,7 +198,9 @@ def ran(folder):
 
 
 def test_the_commands_of_the_readme_work(ran, folder):
-    assert len(ran) == 8
+    assert len(ran) == 10
+    assert (folder / "features.html").is_file()
+    assert (folder / "ratings-tuned.toml").is_file()
     assert (folder / "runs/ratings/bundle/manifest.json").is_file()
     assert json.loads((folder / "runs/ratings/bundle/manifest.json").read_text())["final"] is True
     assert {path.name for path in (folder / "runs/tuned").iterdir()} >= {
