@@ -37,8 +37,10 @@ class CIN(nn.Module):
         m, f, d = vectors.shape
         x0 = vectors.transpose(0, 1).reshape(f, m * d)  # maps first: each layer is one product of matrices
         x, pooled = x0, []
-        for weight in self.weights:
+        for weight in self.weights[:-1]:
             z = (x.unsqueeze(1) * x0.unsqueeze(0)).flatten(0, 1)  # [maps · f, m · d]
             x = weight @ z
-            pooled.append(x.view(len(x), m, d).sum(2))
-        return torch.cat(pooled).transpose(0, 1)
+            pooled.append(x.view(len(x), m, d).sum(2).transpose(0, 1))
+        z_sum = x.view(len(x), m, d).transpose(0, 1) @ vectors.transpose(1, 2)  # Σ_d z: all that the last layer needs
+        pooled.append(z_sum.flatten(1) @ self.weights[-1].transpose(0, 1))
+        return torch.cat(pooled, 1)

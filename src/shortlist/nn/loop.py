@@ -18,8 +18,8 @@ from shortlist.nn.schema import Inputs
 from shortlist.progress import emit, track
 from shortlist.types import Array, Float32, Int64, spans
 
-CHUNK = 32_768
-"""Rows scored at once."""
+CHUNK = 2048
+"""Rows scored at once: what a net makes of them (all pairs of fields, say) should fit into the cache."""
 
 
 @dataclass(frozen=True, slots=True)
