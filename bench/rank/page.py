@@ -135,8 +135,8 @@ HEAD = [
     "`python bench/rank/run.py --data DIR` (with `--tune`, then without, then `--speed` and `--funnel`). `plan.toml` "
     "says what is fixed and what was tried. Embedding size, layers, batch, rate (Adult: each its own) and early "
     "stopping on the same rows are the same for ours and the peer, and both read the same vocabulary. Settings were "
-    "chosen on rows that are not reported. The mark: on Adult not below the peer by more than .001; elsewhere the lower "
-    "bound of the paired difference over the seeds (their number behind it) above -.004 for "
+    "chosen on rows that are not reported. The mark: on Adult not below the peer by more than .001; elsewhere the "
+    "lower bound of the paired difference over the seeds (their number behind it) above -.004 for "
     f"{', '.join(BOUND)}; rows per second of training at least {SPEED} × the peer's.",
     "",
 ]
