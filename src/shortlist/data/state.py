@@ -14,6 +14,7 @@ import numpy as np
 
 from shortlist.data import _asof
 from shortlist.data._decayed import DecayedSums, Key
+from shortlist.data._kept import Kept
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.table import Table
 from shortlist.types import HISTORY, Array, Float32, Float64, Int32, Int64, Ragged, spans
@@ -71,7 +72,7 @@ class State:
         self.items = items
         self.available_from = available_from
         self._segments = [_Segment(events, behaviours, users)]
-        self._decayed: dict[tuple[str, int, str, int | None, tuple[str, int] | None], Float32] = {}
+        self.kept = Kept()  # what channels worked out as of a moment; replaced when events of before it come in
         self._sums = DecayedSums(behaviours, users, items)
 
     @property
@@ -94,8 +95,7 @@ class State:
             last, before = tail.pop(), tail.pop()
             tail.append(_Segment(Events.concat([before.events, last.events]), self.behaviours, self.users))
         self._segments = [self._segments[0], *tail]  # one assignment: readers see the old list or the new
-        first = int(events.time[0])  # sums as of an earlier moment stay what they were
-        self._decayed = {key: sums for key, sums in self._decayed.items() if key[1] < first}
+        self.kept = self.kept.before(int(events.time[0]))  # as of an earlier moment all stays what it was
 
     def forget(self, user: int, until: int) -> None:
         """Drops a user's events at or before ``until``; what was counted with them is counted anew."""
@@ -105,8 +105,8 @@ class State:
             return _Segment(segment.events.take(~mine), self.behaviours, self.users) if mine.any() else segment
 
         self._segments = [without(segment) for segment in self._segments]
-        self._decayed = {}
         self._sums = DecayedSums(self.behaviours, self.users, self.items)
+        self.kept = Kept()
 
     def history(self, users: Int32, times: Int64, n: int | None = None, which: str = "all") -> Ragged:
         """[len(users)] rows of HISTORY columns at or before each time, oldest first, the last ``n`` of them."""
@@ -220,16 +220,12 @@ class State:
         """
         times = np.asarray(times, np.int64)
         if len(times) == 1:
-            key = (entity, int(times[0]), event, half_life, segment)
-            remembered = self._decayed  # ``append`` replaces it: sums begun before it are not remembered after
-            sums = remembered.get(key)
-            if sums is None:
-                sums = self._sum_decayed(entity, times, event, half_life, segment)
-                sums.setflags(write=False)
-                if len(remembered) >= 64:
-                    remembered.pop(next(iter(remembered)), None)
-                remembered[key] = sums
-            return sums
+            kept, key = self.kept, ("decayed", entity, event, half_life, segment)
+            found = kept.get(key, int(times[0]))
+            if found is None:
+                found = (self._sum_decayed(entity, times, event, half_life, segment),)
+                kept.put(key, int(times[0]), found)
+            return found[0]
         return self._sum_decayed(entity, times, event, half_life, segment)
 
     def _sum_decayed(

@@ -16,6 +16,7 @@ def mixed(
     items: Array,
     pool_starts: Array,
     pools: Array,
+    totals: Array,
     seeds: Array,
     share: float,
     ex_offsets: Array,
@@ -25,14 +26,14 @@ def mixed(
 ) -> tuple[Array, Array, Array]:
     """(request, item, place from 0) of the first ``k`` of each request that are not excluded; codes below ``width``.
 
-    Request r has list ``which[r]``: ``items[starts[w]:starts[w + 1]]`` best first, and in ``pools`` those of them that
-    may be drawn. Place p is drawn, without replacement, where floor((p + 1) share) > floor(p share) and the pool is not
+    Request r has list ``which[r]`` of ``totals[w]`` items: ``items[starts[w]:starts[w + 1]]`` are the best of them, best
+    first, enough for ``k`` and all that is excluded; in ``pools`` are those of the whole list that may be drawn. Place p is drawn, without replacement, where floor((p + 1) share) > floor(p share) and the pool is not
     yet empty; any other place has the best item not yet placed. So an item's place does not depend on k or on what is
     excluded. ``seeds`` [n]: of each request's draws.
     """
     n, most, largest = len(which), 0, 0
     for r in range(n):
-        most += min(k, starts[which[r] + 1] - starts[which[r]])
+        most += min(k, totals[which[r]])
         largest = max(largest, pool_starts[which[r] + 1] - pool_starts[which[r]])
     request = np.empty(most, np.uint32)
     item = np.empty(most, np.int32)
@@ -46,14 +47,14 @@ def mixed(
         for e in range(ex_offsets[r], ex_offsets[r + 1]):
             if ex_items[e] < width:
                 barred[ex_items[e]] = r
-        at, end = starts[which[r]], starts[which[r] + 1]
+        at = starts[which[r]]
         first = pool_starts[which[r]]
         left = pool_starts[which[r] + 1] - first
         for d in range(left):
             pool[d] = pools[first + d]
         state[0] = seeds[r]
-        total, found = end - at, 0
-        for p in range(total):
+        found = 0
+        for p in range(totals[which[r]]):
             if found == k:
                 break
             i = -1

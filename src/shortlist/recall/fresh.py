@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Self
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from shortlist.component import InputError, Retriever, Search
 from shortlist.data import FOREVER, MISSING_TIME, Dataset, State
 from shortlist.durations import UNITS, Duration
-from shortlist.recall import _fresh
+from shortlist.recall import _fresh, _ordered
 from shortlist.types import Candidates, Float32, Float64, Int32, Int64, Ragged, Requests, UInt32, keys
 
 BLOCK = 16_000_000
@@ -92,22 +92,36 @@ class Fresh(Retriever):
         ticks, which = np.unique(requests.time // self.refresh * self.refresh, return_inverse=True)
         # what an item's draw depends on: the request's id and the seed
         seeds = requests.id * np.uint64(0x9E3779B97F4A7C15) + np.uint64(self.seed % 2**64)
+        depth = _ordered.depth(requests, k)
         size = max(1, BLOCK // max(1, state.items.n))
         for start in range(0, len(ticks), size):
-            lists = list(self._lists(ticks[start : start + size], state))
+            best, pools, totals = zip(*self._kept(ticks[start : start + size], state, depth), strict=True)
             rows = np.flatnonzero((which >= start) & (which < start + size))
-            best, pools = ([part[p] for part in lists] for p in (0, 1))
-            width = 1 + max((int(items.max(initial=-1)) for items in best), default=-1)
             exclude = requests.exclude.take(rows)
             items, drawn = np.concatenate(best), np.concatenate(pools)
+            width = 1 + max(int(items.max(initial=-1)), int(drawn.max(initial=-1)))
             found = _fresh.mixed(
-                which[rows] - start, _offsets(best), items, _offsets(pools), drawn, seeds[rows], self.explore,
-                exclude.offsets, exclude["item"], width, k,
+                which[rows] - start, _offsets(best), items, _offsets(pools), drawn, np.array(totals), seeds[rows],
+                self.explore, exclude.offsets, exclude["item"], width, k,
             )  # fmt: skip
             yield rows, *found
 
-    def _lists(self, ticks: Int64, state: State) -> Iterator[tuple[Int32, Int32]]:
-        """For each tick the new items by falling rate, and those hardly tried by code."""
+    def _kept(self, ticks: Int64, state: State, depth: int) -> list[tuple[Int32, Int32, int]]:
+        """For each tick what ``_lists`` says, worked out once."""
+        kept = state.kept  # before anything is read
+        what = ("fresh", self.event, self.half_life, self.window, self.prior, self.budget)
+        found = [kept.get(what, tick, self.since_) for tick in ticks.tolist()]
+        missing = np.array([t for t, one in enumerate(found) if one is None or one[2][1] < depth], np.int64)
+        for t, (best, pool, total) in zip(missing.tolist(), self._lists(ticks[missing], state, depth), strict=True):
+            reaches = _ordered.WHOLE if len(best) == total else depth
+            found[t] = one = best, pool, np.array([total, reaches])
+            kept.put(what, int(ticks[t]), one, self.since_)
+        return [(one[0], one[1], int(one[2][0])) for one in found if one is not None]
+
+    def _lists(self, ticks: Int64, state: State, depth: int) -> Iterator[tuple[Int32, Int32, int]]:
+        """For each tick the first ``depth`` new items or more by falling rate, those hardly tried by code, how many."""
+        if not len(ticks):
+            return
         counts = state.decayed("item", ticks, self.event, self.half_life)
         log = np.zeros(len(ticks), np.int64)
         latest = state.last_seen("log", log, ticks, self.event)
@@ -120,10 +134,11 @@ class Fresh(Retriever):
             time = self._faded(np.maximum(now - since, 0))
             mean = n.sum() / time.sum() if n.sum() > 0 and time.sum() > 0 else 1.0
             rate = (n + self.prior) / (time + self.prior / mean)
-            order = np.lexsort((items, -since, -rate))
+            first = _ordered.foremost(rate, depth)
+            order = first[np.lexsort((items[first], -since[first], -rate[first]))]
             at = np.full(len(items), tick)
             tried = state.counts("item", items, at, [self.event], [None])[:, 0, 0]
-            yield items[order].astype(np.int32), items[tried < self.budget].astype(np.int32)
+            yield items[order].astype(np.int32), items[tried < self.budget].astype(np.int32), len(items)
 
     def _since(self, state: State, tick: int, n: int) -> Int64:
         """[items known by now]: since when each item can be had; FOREVER = not yet, as far as the state knows."""
@@ -148,5 +163,5 @@ def _score(place: Int64) -> Float32:
     return (1 / (1.0 + place)).astype(np.float32)
 
 
-def _offsets(parts: list[Int32]) -> Int64:
+def _offsets(parts: Sequence[Int32]) -> Int64:
     return np.cumsum([0, *(len(part) for part in parts)]).astype(np.int64)

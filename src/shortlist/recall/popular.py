@@ -12,7 +12,7 @@ from pydantic import Field
 from shortlist.component import InputError, Retriever, Search
 from shortlist.data import Codes, Dataset, State
 from shortlist.durations import Duration
-from shortlist.recall import _top
+from shortlist.recall import _ordered, _top
 from shortlist.types import Candidates, Float32, Int32, Int64, Requests
 
 BLOCK = 16_000_000
@@ -61,13 +61,26 @@ class Popular(Retriever):
 
     def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
         """The best ``k`` items with any count."""
+        if self._liked(state):
+            return self._retrieve_own(requests, state, k)
+        distinct, which = _distinct(self._asked(requests, state))
+        found = self._orders(distinct, state, _ordered.depth(requests, k))
+        offsets = np.cumsum([0, *(len(items) for items, _ in found)])
+        items = np.concatenate([np.empty(0, np.int32), *(part[0] for part in found)])
+        scores = np.concatenate([np.empty(0, np.float32), *(part[1] for part in found)])
+        exclude, width = requests.exclude, int(items.max(initial=-1)) + 1
+        request, item, score = _ordered.read(
+            which, offsets, items, scores, exclude.offsets, exclude["item"], width, k
+        )
+        return Candidates(request, item, {"score": score})
+
+    def _retrieve_own(self, requests: Requests, state: State, k: int) -> Candidates:
+        """As ``retrieve``, where everybody has scores of their own."""
         parts = []
         for block, rows, scores in self._blocks(requests, state):
             exclude = requests.exclude if len(block) == len(requests) else requests.exclude.take(block)
             query = np.arange(len(block) + 1), rows.astype(np.int32), np.ones(len(block), np.float32)
             every = np.arange(scores.shape[1], dtype=np.int32)
-            if not scores.flags.writeable:  # the state's own: the kernel would be compiled a second time for it
-                scores = scores.copy()
             request, item, score = _top.dense_top(*query, scores, exclude.offsets, exclude["item"], every, k)
             parts.append(Candidates(block[request].astype(np.uint32), item, {"score": score}))
         if len(parts) == 1:
@@ -87,13 +100,8 @@ class Popular(Retriever):
 
     def _blocks(self, requests: Requests, state: State) -> Iterator[tuple[Int64, Int64, Float32]]:
         """(request numbers ascending, row of each in scores, scores [rows, items]), pieces of bounded size."""
-        n = len(requests)
-        lists = np.empty((n, 1 + len(self.segment)), np.int64)  # what a list depends on: tick and segments
-        lists[:, 0] = requests.time // self.refresh * self.refresh
-        for s, name in enumerate(self.segment, 1):
-            lists[:, s] = _values(state.users.codes[name], requests.user) if name in state.users.codes else -1
-        liked = [name for name in self.segment if name not in state.users.codes and name in state.items.codes]
-        distinct, row_of = (lists, np.zeros(1, int)) if n == 1 else np.unique(lists, axis=0, return_inverse=True)
+        n, liked = len(requests), self._liked(state)
+        distinct, row_of = _distinct(self._asked(requests, state))
         size = max(1, BLOCK // max(1, state.items.n))
         for start in range(0, len(distinct), size):
             scores = self._lists(distinct[start : start + size], state)
@@ -110,6 +118,37 @@ class Popular(Retriever):
                         own * self._affinity(state.items.codes[name], requests.take(asked), own.shape[1]), own
                     )
                 yield asked, np.arange(len(asked)), own
+
+    def _asked(self, requests: Requests, state: State) -> Int64:
+        """[n, 1 + segments]: what a list depends on, the tick and the code of each user attribute; -1 = none."""
+        lists = np.empty((len(requests), 1 + len(self.segment)), np.int64)
+        lists[:, 0] = requests.time // self.refresh * self.refresh
+        for s, name in enumerate(self.segment, 1):
+            lists[:, s] = _values(state.users.codes[name], requests.user) if name in state.users.codes else -1
+        return lists
+
+    def _liked(self, state: State) -> list[str]:
+        """The segments that follow the asker's history."""
+        return [name for name in self.segment if name not in state.users.codes and name in state.items.codes]
+
+    def _orders(self, lists: Int64, state: State, depth: int) -> list[tuple[Int32, Float32]]:
+        """For each list its items by falling score, then by code, and the scores: the first ``depth`` or more."""
+        kept = state.kept  # before anything is read
+        same = ("popular", self.event, self.half_life, *self.segment)
+        keys = [((same, *row[1:]), row[0]) for row in lists.tolist()]
+        found = [kept.get(*key) for key in keys]
+        missing = np.array([r for r, order in enumerate(found) if order is None or order[2] < depth], np.int64)
+        size = max(1, BLOCK // max(1, state.items.n))
+        for start in range(0, len(missing), size):
+            rows = missing[start : start + size]
+            for r, scores in zip(rows.tolist(), self._lists(lists[rows], state), strict=True):
+                items = _ordered.foremost(scores, depth)
+                reaches = _ordered.WHOLE if len(items) == len(scores) or scores[items].min() <= 0 else depth
+                items = items[scores[items] > 0]
+                items = items[np.argsort(-scores[items], kind="stable")]
+                found[r] = order = items.astype(np.int32), scores[items], np.array(reaches)
+                kept.put(*keys[r], order)
+        return [(order[0], order[1]) for order in found if order is not None]
 
     def _lists(self, lists: Int64, state: State) -> Float32:
         """[rows, items]: the list of each tick and combination of segments."""
@@ -149,6 +188,13 @@ class Popular(Retriever):
         out = np.zeros((len(requests), n), np.float32)
         out[:, : len(values)] = (member @ counts.T.astype(np.float32)).T
         return out
+
+
+def _distinct(lists: Int64) -> tuple[Int64, Int64]:
+    """The different rows, and which of them each row is."""
+    if len(lists) == 1:
+        return lists, np.zeros(1, np.int64)
+    return np.unique(lists, axis=0, return_inverse=True)
 
 
 def _values(codes: Codes, users: Int32) -> Int64:
