@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +14,15 @@ from shortlist.encode import _fields as kernel
 from shortlist.encode._encoder import Encoder, buckets_of, codes_of, known_values, quantile_edges
 from shortlist.encode.standardise import moments
 from shortlist.types import Array, Bool, Float32, Float64, Int32, Ragged
+
+KINDS = {
+    kernel.STANDARD: "number",
+    kernel.BUCKET: "bucket",
+    kernel.CATEGORY: "category",
+    kernel.MISSING: "missing",
+    kernel.CROSS: "cross",
+}
+"""What the kinds of field are called for other programs."""
 
 
 class Design(Encoder):
@@ -109,6 +118,29 @@ class Design(Encoder):
         spec = (self.kind_, self.left_, self.right_, self.codes_, self.first_, table.offsets, table["value"])
         kernel.encode(x, *spec, columns, values)
         return columns, values
+
+    def describe(self, names: Array) -> list[dict[str, Any]]:
+        """What ``transform`` puts into each place, so that another program can do it: plain values for JSON.
+
+        ``first`` is the design column of code 0. A bucket's code is 0 where missing, else 1 + the edges below; a
+        category's 1 + its place among the known, else 0; a cross's likewise, of ``of[0] × width of of[1] + of[1]``.
+        """
+        fields: list[dict[str, Any]] = []
+        for f, kind in enumerate(self.kind_.tolist()):
+            table = self.table_.row(f)["value"].tolist()
+            said: dict[str, Any] = {"kind": KINDS[kind], "first": int(self.first_[f]), "width": int(self.codes_[f])}
+            if kind == kernel.CROSS:
+                said |= {"of": [fields[self.left_[f]], fields[self.right_[f]]], "known": [int(pair) for pair in table]}
+            else:
+                said["column"] = str(names[self.left_[f]])
+            if kind == kernel.STANDARD:
+                said["mean"], said["deviation"] = table
+            elif kind == kernel.BUCKET:
+                said["edges"] = table
+            elif kind == kernel.CATEGORY:
+                said["known"] = [int(code) for code in table]
+            fields.append(said)
+        return [said for said in fields if said["first"] >= 0]
 
     def crossed(self) -> Bool:
         """[width]: which design columns belong to crosses."""

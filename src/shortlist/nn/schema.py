@@ -146,6 +146,17 @@ class Schema:
         codes = np.where(cells < 0, 0, self._rows_of(f, cells.ravel()).reshape(cells.shape)).astype(np.int32)
         return codes[candidates.request] if self.kinds[f] == HISTORY else codes
 
+    def blank(self, m: int) -> tuple[Requests, Candidates]:
+        """``m`` rows of one request in which everything is missing: what ``encode`` takes, without any data."""
+        columns: dict[str, Array] = {}
+        for name, kind, length in zip(self.names.tolist(), self.kinds.tolist(), self.length.tolist(), strict=True):
+            if kind in (NUMBER, BUCKET):
+                columns[name] = np.full(m, np.nan, np.float32)
+            elif kind != HISTORY:
+                columns[name] = np.full((m, length) if kind == LIST else m, -1, np.int32)
+        rows = Candidates(np.zeros(m, np.uint32), np.full(m, -1, np.int32), columns)
+        return Requests.of(np.full(1, -1), np.zeros(1)), rows
+
     def state(self) -> dict[str, Any]:
         """The arrays by name, for a component to keep."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,24 +11,28 @@ from pydantic import Field, PrivateAttr
 from torch import nn
 
 from shortlist.component import InputError, Search
-from shortlist.nn import loop
+from shortlist.nn import loop, onnx
 from shortlist.nn.loss import LOSSES
 from shortlist.nn.mlp import MLP
 from shortlist.nn.schema import Inputs, Options, Schema
+from shortlist.progress import emit
 from shortlist.rank._table import TableRanker, sigmoid
-from shortlist.types import Candidates, Float32, Ragged, Requests, Samples
+from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State
 
 PREFIX = "schema_"
+NATIVE = "model.onnx"
+"""The file with the net for other programs, and for onnxruntime here."""
 
 
 class DeepRanker(TableRanker):
     """A ranker whose score is σ(z), z from a torch net that ``build`` makes of the schema.
 
     Everything learned is arrays: the schema under names that begin with ``schema_``, and ``weights_``, one row for each
-    of ``weight_names_``. The net is made of them when it is first needed.
+    of ``weight_names_``. The net is made of them when it is first needed. Where onnxruntime is installed, it scores,
+    with the file that is saved beside the arrays; else torch does, to the same figures but for rounding.
     """
 
     factors: Annotated[int, Field(ge=1), Search(4, 32, log=True)] = 8
@@ -83,6 +88,7 @@ class DeepRanker(TableRanker):
 
     lists: ClassVar[bool] = True
     _made: Any = PrivateAttr(default=None)
+    _scorer: Any = PrivateAttr(default=None)
 
     def build(self, schema: Schema) -> nn.Module:
         """The net, its weights not yet drawn: ``forward(numbers, codes, lists) -> [m]``, see ``Schema.encode``."""
@@ -126,7 +132,8 @@ class DeepRanker(TableRanker):
         return self._learn(samples, None, self.checks_)
 
     def _learn(self, samples: Samples, valid: Samples | None, until: int) -> Self:
-        self._made = None
+        self._made = self._scorer = None
+        self.__dict__.pop("model_", None)
         self.learn_columns(samples.candidates)
         observed = self.target(samples)[0]
         self.learn_inputs(samples.requests, samples.candidates.take(observed))
@@ -166,9 +173,55 @@ class DeepRanker(TableRanker):
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(z)}``, or z itself where the order was learned."""
-        with loop.threads(self.threads):
-            z = loop.predict(self.net(), self.inputs(requests, candidates))
+        z = self.logits(self.inputs(requests, candidates))
         return {"score": sigmoid(z.astype(np.float64)) if self.objective == "pointwise" else z}
+
+    def logits(self, inputs: Inputs) -> Float32:
+        """[m]: z, by onnxruntime or torch."""
+        if self._scorer is None and onnx.can_score() and self.native() is not None:
+            self._scorer = onnx.Scorer(self.model_.tobytes(), self.threads)
+        if self._scorer is not None:
+            return np.asarray(self._scorer.predict(inputs), np.float32)
+        with loop.threads(self.threads):
+            return loop.predict(self.net(), inputs)
+
+    def native(self) -> bytes | None:
+        """The net as an ONNX file, made when first asked for; None where the package ``onnx`` is not installed."""
+        if not hasattr(self, "model_"):
+            if not onnx.can_export():
+                return None
+            score = "sigmoid(logit)" if self.objective == "pointwise" else "logit"
+            said = onnx.contract(self.schema_, score, self.more_inputs())
+            file = onnx.export(self.net(), self.inputs(*self.schema_.blank(2)), said)
+            self.model_ = np.frombuffer(file, np.uint8)
+        return bytes(self.model_.tobytes())
+
+    def more_inputs(self) -> dict[str, Any]:
+        """What the file says of inputs beyond the schema's, by name: see ``nn.onnx.contract``."""
+        return {}
+
+    def state(self) -> dict[str, Array]:
+        """The learned arrays, without the file."""
+        return {name: array for name, array in super().state().items() if name != "model_"}
+
+    def files(self) -> dict[str, bytes]:
+        """``model.onnx``: the net and in its metadata what it reads."""
+        if not hasattr(self, "weights_"):
+            return {}
+        file = self.native()
+        if file is None:
+            emit("warning", message=f"onnx is not installed: no {NATIVE} is saved, and torch will score")
+        return {} if file is None else {NATIVE: file}
+
+    @classmethod
+    def restore(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, Array], files: Mapping[str, bytes] | None = None
+    ) -> Self:
+        """The ranker that was saved."""
+        ranker = super().restore(config, arrays, files)
+        if files and NATIVE in files:
+            ranker.model_ = np.frombuffer(files[NATIVE], np.uint8)
+        return ranker
 
 
 class LayeredRanker(DeepRanker):

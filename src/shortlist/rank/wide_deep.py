@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -53,10 +53,19 @@ class WideDeep(LayeredRanker):
 
     def inputs(self, requests: Requests, candidates: Candidates) -> Inputs:
         """``[numbers, codes, lists, columns, values]``, the last two of the design."""
+        return [*super().inputs(requests, candidates), *self._learned().transform(self._wide_table(candidates))]
+
+    def more_inputs(self) -> dict[str, Any]:
+        """The design's columns and the values in them."""
+        said = self._learned().describe(self.wide_columns_)
+        values = [one if one["kind"] in ("number", "missing") else {"kind": "one"} for one in said]
+        return {"columns": said, "values": values}
+
+    def _learned(self) -> Design:
         design = self._design()
         learned = {name.removeprefix(PREFIX): value for name, value in vars(self).items() if name.startswith(PREFIX)}
         design.__dict__.update(learned)
-        return [*super().inputs(requests, candidates), *design.transform(self._wide_table(candidates))]
+        return design
 
     def _design(self) -> Design:
         return Design(

@@ -1,0 +1,160 @@
+"""Every deep ranker as an ONNX file: the same logits as torch, a contract that another program can follow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from shortlist.component import entry, find, names  # noqa: E402
+from shortlist.nn import loop  # noqa: E402
+from shortlist.nn import onnx as native  # noqa: E402
+from shortlist.rank._deep import DeepRanker, LayeredRanker  # noqa: E402
+from shortlist.rank.deepfm import DeepFM  # noqa: E402
+from shortlist.types import HISTORY, Ragged, Requests  # noqa: E402
+
+from ._tables import made_up, score  # noqa: E402
+
+
+def deep_rankers():
+    found = [find("rank", name) for name in names("rank") if entry("rank", name).available]
+    return [cls for cls in found if issubclass(cls, DeepRanker)]
+
+
+def everything(m=300, seed=0):
+    """Numbers with gaps, a category, a list, a history, in 30 requests."""
+    samples = made_up(m, seed)
+    rng = np.random.default_rng(seed)
+    n = len(samples.requests)
+    columns = {name: np.zeros(4 * n, dtype) for name, dtype in HISTORY.items()}
+    past = rng.integers(0, 20, 4 * n).astype(np.int32)
+    history = Ragged(np.arange(n + 1) * 4, {**columns, "item": past})
+    tags = rng.integers(-1, 8, (m, 3)).astype(np.int32)
+    rows = samples.candidates.with_columns(tags=tags)
+    requests = Requests.of(samples.requests.user, samples.requests.time, history)
+    return replace(samples, requests=requests, candidates=rows)
+
+
+CONFIG = {"epochs": 1, "batch": 64, "history": 3, "ids": ["item"], "hashed": ["item"], "hash_width": 50, "buckets": 8}
+
+
+@pytest.mark.parametrize("numeric", ["quantile", "standard", "piecewise", "periodic"])
+@pytest.mark.parametrize("cls", deep_rankers(), ids=lambda cls: cls.__name__)
+def test_onnxruntime_and_torch_agree(cls, numeric):
+    samples, new = everything(), everything(seed=1)
+    more = {"batch_norm": True, "dropout": 0.3} if issubclass(cls, LayeredRanker) else {}
+    ranker = cls(**CONFIG, **more, numeric=numeric).fit(samples)
+    for rows in (samples, new, new.take(np.array([3]))):
+        inputs = ranker.inputs(rows.requests, rows.candidates)
+        for m in (1, len(rows)):
+            part = [a[:m] for a in inputs]
+            np.testing.assert_allclose(ranker.logits(part), loop.predict(ranker.net(), part), atol=1e-5, rtol=1e-5)
+    assert ranker._scorer is not None
+    again = cls.restore(ranker.config(), ranker.state(), ranker.files())
+    np.testing.assert_array_equal(score(again, new), score(ranker, new))
+
+
+def test_without_onnxruntime_torch_scores(monkeypatch):
+    samples = everything()
+    ranker = DeepFM(**CONFIG).fit(samples)
+    expected, files = score(ranker, samples), ranker.files()
+    monkeypatch.setattr(native, "can_score", lambda: False)
+    again = DeepFM.restore(ranker.config(), ranker.state(), files)
+    np.testing.assert_allclose(score(again, samples), expected, atol=1e-5)
+    assert again._scorer is None
+    assert again.files() == files
+
+
+def test_without_onnx_there_is_no_file_and_it_is_said(monkeypatch):
+    monkeypatch.setattr(native, "can_export", lambda: False)
+    said = []
+    monkeypatch.setattr("shortlist.rank._deep.emit", lambda kind, **facts: said.append((kind, facts["message"])))
+    samples = everything()
+    ranker = DeepFM(**CONFIG).fit(samples)
+    assert score(ranker, samples).shape == (300,)
+    assert ranker.files() == {}
+    assert said == [("warning", "onnx is not installed: no model.onnx is saved, and torch will score")]
+
+
+def test_fitting_again_makes_a_new_file():
+    samples, other = everything(), everything(seed=5)
+    ranker = DeepFM(**CONFIG).fit(samples)
+    first = ranker.files()["model.onnx"]
+    score(ranker, samples)
+    ranker.fit(other)
+    assert ranker.files()["model.onnx"] != first
+    np.testing.assert_array_equal(score(ranker, other), score(DeepFM(**CONFIG).fit(other), other))
+
+
+def by_the_contract(said, columns, history):
+    """Inputs made of what the file says and nothing else, a row at a time."""
+    m = len(history)
+    made = {}
+    for one in said["inputs"]:
+        rows = []
+        for r in range(m):
+            row = {name: column[r].tolist() for name, column in columns.items()} | {"history": history[r].tolist()}
+            of = design if one["name"] == "columns" else cells
+            rows.append([cell for column in one["columns"] for cell in of(column, row)])
+        made[one["name"]] = np.array(rows, one["dtype"]).reshape(m, one["width"])
+    return made
+
+
+def cells(column, row):
+    kind = column["kind"]
+    if kind == "one":
+        return [1]
+    value = row[column["column"]]
+    if kind == "missing":
+        return [np.isnan(value)]
+    if kind == "number":
+        return [0 if np.isnan(value) else (value - column["mean"]) / column["deviation"]]
+    if kind == "bucket":
+        return [column["first"] + (0 if np.isnan(value) else 1 + sum(value > edge for edge in column["edges"]))]
+    known = {value: column["first"] + 1 + at for at, value in enumerate(column["known"])}
+    if kind == "category":
+        return [known.get(value, column["first"])]
+    return [0 if v < 0 else known.get(v, column["first"]) for v in value]
+
+
+def design(column, row):
+    """The same for columns of the wide part."""
+    if column["kind"] in ("number", "missing"):
+        return [column["first"]]
+    if column["kind"] != "cross":
+        return cells(column, row)
+    a, b = ({**one, "first": 0} for one in column["of"])
+    pair = design(a, row)[0] * b["width"] + design(b, row)[0]
+    return [column["first"] + (column["known"].index(pair) + 1 if pair in column["known"] else 0)]
+
+
+@pytest.mark.parametrize("name", ["deepfm", "wide_deep"])
+@pytest.mark.parametrize("numeric", ["quantile", "standard"])
+def test_another_program_can_follow_the_contract(name, numeric):
+    samples = everything()
+    config = {"epochs": 1, "history": 3, "numeric": numeric, "history_shares": "kind"}
+    crosses = {"crosses": [("a", "kind")], "cross_min_count": 3} if name == "wide_deep" else {}
+    ranker = find("rank", name)(**config, **crosses).fit(samples)
+    session = ort.InferenceSession(ranker.files()["model.onnx"], providers=["CPUExecutionProvider"])
+    said = json.loads(session.get_modelmeta().custom_metadata_map["shortlist"])
+    assert (said["format"], said["output"], said["score"]) == (1, "logit", "sigmoid(logit)")
+    past = samples.requests.history["item"].reshape(-1, 4)[:, -3:][samples.candidates.request]
+    given = by_the_contract(said, samples.candidates.columns, past)
+    read = {tensor.name for tensor in session.get_inputs()}
+    assert all(tensor.shape[0] == "m" for tensor in session.get_inputs())
+    (z,) = session.run(["logit"], {key: value for key, value in given.items() if key in read})
+    np.testing.assert_allclose(1 / (1 + np.exp(-z)), score(ranker, samples), atol=1e-5)
+
+
+def test_the_file_is_checked_and_its_rows_are_free():
+    samples = everything()
+    ranker = DeepFM(**CONFIG).fit(samples)
+    onnx.checker.check_model(onnx.load_from_string(ranker.files()["model.onnx"]))
+    none = samples.candidates.take(slice(0))
+    assert ranker.score(samples.requests, none)["score"].shape == (0,)
