@@ -39,7 +39,7 @@ SETTINGS = [
 @cache
 def reached(name, order, **config):
     """The AUC on a planted cross of that order, of rows that it has not seen."""
-    train, test = crossed(order, seed=0), crossed(order, 3000, seed=1)
+    train, test = crossed(order, 4000, seed=0), crossed(order, 3000, seed=1)
     ranker = find("rank", name)(**({} if name == "logistic" else LEARN | config)).fit(train)
     return loop.auc(test.labels["label"], score(ranker, test))
 
@@ -79,7 +79,7 @@ def test_cross_layers_alone_find_the_third_order(version):
 
 def _without_layers(name, **config):
     """The AUC on a cross of third order with no hidden layers, so that only the crosses can have found it."""
-    train, test = crossed(3, seed=0), crossed(3, 3000, seed=1)
+    train, test = crossed(3, 4000, seed=0), crossed(3, 3000, seed=1)
     ranker = find("rank", name)(**LEARN, hidden=[], **config).fit(train)
     return loop.auc(test.labels["label"], score(ranker, test))
 
