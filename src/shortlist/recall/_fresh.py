@@ -26,10 +26,11 @@ def mixed(
 ) -> tuple[Array, Array, Array]:
     """(request, item, place from 0) of the first ``k`` of each request that are not excluded; codes below ``width``.
 
-    Request r has list ``which[r]`` of ``totals[w]`` items: ``items[starts[w]:starts[w + 1]]`` are the best of them, best
-    first, enough for ``k`` and all that is excluded; in ``pools`` are those of the whole list that may be drawn. Place p is drawn, without replacement, where floor((p + 1) share) > floor(p share) and the pool is not
-    yet empty; any other place has the best item not yet placed. So an item's place does not depend on k or on what is
-    excluded. ``seeds`` [n]: of each request's draws.
+    Request r has list ``which[r]`` of ``totals[w]`` items. ``items[starts[w]:starts[w + 1]]`` are the best of them, in
+    order, at least k and as many as the request excludes; ``pools`` has those of the whole list that may be drawn.
+    Place p is drawn, without replacement, where floor((p + 1) share) > floor(p share) and the pool is not yet empty;
+    any other place has the best item not yet placed. So an item's place does not depend on k or on what is excluded.
+    ``seeds`` [n]: of each request's draws.
     """
     n, most, largest = len(which), 0, 0
     for r in range(n):

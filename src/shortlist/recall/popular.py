@@ -69,9 +69,7 @@ class Popular(Retriever):
         items = np.concatenate([np.empty(0, np.int32), *(part[0] for part in found)])
         scores = np.concatenate([np.empty(0, np.float32), *(part[1] for part in found)])
         exclude, width = requests.exclude, int(items.max(initial=-1)) + 1
-        request, item, score = _ordered.read(
-            which, offsets, items, scores, exclude.offsets, exclude["item"], width, k
-        )
+        request, item, score = _ordered.read(which, offsets, items, scores, exclude.offsets, exclude["item"], width, k)
         return Candidates(request, item, {"score": score})
 
     def _retrieve_own(self, requests: Requests, state: State, k: int) -> Candidates:
@@ -135,8 +133,9 @@ class Popular(Retriever):
         """For each list its items by falling score, then by code, and the scores: the first ``depth`` or more."""
         kept = state.kept  # before anything is read
         same = ("popular", self.event, self.half_life, *self.segment)
-        keys = [((same, *row[1:]), row[0]) for row in lists.tolist()]
-        found = [kept.get(*key) for key in keys]
+        what = [(same, *row[1:]) for row in lists.tolist()]
+        ticks = lists[:, 0].tolist()
+        found = [kept.get(*key) for key in zip(what, ticks, strict=True)]
         missing = np.array([r for r, order in enumerate(found) if order is None or order[2] < depth], np.int64)
         size = max(1, BLOCK // max(1, state.items.n))
         for start in range(0, len(missing), size):
@@ -147,7 +146,7 @@ class Popular(Retriever):
                 items = items[scores[items] > 0]
                 items = items[np.argsort(-scores[items], kind="stable")]
                 found[r] = order = items.astype(np.int32), scores[items], np.array(reaches)
-                kept.put(*keys[r], order)
+                kept.put(what[r], ticks[r], order)
         return [(order[0], order[1]) for order in found if order is not None]
 
     def _lists(self, lists: Int64, state: State) -> Float32:
