@@ -1,6 +1,7 @@
 """Time to score one request of 300 rows × 60 columns on one core: ``python bench/rank/latency.py``.
 
-The whole ``Ranker.score`` (columns to matrix, trees, probability) beside the library's own predict on a ready matrix.
+The whole ``Ranker.score`` (columns to matrix, trees, probability) beside the library's own predict on a ready matrix;
+of DeepFM (through onnxruntime where it is installed) beside torch.
 Writes latency.json and LATENCY.md beside this file.
 """
 
@@ -19,7 +20,10 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 
 import lightgbm as lgb  # noqa: E402
 import numpy as np  # noqa: E402
+import torch  # noqa: E402
 
+from shortlist.nn import loop  # noqa: E402
+from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.rank.gbdt import GBDT  # noqa: E402
 from shortlist.rank.gbdt_lr import GBDTLR  # noqa: E402
 from shortlist.rank.logistic import Logistic  # noqa: E402
@@ -62,6 +66,7 @@ def timed(call: Callable[[], object], times: int = 300) -> tuple[float, float]:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     rows = []
     for codes in (0, CODES):
         train, one = made_up(60, 0, codes), made_up(1, 1, codes)
@@ -81,12 +86,20 @@ def main() -> None:
         calls["logistic, 20 buckets"] = lambda r=line, o=one: r.score(o.requests, o.candidates)
         both = GBDTLR(trees=50, iterations=20).fit(train)
         calls["gbdt_lr, 50 trees × 15 leaves"] = lambda r=both, o=one: r.score(o.requests, o.candidates)
+        deep = DeepFM(numeric="standard", epochs=1).fit(train)
+        calls["deepfm, 8 factors, layers 64 and 32"] = lambda r=deep, o=one: r.score(o.requests, o.candidates)
+        calls["  of it reading the columns"] = lambda r=deep, o=one: r.inputs(o.requests, o.candidates)
+        calls["the same through torch"] = lambda r=deep, o=one: loop.predict(
+            r.net(), r.inputs(o.requests, o.candidates)
+        )
         for name, call in calls.items():
             clock, computed = timed(call)
             rows.append({"columns": kinds, "what": name, "clock_ms": round(clock, 3), "cpu_ms": round(computed, 3)})
             print(f"{kinds:30} {name:45} clock {clock:.3f} ms  computing {computed:.3f} ms", flush=True)
         print("largest difference from lightgbm", agree)
-    versions = {package: metadata.version(package) for package in ("numpy", "numba", "lightgbm")}
+    versions = {
+        package: metadata.version(package) for package in ("numpy", "numba", "lightgbm", "torch", "onnxruntime")
+    }
     machine = f"{os.cpu_count()} cores, {platform.machine()}"
     result = {
         "command": "python bench/rank/latency.py",
