@@ -21,12 +21,12 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 Job = dict[str, Any]
 
 
-def called(work: str, job: Job, limit: float) -> dict[str, Any]:
-    """What ``worker.py`` says of a job, in one thread and within ``limit`` seconds; else why there is nothing."""
+def called(work: str, job: Job, limit: float, file: str = "worker.py") -> dict[str, Any]:
+    """What ``file`` says of a job, in one thread and within ``limit`` seconds; else why there is nothing."""
     env = os.environ | dict.fromkeys(THREADS, "1")
     try:
         done = subprocess.run(
-            [sys.executable, str(HERE / "worker.py"), work, json.dumps(job)],
+            [sys.executable, str(HERE / file), work, json.dumps(job)],
             env=env, capture_output=True, text=True, timeout=limit, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -38,13 +38,13 @@ def called(work: str, job: Job, limit: float) -> dict[str, Any]:
     return found
 
 
-def provenance() -> dict[str, Any]:
+def provenance(file: str = "run.py") -> dict[str, Any]:
     """What the figures were made with."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, one thread a process"
     load = round(os.getloadavg()[0], 1)  # of the whole machine: above 1, timings are not to be trusted
     told = ["DIR" if before in ("--data", "--work") else word for before, word in pairwise(sys.argv)]
-    return {"command": " ".join(["python bench/recall/run.py", *told]), "machine": machine} | {
+    return {"command": " ".join([f"python bench/recall/{file}", *told]), "machine": machine} | {
         "versions": versions(), "date": time.strftime("%Y-%m-%d"), "seed": 0, "load": load,
     }  # fmt: skip
 
