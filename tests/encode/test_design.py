@@ -91,3 +91,15 @@ def test_weighted_sum_is_the_product_with_the_matrix():
     out = np.empty(50)
     kernel.weighted(*design.transform(x), weights, 0.5, out)
     np.testing.assert_allclose(out, design.matrix(x) @ weights + 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 256, 257, 1000, 1023])
+def test_places_are_those_of_a_sorted_search(size):
+    rng = np.random.default_rng(size)
+    table = np.sort(rng.integers(0, 500, size + 20)).astype(np.float64)
+    cells = np.concatenate([rng.integers(-3, 503, 300), [np.inf, -np.inf]]).astype(np.float64)
+    out = np.empty(len(cells), np.int64)
+    kernel.place(table, 11, 11 + size, cells, out)
+    assert out.tolist() == np.searchsorted(table[11 : 11 + size], cells, side="left").tolist()
+    kernel.place(table, 11, 11 + size, np.full(len(cells), np.nan), out)
+    assert not out.any()

@@ -113,7 +113,7 @@ class Design(Encoder):
         """``(columns, values)``, each [m, fields]: the design column of each entry and what stands in it."""
         shape = (len(x), int((self.first_ >= 0).sum()))
         columns, values = np.empty(shape, np.int32), np.empty(shape, np.float32)
-        x = np.ascontiguousarray(x, np.float64)
+        x = np.ascontiguousarray(x.T, np.float64)
         table = self.table_
         spec = (self.kind_, self.left_, self.right_, self.codes_, self.first_, table.offsets, table["value"])
         kernel.encode(x, *spec, columns, values)

@@ -27,8 +27,8 @@ FORMAT = 1
 OUTPUT = "logit"
 KEY = "shortlist"
 """The entry of the file's metadata."""
-CHUNK = 32_768
-"""Rows scored at once."""
+CHUNK = 2_048
+"""Rows scored at once: what stands between layers stays in the cache."""
 
 
 def can_export() -> bool:
@@ -114,7 +114,7 @@ def _coded(schema: Schema, f: int) -> dict[str, Any]:
 class Scorer:
     """A session over the bytes of a file, with ``threads`` threads.
 
-    Its memory is given back after every run: a large batch does not stay in a process that answers single requests.
+    It keeps the memory of its largest run, which ``CHUNK`` bounds: asking for it anew takes half as long as the net.
     """
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
@@ -122,7 +122,6 @@ class Scorer:
 
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.enable_cpu_mem_arena = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, In
 NUMBER, BUCKET, CATEGORY, LIST, HISTORY = "number", "bucket", "category", "list", "history"
 CODED = (BUCKET, CATEGORY)
 POOLED = (LIST, HISTORY)
+Spec = tuple[Array, Array, Array, Array, Array, Array, Array]
+"""What ``encode``'s kernel knows of the fields."""
 Inputs = list[Array]
 """``[numbers, codes, lists, ...]``, each with m rows: what a net's ``forward`` takes, see ``Schema.encode``."""
 
@@ -40,7 +43,7 @@ class Options:
         return self.numeric == "piecewise"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """Fields in the order coded (categories, buckets of numbers), pooled (lists, the history), numbers.
 
@@ -85,45 +88,63 @@ class Schema:
         training whether they are missing. ``codes`` Int32 [m, q]: table rows of the coded fields. ``lists`` Int32
         [m, l]: table rows of the pooled fields side by side, ``length`` entries each, 0 = padding.
         """
-        lists = [self._pooled(int(f), requests, candidates) for f in self.of_kind(*POOLED)]
+        lists = [self._pooled(f, requests, candidates) for f in self._lists]
         return [
             self._numbers(requests, candidates),
             self._codes(requests, candidates),
             np.concatenate([np.empty((len(candidates), 0), np.int32), *lists], axis=1),
         ]
 
+    @cached_property
+    def _lists(self) -> list[int]:
+        return [int(f) for f in self.of_kind(*POOLED)]
+
     def _numbers(self, requests: Requests, candidates: Candidates) -> Float32:
-        numbers = self.of_kind(NUMBER)
-        p, gaps = len(numbers), np.flatnonzero(self.gaps[numbers])
-        z = (self._columns(numbers, requests, candidates) - self.mean[numbers, None]) / self.deviation[numbers, None]
-        missing = ~np.isfinite(z)
-        out = np.empty((len(candidates), p + len(gaps)), np.float32)
-        out[:, :p] = np.where(missing, 0, z).T
-        out[:, p:] = missing[gaps].T
+        numbers, gaps, spec = self._standard
+        out = np.empty((len(candidates), len(numbers) + len(gaps)), np.float32)
+        kernel.encode(self._columns(numbers, requests, candidates), *spec, np.empty((0, 0), np.int32), out)
         return out
 
     def _codes(self, requests: Requests, candidates: Candidates) -> Int32:
-        coded = self.of_kind(*CODED)
-        x = np.ascontiguousarray(self._columns(coded, requests, candidates).T)
-        kinds = np.where(self.kinds[coded] == BUCKET, kernel.BUCKET, kernel.CATEGORY).astype(np.int8)
-        left = np.arange(len(coded), dtype=np.int32)
-        codes, ones = np.empty(x.shape, np.int32), np.empty(x.shape, np.float32)
-        starts, table = self.table.offsets, self.table["value"]  # coded fields come first
-        kernel.encode(
-            x, kinds, left, left, self.width, self.first.astype(np.int32), starts, table, codes, ones
-        )  # first + 1 + place in the vocabulary, or among the edges; first where unknown, or missing
-        for f in np.flatnonzero(self.hashed[coded]):
-            codes[:, f] = self._rows_of(int(f), column_of(str(self.names[f]), requests, candidates))
+        names, hashed_codes, spec = self._coded
+        codes = np.empty((len(candidates), len(names)), np.int32)
+        kernel.encode(self._columns(names, requests, candidates), *spec, codes, np.empty((0, 0), np.float32))
+        for f in hashed_codes:
+            codes[:, f] = self._rows_of(f, column_of(str(self.names[f]), requests, candidates))
         return codes
 
-    def _columns(self, fields: Int64, requests: Requests, candidates: Candidates) -> Float64:
-        """[fields, m], column by column as the candidates have them."""
-        x = np.empty((len(fields), len(candidates)))
-        for cells, name in zip(x, self.names[fields].tolist(), strict=True):
+    @cached_property
+    def _coded(self) -> tuple[list[str], list[int], Spec]:
+        """The coded fields' names, which of them are hashed, and what the kernel needs: coded fields come first.
+
+        A code is first + 1 + place in the vocabulary, or among the edges; first where unknown, or missing.
+        """
+        coded = self.of_kind(*CODED)
+        kinds = np.where(self.kinds[coded] == BUCKET, kernel.BUCKET, kernel.CATEGORY).astype(np.int8)
+        left = np.arange(len(coded), dtype=np.int32)
+        spec = (kinds, left, left, self.width, self.first.astype(np.int32), self.table.offsets, self.table["value"])
+        return self.names[coded].tolist(), np.flatnonzero(self.hashed[coded]).tolist(), spec
+
+    @cached_property
+    def _standard(self) -> tuple[list[str], Int64, Spec]:
+        """The numbers, then which of them had gaps."""
+        numbers = self.of_kind(NUMBER)
+        gaps = np.flatnonzero(self.gaps[numbers])
+        kinds = np.repeat(np.array([kernel.STANDARD, kernel.MISSING], np.int8), [len(numbers), len(gaps)])
+        left = np.append(np.arange(len(numbers)), gaps).astype(np.int32)
+        zeros = np.zeros(len(left), np.int32)
+        moments = np.stack([self.mean[numbers], self.deviation[numbers]], 1).ravel()
+        starts = np.minimum(2 * np.arange(len(left) + 1), len(moments))
+        return self.names[numbers].tolist(), gaps, (kinds, left, left, zeros.astype(np.int64), zeros, starts, moments)
+
+    def _columns(self, names: Sequence[str], requests: Requests, candidates: Candidates) -> Float64:
+        """[names, m], column by column as the candidates have them."""
+        x = np.empty((len(names), len(candidates)))
+        for cells, name in zip(x, names, strict=True):
             cells[:] = column_of(name, requests, candidates)
         return x
 
-    @property
+    @cached_property
     def hashed(self) -> Bool:
         """[f]: which fields have rows without a vocabulary."""
         return (self.kinds != NUMBER) & (self.kinds != BUCKET) & (self.width != self.table.lengths + 1)

@@ -89,6 +89,7 @@ class DeepRanker(TableRanker):
     lists: ClassVar[bool] = True
     _made: Any = PrivateAttr(default=None)
     _scorer: Any = PrivateAttr(default=None)
+    _schema: Any = PrivateAttr(default=None)
 
     def build(self, schema: Schema) -> nn.Module:
         """The net, its weights not yet drawn: ``forward(numbers, codes, lists) -> [m]``, see ``Schema.encode``."""
@@ -107,7 +108,9 @@ class DeepRanker(TableRanker):
     @property
     def schema_(self) -> Schema:
         """The description of the columns that ``fit`` learned."""
-        return Schema(**{name: getattr(self, f"{PREFIX}{name}_") for name in Schema.__dataclass_fields__})
+        if self._schema is None:
+            self._schema = Schema(**{name: getattr(self, f"{PREFIX}{name}_") for name in Schema.__dataclass_fields__})
+        return self._schema
 
     def net(self) -> nn.Module:
         """The learned net, made of the learned arrays when first asked for."""
@@ -132,7 +135,7 @@ class DeepRanker(TableRanker):
         return self._learn(samples, None, self.checks_)
 
     def _learn(self, samples: Samples, valid: Samples | None, until: int) -> Self:
-        self._made = self._scorer = None
+        self._made = self._scorer = self._schema = None
         self.__dict__.pop("model_", None)
         self.learn_columns(samples.candidates)
         observed = self.target(samples)[0]

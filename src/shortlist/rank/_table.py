@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit
 
 from shortlist.component import InputError, Ranker
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
@@ -64,5 +65,4 @@ class TableRanker(Ranker):
 
 def sigmoid(x: Float64) -> Float32:
     """1 / (1 + e^-x) without overflow."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(np.float32)
+    return np.asarray(expit(x), np.float32)

@@ -8,10 +8,11 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from shortlist.encode._encoder import codes_of, known_values
+from shortlist.encode import _fields as kernel
+from shortlist.encode._encoder import known_values
 from shortlist.rank._forest import Forest
 from shortlist.rank._table import TableRanker
-from shortlist.types import Array, Bool, Candidates, Float32, Int64, Ragged, Samples
+from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int64, Ragged, Samples
 
 
 class TreeRanker(TableRanker):
@@ -30,7 +31,7 @@ class TreeRanker(TableRanker):
     def learn_table(self, candidates: Candidates, observed: Bool) -> Float32:
         """[observed, f]: learns columns and categories, and returns the encoded rows."""
         self.learn_columns(candidates)
-        codes = [column[observed] for column in self._categories(candidates)]
+        codes = self._categories(candidates)[:, observed]
         known = [known_values(cells[cells >= 0], self.min_count) for cells in codes]
         offsets = np.cumsum([0, *map(len, known)]).astype(np.int64)
         self.known_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *known])})
@@ -40,14 +41,23 @@ class TreeRanker(TableRanker):
         """[m, f]: the rows as the trees see them."""
         return self._coded(self.table(candidates, np.float32), self._categories(candidates))
 
-    def _categories(self, candidates: Candidates) -> list[Array]:
-        """The columns of categories, each [m] in double precision, which tells all codes apart."""
-        return [candidates[name].astype(np.float64) for name in self.columns_[self.categorical_].tolist()]
+    def _categories(self, candidates: Candidates) -> Float64:
+        """[c, m]: the columns of categories in double precision, which tells all codes apart."""
+        names = self.columns_[self.categorical_].tolist()
+        cells = np.empty((len(names), len(candidates)))
+        for row, name in zip(cells, names, strict=True):
+            row[:] = candidates[name]
+        return cells
 
-    def _coded(self, x: Float32, codes: list[Array]) -> Float32:
-        """``x`` [m, f] with the columns of categories renumbered."""
-        for at, (column, cells) in enumerate(zip(np.flatnonzero(self.categorical_), codes, strict=True)):
-            x[:, column] = np.where(cells < 0, np.nan, codes_of(cells, self.known_.row(at)["value"]))
+    def _coded(self, x: Float32, codes: Float64) -> Float32:
+        """``x`` [m, f] with the columns of categories, ``codes`` [c, m], renumbered."""
+        c, m = codes.shape
+        if c:
+            place, known = np.arange(c, dtype=np.int32), self.known_
+            spec = np.full(c, kernel.CATEGORY, np.int8), place, place, known.lengths, np.zeros(c, np.int32)
+            found = np.empty((m, c), np.int32)
+            kernel.encode(codes, *spec, known.offsets, known["value"], found, np.empty((0, 0), np.float32))
+            x.T[self.categorical_] = np.where(codes < 0, np.nan, found.T)
         return x
 
     def keep(self, forest: Forest, native: bytes) -> None:
