@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from shortlist.component import InputError
+from shortlist.recall._random import alias_table, drawn
 from shortlist.recall._word2vec import Word2Vec, embed, train
-from shortlist.recall._word2vec_kernel import alias_table, drawn, example, huffman
+from shortlist.recall._word2vec_kernel import example, huffman
 from shortlist.types import Array
 
 F = 7
@@ -215,6 +217,15 @@ def test_items_without_company_have_no_vector():
     assert contexts is not None
     assert (np.abs(vectors).sum(axis=1) > 0).tolist() == [True, True, False, False, False, False]
     assert (contexts[2:] == 0).all()
+
+
+@pytest.mark.parametrize(("architecture", "loss"), FOUR)
+def test_vectors_that_grow_beyond_all_bounds_are_refused(architecture: str, loss: str):
+    tokens, offsets, weights, c = groups(2, sentences=200)
+    with pytest.raises(InputError, match="rate = 1; lower rate"):
+        embed(tokens, offsets, weights * np.float32(1e6), c, setting(architecture, loss, rate=1.0))
+    with pytest.raises(ValueError, match="less than or equal to 1"):
+        setting(architecture, loss, rate=1.5)
 
 
 @pytest.mark.parametrize(("architecture", "loss"), FOUR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from shortlist.recall._sgd import _uniform
+from shortlist.recall._random import uniform
 from shortlist.types import Array
 
 
@@ -61,7 +61,7 @@ def mixed(
             i = -1
             if np.floor((p + 1) * share) > np.floor(p * share):
                 while left > 0 and i < 0:
-                    d = int(_uniform(state) * left)
+                    d = int(uniform(state) * left)
                     left -= 1
                     i, pool[d] = pool[d], pool[left]
                     if placed[i] == r:

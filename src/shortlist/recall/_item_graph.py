@@ -33,14 +33,11 @@ class Walked(Vectors, Word2Vec):
     """Walks from each item; the time to fit grows with it."""
     length: Annotated[int, Field(ge=2), Search(5, 80, log=True)] = 20
     """The items of a walk; it ends earlier at an item that nothing followed."""
-    answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
-    """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
-    history), or its own (what resembles it; the only one under hierarchical softmax)."""
     popularity: Annotated[float, Field(ge=-2, le=2), Search(-0.5, 1)] = 0.2
     """The power of an item's visits it is drawn by as a negative; the less, the more an answer goes by popularity."""
     epochs: Annotated[int, Field(ge=1), Search(1, 5)] = 1
     """Passes over the walks; as many more walks do the same and better."""
-    rate: Annotated[float, Field(gt=0), Search(0.01, 0.1, log=True)] = 0.05
+    rate: Annotated[float, Field(gt=0, le=1), Search(0.01, 0.1, log=True)] = 0.05
     """The first step size."""
 
     def _graph(self, data: Dataset) -> sp.csr_matrix:
@@ -59,7 +56,7 @@ class Walked(Vectors, Word2Vec):
         graph, rng = self._graph(data), np.random.default_rng(self.seed)
         tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
         vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)
-        self._learned(vectors, contexts if self.answer == "context" else None)
+        self._learned(vectors, contexts)
 
 
 def item_graph(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from shortlist.recall._random import uniform
 from shortlist.types import Array
 
 
@@ -41,13 +42,13 @@ def epoch(
         p = users[u]
         shuffled = np.arange(start, end)
         for at in range(end - start - 1, 0, -1):
-            to = int(_uniform(state) * (at + 1))
+            to = int(uniform(state) * (at + 1))
             shuffled[at], shuffled[to] = shuffled[to], shuffled[at]
         for e in shuffled:
             for draw in range(negatives + 1):
                 i, error = indices[e], np.float32(1)
                 if draw > 0:
-                    i, error = _drawn(cumulative, guide, _uniform(state)), np.float32(0)
+                    i, error = _drawn(cumulative, guide, uniform(state)), np.float32(0)
                     if own[i]:
                         continue
                 q = items[i]
@@ -66,23 +67,9 @@ def epoch(
 
 
 @njit(cache=True, nogil=True)
-def _drawn(cumulative: Array, guide: Array, uniform: float) -> int:
-    """The first i with cumulative[i] >= uniform, looked for from a table of starts on."""
-    i = guide[int(uniform * len(guide))]
-    while cumulative[i] < uniform:
+def _drawn(cumulative: Array, guide: Array, share: float) -> int:
+    """The first i with cumulative[i] >= share, looked for from a table of starts on."""
+    i = guide[int(share * len(guide))]
+    while cumulative[i] < share:
         i += 1
     return i
-
-
-@njit(cache=True, nogil=True)
-def _uniform(state: Array) -> float:
-    """The next number in [0, 1) of the splitmix64 sequence that ``state`` [1] stands in.
-
-    Source: Steele, Lea, Flood (2014), Fast Splittable Pseudorandom Number Generators.
-    """
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return float(z >> np.uint64(11)) * 2.0**-53

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numba import njit
 
+from shortlist.component import Search
 from shortlist.recall._collaborative import Query
 from shortlist.recall._latent import Latent
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
@@ -13,15 +16,21 @@ from shortlist.types import Array, Candidates, Float32, Int32, Requests
 class Vectors(Latent):
     """score(r, i) = p_r · q_i,  p_r = sum_j w_rj v_j divided by its length,  v_j of length 1
 
-    q = v, so that the score is a cosine, or other vectors that a subclass learns beside v. It hands them to
+    q = v, so that the score is a cosine, or what tells an item as a neighbour (its context). A subclass hands both to
     ``_learned``; the rest, users never seen before included, is answered from the request's history.
     """
 
-    def _learned(self, vectors: Array, compared: Array | None = None) -> None:
-        """Stores v [c, f], each divided by its length, and q [c, f] as given, or v; q_i = 0: i is never found."""
+    answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
+    """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
+    history), or its own (what resembles it; the only one under hierarchical softmax)."""
+
+    def _learned(self, vectors: Array, contexts: Array | None) -> None:
+        """Stores v [c, f], each divided by its length, and q: ``contexts`` [c, f] where there are any and ``answer``
+        asks for them, else v; q_i = 0: i is never found."""
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         self.vectors_: Float32 = np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), np.float32)
-        self.table_ = np.ascontiguousarray((self.vectors_ if compared is None else compared).T, np.float32)
+        compared = self.vectors_ if contexts is None or self.answer == "vector" else contexts
+        self.table_ = np.ascontiguousarray(compared.T, np.float32)
 
     def _fold_in(self, profile: Query) -> Float32:
         return _direction(*profile, self.vectors_)

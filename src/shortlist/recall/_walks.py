@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from shortlist.recall._sgd import _uniform
-from shortlist.recall._word2vec_kernel import alias_table, drawn
+from shortlist.recall._random import alias_table, drawn, uniform
 from shortlist.types import Array
 
 TRIES = 16
@@ -89,16 +88,16 @@ def _second_order(graph: tuple[Array, ...], total: float, t: int, v: int, p: flo
         at = _edge(indptr, indices, v, t)
         excess = (back - bound) * weights[at] if at >= 0 else 0.0
     for _ in range(TRIES):
-        if excess > 0 and _uniform(state) * (bound * total + excess) < excess:
+        if excess > 0 and uniform(state) * (bound * total + excess) < excess:
             return t
         x = indices[low + drawn(state, stays[low:high], other[low:high])]
-        bar = _uniform(state) * bound
+        bar = uniform(state) * bound
         if bar < least or bar < _factor(indptr, indices, t, x, back, far):
             return x
     mass = 0.0
     for e in range(low, high):
         mass += weights[e] * _factor(indptr, indices, t, indices[e], back, far)
-    mass *= _uniform(state)
+    mass *= uniform(state)
     for e in range(low, high):
         mass -= weights[e] * _factor(indptr, indices, t, indices[e], back, far)
         if mass < 0:

@@ -24,9 +24,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import Component, Search
+from shortlist.component import Component, InputError, Search
 from shortlist.progress import track
-from shortlist.recall._word2vec_kernel import alias_table, epoch, huffman
+from shortlist.recall._random import alias_table
+from shortlist.recall._word2vec_kernel import epoch, huffman
 from shortlist.types import Array, Float32, Int32, Int64
 
 
@@ -49,7 +50,7 @@ class Word2Vec(Component):
     """Items above this share of the log are thinned out by sqrt(subsample / share), as frequent words are; 0 = none."""
     epochs: Annotated[int, Field(ge=1), Search(5, 100, log=True)] = 10
     """Passes over the sentences."""
-    rate: Annotated[float, Field(gt=0), Search(0.005, 0.2, log=True)] = 0.025
+    rate: Annotated[float, Field(gt=0, le=1), Search(0.005, 0.2, log=True)] = 0.025
     """The first step size."""
     min_rate: float = Field(default=0.0001, ge=0)
     """The last step size."""
@@ -74,7 +75,7 @@ def embed(
     h · o_i + (the same for all i) estimates log P(i | h) / P(i is drawn as a negative); o has a mean of 0. Both are 0
     for items that have no neighbour in any sentence. Sentence s is ``tokens[offsets[s]:offsets[s + 1]]`` with
     ``weights`` [m] >= 0; ``shuffle``: each sentence is a set, its order drawn anew in every epoch. Reproducible with
-    one thread.
+    one thread. Raises ``InputError`` where the descent went astray.
     """
     rng = np.random.default_rng(setting.seed)
     tokens, offsets = np.asarray(tokens, np.int32), np.asarray(offsets, np.int64)
@@ -98,6 +99,8 @@ def embed(
             seeds = rng.integers(2**62, size=len(parts)).tolist()
             work = partial(_epoch, fixed, rates[e], rates[e + 1])
             list(pool.map(work, parts, seeds))
+    if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
+        raise InputError(f"word2vec: the vectors grew beyond all bounds with rate = {setting.rate:g}; lower rate")
     inputs[alone] = 0
     if hierarchical:
         return inputs, None

@@ -1,4 +1,4 @@
-"""Kernels of word2vec: one example, one pass over the sentences, the Huffman tree, drawing negatives."""
+"""Kernels of word2vec: one example, one pass over the sentences, the Huffman tree."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from shortlist.recall._random import draw, drawn
 from shortlist.types import Array, Float32, Int32, Int64
 
 LIMIT = 8
@@ -26,7 +27,7 @@ def _logistic(x: Any) -> Any:
     if x >= LIMIT:
         return np.float32(1)
     place = (x + np.float32(LIMIT)) * np.float32(STEPS)
-    at = np.uint32(place)
+    at = min(np.uint32(place), np.uint32(2 * LIMIT * STEPS))  # within the table even where x is no number
     return _LOGISTIC[at] + (place - np.float32(at)) * (_LOGISTIC[at + np.uint32(1)] - _LOGISTIC[at])
 
 
@@ -183,71 +184,6 @@ def _outputs(
             rows[k], labels[k] = i, 0
             k += 1
     return k
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _random(state: Array) -> Any:
-    """The next 64 bits of the splitmix64 sequence that ``state`` [1] stands in.
-
-    Source: Steele, Lea, Flood (2014), Fast Splittable Pseudorandom Number Generators.
-    """
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def draw(state: Array, n: int) -> Any:
-    """A whole number from 0 to n - 1, n < 2^31."""
-    return np.int64(((_random(state) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def drawn(state: Array, stays: Array, other: Array) -> Any:
-    """An item by the distribution of ``alias_table``."""
-    bits = _random(state)
-    i = ((bits >> np.uint64(32)) * np.uint64(len(stays))) >> np.uint64(32)
-    if np.float32(bits & np.uint64(0xFFFFFF)) < stays[i] * np.float32(0x1000000):
-        return np.int64(i)
-    return np.int64(other[i])
-
-
-@njit(cache=True, nogil=True)
-def alias_table(weights: Array) -> tuple[Array, Array]:
-    """(stays [c], other [c]): entry i, drawn evenly, stays i with this probability and is ``other`` else.
-
-    Source: Vose (1991), A Linear Algorithm for Generating Random Numbers with a Given Distribution.
-    """
-    c, total = len(weights), 0.0
-    stays, other, left = np.ones(c, np.float32), np.empty(c, np.int32), np.empty(c, np.float64)
-    for i in range(c):
-        other[i] = i
-        total += weights[i]
-    if total <= 0:
-        return stays, other
-    for i in range(c):
-        left[i] = weights[i] * (c / total)
-    waiting = np.empty(c, np.int64)  # the poor from the front, the rich from the back
-    poor, rich = 0, c
-    for i in range(c):
-        if left[i] < 1:
-            waiting[poor] = i
-            poor += 1
-        else:
-            rich -= 1
-            waiting[rich] = i
-    while poor > 0 and rich < c:
-        poor -= 1
-        i, j = waiting[poor], waiting[rich]
-        stays[i], other[i] = left[i], j
-        left[j] -= 1 - left[i]
-        if left[j] < 1:
-            waiting[poor] = j
-            poor += 1
-            rich += 1
-    return stays, other
 
 
 def huffman(counts: Array) -> tuple[Int64, Int32, Float32]:

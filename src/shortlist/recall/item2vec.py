@@ -42,9 +42,6 @@ class Item2Vec(Vectors, Word2Vec):
     """Whether neighbours in time count, or all items of a sentence alike."""
     gap: Duration | None = None
     """A pause longer than this begins a new sentence; none = all a user did is one."""
-    answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
-    """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
-    history), or its own (what resembles it; the only one under hierarchical softmax)."""
     weighted: bool = True
     """Whether examples count by the strength of their events, relative to the mean, or all alike."""
 
@@ -60,5 +57,5 @@ class Item2Vec(Vectors, Word2Vec):
         tokens, offsets, weights = sentences(events.user[rows], token, events.time[rows], worth, self.gap, repeats)
         weights /= max(weights.mean(), np.float32(1e-12)) if len(weights) else 1
         vectors, contexts = embed(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled")
-        self._learned(vectors, contexts if self.answer == "context" else None)
+        self._learned(vectors, contexts)
         return self
