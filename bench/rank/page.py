@@ -74,6 +74,9 @@ def table_of(name: str, rows: dict[str, Row], speeds: dict[str, Row], tuned: dic
     newest = max(rows.values(), key=lambda row: row["date"])
     packages = ", ".join(f"{package} {version}" for package, version in newest["versions"].items())
     lines = [f"## {name}", "", f"{TABLES[name]} {newest['machine']}; {packages}; newest row {newest['date']}.", ""]
+    timed = [row for label, row in speeds.items() if label.startswith(f"{name}.")]
+    if max((row["load"] for row in timed), default=0) > 1.6:
+        lines[-2] += " Rows per second were measured on a busy machine and are rough."
     users = any("gauc" in each for row in rows.values() for each in row["ours"].values())
     heads = ["model", "AUC", "± seeds", "peer's AUC", "minus peer [95 %]", "mark"]
     heads += ["GAUC", "peer's"] * users

@@ -15,7 +15,7 @@ from entrants import made, settings
 from results import keep, provenance, say
 from splits import Table
 
-ROUNDS, EPOCHS = 5, 2
+ROUNDS, EPOCHS = 5, 1
 
 
 def row(table: Table, name: str, rounds: int = ROUNDS) -> None:
