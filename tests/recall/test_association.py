@@ -57,3 +57,9 @@ def test_forwards_counts_more_than_backwards():
 def test_only_the_strongest_are_kept():
     data = worlds.dataset(np.zeros(4), np.array([0, 1, 2, 3]), np.arange(4))
     assert Association(neighbours=1).fit(data).table_.indices.tolist() == [1, 2, 3, 2]
+
+
+def test_pairs_too_faint_for_a_sum_are_none():
+    items = np.array([0, 1, 0, 1, 0, 1, 2, 3, 4, 5])
+    data = worlds.dataset(np.zeros(10), items, np.arange(10) * 200 * 1_000_000)  # 2^-200 is below float32
+    assert Association(pair_half_life="1s").fit(data).table_.nnz == 0

@@ -49,7 +49,7 @@ def associate(
                 w *= worth[max(e, other)]
                 if rate > 0:
                     w *= 2.0 ** (-rate * abs(times[other] - times[e]))
-                if w > 0:
+                if np.float32(w) > 0:  # what a sum cannot hold would list its column again and again
                     if total[i] == 0:
                         touched[count] = i
                         count += 1
