@@ -27,18 +27,47 @@ def fit_isotonic(score: Array, label: Array, weight: Array | None = None) -> tup
 
     Source: Zadrozny, Elkan (2002), Transforming Classifier Scores into Accurate Multiclass Probability Estimates.
     """
+    at, value, _ = _pooled(score, label, weight)
+    if not len(at):
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    inner = np.zeros(len(at), np.bool_)  # points inside a flat stretch say nothing
+    inner[1:-1] = (value[1:-1] == value[:-2]) & (value[1:-1] == value[2:])
+    return at[~inner], value[~inner]
+
+
+def fit_centred(score: Array, label: Array, weight: Array | None = None) -> tuple[Float64, Float64]:
+    """``(at [k], value [k])``: the isotonic fit of probabilities as a curve that rises everywhere, so order is kept.
+
+    Each flat stretch of ``fit_isotonic`` becomes one point at its weighted mean score, and straight lines join them,
+    from (0, 0) and to (1, 1). A stretch without positives stands for half of one in its weight and one more, or half
+    the next stretch's share if that is less; likewise at the upper end.
+
+    Source: Oron, Flournoy (2017), Centered Isotonic Regression: Point and Interval Estimation for Dose-Response
+    Studies.
+    """
+    at, value, total = _pooled(score, label, weight)
+    if not len(at):
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    value, block = np.unique(value, return_inverse=True)
+    mass = np.bincount(block, total)
+    at = np.bincount(block, total * at) / mass
+    if value[0] <= 0:
+        value[0] = min([0.5 / (mass[0] + 1), *value[1:2] / 2])
+    if value[-1] >= 1:
+        value[-1] = 1 - min([0.5 / (mass[-1] + 1), *(1 - value[-2:-1]) / 2])
+    inside = (at > 0) & (at < 1)
+    return np.concatenate([[0.0], at[inside], [1.0]]), np.concatenate([[0.0], value[inside], [1.0]])
+
+
+def _pooled(score: Array, label: Array, weight: Array | None) -> tuple[Float64, Float64, Float64]:
+    """The distinct scores of rows with weight, ascending, the isotonic fit at each, and its rows' weight."""
     score, label = np.asarray(score, np.float64), np.asarray(label, np.float64)
     weight = np.ones(len(score)) if weight is None else np.asarray(weight, np.float64)
     kept = weight > 0
     at, place = np.unique(score[kept], return_inverse=True)
-    if not len(at):
-        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
-    total = np.bincount(place, weight[kept])
+    total: Float64 = np.bincount(place, weight[kept]).astype(np.float64)
     mean = np.bincount(place, weight[kept] * label[kept]) / total
-    value = np.asarray(isotonic_regression(mean, weights=total).x, np.float64)
-    inner = np.zeros(len(at), np.bool_)  # points inside a flat stretch say nothing
-    inner[1:-1] = (value[1:-1] == value[:-2]) & (value[1:-1] == value[2:])
-    return at[~inner], value[~inner]
+    return at, np.asarray(isotonic_regression(mean, weights=total).x if len(at) else mean, np.float64), total
 
 
 def apply_isotonic(score: Array, at: Float64, value: Float64) -> Float32:

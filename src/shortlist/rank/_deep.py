@@ -128,10 +128,11 @@ class DeepRanker(TableRanker):
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns schema and weights; with ``valid``, for how long."""
-        return self._learn(samples, valid, 0)
+        return self._learn(samples, valid, 0).calibrate(samples, valid)
 
     def refit(self, samples: Samples) -> Self:
         """Learns again for as many checks as ``fit`` found best, without ``valid``."""
+        self.sampled_ = float(samples.rate)
         return self._learn(samples, None, self.checks_)
 
     def _learn(self, samples: Samples, valid: Samples | None, until: int) -> Self:
@@ -177,7 +178,7 @@ class DeepRanker(TableRanker):
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(z)}``, or z itself where the order was learned."""
         z = self.logits(self.inputs(requests, candidates))
-        return {"score": sigmoid(z.astype(np.float64)) if self.objective == "pointwise" else z}
+        return {"score": self.probability(sigmoid(z.astype(np.float64))) if self.objective == "pointwise" else z}
 
     def logits(self, inputs: Inputs) -> Float32:
         """[m]: z, by onnxruntime or torch."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import InputError
+from shortlist.component import InputError, Search
 from shortlist.encode.design import Design
 from shortlist.encode.hashing import Hashing
 from shortlist.encode.log import Log
@@ -20,11 +20,11 @@ PREFIX = "design_"
 class LinearRanker(TableRanker):
     """Hyperparameters of the design matrix and of the penalties on its weights."""
 
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
     """Weight of the squared penalty (1 / C of other libraries); summed, not averaged, over rows."""
     l1: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the absolute penalty, which sets weights to exactly 0."""
-    buckets: Annotated[int, Field(ge=0)] = 20
+    buckets: Annotated[int, Field(ge=0), Search(5, 100, log=True)] = 20
     """Quantile buckets of each number, besides its standardised value; 0 = none."""
     min_count: Annotated[int, Field(ge=1)] = 5
     """How often a category must occur in training to get a weight of its own."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import expit
 
 from shortlist.component import InputError, Ranker
+from shortlist.rank._calibration import apply_isotonic, fit_centred, unsampled
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 
 
@@ -23,6 +24,8 @@ class TableRanker(Ranker):
     """Columns not to learn from."""
     label: str | None = None
     """The label to learn; none given = the first."""
+    calibration: Literal["none", "closed", "isotonic"] = "none"
+    """How a probability is made true of all rows: undo the sampling of negatives by its rate, or fit ``valid``."""
 
     def learn_columns(self, candidates: Candidates) -> None:
         """Remembers names, order and kind of the columns: ``columns_`` [f], ``categorical_`` [f]."""
@@ -58,9 +61,34 @@ class TableRanker(Ranker):
         """``(observed [m], label, weight)``; the last two of the observed rows only."""
         if self.label is not None and self.label not in samples.labels:
             raise InputError(f"label: no label {self.label!r}; there are {', '.join(samples.labels)}")
+        if self.calibration != "none" and (objective := getattr(self, "objective", "pointwise")) != "pointwise":
+            raise InputError(f"calibration: expected none, as the objective {objective!r} scores in no probabilities")
         y = np.asarray(next(iter(samples.labels.values())) if self.label is None else samples.labels[self.label])
         observed = np.isfinite(y) & (samples.weight > 0)
         return observed, y[observed].astype(np.float64), samples.weight[observed].astype(np.float64)
+
+    def calibrate(self, samples: Samples, valid: Samples | None = None) -> Self:
+        """The last step of ``fit``: learns what ``probability`` does.
+
+        ``closed`` undoes the sampling of ``samples``; ``isotonic`` does that too and then follows the curve that fits
+        ``valid``, where there is one. The rows of ``valid`` may be sampled as well: its negatives count 1 / rate.
+        """
+        self.sampled_ = float(samples.rate)
+        self.curve_ = np.empty((2, 0))
+        if self.calibration != "isotonic" or valid is None:
+            return self
+        observed, y, weight = self.target(valid)
+        p = self.score(valid.requests, valid.candidates)["score"][observed]
+        weight = np.where(y > 0, weight, weight / valid.rate)
+        self.curve_ = np.stack(fit_centred(p, y > 0, weight))
+        return self
+
+    def probability(self, p: Float32) -> Float32:
+        """[m]: the predictions ``p`` calibrated. The order stays."""
+        if self.calibration == "none":
+            return p
+        p = unsampled(p, self.sampled_)
+        return apply_isotonic(p, *self.curve_) if self.curve_.size else p
 
 
 def sigmoid(x: Float64) -> Float32:

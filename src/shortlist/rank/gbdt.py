@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.rank._boosting import Rows, train_lightgbm
 from shortlist.rank._forest import mean
 from shortlist.rank._table import sigmoid
@@ -30,21 +31,21 @@ class GBDT(TreeRanker):
 
     objective: Literal["pointwise", "lambdarank", "xendcg"] = "pointwise"
     """What is learned: each row's label, or the order of a request's rows."""
-    trees: Annotated[int, Field(ge=1)] = 300
+    trees: Annotated[int, Field(ge=1), Search(50, 500, log=True)] = 300
     """At most this many trees."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    learning_rate: Annotated[float, Field(gt=0, le=1), Search(0.02, 0.3, log=True)] = 0.05
     """What each tree's answer is multiplied by."""
-    leaves: Annotated[int, Field(ge=2, le=1024)] = 31
+    leaves: Annotated[int, Field(ge=2, le=1024), Search(7, 63, log=True)] = 31
     """Leaves of a tree."""
-    min_leaf: Annotated[int, Field(ge=1)] = 20
+    min_leaf: Annotated[int, Field(ge=1), Search(5, 200, log=True)] = 20
     """Rows a leaf must have."""
     l1: Annotated[float, Field(ge=0)] = 0.0
     """Absolute penalty on the values of leaves."""
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
     """Squared penalty on the values of leaves."""
-    rows: Annotated[float, Field(gt=0, le=1)] = 1.0
+    rows: Annotated[float, Field(gt=0, le=1), Search(0.5, 1.0)] = 1.0
     """Share of the rows each tree sees."""
-    features: Annotated[float, Field(gt=0, le=1)] = 1.0
+    features: Annotated[float, Field(gt=0, le=1), Search(0.3, 1.0)] = 1.0
     """Share of the columns each tree sees."""
     bins: Annotated[int, Field(ge=2, le=4096)] = 255
     """Distinct values a number is cut into before splits are searched."""
@@ -75,13 +76,14 @@ class GBDT(TreeRanker):
             observed, y, weight = self.target(valid)
             later = self._rows(valid, self.encode(valid.candidates)[observed], observed, y, weight)
         self._learn(train, later, self.trees)
-        return self
+        return self.calibrate(samples, valid)
 
     def refit(self, samples: Samples) -> Self:
         """Learns as many trees as ``fit`` found best, without ``valid``."""
         observed, y, weight = self.target(samples)
         train = self._rows(samples, self.learn_table(samples.candidates, observed), observed, y, weight)
         self._learn(train, None, len(self.forest) // self.bags)
+        self.sampled_ = float(samples.rate)
         return self
 
     def _learn(self, train: Rows, later: Rows | None, trees: int) -> None:
@@ -127,4 +129,6 @@ class GBDT(TreeRanker):
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(F)}``, or F itself where the order was learned."""
         total = self.forest.total(self.encode(candidates))
-        return {"score": sigmoid(total) if self.objective == "pointwise" else total.astype(np.float32)}
+        return {
+            "score": self.probability(sigmoid(total)) if self.objective == "pointwise" else total.astype(np.float32)
+        }

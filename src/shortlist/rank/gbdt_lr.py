@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.encode import _fields as kernel
 from shortlist.encode.design import to_csr
 from shortlist.rank._boosting import Rows, train_lightgbm
@@ -32,21 +33,21 @@ class GBDTLR(TreeRanker, LinearRanker):
     Source: He et al. (2014), Practical Lessons from Predicting Clicks on Ads at Facebook.
     """
 
-    trees: Annotated[int, Field(ge=1)] = 100
+    trees: Annotated[int, Field(ge=1), Search(50, 500, log=True)] = 100
     """How many trees."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    learning_rate: Annotated[float, Field(gt=0, le=1), Search(0.02, 0.3, log=True)] = 0.1
     """What each tree's answer is multiplied by while the next is learned."""
-    leaves: Annotated[int, Field(ge=2, le=1024)] = 15
+    leaves: Annotated[int, Field(ge=2, le=1024), Search(7, 63, log=True)] = 15
     """Leaves of a tree."""
-    min_leaf: Annotated[int, Field(ge=1)] = 20
+    min_leaf: Annotated[int, Field(ge=1), Search(5, 200, log=True)] = 20
     """Rows a leaf must have."""
-    features: Annotated[float, Field(gt=0, le=1)] = 1.0
+    features: Annotated[float, Field(gt=0, le=1), Search(0.3, 1.0)] = 1.0
     """Share of the columns each tree sees."""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the requests the trees learn from; the weights learn from the rest, or from all if it is 1."""
     original: bool = True
     """Whether the columns themselves (buckets, one-hot, crosses) stand beside the leaves."""
-    leaf_l2: Annotated[float, Field(ge=0)] = 10.0
+    leaf_l2: Annotated[float, Field(ge=0), Search(1.0, 100.0, log=True)] = 10.0
     """Squared penalty on the weights of leaves."""
     threads: Annotated[int, Field(ge=1)] = 1
     """More than one may change the last digits."""
@@ -54,7 +55,7 @@ class GBDTLR(TreeRanker, LinearRanker):
     """Seed of the shares of requests and columns."""
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns the trees, then the weights; ``valid`` is not used."""
+        """Learns the trees, then the weights; ``valid`` is for calibration."""
         observed, y, weight = self.target(samples)
         x = self.learn_table(samples.candidates, observed)
         positive = (y > 0).astype(np.float64)
@@ -78,7 +79,7 @@ class GBDTLR(TreeRanker, LinearRanker):
             self.tolerance,
             self.iterations,
         )
-        return self
+        return self.calibrate(samples, valid)
 
     def _early(self, samples: Samples) -> Bool:
         """[n]: the requests the trees learn from."""
@@ -118,4 +119,4 @@ class GBDTLR(TreeRanker, LinearRanker):
             columns, values = self.design().transform(self.table(candidates))
             kernel.weighted(columns, values, self.coefficients_[self._leaf_width :], 0.0, beside)
             z = z + beside
-        return {"score": sigmoid(z)}
+        return {"score": self.probability(sigmoid(z))}

@@ -26,7 +26,7 @@ class Logistic(LinearRanker):
     """
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns buckets, vocabularies and weights; ``valid`` is not used."""
+        """Learns buckets, vocabularies and weights; ``valid`` is for calibration."""
         self.learn_columns(samples.candidates)
         observed, y, weight = self.target(samples)
         x = self.table(samples.candidates)[observed]
@@ -36,11 +36,11 @@ class Logistic(LinearRanker):
         self.coefficients_, self.intercept_ = fit_logistic(
             design.matrix(x), positive, weight, self.l1, penalties, self.tolerance, self.iterations
         )
-        return self
+        return self.calibrate(samples, valid)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": P(y = 1)}``."""
         columns, values = self.design().transform(self.table(candidates))
         z = np.empty(len(candidates))
         kernel.weighted(columns, values, self.coefficients_, self.intercept_, z)
-        return {"score": sigmoid(z)}
+        return {"score": self.probability(sigmoid(z))}

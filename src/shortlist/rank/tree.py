@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import numpy as np
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.rank._boosting import Rows, train_lightgbm
 from shortlist.rank._trees import TreeRanker
 from shortlist.types import Candidates, Float32, Requests, Samples
@@ -24,13 +25,13 @@ class Tree(TreeRanker):
     Source: Breiman, Friedman, Olshen, Stone (1984), Classification and Regression Trees.
     """
 
-    leaves: Annotated[int, Field(ge=2, le=1024)] = 31
+    leaves: Annotated[int, Field(ge=2, le=1024), Search(7, 255, log=True)] = 31
     """Leaves of the tree."""
     depth: Annotated[int, Field(ge=1)] | None = None
     """Splits between root and leaf at most; none given = no limit."""
-    min_leaf: Annotated[int, Field(ge=1)] = 50
+    min_leaf: Annotated[int, Field(ge=1), Search(5, 200, log=True)] = 50
     """Rows a leaf must have."""
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
     """Rows of prior evidence at the overall share added to each leaf."""
     bins: Annotated[int, Field(ge=2, le=4096)] = 255
     """Distinct values a number is cut into before splits are searched."""
@@ -38,7 +39,7 @@ class Tree(TreeRanker):
     """More than one may change the last digits."""
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns the tree; ``valid`` is not used."""
+        """Learns the tree; ``valid`` is for calibration."""
         observed, y, weight = self.target(samples)
         x = self.learn_table(samples.candidates, observed)
         rows: Rows = (x, (y > 0).astype(np.float64), weight, None)
@@ -54,9 +55,9 @@ class Tree(TreeRanker):
             "num_threads": self.threads,
         }
         self.keep(*train_lightgbm(rows, None, self.categorical_, self.columns_.tolist(), 1, 0, params))
-        return self
+        return self.calibrate(samples, valid)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": share of positives}``."""
         share = self.forest.total(self.encode(candidates))
-        return {"score": np.clip(share, 0.0, 1.0).astype(np.float32)}
+        return {"score": self.probability(np.clip(share, 0.0, 1.0).astype(np.float32))}

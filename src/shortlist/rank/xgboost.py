@@ -8,6 +8,7 @@ import numpy as np
 import xgboost as xgb
 from pydantic import Field
 
+from shortlist.component import Search
 from shortlist.rank._table import sigmoid
 from shortlist.rank._trees import TreeRanker, group_sizes
 from shortlist.rank._xgboost import read_xgboost
@@ -30,23 +31,23 @@ class XGBoost(TreeRanker):
 
     objective: Literal["pointwise", "lambdarank"] = "pointwise"
     """What is learned: each row's label, or the order of a request's rows."""
-    trees: Annotated[int, Field(ge=1)] = 300
+    trees: Annotated[int, Field(ge=1), Search(50, 500, log=True)] = 300
     """At most this many trees."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    learning_rate: Annotated[float, Field(gt=0, le=1), Search(0.02, 0.3, log=True)] = 0.05
     """What each tree's answer is multiplied by."""
-    depth: Annotated[int, Field(ge=1, le=16)] = 6
+    depth: Annotated[int, Field(ge=1, le=16), Search(3, 10)] = 6
     """Splits between root and leaf at most."""
-    min_weight: Annotated[float, Field(ge=0)] = 1.0
+    min_weight: Annotated[float, Field(ge=0), Search(0.5, 100.0, log=True)] = 1.0
     """Sum of second derivatives a leaf must have."""
     gain: Annotated[float, Field(ge=0)] = 0.0
     """What a split must gain (γ)."""
     l1: Annotated[float, Field(ge=0)] = 0.0
     """Absolute penalty on the values of leaves."""
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
     """Squared penalty on the values of leaves."""
-    rows: Annotated[float, Field(gt=0, le=1)] = 1.0
+    rows: Annotated[float, Field(gt=0, le=1), Search(0.5, 1.0)] = 1.0
     """Share of the rows each tree sees."""
-    features: Annotated[float, Field(gt=0, le=1)] = 1.0
+    features: Annotated[float, Field(gt=0, le=1), Search(0.3, 1.0)] = 1.0
     """Share of the columns each tree sees."""
     bins: Annotated[int, Field(ge=2, le=4096)] = 256
     """Distinct values a number is cut into before splits are searched."""
@@ -82,7 +83,7 @@ class XGBoost(TreeRanker):
             booster = booster[: booster.best_iteration + 1]
         native = bytes(booster.save_raw("json"))
         self.keep(read_xgboost(native), native)
-        return self
+        return self.calibrate(samples, valid)
 
     def _matrix(self, samples: Samples, x: Float32, observed: Bool, y: Float64, weight: Float64) -> xgb.DMatrix:
         types = ["c" if code else "float" for code in self.categorical_]
@@ -126,4 +127,6 @@ class XGBoost(TreeRanker):
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(F)}``, or F itself where the order was learned."""
         total = self.forest.total(self.encode(candidates))
-        return {"score": sigmoid(total) if self.objective == "pointwise" else total.astype(np.float32)}
+        return {
+            "score": self.probability(sigmoid(total)) if self.objective == "pointwise" else total.astype(np.float32)
+        }
