@@ -30,7 +30,7 @@ from shortlist.rank.logistic import Logistic  # noqa: E402
 from shortlist.types import Candidates, Requests, Samples  # noqa: E402
 
 HERE = Path(__file__).parent
-ROWS, COLUMNS, CODES = 300, 60, 5
+ROWS, COLUMNS, CODES = 300, 60, (0, 5, 20)
 
 
 def made_up(requests: int, seed: int, codes: int) -> Samples:
@@ -68,7 +68,7 @@ def timed(call: Callable[[], object], times: int = 300) -> tuple[float, float]:
 def main() -> None:
     torch.set_num_threads(1)
     rows = []
-    for codes in (0, CODES):
+    for codes in CODES:
         train, one = made_up(60, 0, codes), made_up(1, 1, codes)
         kinds = f"{COLUMNS - codes} numbers, {codes} categories"
         gbdt = GBDT(trees=200, leaves=31).fit(train)
@@ -79,6 +79,7 @@ def main() -> None:
         )
         calls: dict[str, Callable[[], object]] = {
             "gbdt, 200 trees × 31 leaves": lambda g=gbdt, o=one: g.score(o.requests, o.candidates),
+            "  of it the columns to a matrix": lambda g=gbdt, o=one: g.encode(o.candidates),
             "  of it the trees": lambda g=gbdt, x=x: g.forest.total(x),
             "lightgbm Booster.predict on a ready matrix": lambda b=booster, x=x: b.predict(x, num_threads=1),
         }
@@ -86,12 +87,21 @@ def main() -> None:
         calls["logistic, 20 buckets"] = lambda r=line, o=one: r.score(o.requests, o.candidates)
         both = GBDTLR(trees=50, iterations=20).fit(train)
         calls["gbdt_lr, 50 trees × 15 leaves"] = lambda r=both, o=one: r.score(o.requests, o.candidates)
-        deep = DeepFM(numeric="standard", epochs=1).fit(train)
-        calls["deepfm, 8 factors, layers 64 and 32"] = lambda r=deep, o=one: r.score(o.requests, o.candidates)
-        calls["  of it reading the columns"] = lambda r=deep, o=one: r.inputs(o.requests, o.candidates)
-        calls["the same through torch"] = lambda r=deep, o=one: loop.predict(
-            r.net(), r.inputs(o.requests, o.candidates)
-        )
+        for numeric in ("standard", "quantile"):
+            deep = DeepFM(numeric=numeric, epochs=1).fit(train)
+            z = deep.inputs(one.requests, one.candidates)
+            apart = float(np.abs(deep.logits(z) - loop.predict(deep.net(), z)).max())
+            print(f"largest difference of onnxruntime from torch, {numeric}: {apart:.2g}")
+            calls |= {
+                f"deepfm {numeric}, 8 factors, layers 64 and 32": lambda r=deep, o=one: r.score(
+                    o.requests, o.candidates
+                ),
+                f"  of it reading the columns, {numeric}": lambda r=deep, o=one: r.inputs(o.requests, o.candidates),
+                f"  of it the net, {numeric}": lambda r=deep, z=z: r.logits(z),
+                f"deepfm {numeric} through torch": lambda r=deep, o=one: loop.predict(
+                    r.net(), r.inputs(o.requests, o.candidates)
+                ),
+            }
         for name, call in calls.items():
             clock, computed = timed(call)
             rows.append({"columns": kinds, "what": name, "clock_ms": round(clock, 3), "cpu_ms": round(computed, 3)})

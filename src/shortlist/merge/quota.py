@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from shortlist.component import Merge
+from shortlist.component import Merge, Search
 from shortlist.merge._ascent import learn_weights
 from shortlist.merge._channels import check_names, weights_of
 from shortlist.merge._coverage import learn_quotas, within
@@ -35,9 +35,9 @@ class Quota(Merge):
     """Rows handed on for each request, at most."""
     quotas: dict[str, Annotated[int, Field(ge=0)]] | None = None
     """Rows each channel is guaranteed, by name, together at most ``k``; none given = learned."""
-    c0: Annotated[float, Field(ge=0)] = 60.0
+    c0: Annotated[float, Field(ge=0), Search(5.0, 200.0, log=True)] = 60.0
     """Constant of the reciprocal rank."""
-    block: Annotated[int, Field(ge=1)] = 10
+    block: Annotated[int, Field(ge=1), Search(2, 40, log=True)] = 10
     """Learned quotas are multiples of this."""
     learn: Literal["ndcg", "recall", "none"] = "ndcg"
     """The quality that the weights of the order maximise; ``none`` leaves every weight at 1."""

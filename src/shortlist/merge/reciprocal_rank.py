@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import Merge
+from shortlist.component import Merge, Search
 from shortlist.merge._ascent import learn_weights
 from shortlist.merge._channels import check_names, weights_of
 from shortlist.merge._join import best, join, weighted_sum
@@ -28,7 +28,7 @@ class ReciprocalRank(Merge):
 
     k: Annotated[int, Field(ge=1)] = 300
     """Rows handed on for each request, at most."""
-    c0: Annotated[float, Field(ge=0)] = 60.0
+    c0: Annotated[float, Field(ge=0), Search(5.0, 200.0, log=True)] = 60.0
     """How little the first ranks stand out: 0 makes rank 1 worth twice rank 2, 60 nearly the same."""
     weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
     """Weight of each channel by name, 1 for those left out; none given = learned as ``learn`` says."""

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from pydantic import Field
 
-from shortlist.component import Merge
+from shortlist.component import Merge, Search
 from shortlist.merge._ascent import learn_weights, task
 from shortlist.merge._channels import check_names, weights_of
 from shortlist.merge._join import best, join, weighted_sum
@@ -42,7 +42,7 @@ class Weighted(Merge):
     """The quality that learned weights maximise; ``logistic`` the likelihood; ``none`` leaves every weight at 1."""
     at: Annotated[int, Field(ge=1)] = 10
     """Cut-off of that quality."""
-    l2: Annotated[float, Field(ge=0)] = 1.0
+    l2: Annotated[float, Field(ge=0), Search(0.01, 100.0, log=True)] = 1.0
     """Penalty l2 / 2 * w^2 on every weight of the logistic regression."""
     sample: Annotated[int, Field(ge=1)] = 2000
     """Requests to learn from, at most; more are drawn from at random."""
