@@ -126,8 +126,10 @@ def test_standardise_uses_training_moments_and_puts_missing_at_the_mean():
     assert encoder.transform(np.array([1.0, 2.0, 5.0, np.nan])).tolist() == [-1.0, 0.0, 3.0, 0.0]
 
 
-def test_standardise_of_a_constant_is_zero():
-    assert Standardise().fit(np.full(3, 4.0)).transform(np.array([4.0])).tolist() == [0.0]
+@pytest.mark.parametrize("constant", [4.0, 0.1])  # the mean of three times .1 is not .1
+def test_standardise_of_a_constant_is_zero(constant):
+    encoder = Standardise().fit(np.full(3, constant))
+    np.testing.assert_allclose(encoder.transform(np.array([constant, constant + 1])), [0.0, 1.0], rtol=1e-6)
 
 
 def test_log_is_odd_and_keeps_missing():

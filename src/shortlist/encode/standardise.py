@@ -16,6 +16,8 @@ def moments(column: Array) -> tuple[float, float]:
     x = x[np.isfinite(x)]
     if not len(x):
         return 0.0, 1.0
+    if x.min() == x.max():  # their mean may be rounded, which would leave a deviation of 1e-17
+        return float(x[0]), 1.0
     return float(x.mean()), float(x.std()) or 1.0
 
 
