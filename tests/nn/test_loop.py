@@ -111,6 +111,25 @@ def test_softmax_learns_what_is_best_of_each_request():
     assert weight[1] < -0.5
 
 
+def test_weights_count_requests_when_the_order_is_learned():
+    """All rows of a request weigh the same where old ones, or people who ask often, are to count less."""
+    data = rows(600, 0, 0.2, requests=120)
+    often = np.repeat(np.where(np.arange(120) < 60, 3, 1), 5)
+    weighted = Rows(data.inputs, data.label, often.astype(np.float32), data.offsets)
+    first = np.concatenate([np.arange(600), np.tile(np.arange(300), 2)])
+    repeated = Rows(
+        [data.inputs[0][first]], data.label[first], np.ones(1200, np.float32), np.arange(241, dtype=np.int64) * 5
+    )
+    plan = Plan(epochs=300, batch=2000, rate=0.05, schedule="cosine", l2=0.1)
+    found = []
+    for what in (weighted, repeated, data):
+        net = Line()
+        train(net, what, None, softmax, plan)
+        found.append(net.weight.detach().numpy())
+    np.testing.assert_allclose(found[0], found[1], rtol=2e-3, atol=2e-3)
+    assert abs(found[0] - found[2]).max() > 0.02
+
+
 def test_batches_cover_every_row_once_an_epoch_and_keep_requests_whole():
     data = rows(103, requests=17)
     stream = loop._batches(data, 5, torch.Generator().manual_seed(0))
@@ -136,6 +155,41 @@ def test_nothing_to_learn_from_is_no_error():
     net = Deep()
     assert train(net, none, None, pointwise, Plan()) == 0
     assert predict(net, none.inputs).shape == (0,)
+
+
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mlp = MLP(3, [4], 1, batch_norm=True)
+
+    def forward(self, x):
+        return self.mlp(x).squeeze(1)
+
+
+@pytest.mark.parametrize("requests", [None, [0, 1, 3]])
+def test_no_step_has_a_single_row(requests):
+    """Which is nothing to standardise over."""
+    data = rows(3)
+    data = Rows(data.inputs, data.label, data.weight, None if requests is None else np.array(requests))
+    net = Normed()
+    train(net, data, None, pointwise if requests is None else softmax, Plan(batch=2, epochs=2))
+    assert np.isfinite(predict(net, data.inputs)).all()
+
+
+@pytest.mark.parametrize(
+    ("later", "loss", "monitor"),
+    [
+        (Rows([np.empty((0, 3), np.float32)], np.empty(0, np.float32), np.empty(0, np.float32)), pointwise, "loss"),
+        (rows(50, requests=10), softmax, "loss"),
+        (rows(50), pointwise, "auc"),
+    ],
+)
+def test_later_rows_that_cannot_tell_do_not_stop(later, loss, monitor):
+    later = Rows(later.inputs, np.zeros_like(later.label), later.weight, later.offsets)
+    data, said, net = rows(200, requests=40), [], Line()
+    with listening(lambda name, fields: said.append(fields["message"]) if name == "warning" else None):
+        assert train(net, data, later, loss, Plan(epochs=6, batch=64, monitor=monitor)) == 6
+    assert "when to stop" in said[0]
 
 
 def test_threads_are_what_they_were():

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from shortlist.nn.loss import Loss
+from shortlist.nn.loss import Loss, softmax
 from shortlist.nn.mlp import Dropout
 from shortlist.nn.schema import Inputs
 from shortlist.progress import emit, track
@@ -81,7 +81,8 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
     """Trains ``net`` in place; returns how many checks it took (``checks`` an epoch) to the weights that it now has.
 
     With ``valid``, the weights that do best on it are put back in the end, and the end comes when ``stopping`` checks
-    in a row brought nothing better (0 = never). ``until`` > 0 ends training after so many checks instead.
+    in a row brought nothing better (0 = never). ``until`` > 0 ends training after so many checks instead. Later rows
+    that give every net the same figure are put aside with a warning: all epochs are trained.
     """
     generator = torch.Generator().manual_seed(plan.seed)
     initialise(net, generator, float(np.average(rows.label > 0, weights=rows.weight)) if len(rows) else 0.5)
@@ -89,18 +90,23 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
         return 0
     tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in rows.inputs]
     label, weight = torch.from_numpy(rows.label), torch.from_numpy(rows.weight / rows.weight.mean())
-    steps = min(-(-len(rows) // plan.batch), rows.groups)
+    steps = min(-(-len(rows) // plan.batch), rows.groups if rows.offsets is not None else len(rows) // 2)
     checks = min(plan.checks, steps)
     limit = until or plan.epochs * checks
     optimiser = _optimiser(net, plan)
     batches = _batches(rows, steps, generator)
     average, best = _Average(net, plan.average), _Best(plan.stopping)
+    if valid is not None and not until and not _telling(valid, loss, plan.monitor):
+        emit("warning", message="the later rows are none or all alike: they do not say when to stop training")
+        valid = None
     for check in track(range(1, limit + 1), "train"):
         net.train()
         total = torch.zeros(())
         first, last = (check - 1) * steps // checks, check * steps // checks
         for step in range(first, last):
             chosen, request = next(batches)
+            if len(chosen) < 2:  # a request of one row: no order to learn, nothing to standardise over
+                continue
             logit = net(*[tensor.index_select(0, chosen) for tensor in tensors])
             value = loss(logit, label.index_select(0, chosen), weight.index_select(0, chosen), request)
             optimiser.zero_grad(set_to_none=True)
@@ -152,6 +158,14 @@ def measure(net: nn.Module, rows: Rows, loss: Loss, monitor: str) -> float:
     if rows.offsets is not None:
         request = torch.from_numpy(np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets)))
     return float(loss(torch.from_numpy(logit), y, w, request))
+
+
+def _telling(rows: Rows, loss: Loss, monitor: str) -> bool:
+    """Whether ``measure`` can differ between nets."""
+    positives = int((rows.label > 0).sum())
+    if monitor == "auc":
+        return 0 < positives < len(rows)
+    return len(rows) > 0 and (loss is not softmax or positives > 0)
 
 
 def auc(label: Array, score: Array) -> float:

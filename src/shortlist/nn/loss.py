@@ -18,9 +18,9 @@ def pointwise(logit: Tensor, label: Tensor, weight: Tensor, request: Tensor) -> 
 
 
 def softmax(logit: Tensor, label: Tensor, weight: Tensor, request: Tensor) -> Tensor:
-    """Σ_q -Σ_{r in q} w_r y_r / Y_q log(e^{z_r} / Σ_{s in q} e^{z_s}) / |q|, Y_q the request's sum of w y.
+    """-Σ_q Σ_{r in q} w_r y_r / P_q log(e^{z_r} / Σ_{s in q} e^{z_s}) / |q|, P_q the request's positives.
 
-    Requests without a positive count for nothing.
+    A request counts by the mean weight of its positives, y = 1; |q| are the requests that have any.
 
     Source: Cao et al. (2007), Learning to Rank: from Pairwise Approach to Listwise Approach.
     """
@@ -28,9 +28,9 @@ def softmax(logit: Tensor, label: Tensor, weight: Tensor, request: Tensor) -> Te
     top = torch.full((n,), -torch.inf).scatter_reduce(0, request, logit.detach(), "amax")
     total = torch.zeros(n).index_add(0, request, (logit - top[request]).exp())
     gain = weight * label
-    mass = torch.zeros(n).index_add(0, request, gain)
+    positives = torch.zeros(n).index_add(0, request, label)
     log_share = logit - (total.log() + top)[request]
-    return -(gain / mass.clamp(min=1e-9)[request] * log_share).sum() / (mass > 0).sum().clamp(min=1)
+    return -(gain / positives.clamp(min=1)[request] * log_share).sum() / (positives > 0).sum().clamp(min=1)
 
 
 LOSSES: dict[str, Loss] = {"pointwise": pointwise, "softmax": softmax}
