@@ -396,6 +396,8 @@ def test_tune_in_place_keeps_the_name(shop, shop_recipe, shortlist_command):
         (("--channel", "cg"), "--channel cg: not in the recipe; there are cf, hot"),
         (("--metric", "ndcg"), "--metric ndcg: expected NAME@K"),
         (("--out", "no/such/folder.toml"), "no/such: no such folder to write folder.toml into"),
+        (("--out", "."), ".: is a folder; name the file to write"),
+        (("--out", "new.toml", "--json", ".."), "..: is a folder; name the file to write"),
     ],
 )
 def test_tune_refuses_in_one_line(shop, shop_recipe, shortlist_command, options, said):

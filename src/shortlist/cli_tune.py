@@ -46,6 +46,8 @@ def tune(
     for file in (target, as_json):
         if file is not None and not file.parent.is_dir():
             raise InputError(f"{file.parent}: no such folder to write {file.name} into")
+        if file is not None and file.is_dir():
+            raise InputError(f"{file}: is a folder; name the file to write")
     asked = tuning.Asked(
         tuple(channel or ()), tuple(ranker or ()), merge=merge, trials=trials, minutes=minutes, metric=metric, seed=seed
     )
