@@ -165,11 +165,26 @@ def test_the_command_writes_what_it_prints(shop, shortlist_command, tmp_path):
     [
         (["features=[]"], "features: the recipe has none"),
         (["data.split={ tune = 0.5, test = 0.8 }"], r"data\.split\.rank: missing"),
+        (["rank={}"], "rank: missing; importance"),
     ],
 )
 def test_what_cannot_be_looked_at_is_said(shop, sets, message):
     with pytest.raises(InputError, match=message):
-        feature_report.run(read(shop / "shop.toml", sets), root=shop)
+        feature_report.run(read(shop / "shop.toml", sets), root=shop, importance=True)
+
+
+def test_figures_that_do_not_exist_are_dashes(monkeypatch):
+    """The rows kept for importance are all of one class: there is no AUC, nor is there one to lose."""
+    m = 60
+    kept = np.random.default_rng(0).permutation(m)[m * 4 // 5 :]
+    rare = np.where(np.isin(np.arange(m), kept), 0, np.arange(m) % 2)
+    frame = pl.DataFrame({"age": np.arange(m) * 1.0, "job": ["cook", "nurse"] * (m // 2), "rich": rare})
+    table = PlainTable(frame, frame, "rich", {"age": "number", "job": "category"})
+    monkeypatch.setattr(feature_report, "source", lambda name: lambda spec, root: table)
+    recipe = parse({"name": "t", "data": {"source": "adult"}, "rank": {"line": {"type": "logistic"}}})
+    document = feature_report.run(recipe, importance=True, repeats=2)
+    assert document["importance"]["rankers"]["line"]["figures"] == {"auc": None}
+    assert "auc –" in words(_features.page(document))
 
 
 def test_a_plain_table_is_profiled_without_its_test_labels(monkeypatch):

@@ -39,6 +39,8 @@ IMPORTANCE_ROWS = 20_000
 
 def run(recipe: Recipe, *, root: Path | None = None, importance: bool = False, repeats: int = 3) -> dict[str, Any]:
     """The document of ``shortlist features``; with ``importance``, the recipe's rankers are fitted for it."""
+    if importance and not recipe.rankers:
+        raise InputError("rank: missing; importance is what a ranker loses without a column")
     if recipe.recall:
         return plain(_funnel(recipe, root, repeats if importance else 0))
     return plain(_plain_table(recipe, root, repeats if importance else 0))
@@ -131,7 +133,7 @@ def _importance(
             _, whole = permutation_importance(fitted, samples, families, measures, repeats=repeats, seed=seed)
         several = {name: drop for name, drop in whole.items() if len(families[name]) > 1}
         # where no slate has two rows there is no order to lose: then the next figure says what matters
-        telling = [m for m in figures if any(drop[m]["drop"] for drop in columns.values())]
+        telling = [m for m in figures if any(drop[m]["drop"] for drop in columns.values()) and np.isfinite(figures[m])]
         found[ranker] = {
             "figures": figures,
             "by": (telling or list(figures))[0],

@@ -131,8 +131,9 @@ def _lost(ranker: str, found: Record, document: Record) -> str:
 
 
 def _spread(drop: Record) -> dict[str, float | None]:
-    middle, deviation = drop["drop"], drop["deviation"]
-    wide = 2 * deviation if deviation is not None else 0.0
+    middle, wide = drop["drop"], 2 * (drop["deviation"] or 0.0)
+    if middle is None:  # the figure says nothing of these rows, as AUC where all are of one class
+        return {"diff": None, "low": None, "high": None}
     return {"diff": middle, "low": middle - wide, "high": middle + wide}
 
 
