@@ -1,8 +1,8 @@
 """Chooses a channel's settings on the tune window, within the bounds its fields declare (``Search``).
 
 Fitted before the ``tune`` cut, asked the questions of [tune, rank), judged by recall@50: nothing after the ``rank`` cut
-is read. The defaults come first; each later trial draws about a third of the fields anew and keeps the others as they
-are in the best so far.
+is read. The defaults and a few plain variants come first; each later trial draws about a third of the fields anew and
+keeps the others as they are in the best so far.
 Source: Rechenberg (1973), Evolutionsstrategie; Bergstra, Bengio (2012), Random Search for Hyper-Parameter Optimization.
 """
 
@@ -25,6 +25,13 @@ from shortlist.documents import write_text
 from shortlist.search import Space, declared
 
 OBJECTIVE = "recall@50"
+STARTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"signal": "all"},
+    {"signal": "all", "half_life": "10m"},
+    {"half_life": "1d", "log_half_life": "180d"},
+)
+"""Tried first, by channels that have these fields: what a log's events mean is no number to search."""
 SHARE = 1 / 3
 """Of the fields that a trial draws anew."""
 
@@ -57,11 +64,12 @@ def search(asked: dict[str, Any]) -> dict[str, Any]:
     _, right = rows_of.targets(batches)
     cls, rng = find("recall", asked["channel"]), np.random.default_rng(0)
     bounds = declared(cls)
+    starts = [point for point in STARTS if all(name in cls.model_fields for name in point)]
     began, best, default, trials, refused = time.perf_counter(), ({}, -1.0), 0.0, 0, 0
     while trials < asked["trials"] and (not trials or time.perf_counter() - began < asked["budget"]):
-        if trials and not bounds:
+        if trials >= len(starts) and not bounds:
             break  # nothing to choose
-        point = draw(bounds, best[0], rng) if trials else {}
+        point = starts[trials] if trials < len(starts) else draw(bounds, best[0], rng)
         trials += 1
         try:
             channel = cls.from_config(point).fit(data)  # type: ignore[attr-defined]
