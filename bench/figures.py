@@ -169,27 +169,38 @@ def latency(words: Words) -> list[str]:
 
 def peers(words: Words) -> list[str]:
     """Recall channels beside the same models of other libraries."""
-    found = read("recall_peers/results.json")
-    if not found:
+    files = sorted((HERE / "recall/results").glob("peers.*.json"))
+    rows = {file.name.split(".")[1]: read(f"recall/results/{file.name}") for file in files}
+    quality = [
+        (model, peer, values)
+        for model, row in rows.items()
+        for peer, values in row.get("quality", {}).items()
+        if isinstance(values, Mapping)
+    ]
+    if not quality:
         return []
-    lines = [f"`{found['command']}`", "", words["neighbours"], ""]
-    for model, each in found.get("neighbours@100", {}).items():
-        lines += [f"- `{model}`, {peer}: {values['tied']:.4f}" for peer, values in each.items()]
+    lines = ["`python bench/recall/peers.py`", "", words["neighbours"], ""]
+    for model, peer, values in quality:
+        if "neighbours@100" in values:
+            lines.append(f"- `{model}`, {peer}: {values['neighbours@100']['tied']:.4f}")
     lines += ["", words["lists"], "", *rule(words["lists head"])]
-    for model, each in found.get("ndcg@10", {}).items():
-        for peer, values in each.items():
-            apart = values["paired"]
+    for model, peer, values in quality:
+        if "ndcg@10" in values:
+            ours, theirs, apart = (values["ndcg@10"][key] for key in ("shortlist", "peer", "paired"))
             lines.append(
-                f"| {model} | {peer} | {values['shortlist']['mean']:.4f} | {values['peer']['mean']:.4f} "
+                f"| {model} | {peer} | {ours['mean']:.4f} | {theirs['mean']:.4f} "
                 f"| {apart['diff']:+.4f} {interval(apart, '+')} |"
             )
-    lines += ["", words["fits"], "", *rule(words["fits head"])]
-    for model, runs in found.get("seconds", {}).items():
-        for threads, entry in runs.items():
-            walls = {name: run["wall"] for name, run in entry.items() if isinstance(run, Mapping)}
-            ours = walls.pop("shortlist")
-            others = ", ".join(f"{name} {seconds:.2f}" for name, seconds in walls.items())
-            lines.append(f"| {model} | {threads} | {ours:.2f} | {others} | {entry['ratio_wall']:.2f} |")
+    fits = []
+    for model, row in rows.items():
+        for threads, entry in row.get("speed", {}).items():
+            if walls := {name: run["wall"] for name, run in entry.get("seconds", {}).items()}:
+                ours = walls.pop("shortlist")
+                others = ", ".join(f"{name} {seconds:.2f}" for name, seconds in walls.items())
+                ratio = min(walls.values()) / ours
+                fits.append(f"| {model} | {threads} | {ours:.2f} | {others} | {ratio:.2f} |")
+    if fits:
+        lines += ["", words["fits"], "", *rule(words["fits head"]), *fits]
     return [*lines, ""]
 
 

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -256,32 +257,31 @@ def personal_rank(held: HoldOut) -> dict[str, Any]:
 
 def word2vec(kind: Any, held: HoldOut, epochs: int) -> dict[str, Any]:
     """Ours and gensim's vectors of one corpus, asked in the same way."""
-    vectors: dict[str, list[Array]] = {"shortlist": [], "gensim": []}
+    trained: dict[str, dict[int, tuple[Array, Array]]] = {"shortlist": {}, "gensim": {}}
 
     def answers(who: str, answer: str, seed: int) -> list[Array]:
-        channel = kind(epochs=epochs, seed=seed, **WORD2VEC)
+        channel = kind(answer=answer, epochs=epochs, seed=seed, **WORD2VEC)
         corpus = corpus_of(channel, held.train)
         c = len(channel.items_)
-        if who == "shortlist":
-            found = embed(*corpus, np.ones(len(corpus[0]), np.float32), c, channel)
+        if seed in trained[who]:
+            pass
+        elif who == "shortlist":
+            trained[who][seed] = embed(*corpus, np.ones(len(corpus[0]), np.float32), c, channel)
         else:
             model = gensim(corpus, channel)
             model.train(model.text, total_examples=len(model.text), epochs=epochs)
-            found = learned(model, c)
-        if answer == "context":
-            vectors[who].append(found[0])
-        channel._learned(found[0], found[1] if answer == "context" else None)
+            trained[who][seed] = learned(model, c)
+        channel._learned(*trained[who][seed])
         return retrieved(held, channel)
 
-    found = {
-        f"gensim, {answer}s": compared(
-            held, lambda s, a=answer: answers("shortlist", a, s), lambda s, a=answer: answers("gensim", a, s), SEEDS
-        )
-        for answer in ("context", "vector")
-    }
-    tokens, c = corpus_of(kind(), held.train)[0], len(vectors["gensim"][0])
-    rows = np.flatnonzero(np.bincount(tokens, minlength=c) >= 10)
-    found["gensim, contexts"]["neighbours@10"] = overlaps(*vectors.values(), rows)
+    def comparison(answer: str) -> dict[str, Any]:
+        ours, peer = (partial(answers, who, answer) for who in trained)
+        return compared(held, ours, peer, SEEDS)
+
+    found = {f"gensim, {answer}s": comparison(answer) for answer in ("context", "vector")}
+    vectors = ([v for v, _ in each.values()] for each in trained.values())
+    rows = np.flatnonzero(np.bincount(corpus_of(kind(**WORD2VEC), held.train)[0]) >= 10)
+    found["gensim, contexts"]["neighbours@10"] = overlaps(*vectors, rows)
     return found
 
 

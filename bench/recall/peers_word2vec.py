@@ -14,8 +14,15 @@ from shortlist.recall._sentences import sentences
 from shortlist.recall.node2vec import Node2Vec
 from shortlist.types import Array
 
-WORD2VEC: dict[str, Any] = {"factors": 64, "window": 5, "negatives": 5, "popularity": 0.75, "rate": 0.025}
-"""Skip-gram with negative sampling, as gensim has it by default."""
+WORD2VEC: dict[str, Any] = {
+    "factors": 64,
+    "window": 5,
+    "negatives": 5,
+    "popularity": 0.75,
+    "rate": 0.025,
+    "min_count": 5,
+}
+"""Skip-gram with negative sampling and what else gensim does by default, but for the length of the vectors."""
 EPOCHS = {"item2vec": 20, "deepwalk": 2, "node2vec": 2}
 Sentences = tuple[Array, Array]
 """Tokens, and where each sentence begins."""
