@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from shortlist import ranking, train
-from shortlist.component import InputError
+from shortlist.component import InputError, Ranker
 from shortlist.data.build import dataset
 from shortlist.data.raw import Raw
 from shortlist.data.spec import DataSpec
@@ -205,6 +205,26 @@ def test_the_place_takes_its_part_of_a_click_and_scoring_is_as_if_first(made, fo
     served = pipeline.featured(valid.requests, pipeline.candidates(valid.requests, state, train.Trace()), state,
                                train.Trace())  # fmt: skip
     assert (served["position.shown"] == 0).all()
+
+
+class First(Ranker):
+    """Thinks that what stood first is best."""
+
+    def score(self, requests, candidates, state=None):
+        return {"score": -candidates["position.shown"]}
+
+
+def test_rankers_are_compared_as_they_serve(made):
+    """Clicks follow the place. A ranker is not the better for having been told it, since it will not be told again."""
+    samples, _, state, *_ = made
+    valid, served = samples.valid.candidates, samples.served.candidates
+    assert valid["position.shown"].max() > 1
+    assert not served["position.shown"].any()
+    for name in valid.columns:
+        if name != "position.shown":
+            np.testing.assert_array_equal(valid[name], served[name])
+    told = samples.ndcg_of(valid.with_columns(**First().score(samples.valid.requests, valid)))
+    assert samples.ndcg(First(), state) < told - 0.1
 
 
 def test_a_funnel_is_trained_on_exposures_from_its_recipe_alone(folder, tmp_path):

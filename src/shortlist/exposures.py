@@ -60,7 +60,10 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -
 
 
 def scored(pipeline: Pipeline, shown: Samples, state: State, title: str = "exposures") -> Samples:
-    """The slates' rows with the features that the funnel gives them, channels' scores included."""
+    """The slates' rows with the features that the funnel gives them, channels' scores included.
+
+    Where they stood is what features see of ``shown.position``; see ``unplaced``.
+    """
     pipeline = replace(pipeline, prerank=None)  # it may drop only what it would not have shown
     parts: list[Candidates] = []
     for first in track(range(0, len(shown.requests), BATCH), title):
@@ -82,6 +85,12 @@ def scored(pipeline: Pipeline, shown: Samples, state: State, title: str = "expos
         kept = featured.select(columns).take(place)
         parts.append(replace(kept, request=(kept.request + np.uint32(first)).astype(np.uint32)))
     return replace(shown, candidates=Candidates.concat(parts) if parts else Candidates.empty())
+
+
+def unplaced(shown: Samples) -> Samples:
+    """The slates as if nobody knew yet where a row would stand: what a ranker is asked when it serves."""
+    nowhere = np.full(len(shown), np.nan, np.float32)
+    return replace(shown, candidates=shown.candidates.with_columns(**{SHOWN_AT: nowhere}))
 
 
 def drawn(samples: Samples, negatives: int, seed: int = 0) -> Samples:

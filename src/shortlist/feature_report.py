@@ -66,13 +66,13 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
     if repeats:
-        kept = _requests(made.valid, IMPORTANCE_ROWS, recipe.seed)
-        check = replace(made, valid=made.valid.take(kept), questions=made.questions.take(kept))
+        kept = _requests(made.served, IMPORTANCE_ROWS, recipe.seed)
+        check = replace(made, served=made.served.take(kept), questions=made.questions.take(kept))
         rankers: dict[str, Ranker] = {}
         for name in recipe.rankers:
             with step(f"fit ranker {name}"):
                 rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
-        document |= _importance(rankers, check.valid, _funnel_measures(check), repeats, recipe.seed)
+        document |= _importance(rankers, check.served, _funnel_measures(check), repeats, recipe.seed)
     return document
 
 
@@ -144,7 +144,7 @@ def _importance(
 
 
 def _funnel_measures(check: RankerSamples) -> Measures:
-    labels = check.valid.labels[LABEL]
+    labels = check.served.labels[LABEL]
     return lambda scored: {"ndcg@10": check.ndcg_of(scored), "auc": auc(labels, scored["score"])}
 
 

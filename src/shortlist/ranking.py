@@ -16,14 +16,14 @@ from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions, replay
 from shortlist.evaluate import answerable, ask
-from shortlist.exposures import clicked, drawn, exposed, scored
+from shortlist.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.samples import LABEL, from_funnel, thinned, weighted
-from shortlist.types import Candidates, Samples
+from shortlist.types import SHOWN_AT, Candidates, Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,11 @@ class RankerSamples:
     unweighted: Samples  # the same, every row counting 1
     valid: Samples  # every row of the last fifth
     questions: Questions  # of ``valid``, with all their targets, found by a channel or not
+    served: Samples  # ``valid`` as it would be asked for: where a row was shown is not known when it is scored
 
     def ndcg(self, ranker: Ranker, state: State) -> float:
         """Mean NDCG@10 of a fitted ranker on the last fifth."""
-        rows = self.valid.candidates
+        rows = self.served.candidates
         return self.ndcg_of(rows.with_columns(**ranker.score(self.valid.requests, rows, state)))
 
     def ndcg_of(self, scored: Candidates) -> float:
@@ -56,15 +57,18 @@ def samples_for_rankers(
     pipeline.fit(data.until(opens))
     spec = recipe.samples
     if spec.source == "exposures":
-        sampled, whole, valid = _exposed(pipeline, recipe, data, state, opens, closes)
+        sampled, whole, served, valid = _exposed(pipeline, recipe, data, state, opens, closes)
     else:
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
+        served = None
     if pipeline.prerank is not None:
         coarse, pipeline.prerank = pipeline.prerank, None
         pipeline.prerank = coarse.fit(weighted(sampled(), **spec.weights), whole())
     samples, check = sampled(), whole()
     emit("samples", rows=len(samples), positives=int(np.nansum(samples.labels[LABEL])), requests=len(samples.requests))
-    return RankerSamples(weighted(samples, **spec.weights), samples, check, valid)
+    return RankerSamples(
+        weighted(samples, **spec.weights), samples, check, valid, check if served is None else served()
+    )
 
 
 Making = Callable[[], Samples]
@@ -72,8 +76,11 @@ Making = Callable[[], Samples]
 
 def _exposed(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> tuple[Making, Making, Questions]:
-    """What makes the rows learned from, what makes the last fifth's, and the last fifth's slates."""
+) -> tuple[Making, Making, Making | None, Questions]:
+    """What makes the rows learned from, the last fifth's, those as they are served, and the last fifth's slates.
+
+    None for the third where the log does not say in which place a row was shown: they are the second.
+    """
     spec, rng = recipe.samples, np.random.default_rng(recipe.seed)
     moments = exposed(data, state, opens, closes, spec.window).requests.time
     middle = int(moments[len(moments) * 4 // 5]) + 1 if len(moments) else closes
@@ -87,9 +94,11 @@ def _exposed(
             which = ("rows without a click", "clicks")[label]
             raise InputError(f"data.exposures: no {which} in four fifths or the last fifth of [rank, test)")
     train, valid = parts
+    placed = np.isfinite(valid.candidates[SHOWN_AT]).any()
     return (
         lambda: drawn(scored(pipeline, train, state, "ranker samples"), spec.negatives, recipe.seed),
         lambda: scored(pipeline, valid, state, "validation samples"),
+        (lambda: scored(pipeline, unplaced(valid), state, "validation samples, as served")) if placed else None,
         clicked(valid),
     )
 

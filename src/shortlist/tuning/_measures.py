@@ -167,12 +167,12 @@ def rankers(recipe: Recipe, data: Dataset, cuts: train.Cuts, metric: Metric) -> 
             train.fit_merge(pipeline, recipe, past, state, cuts.tune, cuts.rank)
     with step("rank: channels at rank, samples from [rank, test)"):
         made = ranking.samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
-    rows, questions = made.valid.candidates, made.questions
+    rows, questions = made.served.candidates, made.questions
 
     def objective(name: str) -> Objective:
         def measure(section: Mapping[str, Any]) -> Float64:
             ranker = recipe.component("rank", _rank(recipe, name), dict(section)).fit(made.train, made.valid)
-            scored = rows.with_columns(**ranker.score(made.valid.requests, rows, state))
+            scored = rows.with_columns(**ranker.score(made.served.requests, rows, state))
             return metric(scored.ranked(), questions)
 
         return Objective(str(metric), questions.requests.user, measure, _words(questions))
