@@ -10,7 +10,7 @@ import pytest
 
 from shortlist import ranking, train, tuning
 from shortlist.component import InputError, Merge
-from shortlist.data import Events
+from shortlist.data import Events, State
 from shortlist.data.protocol import replay
 from shortlist.recipe import parse
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
@@ -163,6 +163,23 @@ def test_the_halves_are_different_people_where_all_ask_at_once(recipe, data):
     start = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"requests": "start"})})
     early, late = _measures.windows(start, data, train.Cuts.of(data, recipe), 0, 2)
     assert not set(early.questions.requests.user) & set(late.questions.requests.user)
+
+
+@pytest.mark.parametrize("requests", ["replay", "start"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_histories_are_looked_up_for_no_more_questions_than_it_takes(recipe, data, monkeypatch, requests, parts):
+    monkeypatch.setattr(_measures, "QUESTIONS", 2)
+    looked_up, history = [], State.history
+
+    def spied(state, users, *args, **kwargs):
+        looked_up.append(len(users))
+        return history(state, users, *args, **kwargs)
+
+    monkeypatch.setattr(State, "history", spied)
+    asking = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"requests": requests})})
+    found = _measures.windows(asking, data, train.Cuts.of(data, asking), 0, parts)
+    assert [len(window.questions) for window in found] == [2] * parts
+    assert max(looked_up) <= 8 * parts
 
 
 def test_a_ranker_is_measured_as_fit_chooses_between_rankers(tune, data, recipe):

@@ -93,14 +93,15 @@ def windows(recipe: Recipe, data: Dataset, cuts: train.Cuts, seed: int, parts: i
     pipeline = recipe.pipeline()
     for rule in pipeline.rules.values():
         rule.fit(known)
-    whole = ask(past, state, spec, cuts.tune, closes)
+    several = 4 * QUESTIONS  # drawn before histories are looked up: some have no right answer left
+    whole = ask(past, state, spec, cuts.tune, closes, at_most=several * parts, seed=seed)
     if spec.requests == "start":
         part = np.random.default_rng(seed).permutation(len(whole)) % parts
         asked = [whole.take(np.flatnonzero(part == number)) for number in range(parts)]
     else:
         at = [int(whole.requests.time[len(whole) * n // parts]) + 1 for n in range(1, parts)] if len(whole) else []
         bounds = [cuts.tune, *at, closes]
-        asked = [ask(past, state, spec, low, high) for low, high in pairwise(bounds)]
+        asked = [ask(past, state, spec, low, high, at_most=several, seed=seed) for low, high in pairwise(bounds)]
     return [Window(known, state, _prepared(questions, pipeline, state, seed)) for questions in asked]
 
 
