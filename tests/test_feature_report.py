@@ -137,6 +137,9 @@ def test_the_page_tells_the_figures(funnel):
         assert heading in said
     assert f"{len(funnel['columns'])} columns were looked at" in said
     assert "channel.cf.rank" in said
+    assert "Rows are the funnel’s candidates for questions from" in said
+    shown = {**funnel, "window": {**funnel["window"], "source": "exposures"}}
+    assert "Rows are the items shown on slates from" in words(_features.page(shown))
     leaking = {**funnel, "columns": [{**funnel["columns"][0], "suspect": True, "warnings": ["may know <it>"]}]}
     leaking["columns"][0]["name"] = "<b>x"
     said = words(_features.page(leaking))
@@ -171,6 +174,13 @@ def test_the_command_writes_what_it_prints(shop, shortlist_command, tmp_path):
 def test_what_cannot_be_looked_at_is_said(shop, sets, message):
     with pytest.raises(InputError, match=message):
         feature_report.run(read(shop / "shop.toml", sets), root=shop, importance=True)
+
+
+def test_a_plain_tables_rankers_are_checked_before_anything_is_fitted(monkeypatch):
+    monkeypatch.setattr(feature_report, "source", lambda name: pytest.fail("data was read"))
+    rank = {"line": {"type": "logistic"}, "tree": {"type": "tree", "deth": 3}}
+    with pytest.raises(InputError, match=r"rank\.tree\.deth: unknown"):
+        feature_report.run(parse({"name": "t", "data": {"source": "adult"}, "rank": rank}), importance=True)
 
 
 def test_figures_that_do_not_exist_are_dashes(monkeypatch):

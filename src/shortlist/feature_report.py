@@ -62,7 +62,7 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
         made = samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, LABEL))
-    document["window"] = {"opens": stamp(cuts.rank), "closes": stamp(cuts.test)}
+    document["window"] = {"opens": stamp(cuts.rank), "closes": stamp(cuts.test), "source": recipe.samples.source}
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
     if repeats:
@@ -77,6 +77,7 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
 
 
 def _plain_table(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
+    entrants = [Entrant.of(recipe, name, SearchSpec()) for name in (recipe.rankers if repeats else ())]
     with step("read data"):
         table = source(recipe.data.source)(recipe.data, root)
     if not isinstance(table, PlainTable):
@@ -88,9 +89,9 @@ def _plain_table(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, A
         fifth = len(mixed) * 4 // 5
         first, rest = train.take(np.sort(mixed[:fifth])), train.take(np.sort(mixed[fifth:]))
         rankers = {}
-        for name in recipe.rankers:
-            with step(f"fit ranker {name}"):
-                rankers[name] = Entrant.of(recipe, name, SearchSpec()).make({}).fit(first)
+        for entrant in entrants:
+            with step(f"fit ranker {entrant.name}"):
+                rankers[entrant.name] = entrant.make({}).fit(first)
         rest = _some(rest, IMPORTANCE_ROWS, recipe.seed)
         labels = rest.labels[table.label]
         document |= _importance(

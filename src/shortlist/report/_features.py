@@ -186,8 +186,11 @@ def _how(document: Record) -> str:
     window, rows = document.get("window"), document["rows"]
     if window:
         later = f"; from {text(window['later'][:16])} on they are the later part" if window.get("later") else ""
+        rows_are = (
+            "the items shown on slates" if window["source"] == "exposures" else "the funnel’s candidates for questions"
+        )
         said = (
-            f"Rows are the funnel’s candidates for replayed questions from {text(window['opens'][:16])} to "
+            f"Rows are {rows_are} from {text(window['opens'][:16])} to "
             f"{text(window['closes'][:16])} (UTC){later}. Channels and features were fitted before the first of them."
         )
     else:
