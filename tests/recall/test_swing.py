@@ -79,3 +79,11 @@ def test_a_sample_of_users_keeps_the_scale():
     sampled = Swing(max_users=10).fit(data)
     assert sampled.table_.data.sum() == pytest.approx(whole, rel=0.1)
     assert not np.array_equal(sampled.table_.data, Swing(max_users=10, seed=1).fit(data).table_.data)
+
+
+def test_what_is_long_ago_has_happened():
+    """Four users took 0 and 1, and 400 days later two of them 2."""
+    user, item = np.array([0, 0, 1, 1, 2, 2, 3, 3, 0, 1]), np.array([0, 1] * 4 + [2, 2])
+    data = worlds.dataset(user, item, np.append(np.arange(8), [400 * worlds.DAY] * 2))
+    table = Swing(log_half_life="7d").fit(data).table_.toarray()
+    assert 0 < table[0, 1] < table[0, 2]

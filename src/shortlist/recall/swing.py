@@ -17,6 +17,9 @@ from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._neighbours import as_csr
 from shortlist.types import Float32, Int32, Int64
 
+FAINT = 2.0**-28
+"""What age leaves of an event at least: a tie is the product of four of them, and float32 still holds it."""
+
 
 class Swing(ItemToItem):
     """Item similarity from the swings (user, item, user) of the log's graph.
@@ -55,7 +58,7 @@ class Swing(ItemToItem):
         times = self._latest(data) if self.log_half_life or self.pair_half_life else np.zeros(0, np.int64)
         worth = np.repeat(np.maximum(taken, 1).astype(np.float64) ** (-self.user_power / 2), taken)  # both ends have it
         if self.log_half_life:
-            worth *= self._faded(data, times)
+            worth *= np.maximum(self._faded(data, times), FAINT)
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
         sample = self._sample(x)
         k = max(min(self.neighbours, c - 1), 0)
