@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shortlist.data import _kept
+from shortlist.data import State, _decayed, _kept
 from shortlist.data._kept import Kept
 from shortlist.testing import worlds
 
@@ -45,3 +45,33 @@ def test_an_event_and_a_deletion_drop_what_they_touch():
     assert state.kept.get("x", last) is None
     state.forget(int(data.events.user[0]), last)
     assert state.kept.get("x", last - 3) is None
+
+
+class Interrupted(State):
+    """Forgets a user, once, while somebody who has just read its events is still counting."""
+
+    waiting = -1
+
+    @property
+    def _segments(self):
+        found = self.__dict__["found"]
+        if self.waiting >= 0:
+            user, self.waiting = self.waiting, -1
+            self.forget(user, self.last)
+        return found
+
+    @_segments.setter
+    def _segments(self, value):
+        self.__dict__["found"] = value
+
+
+def test_what_was_counted_while_somebody_was_forgotten_is_not_carried_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_decayed, "BLOCK", 8)
+    data = worlds.random_log(2, events=60, unknown=0.0)
+    about = data.behaviours, data.users, data.items, data.available_from, data.events
+    state, plain, last = Interrupted(*about), State(*about), int(data.events.time[-1])
+    user = int(np.bincount(data.events.user).argmax())
+    state.waiting = user
+    state.decayed("item", np.array([last - 1]))
+    plain.forget(user, last)
+    assert state.decayed("item", np.array([last])) == pytest.approx(plain.decayed("item", np.array([last])))

@@ -234,6 +234,7 @@ class State:
         ticks, back = np.unique(times, return_inverse=True)
         if not len(ticks):
             return np.empty((0, (self.items if entity == "item" else self.users).n), np.float32)
+        sums = self._sums  # before the events: ``forget`` replaces them after, so none counted with it are carried on
         log, *tail = (part.events for part in self._segments)
-        out = self._sums.at(Key(entity, event, half_life, segment), log, tail, ticks)
+        out = sums.at(Key(entity, event, half_life, segment), log, tail, ticks)
         return out if len(ticks) == len(times) and (np.diff(times) > 0).all() else out[back]
