@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
-from shortlist import train
+from shortlist import samples, train
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.evaluate import evaluate
@@ -88,6 +89,12 @@ def test_without_a_rank_cut_no_ranker_is_trained(shop, tmp_path):
     assert fitted.evaluation.document["ranker"] is None
     assert "rank" not in fitted.evaluation.document["stages"]
     assert open_bundle(tmp_path / "out/bundle").pipeline.ranker is None
+
+
+def test_a_funnel_that_finds_no_target_has_nothing_to_rank_and_says_so(shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "is_target", lambda rows, targets: np.zeros(len(rows), bool))
+    with pytest.raises(InputError, match=r"samples: no channel found a target for any of the \d+ requests"):
+        train.fit(read(shop / "shop.toml"), root=shop, out=tmp_path)
 
 
 def test_start_requests_train_a_ranker_on_start_requests(shop, tmp_path):

@@ -63,8 +63,8 @@ def samples_for_rankers(
         served = None
     if pipeline.prerank is not None:
         coarse, pipeline.prerank = pipeline.prerank, None
-        pipeline.prerank = coarse.fit(weighted(sampled(), **spec.weights), whole())
-    samples, check = sampled(), whole()
+        pipeline.prerank = coarse.fit(weighted(_found(sampled()), **spec.weights), whole())
+    samples, check = _found(sampled()), whole()
     emit("samples", rows=len(samples), positives=int(np.nansum(samples.labels[LABEL])), requests=len(samples.requests))
     return RankerSamples(
         weighted(samples, **spec.weights), samples, check, valid, check if served is None else served()
@@ -72,6 +72,16 @@ def samples_for_rankers(
 
 
 Making = Callable[[], Samples]
+
+
+def _found(samples: Samples) -> Samples:
+    """The same samples, in which there is something to learn."""
+    if not (samples.labels[LABEL] > 0).any():
+        raise InputError(
+            f"samples: no channel found a target for any of the {len(samples.requests)} requests in four fifths of "
+            "[rank, test), so a ranker can learn nothing; widen the window, add channels or raise depth and merge.k"
+        )
+    return samples
 
 
 def _exposed(

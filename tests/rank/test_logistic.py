@@ -112,3 +112,9 @@ def test_columns_can_be_chosen_or_left_out_and_hidden_ones_are_skipped():
     assert Logistic().fit(samples).columns_.tolist() == ["a", "b", "kind"]
     assert Logistic(without=["b"]).fit(samples).columns_.tolist() == ["a", "kind"]
     assert Logistic(columns=["kind", "a"]).fit(samples).categorical_.tolist() == [True, False]
+
+
+def test_no_rows_are_no_error():
+    samples = made_up(100)
+    fitted = Logistic().fit(samples.take(np.empty(0, np.int64)))
+    assert np.isfinite(score(fitted, samples)).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,10 @@ def test_what_is_not_a_model_is_refused():
 
     with pytest.raises(InputError, match=r"model\.json"):
         read_xgboost(b'{"learner": {}}')
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_alone_is_learned_as_such(label):
+    samples = made_up(100)
+    fitted = ranker(trees=2).fit(replace(samples, labels={"click": np.full(100, label, np.float32)}))
+    np.testing.assert_allclose(score(fitted, samples), label, atol=1e-6)

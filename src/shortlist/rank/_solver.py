@@ -27,7 +27,7 @@ def fit_logistic(
     Source: Byrd, Lu, Nocedal, Zhu (1995), A Limited Memory Algorithm for Bound Constrained Optimization.
     """
     d = x.shape[1]
-    scale = 1.0 / weight.sum()
+    scale = 1.0 / weight.sum() if len(weight) else 1.0
     transposed = x.T.tocsr()
 
     def smooth(b: Float64, a: float) -> tuple[float, Float64, float]:

@@ -22,7 +22,8 @@ def read_xgboost(native: bytes) -> Forest:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError("model.json: expected a model of XGBoost 3 with one output, found something else") from error
     if objective == "binary:logistic":
-        base = float(np.log(base / (1 - base)))  # kept as a probability there
+        base = min(max(base, 1e-15), 1 - 1e-15)  # kept as a probability there, 0 or 1 where all labels are
+        base = float(np.log(base / (1 - base)))
     words: list[Array] = [np.empty(0, np.uint32)]
     nodes, depths = [], []
     for tree in trees:
