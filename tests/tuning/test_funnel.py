@@ -236,6 +236,12 @@ def test_what_cannot_be_tuned_is_said(tune, asked, said):
         tune(asked)
 
 
+def test_a_metric_that_does_not_exist_is_told_before_the_log_is_read(recipe, monkeypatch):
+    monkeypatch.setattr(train, "load", lambda recipe, root: pytest.fail("the log was read"))
+    with pytest.raises(InputError, match="--metric ndgc@10"):
+        tuning.tune(recipe, TEXT, Asked(metric="ndgc@10"))
+
+
 def test_without_the_window_there_is_nothing_to_tune_on(tune, data, recipe):
     def split(**cuts):
         return (

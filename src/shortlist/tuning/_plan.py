@@ -88,11 +88,11 @@ def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Ca
             raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log")
         samples, _ = samples_of(plain_table)
         return lambda now, path: measures.table(now, path[-1], samples, spec, seed)
+    given = None if asked.metric is None else Metric.of(asked.metric)  # a typo is told before the log is read
     data, _ = train.load(recipe, root)
     cuts = train.Cuts.of(data, recipe)
     ranked = bool(recipe.rankers) and cuts.rank is not None
     wide = Metric("recall", recipe.depth) if ranked else Metric("ndcg", min(10, recipe.depth))
-    given = None if asked.metric is None else Metric.of(asked.metric)
     made = _Made(data, cuts, seed)
 
     def objective(now: Recipe, path: Keys) -> Objective:
