@@ -114,3 +114,20 @@ def test_the_centred_curve_keeps_the_order_and_the_blocks(seed):
     assert fit_centred(np.empty(0), np.empty(0))[1].tolist() == [0, 1]
     for all_of_one in (np.zeros(400), np.ones(400)):
         assert (np.diff(fit_centred(p, all_of_one)[1]) > 0).all()
+
+
+def test_the_log_loss_that_stops_has_the_odds_that_were_learned():
+    train, valid = sampled(rare(seed=1), 0.1), rare(seed=2)
+    fresh = GBDT(trees=200, learning_rate=0.05, leaves=7, stopping=20)
+    same = fresh.matched(valid, train)
+    assert np.average(valid.labels["click"] > 0, weights=same.weight) == pytest.approx(
+        np.mean(train.labels["click"]), rel=0.05
+    )
+    assert same.rate == train.rate
+    assert fresh.matched(same, train) is same
+
+    def trees(later):
+        return len(GBDT(**fresh.config()).fit(train, later).forest)
+
+    assert trees(valid) == trees(same) < 200
+    assert trees(replace(valid, rate=0.1)) != trees(valid)  # as it is, it would have stopped elsewhere

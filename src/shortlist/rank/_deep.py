@@ -142,7 +142,7 @@ class DeepRanker(TableRanker):
         observed = self.target(samples)[0]
         self.learn_inputs(samples.requests, samples.candidates.take(observed))
         rows = self._rows(samples)
-        later = None if valid is None or not len(valid) else self._rows(valid)
+        later = None if valid is None or not len(valid) else self._rows(self.matched(valid, samples))
         plan = loop.Plan(**{name: getattr(self, name) for name in loop.Plan.__dataclass_fields__})
         with loop.threads(self.threads), torch.random.fork_rng(devices=[]):  # layers draw when made; drawn anew below
             net = self.build(self.schema_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -66,6 +67,18 @@ class TableRanker(Ranker):
         y = np.asarray(next(iter(samples.labels.values())) if self.label is None else samples.labels[self.label])
         observed = np.isfinite(y) & (samples.weight > 0)
         return observed, y[observed].astype(np.float64), samples.weight[observed].astype(np.float64)
+
+    def matched(self, valid: Samples, samples: Samples) -> Samples:
+        """``valid`` with the weight of its negatives such that its odds are those of ``samples``.
+
+        Only then does the log loss on it say when to stop: a model of thinned negatives is wrong about all of them by
+        the same factor, and less so the less it has learned. Unchanged where an order is learned.
+        """
+        if getattr(self, "objective", "pointwise") != "pointwise" or valid.rate == samples.rate:
+            return valid
+        label = next(iter(valid.labels.values())) if self.label is None else valid.labels[self.label]
+        weight = np.where(label > 0, 1, samples.rate / valid.rate) * valid.weight
+        return replace(valid, weight=weight.astype(np.float32), rate=samples.rate)
 
     def calibrate(self, samples: Samples, valid: Samples | None = None) -> Self:
         """The last step of ``fit``: learns what ``probability`` does.

@@ -73,7 +73,7 @@ class GBDT(TreeRanker):
         train = self._rows(samples, x, observed, y, weight)
         later: Rows | None = None
         if valid is not None and self.stopping:
-            observed, y, weight = self.target(valid)
+            observed, y, weight = self.target(self.matched(valid, samples))
             later = self._rows(valid, self.encode(valid.candidates)[observed], observed, y, weight)
         self._learn(train, later, self.trees)
         return self.calibrate(samples, valid)

@@ -70,7 +70,7 @@ class XGBoost(TreeRanker):
         if valid is None or not self.stopping:
             booster = xgb.train(self._params(), data, self.trees)
         else:
-            observed, y, weight = self.target(valid)
+            observed, y, weight = self.target(self.matched(valid, samples))
             later = self._matrix(valid, self.encode(valid.candidates)[observed], observed, y, weight)
             booster = xgb.train(
                 self._params(),
