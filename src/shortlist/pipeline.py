@@ -155,7 +155,7 @@ class Pipeline:
         return requests.excluding(*forbidden) if forbidden else requests
 
     def fit(self, data: Dataset) -> None:
-        """Fits channels, rules and features on a log that ends at the cut; merge and rankers have samples of their own."""
+        """Fits channels, rules and features on a log that ends at the cut; merge and rankers learn from samples."""
         self.fit_recall(data)
         self.fit_features(data)
 

@@ -27,6 +27,11 @@ def test_the_smaller_of_machine_and_group(machine):
     assert _memory.free() == 3200
 
 
+def test_the_processs_own_limit(machine, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda which: (2000, 9000))
+    assert _memory.free() == 2000
+
+
 def test_what_does_not_fit_is_refused(machine):
     (machine / "memory.max").write_text("4000000\n")
     (machine / "memory.current").write_text("0\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 from shortlist.component import InputError
@@ -24,8 +25,8 @@ def need(what: str, wanted: float, instead: str, allowed: float | None = None) -
 
 
 def free() -> float:
-    """Bytes this process may still take: of the machine and of its control group; without bound where neither says."""
-    return min(_machine(), _group())
+    """Bytes this process may still take: of the machine, its control group and its own limit, where they say so."""
+    return min(_machine(), _group(), _own())
 
 
 def _machine() -> float:
@@ -38,6 +39,12 @@ def _machine() -> float:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):
         return float("inf")
+
+
+def _own() -> float:
+    """The limit on the process's data (``ulimit -d``), of which it has taken little when a fit begins."""
+    limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    return float("inf") if limit == resource.RLIM_INFINITY else float(limit)
 
 
 def _group() -> float:

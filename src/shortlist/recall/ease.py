@@ -39,19 +39,21 @@ class Ease(ItemToItem):
         x = self._matrix(data)
         c = x.shape[1]
         allowed = None if self.memory is None else self.memory * 1e9
-        # the inverse in double precision, made in place, and B in single
-        need(f"ease: {c:,} items", 12 * c * c, "raise min_count, or memory where it is set", allowed)
+        # the inverse, made in place, and B
+        need(f"ease: {c:,} items", 8 * c * c, "raise min_count, or memory where it is set", allowed)
         if not c:
             self.table_ = np.zeros((0, 0), np.float32)
             return self
-        gram = np.empty((c, c), order="F")
+        # single precision: the ridge bounds the condition number, and B serves to order items
+        gram = np.empty((c, c), np.float32, order="F")
         for block in _blocks(c):
             gram[:, block] = (x.T @ x[:, block]).toarray()
         gram[np.diag_indices(c)] += self.regularisation
-        lower, info = lapack.dpotrf(gram, lower=1, clean=0, overwrite_a=1)
-        inverse, failed = lapack.dpotri(lower, lower=1, overwrite_c=1)  # P below the diagonal
+        lower, info = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
+        inverse, failed = lapack.spotri(lower, lower=1, overwrite_c=1)  # P below the diagonal
         if info or failed:
-            raise InputError(f"ease: the Gram matrix cannot be inverted with regularisation = {self.regularisation:g}")
+            ridge = f"regularisation = {self.regularisation:g}"
+            raise InputError(f"ease: the Gram matrix cannot be inverted with {ridge}; raise it")
         diagonal = np.diag(inverse).copy()
         self.table_ = np.empty((c, c), np.float32)
         for block in _blocks(c):
@@ -60,7 +62,7 @@ class Ease(ItemToItem):
             self.table_[block, end:] = inverse[end:, block].T
             inner = np.tril(inverse[block, block], -1)
             self.table_[block, block] = inner + inner.T
-        self.table_ /= -diagonal.astype(np.float32)
+        self.table_ /= -diagonal
         return self
 
 
