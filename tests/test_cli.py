@@ -285,6 +285,7 @@ SET = "--set depth: expected KEY=VALUE, such as recall.cf.neighbours=200"
 TIME = "--time soon: expected ISO 8601 such as 1998-04-01T12:00:00"
 OWN = "data tables: is for your own files; shortlist init EVENTS drafts a recipe from them"
 FAR = "--set rules.7.n=1: expected a number from 0 to 1, found '7'"
+FOLDER = "{tmp}: is a folder; name the file to write"
 WRONG = [
     (["fit", "{tmp}/no.toml"], "{tmp}/no.toml: no such recipe file"),
     (["fit", "{tmp}"], "{tmp}: expected a recipe file: Is a directory"),
@@ -295,6 +296,10 @@ WRONG = [
     (["recommend", "{bundle}"], "give either --user ID or --users FILE"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt"], "--users FILE needs --out FILE.parquet"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}/o.parquet"], "{tmp}/u.txt: no such file"),
+    (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}"], FOLDER),
+    (["evaluate", "{bundle}", "--json", "{tmp}"], FOLDER),
+    (["compare", "{tmp}/none.toml", "--html", "{tmp}"], FOLDER),
+    (["features", "{tmp}/none.toml", "--html", "{tmp}"], FOLDER),
     (["recommend", "{bundle}", "--user", "me"], "user 'me': not in this bundle, which knows 30 users"),
     (["recommend", "{bundle}", "--user", "u01", "--time", "soon"], TIME),
     (["recommend", "{tmp}", "--user", "u01"], NOT_A_BUNDLE),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from shortlist.documents import write_parquet, write_text
+from shortlist.component import InputError
+from shortlist.documents import refuse_unwritable, write_parquet, write_text
 
 
 def test_parquet_is_replaced_in_one_step(tmp_path, monkeypatch):
@@ -21,6 +22,14 @@ def test_parquet_is_replaced_in_one_step(tmp_path, monkeypatch):
         write_parquet(pl.DataFrame({"a": [2]}), file)
     assert raised.value.filename == str(file)
     assert pl.read_parquet(file)["a"].to_list() == [1]
+
+
+def test_what_cannot_be_written_is_refused_beforehand(tmp_path):
+    refuse_unwritable(None, tmp_path / "new.json")
+    with pytest.raises(InputError, match="is a folder; name the file to write"):
+        refuse_unwritable(tmp_path / "new.json", tmp_path)
+    with pytest.raises(InputError, match="no: no such folder to write"):
+        refuse_unwritable(tmp_path / "no/new.json")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -15,7 +15,7 @@ from shortlist import cli_threads  # noqa: F401 - before numpy is loaded
 # isort: split
 from shortlist import cli_features, cli_parts, cli_tune, terminal
 from shortlist.component import InputError
-from shortlist.documents import dumps, write_parquet, write_text
+from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
 from shortlist.progress import step
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def evaluate(
     from shortlist.data.sources import source
     from shortlist.evaluate import evaluate as run
 
+    refuse_unwritable(as_json, rows)
     opened = _open(bundle)
     if opened.manifest.get("final"):
         raise InputError(f"{bundle}: was refitted at the end of the log (--final); no later events are left to test on")
@@ -167,6 +168,7 @@ def compare(
     from shortlist import report, train
     from shortlist.recipe import read
 
+    refuse_unwritable(as_json, html)
     read_recipes = {path: read(path) for path in recipes if not path.is_dir()}
     named: dict[str, str] = {}
     for path, recipe in read_recipes.items():
@@ -213,8 +215,7 @@ def recommend(
         raise InputError("give either --user ID or --users FILE")
     if users is not None and out is None:
         raise InputError("--users FILE needs --out FILE.parquet")
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"{out.parent}: no such folder to write {out.name} into")
+    refuse_unwritable(out)
     many = batch.read_users(users) if users is not None else []
     opened = _open(bundle)
     state = opened.data.state()

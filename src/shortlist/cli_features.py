@@ -10,8 +10,7 @@ import typer
 from rich.markup import escape
 
 from shortlist import terminal
-from shortlist.component import InputError
-from shortlist.documents import dumps, write_text
+from shortlist.documents import dumps, refuse_unwritable, write_text
 
 KINDS = {"number": "num", "category": "cat", "list": "list"}
 CURVED = 0.02
@@ -40,9 +39,7 @@ def features(
     from shortlist.recipe import read
     from shortlist.report import _features as page
 
-    for path in (as_json, html):
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path.parent}: no such folder to write {path.name} into")
+    refuse_unwritable(as_json, html)
     with terminal.progress():
         document = feature_report.run(read(recipe, set or ()), root=data, importance=importance, repeats=repeats)
     if as_json:

@@ -10,7 +10,7 @@ import typer
 
 from shortlist import terminal
 from shortlist.component import InputError
-from shortlist.documents import write_text
+from shortlist.documents import refuse_unwritable, write_text
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,11 +43,7 @@ def tune(
     target = out or recipe.with_name(f"{recipe.stem}-tuned.toml")
     if out is None and target.exists():
         raise InputError(f"{target}: exists; give --out {target} to replace it, or another name")
-    for file in (target, as_json):
-        if file is not None and not file.parent.is_dir():
-            raise InputError(f"{file.parent}: no such folder to write {file.name} into")
-        if file is not None and file.is_dir():
-            raise InputError(f"{file}: is a folder; name the file to write")
+    refuse_unwritable(target, as_json)
     asked = tuning.Asked(
         tuple(channel or ()), tuple(ranker or ()), merge=merge, trials=trials, minutes=minutes, metric=metric, seed=seed
     )

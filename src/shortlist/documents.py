@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from shortlist.component import InputError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -33,6 +35,15 @@ def plain(value: Any) -> Any:
 def dumps(document: Any) -> str:
     """JSON text of a document, with nothing in it that JSON does not know."""
     return json.dumps(plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def refuse_unwritable(*files: Path | None) -> None:
+    """Before the work: raises ``InputError`` if one of the files to write is a folder, or stands in none."""
+    for file in files:
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"{file.parent}: no such folder to write {file.name} into")
+        if file is not None and file.is_dir():
+            raise InputError(f"{file}: is a folder; name the file to write")
 
 
 def write_text(path: Path, text: str) -> None:
