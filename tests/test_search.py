@@ -91,9 +91,16 @@ def test_what_is_wrong_is_said_at_its_path(table, said):
 
 @given(st.floats(60e6, 90 * 86_400e6))
 def test_a_drawn_duration_is_short_and_near(number):
-    written = Dimension(kind="duration").written(number)
+    written = Dimension(1, 1e18, kind="duration").written(number)
     assert microseconds(written) == pytest.approx(number, rel=0.051)
     assert len(written) <= 5
+
+
+def test_a_drawn_duration_stays_within_its_bounds():
+    bounds = Dimension(67 * UNITS["m"], 8_123 * UNITS["ms"] + UNITS["d"], kind="duration")
+    assert bounds.corners() == ("67m", "1d")
+    assert microseconds(bounds.written(bounds.low + 1.7)) == bounds.low
+    assert bounds.written(90 * UNITS["m"]) == "1.5h"
 
 
 @given(st.floats(1e-9, 1e9))

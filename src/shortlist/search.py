@@ -19,7 +19,7 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from shortlist.component import Component, InputError, Search
-from shortlist.durations import UNITS, microseconds
+from shortlist.durations import UNITS, microseconds, text
 
 Kind = Literal["whole", "real", "duration"]
 
@@ -34,18 +34,15 @@ class Dimension:
     kind: Kind = "real"
     choices: tuple[Any, ...] = ()  # as a recipe writes them; None = the key is left out
 
-    @property
-    def size(self) -> float:
-        """How many values there are; infinite where there is always one more in between."""
-        return len(self.choices) or (self.high - self.low + 1 if self.kind == "whole" else math.inf)
-
     def written(self, number: float) -> Any:
         """A number as a recipe should show it: no more digits than a search can tell apart."""
         if self.kind == "whole":
             return round(number)
         if self.kind == "duration":
             unit = next((u for u in ("d", "h", "m", "s", "ms") if number >= UNITS[u]), "us")
-            return f"{float(f'{number / UNITS[unit]:.2g}'):g}{unit}"
+            short = f"{float(f'{number / UNITS[unit]:.2g}'):g}{unit}"
+            within = min(max(microseconds(short), self.low), self.high)
+            return short if microseconds(short) == within else text(int(within))
         return min(max(float(f"{number:.3g}"), self.low), self.high)
 
     def corners(self) -> tuple[Any, ...]:

@@ -180,6 +180,7 @@ def test_histories_are_looked_up_for_no_more_questions_than_it_takes(recipe, dat
     found = _measures.windows(asking, data, train.Cuts.of(data, asking), 0, parts)
     assert [len(window.questions) for window in found] == [2] * parts
     assert max(looked_up) <= 8 * parts
+    assert len(looked_up) <= (3 if parts == 1 else 7)  # drawn, answerable, forbidden; in parts also of the whole
 
 
 def test_a_ranker_is_measured_as_fit_chooses_between_rankers(tune, data, recipe):

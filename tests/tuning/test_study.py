@@ -75,16 +75,20 @@ def test_its_own_setting_may_lie_outside_of_what_is_tried():
         assert len(found(3, measure=lambda params: np.ones(1), current=current).trials) == 4
 
 
-def test_refused_settings_are_counted_and_avoided():
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(InputError("no bad ones"), "no bad ones"), (MemoryError("of 9 TB"), "tune: out of memory: of 9 TB")],
+)
+def test_refused_settings_are_counted_and_avoided(error, said):
     def measure(params):
         if params.get("kind") == "bad":
-            raise InputError("no bad ones")
+            raise error
         return measured(params)
 
     result = found(30, measure=measure)
     refused = [trial for trial in result.trials if trial.value is None]
     assert refused
-    assert {trial.refusal for trial in refused} == {"no bad ones"}
+    assert {trial.refusal for trial in refused} == {said}
     assert result.trials[result.best].params["kind"] == "good"
 
 

@@ -94,14 +94,21 @@ def windows(recipe: Recipe, data: Dataset, cuts: train.Cuts, seed: int, parts: i
     for rule in pipeline.rules.values():
         rule.fit(known)
     several = 4 * QUESTIONS  # drawn before histories are looked up: some have no right answer left
-    whole = ask(past, state, spec, cuts.tune, closes, at_most=several * parts, seed=seed)
-    if spec.requests == "start":
+
+    def asking(low: int, high: int, many: int = 1) -> Questions:
+        return ask(past, state, spec, low, high, at_most=several * many, seed=seed)
+
+    if parts == 1:
+        asked = [asking(cuts.tune, closes)]
+    elif spec.requests == "start":
+        whole = asking(cuts.tune, closes, parts)
         part = np.random.default_rng(seed).permutation(len(whole)) % parts
         asked = [whole.take(np.flatnonzero(part == number)) for number in range(parts)]
     else:
+        whole = asking(cuts.tune, closes, parts)
         at = [int(whole.requests.time[len(whole) * n // parts]) + 1 for n in range(1, parts)] if len(whole) else []
         bounds = [cuts.tune, *at, closes]
-        asked = [ask(past, state, spec, low, high, at_most=several, seed=seed) for low, high in pairwise(bounds)]
+        asked = [asking(low, high) for low, high in pairwise(bounds)]
     return [Window(known, state, _prepared(questions, pipeline, state, seed)) for questions in asked]
 
 

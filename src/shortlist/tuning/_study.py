@@ -63,8 +63,9 @@ class Search:
 def search(space: Space, measure: Measure, current: Params, budget: Budget, seed: int, title: str) -> Search:
     """Measures the recipe's own setting (``current``: its values of the space), then what a seeded TPE proposes.
 
-    A setting refused with ``InputError`` counts as a trial and is pruned. Ctrl-C ends the search and keeps what was
-    found so far. Raises ``InputError`` if the recipe's own setting is refused or Optuna is missing.
+    A setting refused with ``InputError``, or too large for the memory, counts as a trial and is pruned. Ctrl-C ends the
+    search and keeps what was found so far. Raises ``InputError`` if the recipe's own setting is refused or Optuna is
+    missing.
     """
     with step(title, total=None if budget.trials is None else budget.trials + 1):
         return _Run(space, measure, current, budget, title).run(seed)
@@ -143,6 +144,8 @@ class _Run:
             value = float(np.nanmean(values))
         except InputError as error:
             refusal = str(error)
+        except MemoryError as error:
+            refusal = f"{self._title}: out of memory" + (f": {error}" if str(error) else "")
         self._known[_json(key)] = value
         return Trial(params, value, round(time.monotonic() - began, 3), refusal), values
 
