@@ -173,8 +173,8 @@ def _left_out(pipeline: Pipeline, trace: Trace, batch: Questions, k: int) -> dic
     """By channel, the merged list's ``recall@all`` and ``ndcg@k`` [n] had that channel been silent.
 
     The other channels keep the weights and quotas they learned beside it. Learned anew without it they could only do
-    better where they learn, so what a channel brings is rather overstated than understated: one that brings nothing
-    here brings nothing.
+    better on the window they learn on; here that is likely but not certain, so what a channel brings is rather
+    overstated than understated.
     """
     found = {s.removeprefix("recall."): rows for s, rows in trace.stages.items() if s.startswith("recall.")}
     table: dict[str, dict[str, Float64]] = {}
