@@ -36,7 +36,7 @@ class Association(ItemToItem):
     """What a pair counts for the item that came first: 1 = as much as for the one that followed, 0 = nothing."""
     pair_half_life: Annotated[Duration | None, Search(choices=(None, "10m", "1h", "1d", "7d", "30d"))] = None
     """Two events this far apart in time count half as a pair; none = the time between does not matter."""
-    window: Annotated[int, Field(ge=1), Search(1, 50, log=True)] = 20
+    window: Annotated[int, Field(ge=1, le=1000), Search(1, 50, log=True)] = 20
     """The longest distance, in places, between the events of a pair."""
     neighbours: Annotated[int, Field(ge=1), Search(20, 500, log=True)] = 100
     """How many most associated items are kept of each item."""
