@@ -197,3 +197,43 @@ def test_threads_are_what_they_were():
     with loop.threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+class Table(nn.Module):
+    """A row of a table for each of two values, and one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.weight = nn.Parameter(torch.zeros(2, 1)), nn.Parameter(torch.zeros(1))
+
+    def forward(self, code, x):
+        return nn.functional.embedding(code, self.table)[:, 0, 0] + x[:, 0] * self.weight
+
+
+def test_the_penalty_on_tables_is_in_the_loss_and_holds_rare_values():
+    """Learned to the end, the gradient of mean loss + l2 / 2 · |table|² is zero, whatever other weights' decay."""
+    code = (np.arange(200) < 4).astype(np.int32)[:, None]
+    label = (np.arange(200) % 4 > 0).astype(np.float32)  # three of four, of either value
+    data = Rows([code, np.zeros((200, 1), np.float32)], label, np.ones(200, np.float32))
+    net, l2 = Table(), 0.02
+    train(
+        net, data, None, pointwise, Plan(rate=0.05, batch=200, epochs=600, schedule="cosine", l2=0.3, embedding_l2=l2)
+    )
+    found = net.table.detach().numpy()[:, 0]
+    p = 1 / (1 + np.exp(-found))
+    share = np.array([0.98, 0.02])
+    np.testing.assert_allclose(share * (p - 0.75) + l2 * found, 0, atol=1e-4)
+    assert found[1] < found[0] / 3
+
+
+def test_other_weights_decay_apart_from_the_gradient():
+    """Without any gradient, w ← w (1 - rate · l2) at each step; a table without rows in a step is drawn in by Adam."""
+    data = Rows(
+        [np.zeros((4, 1), np.int32), np.zeros((4, 1), np.float32)], np.ones(4, np.float32), np.ones(4, np.float32)
+    )
+    net = Table()
+    with torch.no_grad():
+        net.weight[0], net.table[1] = 1.0, 1.0
+    train(net, data, None, pointwise, Plan(rate=0.01, batch=4, epochs=10, l2=0.5, embedding_l2=1e-4))
+    assert net.weight.item() == pytest.approx((1 - 0.005) ** 10, rel=1e-5)
+    assert net.table[1].item() == pytest.approx(0.9, abs=1e-3)

@@ -19,9 +19,10 @@ Float32 [m, p + g], ``codes`` Int32 [m, q] (rows of the one table), ``lists`` In
 F, d]; ``fields.count`` is F. ``flat.py``: those to [m, D] for models that do not need a vector for each number.
 ``mlp.py``, ``fm.py``: terms. ``loss.py``: objectives. ``loop.py``: training and prediction.
 
-Rules: a parameter of the net called ``bias`` begins as the log odds of the positives. Parameters called ``table`` decay
-by ``embedding_l2``, those called ``bias`` not at all, others by ``l2``. Linear layers are drawn by the loop; a block
-with parameters of its own has ``reset(generator)``, which draws them from that generator and nothing else. Dropout is
-``mlp.Dropout``. ``forward`` is plain tensor operations over the inputs, so that it can be exported. A ranker that needs
-more inputs than those three overrides ``learn_inputs`` and ``inputs``.
+Rules: a parameter of the net called ``bias`` begins as the log odds of the positives. Parameters called ``table`` have
+``embedding_l2`` / 2 × w² in the loss, those called ``bias`` nothing, others decay by ``l2`` apart from the gradient
+(AdamW). Linear layers are drawn by the loop; a block with parameters of its own has ``reset(generator)``, which draws
+them from that generator and nothing else. Dropout is ``mlp.Dropout``. ``forward`` is plain tensor operations over the
+inputs, so that it can be exported. A ranker that needs more inputs than those three overrides ``learn_inputs`` and
+``inputs``.
 """

@@ -1,4 +1,4 @@
-"""The one training loop: minibatches, fused AdamW, early stopping with the best weights restored."""
+"""The one training loop: minibatches, fused Adam, early stopping with the best weights restored."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
     steps = min(-(-len(rows) // plan.batch), rows.groups if rows.offsets is not None else len(rows) // 2)
     checks = min(plan.checks, steps)
     limit = until or plan.epochs * checks
-    optimiser = _optimiser(net, plan)
+    optimisers = _optimisers(net, plan)
     batches = _batches(rows, steps, generator)
     average, best = _Average(net, plan.average), _Best(plan.stopping)
     if valid is not None and not until and not _telling(valid, loss, plan.monitor):
@@ -109,12 +109,13 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
                 continue
             logit = net(*[tensor.index_select(0, chosen) for tensor in tensors])
             value = loss(logit, label.index_select(0, chosen), weight.index_select(0, chosen), request)
-            optimiser.zero_grad(set_to_none=True)
+            net.zero_grad(set_to_none=True)
             value.backward()
-            if plan.schedule == "cosine":
-                for group in optimiser.param_groups:
-                    group["lr"] = plan.rate * 0.5 * (1 + math.cos(math.pi * step / (steps * plan.epochs)))
-            optimiser.step()
+            for optimiser in optimisers:
+                if plan.schedule == "cosine":
+                    for group in optimiser.param_groups:
+                        group["lr"] = plan.rate * 0.5 * (1 + math.cos(math.pi * step / (steps * plan.epochs)))
+                optimiser.step()
             average.update(net)
             total += value.detach()
         loss_now = float(total) / max(1, last - first)
@@ -206,15 +207,23 @@ def _batches(rows: Rows, steps: int, generator: torch.Generator) -> Iterator[tup
                 yield torch.from_numpy(spans(starts, ends)), torch.from_numpy(request)
 
 
-def _optimiser(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """AdamW with one decay for tables and one for other weights, none for biases."""
+def _optimisers(net: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
+    """Adam for tables, their decay part of the gradient; AdamW for other weights; no decay of biases.
+
+    A decay apart from the gradient draws the rows of rare and of frequent values in alike. As part of it, it is what
+    moves a row that most steps do not have, while a row in every step barely feels it.
+    """
     groups: dict[str, list[nn.Parameter]] = {"table": [], "bias": [], "": []}
     for name, parameter in net.named_parameters():
         last = name.rpartition(".")[2]
         groups[last if last in groups else ""].append(parameter)
-    decay = {"table": plan.embedding_l2, "bias": 0.0, "": plan.l2}
-    own = [{"params": group, "weight_decay": decay[name]} for name, group in groups.items() if group]
-    return torch.optim.AdamW(own, lr=plan.rate, fused=True)
+    optimisers: list[torch.optim.Optimizer] = []
+    if tables := groups["table"]:
+        optimisers.append(torch.optim.Adam(tables, lr=plan.rate, weight_decay=plan.embedding_l2, fused=True))
+    own = [{"params": groups[name], "weight_decay": l2} for name, l2 in (("bias", 0.0), ("", plan.l2)) if groups[name]]
+    if own:
+        optimisers.append(torch.optim.AdamW(own, lr=plan.rate, fused=True))
+    return optimisers
 
 
 class _Best:

@@ -76,9 +76,9 @@ class DeepRanker(TableRanker):
     monitor: Literal["loss", "auc"] = "loss"
     """What is looked at."""
     l2: Annotated[float, Field(ge=0), Search(1e-4, 1.0, log=True)] = 0.01
-    """Decay of the weights: each step takes ``rate`` × this share of them away."""
-    embedding_l2: Annotated[float, Field(ge=0), Search(1e-4, 1.0, log=True)] = 0.01
-    """The same for the fields' vectors."""
+    """Decay of the layers' weights (decoupled, AdamW): each step takes ``rate`` × this share of them away."""
+    embedding_l2: Annotated[float, Field(ge=0), Search(1e-7, 1e-2, log=True)] = 1e-5
+    """Squared penalty (coupled: half of it × w² in the loss) on the fields' vectors; it holds rare values' most."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the old in a running average of the weights, which then scores; 0 = the last weights score."""
     threads: Annotated[int, Field(ge=1)] = 1
