@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shortlist.recall._neighbours import similar_columns
+from shortlist.recall._neighbours import fill, no_heaps, similar_columns
 
 
 def world(seed: int, n: int = 30, c: int = 17) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray]:
@@ -51,6 +51,20 @@ def test_ties_go_to_the_lower_column_whatever_the_threads():
     assert one.indices.reshape(8, 3)[[0, 1, 7]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2]]
     assert np.array_equal(one.indices, three.indices)
     assert np.array_equal(one.data, three.data)
+
+
+def test_every_range_is_filled_in_place_by_its_own_thread():
+    heaps = no_heaps(7, 2)
+
+    def kernel(score, column, size, first, end):
+        assert score is heaps[0]
+        score[first:end, 0], column[first:end, 0] = np.arange(first, end), first
+        size[first:end] += 1
+
+    fill(kernel, heaps, 3)
+    assert heaps[2].tolist() == [1] * 7
+    assert heaps[0][:, 0].tolist() == list(range(7))
+    assert len(set(heaps[1][:, 0])) == 3
 
 
 @pytest.mark.parametrize("c", [0, 1])

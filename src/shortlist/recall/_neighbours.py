@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,6 +58,22 @@ def similar_columns(
     for more in heaps[1:]:
         _join(score, column, size, *more, k)
     return as_csr(score, column, size)
+
+
+Heaps = tuple[Float32, Int32, Int64]
+"""score [c, k], column [c, k], size [c]"""
+
+
+def no_heaps(c: int, k: int) -> Heaps:
+    """Room for the ``k`` best of each of ``c`` columns, nothing in it."""
+    return np.empty((c, k), np.float32), np.empty((c, k), np.int32), np.zeros(c, np.int64)
+
+
+def fill(kernel: Callable[..., None], heaps: Heaps, threads: int) -> None:
+    """``kernel(score, column, size, first, end)`` on ``threads`` ranges of the heaps; it writes to those alone."""
+    bounds = np.linspace(0, len(heaps[2]), threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda own: kernel(*heaps, *own), pairwise(bounds)))
 
 
 def as_csr(score: Float32, column: Int32, size: Int64) -> sp.csr_matrix:

@@ -73,11 +73,13 @@ def swing(
     places: Array,
     scale: Array,
     alpha: float,
-    k: int,
+    score: Array,
+    column: Array,
+    size: Array,
     first: int,
     end: int,
-) -> tuple[Array, Array, Array]:
-    """Heaps of the columns most tied to each column first <= i < end (the others stay empty).
+) -> None:
+    """Fills the heaps (score [c, k], column [c, k], size [c]) of the columns first <= i < end: those most tied to i.
 
     ``indptr``, ``items``: what each user took; ``worth`` [nnz] of each entry, ``times`` [nnz] where ``rate`` > 0;
     ``by_item``, ``users``, ``places``: some of the users of each item and their entry for it; ``scale`` [c].
@@ -85,10 +87,7 @@ def swing(
     The users of an anchor i are listed under every item j they took: what two of them share is how often they meet in
     a list, and s(i, j) sums over the pairs of one list. So the work is the number of (pair of users, item in common).
     """
-    c = len(by_item) - 1
-    score = np.empty((c, k), np.float32)
-    column = np.empty((c, k), np.int32)
-    size = np.zeros(c, np.int64)
+    c, k = score.shape
     most, longest = 0, 0
     for i in range(first, end):
         length = 0
@@ -148,4 +147,3 @@ def swing(
             start = stop
             place[j] = 0
         pair[:n, :n] = 0
-    return score, column, size

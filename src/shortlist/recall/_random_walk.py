@@ -140,27 +140,28 @@ def push_table(
     users: int,
     alpha: float,
     tolerance: float,
-    k: int,
+    score: Array,
+    column: Array,
+    size: Array,
     first: int,
     end: int,
-) -> tuple[Array, Array, Array]:
-    """Heaps (score [c, k], column [c, k], size [c]) of the rank restarted at the items first <= j < end."""
-    v = len(degree)
-    c = v - users
-    score = np.empty((c, k), np.float32)
-    column = np.empty((c, k), np.int32)
-    size = np.zeros(c, np.int64)
+) -> None:
+    """Fills the heaps (score [c, 1 + k], column [c, 1 + k], size [c]) of the items first <= j < end: r(j)_j and the
+    ``k`` largest other entries of the rank restarted at j."""
+    v, k = len(degree), score.shape[1] - 1
     rank, left, queued = np.zeros(v), np.zeros(v), np.zeros(v, np.bool_)
     queue, seen = np.empty(v, np.int32), np.empty(v, np.int32)
     for j in range(first, end):
         count = _push(indptr, indices, data, degree, users + j, alpha, tolerance, rank, left, queued, queue, seen)
+        own = np.float32(rank[users + j])
         for t in range(count):
             i = seen[t] - users
-            if i >= 0:
+            if i >= 0 and i != j:
                 size[j] = offer(score[j], column[j], size[j], k, np.float32(rank[seen[t]]), i)  # type: ignore[arg-type]
             rank[seen[t]] = 0
             left[seen[t]] = 0
-    return score, column, size
+        if own > 0:
+            size[j] = offer(score[j], column[j], size[j], k + 1, own, j)  # type: ignore[arg-type]
 
 
 @njit(cache=True, nogil=True)
@@ -218,11 +219,14 @@ def _push(
 
 
 @njit(cache=True, nogil=True)
-def keep_rows(rows: Array, first: int, k: int, score: Array, column: Array, size: Array) -> None:
-    """Offers the positive entries of dense ``rows`` [b, c] to the heaps of the items from ``first`` on."""
+def keep_rows(rows: Array, first: int, score: Array, column: Array, size: Array) -> None:
+    """Fills the heaps of the items j from ``first`` on, as ``push_table`` does, from the ranks ``rows`` [b, c] > 0."""
+    k = score.shape[1] - 1
     for b in range(len(rows)):
         j = first + b
         for i in range(rows.shape[1]):
             r = np.float32(rows[b, i])
-            if r > 0 and (size[j] < k or r >= score[j, 0]):
+            if r > 0 and i != j and (size[j] < k or r >= score[j, 0]):
                 size[j] = offer(score[j], column[j], size[j], k, r, i)  # type: ignore[arg-type]
+        if rows[b, j] > 0:
+            size[j] = offer(score[j], column[j], size[j], k + 1, np.float32(rows[b, j]), j)  # type: ignore[arg-type]

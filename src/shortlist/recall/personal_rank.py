@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -15,9 +15,9 @@ from shortlist.progress import track
 from shortlist.recall import _random_walk
 from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._memory import need
-from shortlist.recall._neighbours import as_csr
+from shortlist.recall._neighbours import as_csr, fill, no_heaps
 from shortlist.recall._random_walk import Graph, Solver
-from shortlist.types import Array, Candidates, Float32, Float64, Int32, Int64
+from shortlist.types import Array, Candidates, Float64, Int64
 
 CELLS = 4_000_000
 """Numbers of one block of ranks."""
@@ -27,7 +27,7 @@ class PersonalRank(ItemToItem):
     """Random walk with restart on the graph of users and items (personalised PageRank).
 
     r = (1 - α) r0 + α Mᵀ r, M the edge weights (strengths) over their sum at each vertex; r(j) restarts at item j.
-    score(u, i) = sum_j w(u, j) r(j)_i over the ``neighbours`` largest entries of each r(j)
+    score(u, i) = sum_j w(u, j) r(j)_i over r(j)_j and the ``neighbours`` largest other entries of each r(j)
 
     The asker is a vertex with the request's history as its edges: as r is linear in the restart, its rank of item i is
     α / sum_j w(u, j) times that score, exactly if all entries are kept, for people outside the log as for those in it.
@@ -46,7 +46,7 @@ class PersonalRank(ItemToItem):
     tolerance: float = Field(default=1e-3, gt=0)
     """push: error of r(j)_i at most this times degree(i) / degree(j); iteration: summed absolute error of each r(j)."""
     neighbours: Annotated[int, Field(ge=1), Search(20, 1000, log=True)] = 200
-    """How many of the largest entries are kept of each r(j)."""
+    """How many of the largest entries are kept of each r(j), beside that of j itself."""
     threads: int = Field(default=1, ge=1)
     """Threads of push; the result does not depend on it."""
 
@@ -55,13 +55,13 @@ class PersonalRank(ItemToItem):
         x = self._matrix(data)
         x = x[np.diff(x.indptr) > 0]
         c = x.shape[1]
-        graph, k = Graph.of(x), min(self.neighbours, c)
+        graph, heaps = Graph.of(x), no_heaps(c, max(min(self.neighbours, c - 1), 0) + 1)
         if self.method == "push":
-            heaps = self._pushed(graph, c, k)
+            kernel = partial(_random_walk.push_table, *_random_walk.edges(graph), graph.users)
+            fill(partial(kernel, self.alpha, self.tolerance), heaps, self.threads)
         else:
-            heaps = np.empty((c, k), np.float32), np.empty((c, k), np.int32), np.zeros(c, np.int64)
             for items, ranks in self._blocks(graph, np.arange(x.shape[0], x.shape[0] + c), "personal rank of items"):
-                _random_walk.keep_rows(ranks[:, x.shape[0] :], items[0], k, *heaps)
+                _random_walk.keep_rows(ranks[:, x.shape[0] :], items[0], *heaps)
         self.table_ = as_csr(*heaps)
         return self
 
@@ -106,19 +106,3 @@ class PersonalRank(ItemToItem):
                 yield rows, solver.ranks(r0).T
             else:
                 yield rows, _random_walk.iterate(graph, r0, self.alpha, self.tolerance).T
-
-    def _pushed(self, graph: Graph, c: int, k: int) -> tuple[Float32, Int32, Int64]:
-        arrays = _random_walk.edges(graph)
-        bounds = np.linspace(0, c, self.threads + 1).astype(int)
-
-        def part(t: int) -> tuple[Float32, Int32, Int64]:
-            own = bounds[t], bounds[t + 1]
-            return _random_walk.push_table(*arrays, graph.users, self.alpha, self.tolerance, k, *own)
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            heaps = list(pool.map(part, range(self.threads)))
-        score, column, size = heaps[0]
-        for t, more in enumerate(heaps[1:], 1):
-            own = slice(bounds[t], bounds[t + 1])
-            score[own], column[own], size[own] = more[0][own], more[1][own], more[2][own]
-        return score, column, size

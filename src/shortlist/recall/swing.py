@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall import _pairs
 from shortlist.recall._collaborative import ItemToItem
-from shortlist.recall._neighbours import as_csr
+from shortlist.recall._neighbours import as_csr, fill, no_heaps
 from shortlist.types import Float32, Int32, Int64
 
 FAINT = 2.0**-28
@@ -61,20 +61,10 @@ class Swing(ItemToItem):
             worth *= np.maximum(self._faded(data, times), FAINT)
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
         sample = self._sample(x)
-        k = max(min(self.neighbours, c - 1), 0)
-        bounds = np.linspace(0, c, self.threads + 1).astype(int)
-
-        def part(t: int) -> tuple[Float32, Int32, Int64]:
-            log = x.indptr, x.indices, worth.astype(np.float32), times, rate, *sample
-            return _pairs.swing(*log, self.alpha, k, bounds[t], bounds[t + 1])
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            heaps = list(pool.map(part, range(self.threads)))
-        score, column, size = heaps[0]
-        for t, more in enumerate(heaps[1:], 1):
-            own = slice(bounds[t], bounds[t + 1])
-            score[own], column[own], size[own] = more[0][own], more[1][own], more[2][own]
-        self.table_ = as_csr(score, column, size)
+        heaps = no_heaps(c, max(min(self.neighbours, c - 1), 0))
+        log = x.indptr, x.indices, worth.astype(np.float32), times, rate, *sample
+        fill(partial(_pairs.swing, *log, self.alpha), heaps, self.threads)
+        self.table_ = as_csr(*heaps)
         return self
 
     def _sample(self, x: sp.csr_matrix) -> tuple[Int64, Int32, Int64, Float32]:
