@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,26 @@ def test_rare_items_are_unknown(shop):
     channel._matrix(shop)
     assert channel.items_.tolist() == [0]
     assert channel.column_.tolist() == [0, -1, -1, -1]
+
+
+def test_an_event_counts_alike_in_the_log_and_in_a_history(shop):
+    events = replace(shop.events, weight=shop.events.weight * np.float32(3))  # the purchase counts 15
+    kinds = replace(shop.behaviours, strengths=np.where(shop.behaviours.strengths == 1, 0.5, 5).astype(np.float32))
+    shop = replace(shop, events=events, behaviours=kinds)
+    channel = ItemCF(signal="all")
+    assert channel._matrix(shop).toarray().tolist() == [[15, 0.5, 0], [0, 0, 0.5]]
+    history = shop.state().history(np.array([0]), np.array([9]))
+    assert channel._profile(Requests.of([0], [9], history))[2].tolist() == [0.5, 15]
+
+
+def test_events_of_no_strength_do_not_make_an_item_known(shop):
+    kinds = replace(shop.behaviours, strengths=shop.behaviours.strengths * (shop.behaviours.strengths > 1))
+    channel = ItemCF(signal="all", min_count=1)
+    channel._matrix(replace(shop, behaviours=kinds))
+    assert channel.items_.tolist() == [0]
+    channel = ItemCF(signal="all", min_count=2)
+    channel._matrix(replace(shop, behaviours=kinds))
+    assert channel.items_.tolist() == []
 
 
 @pytest.mark.parametrize("seed", range(3))

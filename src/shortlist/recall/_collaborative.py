@@ -43,7 +43,8 @@ class Collaborative(Retriever):
         table_: Any  # M
 
     signal: Signal = "positive"
-    """Which events are learned from and count as history: the positive ones, or all by the strength of their kind."""
+    """Which events are learned from and count as history: the positive ones by their weight, or the others too, by the
+    strength of their kind."""
     repeats: Literal["once", "log", "sum"] = "once"
     """What several events of a user with an item are worth: the strongest, log2(1 + summed strength), or the sum."""
     half_life: Annotated[Duration | None, AGES] = None
@@ -53,23 +54,28 @@ class Collaborative(Retriever):
     last: Annotated[Annotated[int, Field(ge=1)] | None, Search(choices=(None, 5, 10, 20, 50))] = None
     """How many of the latest distinct items of the history count; none = all."""
     min_count: int = Field(default=1, ge=1)
-    """Items with fewer events are unknown to the model."""
+    """Items with fewer events that count are unknown to the model."""
 
     def _vocabulary(self, data: Dataset) -> None:
         """Learns which items the model knows, and what each kind of event is worth."""
-        counts = data.item_counts(self.signal)
+        self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
+        events = data.events
+        counts = np.bincount(events.item[self._strength(events.weight, events.event) > 0], minlength=data.n_items)
         self.items_: Int32 = np.flatnonzero(counts >= self.min_count).astype(np.int32)  # [c] codes, ascending
         self.column_: Int32 = np.full(data.n_items, -1, np.int32)  # [n_items]
         self.column_[self.items_] = np.arange(len(self.items_), dtype=np.int32)
-        self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
+
+    def _strength(self, weight: Float32, event: Array) -> Float32:
+        """[m]: what events count, in the log as in a history: their own weight if they are positive, else nothing, or
+        with ``signal = "all"`` the strength of their kind; one of strength 0 is as if it had not happened."""
+        return weight if self.signal == "positive" else np.where(weight > 0, weight, self.strengths_[event])
 
     def _matrix(self, data: Dataset) -> sp.csr_matrix:
         """Learns the vocabulary; the log as CSR float32 [n_users, c], column numbers sorted."""
         self._vocabulary(data)
         rows, starts, user, column = self._grouped(data)
         events = data.events
-        worth = np.where(events.weight[rows] > 0, events.weight[rows], self.strengths_[events.event[rows]])
-        worth = worth * self._faded(data, events.time[rows])
+        worth = self._strength(events.weight[rows], events.event[rows]) * self._faded(data, events.time[rows])
         if self.repeats == "once":
             each = np.maximum.reduceat(worth, starts) if len(starts) else worth
         else:
@@ -103,18 +109,17 @@ class Collaborative(Retriever):
     def _rows(self, data: Dataset) -> Int64:
         """The events of known users with known items that are learned from."""
         events = data.events
-        worth = events.weight > 0 if self.signal == "positive" else self.strengths_[events.event] > 0
-        return np.flatnonzero(worth & (events.user >= 0) & (self.column_[events.item] >= 0))
+        counted = self._strength(events.weight, events.event) > 0
+        return np.flatnonzero(counted & (events.user >= 0) & (self.column_[events.item] >= 0))
 
     def _profile(self, requests: Requests) -> Query:
         """The history of each request as weights of columns, latest first."""
         history = requests.history
-        strength = history["weight"] if self.signal == "positive" else self.strengths_[history["event"]]
         rate = 1 / self.half_life if self.half_life else 0.0
         return _history.weighted(
             history.offsets,
             history["item"],
-            strength,
+            self._strength(history["weight"], history["event"]),
             history["time"],
             self.column_,
             len(self.items_),

@@ -46,8 +46,7 @@ class Walked(Vectors, Word2Vec):
         rows, events = self._rows(data), data.events
         worth = self._faded(data, events.time[rows])
         if self.edges == "strength":
-            weight = events.weight[rows]
-            worth = worth * np.where(weight > 0, weight, self.strengths_[events.event[rows]])
+            worth = worth * self._strength(events.weight[rows], events.event[rows])
         log = events.user[rows], self.column_[events.item[rows]], events.time[rows], len(self.items_)
         return item_graph(*log, gap=self.gap, strength=worth, directed=self.directed)
 

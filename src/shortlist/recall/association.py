@@ -46,10 +46,7 @@ class Association(ItemToItem):
         self._vocabulary(data)
         c = len(self.items_)
         log = data.sequences(signal=self.signal)
-        counted = self.column_[log["item"]] >= 0
-        if self.signal == "all":
-            counted &= self.strengths_[log["event"]] > 0
-        log = log.keep(counted)
+        log = log.keep((self._strength(log["weight"], log["event"]) > 0) & (self.column_[log["item"]] >= 0))
         columns = self.column_[log["item"]]
         users = log.rows
         occurrences = np.argsort(columns, kind="stable")

@@ -51,7 +51,7 @@ class Item2Vec(Vectors, Word2Vec):
         rows, events = self._rows(data), data.events
         worth = self._faded(data, events.time[rows])
         if self.weighted:
-            worth *= events.weight[rows] if self.signal == "positive" else self.strengths_[events.event[rows]]
+            worth *= self._strength(events.weight[rows], events.event[rows])
         token = self.column_[events.item[rows]]
         repeats = self.repeats if self.weighted else "once"
         tokens, offsets, weights = sentences(events.user[rows], token, events.time[rows], worth, self.gap, repeats)
