@@ -160,3 +160,55 @@ def test_a_list_of_another_length_is_refused():
     schema = learn(requests, rows)
     with pytest.raises(InputError, match="expected 3 entries a row"):
         schema.encode(requests, rows.with_columns(tags=np.zeros((60, 2), np.int32)))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("price", np.array(["a"] * 60), r"'price': expected one number or code a row, found the type <U1"),
+        ("price", np.zeros((60, 2), np.int32), r"'price': expected one number or code a row, found shape \(60, 2\)"),
+        ("colour", np.array(["a"] * 60), r"'colour': expected one number or code a row"),
+        ("tags", np.full((60, 3), "a"), r"'tags': expected 3 entries a row, integer codes, found .* of <U1"),
+    ],
+)
+def test_a_column_of_another_kind_than_learned_is_refused(column, values, message):
+    requests, rows = table()
+    for numeric in ("standard", "quantile"):
+        schema = learn(requests, rows, numeric=numeric)
+        with pytest.raises(InputError, match=message):
+            schema.encode(requests, rows.with_columns(**{column: values}))
+
+
+def test_codes_that_double_precision_confuses_are_to_be_hashed():
+    requests, rows = table()
+    far = rows.with_columns(colour=2**53 + np.arange(60) % 2)
+    with pytest.raises(
+        InputError, match=r"'colour': expected codes below 2\^53, found 9007199254740993; put it in hashed"
+    ):
+        learn(requests, far)
+    codes = learn(requests, far, hashed=["colour"], hash_width=1000).encode(requests, far)[1][:, 0]
+    assert len(np.unique(codes)) == 2
+
+
+def test_a_column_may_not_be_called_as_the_history_is():
+    requests, rows = table()
+    rows = rows.with_columns(history=np.zeros(60, np.int32))
+    learn(requests, rows, ["history"])
+    with pytest.raises(InputError, match="history: the last items are a field of that name"):
+        learn(requests, rows, ["history"], history=2)
+
+
+@pytest.mark.parametrize("numeric", ["standard", "quantile", "piecewise"])
+def test_what_is_not_finite_is_missing(numeric):
+    requests, rows = table()
+    price = np.array(rows["price"], np.float32)
+    price[::7] = np.nan
+    infinite = price.copy()
+    infinite[::7] = np.where(np.arange(len(price[::7])) % 2, np.inf, -np.inf)
+    gaps, far = rows.with_columns(price=price), rows.with_columns(price=infinite)
+    ways = [
+        learn(requests, which, numeric=numeric).encode(requests, each) for which in (gaps, far) for each in (gaps, far)
+    ]
+    for way in ways[1:]:
+        for a, b in zip(ways[0], way, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -109,6 +109,13 @@ def test_softmax_orders_rows_of_a_request():
     assert order["label"].mean() > 0.95
 
 
+def test_an_order_is_not_learned_from_requests_of_one_row():
+    with pytest.raises(InputError, match="objective: expected requests of several rows"):
+        DeepFM(objective="softmax").fit(crossed(50))
+    none = crossed(50).take(np.zeros(0, np.int64))
+    assert score(DeepFM(objective="softmax").fit(none), none).shape == (0,)
+
+
 def test_stopping_restores_the_best_and_refit_trains_as_long():
     train, valid = made_up(600, 0), made_up(600, 1)
     ranker = DNN(epochs=60, rate=0.02, batch=64, stopping=3, hidden=[64, 64]).fit(train, valid)
@@ -148,7 +155,8 @@ def test_seeds_differ_and_fitting_again_forgets():
 def test_fitting_leaves_torch_as_it_was():
     torch.manual_seed(3)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    DNN(epochs=1, dropout=0.5).fit(made_up(200))
+    ranker = DNN(epochs=1, dropout=0.5).fit(made_up(200))
+    ranker.net()
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
 

@@ -152,6 +152,23 @@ def test_another_program_can_follow_the_contract(name, numeric):
     np.testing.assert_allclose(1 / (1 + np.exp(-z)), score(ranker, samples), atol=1e-5)
 
 
+@pytest.mark.parametrize("calibration", ["closed", "isotonic"])
+def test_the_contract_tells_how_the_score_is_calibrated(calibration):
+    samples, later = replace(everything(), rate=0.2), everything(seed=1)
+    ranker = DeepFM(epochs=2, calibration=calibration).fit(samples, later)
+    for rate in (0.2, 0.5):
+        model = onnx.load_from_string(ranker.files()["model.onnx"])
+        said = json.loads({entry.key: entry.value for entry in model.metadata_props}["shortlist"])
+        assert said["rate"] == rate
+        p = 1 / (1 + np.exp(-ranker.logits(ranker.inputs(later.requests, later.candidates)).astype(float)))
+        p = p / (p + (1 - p) / rate)
+        if calibration == "isotonic":
+            p = np.interp(p, *said["curve"])
+        assert said["score"].startswith("curve(p / " if calibration == "isotonic" else "p / ")
+        np.testing.assert_allclose(p, score(ranker, later), atol=1e-5)
+        ranker.refit(replace(samples, rate=0.5))
+
+
 def test_the_file_is_checked_and_its_rows_are_free():
     samples = everything()
     ranker = DeepFM(**CONFIG).fit(samples)

@@ -2,7 +2,7 @@
 
 The file's inputs are those of the net's ``forward``, each [m, width] with m free; its output is ``logit`` [m]. Its
 metadata has one entry ``shortlist``, a JSON text made by ``contract``: what stands in each column of each input and how
-it comes of the columns that a ranker was given.
+it comes of the columns that a ranker was given. A number that is not finite is missing, as NaN is.
 """
 
 from __future__ import annotations
@@ -69,17 +69,21 @@ def export(net: nn.Module, inputs: Inputs, said: Mapping[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def contract(schema: Schema, score: str, more: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+def contract(
+    schema: Schema, score: Mapping[str, Any], more: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
     """What another program needs to feed the file: for each input, its columns in order.
 
-    ``score`` says what makes the ranker's score of the logit; ``more`` are the columns of inputs beyond the schema's.
+    ``score`` says under ``score`` what makes the ranker's score of the logit, and what that takes: ``rate``, and
+    ``curve`` [2, k], whose points (from the first row to the second) straight lines join. ``more`` are the columns of
+    inputs beyond the schema's.
     """
     numbers = [_number(schema, int(f)) for f in schema.of_kind(NUMBER)]
     gaps = [{"column": column["column"], "kind": "missing"} for column in numbers if column["gaps"]]
     coded = [_coded(schema, int(f)) for f in schema.of_kind(*CODED)]
     pooled = [_coded(schema, int(f)) for f in schema.of_kind(*POOLED)]
     columns = {"numbers": [*numbers, *gaps], "codes": coded, "lists": pooled, **more}
-    return {"format": FORMAT, "output": OUTPUT, "score": score, "inputs": columns}
+    return {"format": FORMAT, "output": OUTPUT, **score, "inputs": columns}
 
 
 def _shaped(names: Sequence[str], inputs: Inputs, columns: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ CODED = (BUCKET, CATEGORY)
 POOLED = (LIST, HISTORY)
 Spec = tuple[Array, Array, Array, Array, Array, Array, Array]
 """What ``encode``'s kernel knows of the fields."""
+EXACT = 2**53
+"""Codes below it are told apart in double precision."""
 Inputs = list[Array]
 """``[numbers, codes, lists, ...]``, each with m rows: what a net's ``forward`` takes, see ``Schema.encode``."""
 
@@ -47,7 +49,7 @@ class Options:
 class Schema:
     """Fields in the order coded (categories, buckets of numbers), pooled (lists, the history), numbers.
 
-    The kind follows from the column's type: floats and booleans [m] are numbers (NaN = missing), integers [m] are
+    The kind follows from the column's type: floats and booleans [m] are numbers (missing: NaN, ±∞), integers [m] are
     categories (-1 = missing, which is a value like any other), integers [m, w] are lists (-1 = padding). ``history`` is
     the last items of ``requests.history``. ``item`` and ``user`` name the codes of row and request, unless there are
     columns of these names. Every value of a coded or pooled field is a row of one table: row 0 is padding; row
@@ -138,10 +140,15 @@ class Schema:
         return self.names[numbers].tolist(), gaps, (kinds, left, left, zeros.astype(np.int64), zeros, starts, moments)
 
     def _columns(self, names: Sequence[str], requests: Requests, candidates: Candidates) -> Float64:
-        """[names, m], column by column as the candidates have them."""
+        """[names, m], column by column as the candidates have them; NaN for what is not finite."""
         x = np.empty((len(names), len(candidates)))
         for cells, name in zip(x, names, strict=True):
-            cells[:] = column_of(name, requests, candidates)
+            column = column_of(name, requests, candidates)
+            if column.ndim != 1 or column.dtype.kind not in "fiub":
+                found = f"shape {column.shape}" if column.ndim != 1 else f"the type {column.dtype}"
+                raise InputError(f"feature column {name!r}: expected one number or code a row, found {found}")
+            cells[:] = column
+        x[np.isinf(x)] = np.nan
         return x
 
     @cached_property
@@ -160,9 +167,10 @@ class Schema:
             cells = last_items(requests.history, length)
         else:
             cells = candidates[str(self.names[f])]
-            if cells.ndim != 2 or cells.shape[1] != length:
+            if cells.ndim != 2 or cells.shape[1] != length or cells.dtype.kind not in "iu":
                 raise InputError(
-                    f"feature column {str(self.names[f])!r}: expected {length} entries a row, found shape {cells.shape}"
+                    f"feature column {str(self.names[f])!r}: expected {length} entries a row, integer codes, "
+                    f"found shape {cells.shape} of {cells.dtype}"
                 )
         codes = np.where(cells < 0, 0, self._rows_of(f, cells.ravel()).reshape(cells.shape)).astype(np.int32)
         return codes[candidates.request] if self.kinds[f] == HISTORY else codes
@@ -187,6 +195,8 @@ class Schema:
         """Learns vocabularies, edges and moments of the columns ``names`` from training rows."""
         kinds = {name: kind_of(name, column_of(name, requests, candidates), options.numeric) for name in names}
         if options.history:
+            if "history" in kinds:
+                raise InputError("history: the last items are a field of that name, and so is a column: leave one out")
             kinds["history"] = HISTORY
         for name in options.hashed:
             if kinds.get(name) not in (CATEGORY, *POOLED):
@@ -250,6 +260,8 @@ def _learn(name: str, kind: str, requests: Requests, candidates: Candidates, opt
     length = values.shape[1] if values.ndim == 2 else 1
     if name in options.hashed:
         return _Field(name, kind, options.hash_width, length=length)
+    if values.size and values.max() >= EXACT:
+        raise InputError(f"feature column {name!r}: expected codes below 2^53, found {values.max()}; put it in hashed")
     values = values.astype(np.int64)
     known = known_values(values[values >= 0] if kind in POOLED else values, options.min_count)
     return _Field(name, kind, len(known) + 1, length=length, table=known)

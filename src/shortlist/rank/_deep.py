@@ -77,7 +77,7 @@ class DeepRanker(TableRanker):
     """What is looked at."""
     l2: Annotated[float, Field(ge=0), Search(1e-4, 1.0, log=True)] = 0.01
     """Decay of the layers' weights (decoupled, AdamW): each step takes ``rate`` × this share of them away."""
-    embedding_l2: Annotated[float, Field(ge=0), Search(1e-7, 1e-2, log=True)] = 1e-5
+    embedding_l2: Annotated[float, Field(ge=0), Search(1e-7, 1e-2, log=True)] = 1e-4
     """Squared penalty (coupled: half of it × w² in the loss) on the fields' vectors; it holds rare values' most."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the old in a running average of the weights, which then scores; 0 = the last weights score."""
@@ -115,7 +115,8 @@ class DeepRanker(TableRanker):
     def net(self) -> nn.Module:
         """The learned net, made of the learned arrays when first asked for."""
         if self._made is None:
-            net = self.build(self.schema_)
+            with torch.random.fork_rng(devices=[]):  # layers draw when made
+                net = self.build(self.schema_)
             state, offsets, values = net.state_dict(), self.weights_.offsets, self.weights_["value"]
             if list(state) != self.weight_names_.tolist() or [t.numel() for t in state.values()] != list(
                 self.weights_.lengths
@@ -128,7 +129,10 @@ class DeepRanker(TableRanker):
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns schema and weights; with ``valid``, for how long."""
-        return self._learn(samples, valid, 0).calibrate(samples, valid)
+        self._learn(samples, valid, 0).calibrate(samples, valid)
+        if self.curve_.size:
+            self.__dict__.pop("model_", None)  # it scored ``valid``, before there was a curve to tell of
+        return self
 
     def refit(self, samples: Samples) -> Self:
         """Learns again for as many checks as ``fit`` found best, without ``valid``."""
@@ -142,6 +146,8 @@ class DeepRanker(TableRanker):
         observed = self.target(samples)[0]
         self.learn_inputs(samples.requests, samples.candidates.take(observed))
         rows = self._rows(samples)
+        if rows.offsets is not None and len(rows) == rows.groups > 0:
+            raise InputError("objective: expected requests of several rows to learn their order, found one row in each")
         later = None if valid is None or not len(valid) else self._rows(self.matched(valid, samples))
         plan = loop.Plan(**{name: getattr(self, name) for name in loop.Plan.__dataclass_fields__})
         with loop.threads(self.threads), torch.random.fork_rng(devices=[]):  # layers draw when made; drawn anew below
@@ -194,11 +200,19 @@ class DeepRanker(TableRanker):
         if not hasattr(self, "model_"):
             if not onnx.can_export():
                 return None
-            score = "sigmoid(logit)" if self.objective == "pointwise" else "logit"
-            said = onnx.contract(self.schema_, score, self.more_inputs())
+            said = onnx.contract(self.schema_, self._score_said(), self.more_inputs())
             file = onnx.export(self.net(), self.inputs(*self.schema_.blank(2)), said)
             self.model_ = np.frombuffer(file, np.uint8)
         return bytes(self.model_.tobytes())
+
+    def _score_said(self) -> dict[str, Any]:
+        """How the score comes of the logit."""
+        if self.objective != "pointwise" or self.calibration == "none":
+            return {"score": "sigmoid(logit)" if self.objective == "pointwise" else "logit"}
+        said, p = {"rate": self.sampled_}, "p / (p + (1 - p) / rate)"
+        if self.curve_.size:
+            said, p = {**said, "curve": self.curve_.tolist()}, f"curve({p})"
+        return {"score": f"{p}, p = sigmoid(logit)", **said}
 
     def more_inputs(self) -> dict[str, Any]:
         """What the file says of inputs beyond the schema's, by name: see ``nn.onnx.contract``."""
