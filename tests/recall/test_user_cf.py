@@ -69,6 +69,22 @@ def test_matches_the_formula(log, options):
         assert chosen == pytest.approx(shares[:, columns].max(axis=0), rel=1e-4)
 
 
+@pytest.mark.parametrize("max_users", [3, 1000])
+def test_items_are_alike_whose_takers_are(log, max_users):
+    channel = UserCF(signal="all", repeats="sum", max_users=max_users).fit(log)
+    x = log.matrix("all").toarray()[:, channel.items_].astype(np.float64)
+    norms = np.linalg.norm(x, axis=0)
+    cosine = (x * latest_users(log, channel)).T @ x / np.outer(norms, norms)
+    found = channel.similar(np.append(channel.items_, [9999, -1]), 5)
+    for c, item in enumerate(channel.items_):
+        rows = found.request == c
+        others = np.delete(cosine[c], c)
+        assert item not in found.item[rows]
+        assert found["score"][rows] == pytest.approx(-np.sort(-others[others > 0])[:5], rel=1e-5)
+        assert found["score"][rows] == pytest.approx(cosine[c, channel.column_[found.item[rows]]], rel=1e-5)
+    assert found.request.max() < len(channel.items_)
+
+
 def test_a_stranger_with_the_history_of_a_known_user_gets_that_users_neighbourhood(log):
     channel = UserCF(neighbours=1).fit(log)
     requests = asking(log, [3])

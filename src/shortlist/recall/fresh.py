@@ -30,7 +30,8 @@ class Fresh(Retriever):
 
     tick(t) = floor(t / refresh) refresh: a list is as of the last refresh, in a replay as in live service; the draws
     are of the request's id. score = 1 / place, from 1. s is what the catalogue says, else the item's first event, so in
-    the beginning of a log every item is new. The same for everybody but for the draws.
+    the beginning of a log every item is new. The same for everybody but for the draws. It knows
+    nothing of likeness, so it has no ``similar``.
 
     Source: Thompson (1933), On the Likelihood that One Unknown Probability Exceeds Another, for trying what little is
     known of; Schein, Popescul, Ungar, Pennock (2002), Methods and Metrics for Cold-Start Recommendations.

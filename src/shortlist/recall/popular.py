@@ -28,6 +28,7 @@ class Popular(Retriever):
     With a user attribute as segment only events of users with the asker's value count. With an item attribute the score
     is multiplied by sum_g share_u(g) over the values g the item has among the asker's ``top`` most frequent ones. Who
     has no such attribute, no history, or a segment without events gets the global list. Several segments multiply.
+    It knows nothing of likeness, so it has no ``similar``.
 
     Source: Ji, Sun, Zhang, Li (2020), A Re-visit of the Popularity Baseline in Recommender Systems.
     """

@@ -24,7 +24,7 @@ class Repeat(Retriever):
     over the kinds of event in ``events``, with latest_u the time of the last of them. Items with fewer than
     ``min_count`` such events, or with one less than ``min_age`` ago, do not come. For logs in which people take the
     same thing again (groceries, music): often the strongest channel there. Where a rule forbids what was seen it finds
-    nothing.
+    nothing. It knows nothing of likeness, so it has no ``similar``.
 
     Source: Anderson, Kumar, Tomkins, Vassilvitskii (2014), The Dynamics of Repeat Consumption; Bhagat, Muralidharan,
     Lobzhanidze, Vishwanath (2018), Buy It Again: Modeling Repeat Purchase Recommendations.

@@ -12,7 +12,7 @@ from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.recall import _askers
 from shortlist.recall._collaborative import Collaborative, Query
-from shortlist.types import Candidates, Float32, Int32, Requests
+from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 
 class UserCF(Collaborative):
@@ -71,6 +71,22 @@ class UserCF(Collaborative):
         by_item = self.users_of_
         index = by_item.indptr, by_item.indices, by_item.data
         return _askers.nearest(*profile, self.item_weight_, *index, self.norms_, users, self.shrinkage, self.neighbours)
+
+    def similar(self, items: Array, k: int) -> Candidates:
+        """The ``k`` items with the largest cosine to each item, by who took them; unknown items have none.
+
+        Of an item that more than ``max_users`` took, as many of the latest are looked at.
+        """
+        items, x = np.asarray(items, np.int32), self.table_
+        columns = self._columns(items)
+        known = columns[columns >= 0]
+        norms = np.sqrt(np.bincount(x.indices, x.data.astype(np.float64) ** 2, x.shape[1])).astype(np.float32)
+        unit = sp.csr_matrix((x.data / norms[x.indices], x.indices, x.indptr), shape=x.shape)
+        asked = self.users_of_[known]
+        lengths = np.zeros(len(items) + 1, np.int64)
+        lengths[1:][columns >= 0] = np.diff(asked.indptr)
+        query = np.cumsum(lengths), asked.indices, asked.data / np.repeat(norms[known], np.diff(asked.indptr))
+        return self._best(unit, query, np.arange(len(items) + 1), items, k)
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item of the history that ties the asker most to the neighbours who took the row; -1 for none."""
