@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from shortlist.component import InputError
+from shortlist.component import InputError, find
 from shortlist.metrics.ranking import auc, calibration_error
 from shortlist.rank._calibration import apply_isotonic, fit_centred, fit_isotonic
 from shortlist.rank.gbdt import GBDT
@@ -81,15 +82,27 @@ def test_deep_rankers_too():
     )
 
 
-def test_refit_takes_its_own_rate_and_keeps_the_curve():
+def refitting():
+    found = [(GBDT, {"trees": 40}), (GBDTLR, config_of(GBDTLR)), (Logistic, {}), (Tree, {})]
+    if find_spec("xgboost"):
+        found.append((find("rank", "xgboost"), {"trees": 40}))
+    return found
+
+
+@pytest.mark.parametrize(("cls", "config"), refitting(), ids=lambda each: getattr(each, "__name__", ""))
+def test_refit_takes_its_own_rate_and_keeps_the_curve(cls, config):
     train, valid, test = rare(), rare(seed=1), rare(seed=2)
-    ranker = GBDT(trees=40, calibration="isotonic").fit(sampled(train, 0.1), valid)
+    ranker = cls(**config, calibration="isotonic").fit(sampled(train, 0.1), valid)
     curve = ranker.curve_
-    ranker.refit(sampled(train, 0.3, 4))
+    more = sampled(train, 0.3, 4)
+    ranker.refit(more)
     assert ranker.curve_ is curve
     assert ranker.sampled_ == 0.3
     assert error(test, score(ranker, test))[0] < 0.1
-    assert not GBDT(trees=5, calibration="isotonic").fit(sampled(train, 0.1)).curve_.size  # nothing to fit it to
+    plain = cls(**config).fit(sampled(train, 0.1), valid).refit(more)
+    if "trees" not in config or cls is GBDTLR:  # no early stopping: it has learned what it would at once
+        np.testing.assert_array_equal(score(plain, test), score(cls(**config).fit(more), test))
+    assert not cls(**config, calibration="isotonic").fit(sampled(train, 0.1)).curve_.size  # nothing to fit it to
 
 
 def test_an_order_has_no_probability():

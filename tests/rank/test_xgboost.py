@@ -42,6 +42,17 @@ def test_early_stopping_and_saving():
     assert auc(valid, score(fitted, valid)) > 0.75
 
 
+@pytest.mark.parametrize("objective", ["pointwise", "lambdarank"])
+def test_refit_takes_as_many_trees_as_were_best(objective):
+    train, valid = made_up(m=400), made_up(m=400, seed=1)
+    fitted = ranker(trees=400, learning_rate=0.3, stopping=10, objective=objective).fit(train, valid)
+    best = len(fitted.forest) - 1
+    assert best < 400
+    again = type(fitted).restore(fitted.config(), fitted.state(), fitted.files()).refit(valid)
+    plain = ranker(**{**fitted.config(), "trees": best}).fit(valid)
+    np.testing.assert_array_equal(score(again, valid), score(plain, valid))
+
+
 def test_what_is_not_a_model_is_refused():
     from shortlist.rank._xgboost import read_xgboost
 

@@ -209,7 +209,8 @@ class DeepRanker(TableRanker):
         """How the score comes of the logit."""
         if self.objective != "pointwise" or self.calibration == "none":
             return {"score": "sigmoid(logit)" if self.objective == "pointwise" else "logit"}
-        said, p = {"rate": self.sampled_}, "p / (p + (1 - p) / rate)"
+        said: dict[str, Any] = {"rate": self.sampled_}
+        p = "p / (p + (1 - p) / rate)"
         if self.curve_.size:
             said, p = {**said, "curve": self.curve_.tolist()}, f"curve({p})"
         return {"score": f"{p}, p = sigmoid(logit)", **said}

@@ -56,6 +56,14 @@ class GBDTLR(TreeRanker, LinearRanker):
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns the trees, then the weights; ``valid`` is for calibration."""
+        return self._learn(samples).calibrate(samples, valid)
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns again, but for the calibration's curve."""
+        self.sampled_ = float(samples.rate)
+        return self._learn(samples)
+
+    def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)
         x = self.learn_table(samples.candidates, observed)
         positive = (y > 0).astype(np.float64)
@@ -79,7 +87,7 @@ class GBDTLR(TreeRanker, LinearRanker):
             self.tolerance,
             self.iterations,
         )
-        return self.calibrate(samples, valid)
+        return self
 
     def _early(self, samples: Samples) -> Bool:
         """[n]: the requests the trees learn from."""

@@ -27,6 +27,14 @@ class Logistic(LinearRanker):
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns buckets, vocabularies and weights; ``valid`` is for calibration."""
+        return self._learn(samples).calibrate(samples, valid)
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns again, but for the calibration's curve."""
+        self.sampled_ = float(samples.rate)
+        return self._learn(samples)
+
+    def _learn(self, samples: Samples) -> Self:
         self.learn_columns(samples.candidates)
         observed, y, weight = self.target(samples)
         x = self.table(samples.candidates)[observed]
@@ -36,7 +44,7 @@ class Logistic(LinearRanker):
         self.coefficients_, self.intercept_ = fit_logistic(
             design.matrix(x), positive, weight, self.l1, penalties, self.tolerance, self.iterations
         )
-        return self.calibrate(samples, valid)
+        return self
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": P(y = 1)}``."""

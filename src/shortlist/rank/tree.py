@@ -40,6 +40,14 @@ class Tree(TreeRanker):
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns the tree; ``valid`` is for calibration."""
+        return self._learn(samples).calibrate(samples, valid)
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns again, but for the calibration's curve."""
+        self.sampled_ = float(samples.rate)
+        return self._learn(samples)
+
+    def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)
         x = self.learn_table(samples.candidates, observed)
         rows: Rows = (x, (y > 0).astype(np.float64), weight, None)
@@ -55,7 +63,7 @@ class Tree(TreeRanker):
             "num_threads": self.threads,
         }
         self.keep(*train_lightgbm(rows, None, self.categorical_, self.columns_.tolist(), 1, 0, params))
-        return self.calibrate(samples, valid)
+        return self
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": share of positives}``."""

@@ -81,9 +81,20 @@ class XGBoost(TreeRanker):
                 verbose_eval=False,
             )
             booster = booster[: booster.best_iteration + 1]
+        self._keep(booster)
+        return self.calibrate(samples, valid)
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns as many trees as ``fit`` found best, without ``valid``."""
+        observed, y, weight = self.target(samples)
+        data = self._matrix(samples, self.learn_table(samples.candidates, observed), observed, y, weight)
+        self._keep(xgb.train(self._params(), data, len(self.forest) - 1))  # the last tree holds the base score
+        self.sampled_ = float(samples.rate)
+        return self
+
+    def _keep(self, booster: xgb.Booster) -> None:
         native = bytes(booster.save_raw("json"))
         self.keep(read_xgboost(native), native)
-        return self.calibrate(samples, valid)
 
     def _matrix(self, samples: Samples, x: Float32, observed: Bool, y: Float64, weight: Float64) -> xgb.DMatrix:
         types = ["c" if code else "float" for code in self.categorical_]
