@@ -223,6 +223,36 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
         find("recall", "needs_more")
 
 
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [
+        ("torch", ": pip install 'shortlist[deep]'"),
+        ("torch.nn", ": pip install 'shortlist[deep]'"),
+        ("xgboost", ": pip install 'shortlist[trees]'"),
+        ("numpy", ""),
+        ("tor", ""),
+        (None, ""),
+    ],
+)
+def test_the_extra_to_install_is_named(package, said, monkeypatch):
+    needs = [
+        "numpy<3,>=2.0",
+        "onnx<2,>=1.17; extra == 'deep'",
+        "torch<3,>=2.5; extra == 'deep'",
+        'xgboost-cpu<4,>=3.0; (sys_platform == "linux") and extra == "trees"',
+    ]
+    monkeypatch.setattr(component.metadata, "requires", lambda name: needs)
+    assert component._extra(package) == said
+
+
+def test_without_an_installed_package_no_extra_is_named(monkeypatch):
+    def requires(name):
+        raise component.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(component.metadata, "requires", requires)
+    assert component._extra("torch") == ""
+
+
 def test_one_component_a_file(tmp_path, monkeypatch):
     (tmp_path / "two_in_one.py").write_text(
         "from shortlist.component import Component, Retriever\nclass A(Retriever): pass\nclass B(Retriever): pass\n"

@@ -82,6 +82,10 @@ class Component(BaseModel):
         """The hyperparameters: ``from_config(config())`` is the same component, unfitted."""
         return self.model_dump(mode="json")
 
+    def without_effect(self) -> frozenset[str]:
+        """Hyperparameters that mean nothing under the others as they are; ``shortlist tune`` leaves them alone."""
+        return frozenset()
+
     def state(self) -> dict[str, Array]:
         """What was learned, as named arrays."""
         arrays: dict[str, Array] = {}
@@ -265,7 +269,7 @@ def find(kind: str, name: str) -> type[Component]:
         module = importlib.import_module(f"shortlist.{kind}.{name}")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{kind} component {name!r} needs the package {error.name!r}, which is not installed"
+            f"{kind} component {name!r} needs the package {error.name!r}, which is not installed{_extra(error.name)}"
         ) from error
     return defined_in(module, KINDS[kind])
 
@@ -308,6 +312,19 @@ def entry(kind: str, name: str) -> Entry:
 
 def _folder(kind: str) -> Path:
     return Path(__file__).parent / kind
+
+
+def _extra(package: str | None) -> str:
+    """What to install for ``package`` (``xgboost-cpu`` gives ``xgboost``), if an extra of ours names it."""
+    try:
+        needs = metadata.requires("shortlist") or []
+    except metadata.PackageNotFoundError:  # run from its source, not installed
+        return ""
+    for need in needs:
+        found = re.match(r"([\w.-]+).*\bextra\s*==\s*['\"]([\w.-]+)", need)
+        if package and found and found[1].removesuffix("-cpu") == package.partition(".")[0]:
+            return f": pip install 'shortlist[{found[2]}]'"
+    return ""
 
 
 def _outside(kind: str, name: str) -> Any:
