@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shortlist.component import InputError
 from shortlist.data import Behaviours
+from shortlist.recall import _memory
 from shortlist.recall.deepwalk import DeepWalk
 from shortlist.testing import worlds
 from shortlist.types import Requests
@@ -45,6 +47,14 @@ def test_a_pause_parts_what_belongs_apart():
     cut, whole = (apart(DeepWalk(**SMALL, gap=gap).fit(data)) for gap in ("30m", None))
     assert cut > 0.5
     assert whole < cut - 0.1
+
+
+def test_walks_that_do_not_fit_are_refused(monkeypatch):
+    data = halves(DAY)
+    monkeypatch.setattr(_memory, "free", lambda: 300_000.0)
+    with pytest.raises(InputError, match=r"deepwalk: 400 walks of 30 items need .* GB.*; lower walks or length"):
+        DeepWalk(**SMALL | {"length": 30}).fit(data)
+    DeepWalk(**SMALL).fit(data)
 
 
 def test_walks_join_what_no_user_took_together():

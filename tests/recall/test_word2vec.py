@@ -15,7 +15,7 @@ from numba import njit
 
 from shortlist.component import InputError
 from shortlist.recall._random import alias_table, drawn
-from shortlist.recall._word2vec import Word2Vec, embed, train
+from shortlist.recall._word2vec import Word2Vec, _present, embed, train
 from shortlist.recall._word2vec_kernel import example, huffman
 from shortlist.types import Array
 
@@ -209,6 +209,18 @@ def test_weights_count_examples():
     assert evidence[2] - evidence[1] == pytest.approx(np.log(16), abs=0.3)
     plain = same[0] @ others.T
     assert plain[2] - plain[1] == pytest.approx(0, abs=0.3)
+
+
+def test_nothing_is_copied_where_nothing_is_absent():
+    tokens, offsets, weights = np.arange(3, dtype=np.int32), np.array([0, 3]), np.ones(3, np.float32)
+    assert _present(tokens, offsets, weights)[0] is tokens
+    weights[1] = 0
+    assert [part.tolist() for part in _present(tokens, offsets, weights)] == [[0, 2], [0, 2], [1, 1]]
+
+
+def test_what_the_tree_does_not_use_has_no_effect():
+    assert not setting("cbow", "negative").without_effect()
+    assert setting("cbow", "hierarchical").without_effect() == {"negatives", "popularity", "answer"}
 
 
 def test_items_without_company_have_no_vector():

@@ -16,6 +16,7 @@ from shortlist.recipe import parse
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
 from shortlist.tuning import Asked, _measures
 from shortlist.tuning._measures import Metric
+from shortlist.tuning._plan import space
 
 pytest.importorskip("optuna")
 pytest.importorskip("tomlkit")
@@ -84,6 +85,16 @@ def with_another_future(data, cut):
     before, after = data.events.between(None, cut), data.events.between(cut, None)
     item = (np.arange(len(after)) % 5).astype(np.int32)
     return replace(data, events=Events.concat([before, replace(after, item=item, user=after.user[::-1].copy())]))
+
+
+def test_what_has_no_effect_under_a_setting_is_not_tried(recipe):
+    def tried(**more):
+        section = {"type": "item2vec", "loss": "hierarchical", **more}
+        return set(space(recipe.model_copy(update={"recall": {"i2v": section}}), ("recall", "i2v")))
+
+    idle = {"negatives", "popularity", "answer"}
+    assert tried(loss="negative") - tried() == idle
+    assert tried(search={"negatives": [5, 10]}) == {"negatives"}
 
 
 def told(tuned):

@@ -11,10 +11,14 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
+from shortlist.recall._memory import need
 from shortlist.recall._vectors import Vectors
 from shortlist.recall._walks import alias_rows, walk
 from shortlist.recall._word2vec import Word2Vec, embed
 from shortlist.types import Array, Int32, Int64
+
+TOKEN, WALK = 28, 40
+"""Bytes of each item of a walk (itself, its weight and what is counted by), and of each walk (offsets and orders)."""
 
 
 class Walked(Vectors, Word2Vec):
@@ -53,6 +57,9 @@ class Walked(Vectors, Word2Vec):
     def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
         """Keeps the items' vectors and contexts; those of items without an edge are 0."""
         graph, rng = self._graph(data), np.random.default_rng(self.seed)
+        n = self.walks * np.count_nonzero(np.diff(graph.indptr))
+        what = f"{type(self).__name__.lower()}: {n:,} walks of {self.length} items"
+        need(what, n * (TOKEN * self.length + WALK), "lower walks or length")
         tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
         vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)
         self._learned(vectors, contexts)

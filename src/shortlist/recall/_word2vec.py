@@ -43,11 +43,12 @@ class Word2Vec(Component):
     window: Annotated[int, Field(ge=1), Search(2, 50, log=True)] = 5
     """The farthest neighbour on either side; the reach at each item is drawn from 1 to this: near ones count more."""
     negatives: Annotated[int, Field(ge=1), Search(2, 30, log=True)] = 5
-    """Sampled negatives an example."""
+    """Sampled negatives an example, without the hierarchical softmax."""
     popularity: Annotated[float, Field(ge=-2, le=2), Search(-1, 1)] = 0.75
     """The power of an item's count it is drawn by as a negative; 0 = all alike, below 0 = the rare rather."""
     subsample: float = Field(default=0.0, ge=0)
-    """Items above this share of the log are thinned out by sqrt(subsample / share), as frequent words are; 0 = none."""
+    """s: an item with the share f of the log stays in a sentence with probability sqrt(s / f) + s / f, at most 1, as
+    frequent words are thinned out; 0 = all stay."""
     epochs: Annotated[int, Field(ge=1), Search(5, 100, log=True)] = 10
     """Passes over the sentences."""
     rate: Annotated[float, Field(gt=0, le=1), Search(0.005, 0.2, log=True)] = 0.025
@@ -58,6 +59,10 @@ class Word2Vec(Component):
     """Of the first vectors, the order of the sentences, the windows and the negatives."""
     threads: int = Field(default=1, ge=1)
     """More than one train without locks: faster, and no two runs are the same."""
+
+    def without_effect(self) -> frozenset[str]:
+        """The hierarchical softmax knows no negatives and no context of an item."""
+        return frozenset(("negatives", "popularity", "answer") if self.loss == "hierarchical" else ())
 
 
 def train(
@@ -116,6 +121,8 @@ def _epoch(fixed: tuple[Any, ...], rate: float, last_rate: float, order: Int64, 
 def _present(tokens: Int32, offsets: Int64, weights: Float32) -> tuple[Int32, Int64, Float32]:
     """The sentences without the tokens of weight 0."""
     there = weights > 0
+    if there.all():
+        return tokens, offsets, weights
     before = np.concatenate([[0], np.cumsum(there)])
     return tokens[there], before[offsets], weights[there]
 

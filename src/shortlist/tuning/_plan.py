@@ -67,10 +67,17 @@ def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
 
 
 def space(recipe: Recipe, path: Keys) -> search.Space:
-    """What is searched for the section at a path; raises ``InputError`` where the section is wrong."""
+    """What is searched for the section at a path: what it names, or what its component declares that has an effect.
+
+    Raises ``InputError`` where the section is wrong.
+    """
     section, where = at(recipe, path), ".".join(path)
     made = recipe.component(path[0], where, section)
-    return search.space(type(made), section.get("search", {}), f"{where}.search")
+    named = section.get("search", {})
+    found = search.space(type(made), named, f"{where}.search")
+    return (
+        found if named else {name: dimension for name, dimension in found.items() if name not in made.without_effect()}
+    )
 
 
 def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Callable[[Recipe, Keys], Objective]:
