@@ -172,6 +172,17 @@ def test_batch_norm_free_rows_of_one(name):
     assert score(ranker, samples.take(np.empty(0, np.int64))).shape == (0,)
 
 
+@pytest.mark.parametrize("cls", DEEP)
+def test_infinite_numbers_score_as_missing_ones(cls):
+    samples = made_up(300)
+    gap = np.isnan(samples.candidates["b"])
+    b = np.where(gap, np.where(np.arange(300) % 2, np.inf, -np.inf), samples.candidates["b"]).astype(np.float32)
+    far = replace(samples, candidates=samples.candidates.with_columns(b=b))
+    ranker = cls(epochs=1).fit(samples)
+    np.testing.assert_array_equal(score(ranker, far), score(ranker, samples))
+    np.testing.assert_array_equal(score(cls(epochs=1).fit(far), far), score(ranker, samples))
+
+
 def test_a_list_that_a_part_lacks_is_padding():
     row = Candidates(np.zeros(1, np.uint32), np.zeros(1, np.int32), {"tags": np.array([[3, 4]], np.int32)})
     joined = Candidates.concat([row, Candidates(row.request, row.item, {})])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,13 @@ def test_without_onnx_there_is_no_file_and_it_is_said(monkeypatch):
     assert score(ranker, samples).shape == (300,)
     assert ranker.files() == {}
     assert said == [("warning", "onnx is not installed: no model.onnx is saved, and torch will score")]
+
+
+def test_the_file_is_written_without_the_packages_of_the_newer_exporter(monkeypatch):
+    expected = DeepFM(**CONFIG).fit(everything()).files()
+    for package in ("onnxscript", "onnx_ir"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert DeepFM(**CONFIG).fit(everything()).files() == expected
 
 
 def test_fitting_again_makes_a_new_file():

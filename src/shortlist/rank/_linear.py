@@ -17,7 +17,28 @@ from shortlist.types import Array, Candidates, Float64
 PREFIX = "design_"
 
 
-class LinearRanker(TableRanker):
+class DesignRanker(TableRanker):
+    """Keeps what a design learned under names that begin with ``design_``."""
+
+    def blank(self) -> Design:
+        """The encoder, nothing learned."""
+        return Design(**{name: getattr(self, name) for name in Design.model_fields})
+
+    def fit_design(self, x: Float64, names: Array, categorical: Array) -> Design:
+        """Learns the design of the columns ``x`` [m, f] called ``names`` [f], ``categorical`` [f] of them codes."""
+        design = self.blank().fit(x, names, categorical)
+        self.__dict__.update({PREFIX + name: value for name, value in vars(design).items() if name.endswith("_")})
+        return design
+
+    def design(self) -> Design:
+        """The encoder, with what was learned of it."""
+        design = self.blank()
+        learned = {name.removeprefix(PREFIX): value for name, value in vars(self).items() if name.startswith(PREFIX)}
+        design.__dict__.update(learned)
+        return design
+
+
+class LinearRanker(DesignRanker):
     """Hyperparameters of the design matrix and of the penalties on its weights."""
 
     l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
@@ -60,19 +81,6 @@ class LinearRanker(TableRanker):
         for name in self.hashed:
             x[:, names.index(name)] = Hashing(width=self.hash_width).transform(np.asarray(candidates[name]))
         return x
-
-    def fit_design(self, x: Float64) -> Design:
-        """Learns the design of the columns ``x`` [m, f] and remembers it under names that begin with ``design_``."""
-        design = self.design().fit(x, self.columns_, self.categorical_)
-        self.__dict__.update({PREFIX + name: value for name, value in vars(design).items() if name.endswith("_")})
-        return design
-
-    def design(self) -> Design:
-        """The encoder, with what was learned of it."""
-        design = Design(**{name: getattr(self, name) for name in Design.model_fields})
-        learned = {name.removeprefix(PREFIX): value for name, value in vars(self).items() if name.startswith(PREFIX)}
-        design.__dict__.update(learned)
-        return design
 
     def penalties(self, design: Design) -> Float64:
         """[width]: the squared penalty on each design column."""

@@ -15,12 +15,11 @@ from shortlist.nn.mlp import MLP
 from shortlist.nn.schema import Inputs, Schema
 from shortlist.nn.wide import Wide
 from shortlist.rank._deep import LayeredRanker
+from shortlist.rank._linear import DesignRanker
 from shortlist.types import Array, Candidates, Requests
 
-PREFIX = "design_"
 
-
-class WideDeep(LayeredRanker):
+class WideDeep(DesignRanker, LayeredRanker):
     """ŷ = σ(b + w·[x, crosses(x)] + MLP([e_1 ... e_q, φ(x_1) ... φ(x_p)])), both parts learned together.
 
     The wide part memorises: standardised numbers, buckets, one-hot categories and crosses, as ``logistic`` reads them.
@@ -48,26 +47,20 @@ class WideDeep(LayeredRanker):
         super().learn_inputs(requests, candidates)
         flat = [name in candidates and candidates[name].ndim == 1 for name in self.columns_.tolist()]
         self.wide_columns_, codes = self.columns_[flat], self.categorical_[flat]
-        design = self._design().fit(self._wide_table(candidates), self.wide_columns_, codes)
-        self.__dict__.update({PREFIX + name: value for name, value in vars(design).items() if name.endswith("_")})
+        self.fit_design(self._wide_table(candidates), self.wide_columns_, codes)
 
     def inputs(self, requests: Requests, candidates: Candidates) -> Inputs:
         """``[numbers, codes, lists, columns, values]``, the last two of the design."""
-        return [*super().inputs(requests, candidates), *self._learned().transform(self._wide_table(candidates))]
+        return [*super().inputs(requests, candidates), *self.design().transform(self._wide_table(candidates))]
 
     def more_inputs(self) -> dict[str, Any]:
         """The design's columns and the values in them."""
-        said = self._learned().describe(self.wide_columns_)
+        said = self.design().describe(self.wide_columns_)
         values = [one if one["kind"] in ("number", "missing") else {"kind": "one"} for one in said]
         return {"columns": said, "values": values}
 
-    def _learned(self) -> Design:
-        design = self._design()
-        learned = {name.removeprefix(PREFIX): value for name, value in vars(self).items() if name.startswith(PREFIX)}
-        design.__dict__.update(learned)
-        return design
-
-    def _design(self) -> Design:
+    def blank(self) -> Design:
+        """The wide part's encoder, nothing learned."""
         return Design(
             buckets=self.wide_buckets,
             min_count=self.min_count,
@@ -78,7 +71,9 @@ class WideDeep(LayeredRanker):
 
     def _wide_table(self, candidates: Candidates) -> Array:
         names = self.wide_columns_.tolist()
-        return np.stack([candidates[n].astype(np.float64) for n in names] or [np.empty(len(candidates))], 1)
+        x = np.stack([candidates[n].astype(np.float64) for n in names] or [np.empty(len(candidates))], 1)
+        x[np.isinf(x)] = np.nan  # as for the deep part
+        return x
 
 
 class _Net(nn.Module):
