@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from shortlist.recall._random import uniform
+from shortlist.recall._random import drawn, uniform
 from shortlist.types import Array
 
 
@@ -14,7 +14,8 @@ def epoch(
     indptr: Array,
     indices: Array,
     values: Array,
-    cumulative: Array,
+    stays: Array,
+    other: Array,
     users: Array,
     items: Array,
     rate: float,
@@ -27,12 +28,11 @@ def epoch(
     """One pass over the users in the given ``order``; returns the mean squared error seen.
 
     Each positive (target 1, the step weighted by ``values``) is followed by ``negatives`` items the user has not
-    (target 0), drawn by ``cumulative`` popularity [c], last entry 1. ``seed``: of order within a user and draws.
+    (target 0), drawn by the alias table ``stays``, ``other`` [c]. ``seed``: of order within a user and draws.
     """
     f = users.shape[1]
     own = np.zeros(items.shape[0], np.bool_)
     state = np.array([seed], np.uint64)
-    guide = np.searchsorted(cumulative, np.arange(4 * len(cumulative)) / (4 * len(cumulative)))
     total, seen = 0.0, 0
     error = np.float32(0)
     for u in order:
@@ -48,7 +48,7 @@ def epoch(
             for draw in range(negatives + 1):
                 i, error = indices[e], np.float32(1)
                 if draw > 0:
-                    i, error = _drawn(cumulative, guide, uniform(state)), np.float32(0)
+                    i, error = drawn(state, stays, other), np.float32(0)
                     if own[i]:
                         continue
                 q = items[i]
@@ -64,12 +64,3 @@ def epoch(
         for e in range(start, end):
             own[indices[e]] = False
     return total / max(seen, 1)
-
-
-@njit(cache=True, nogil=True)
-def _drawn(cumulative: Array, guide: Array, share: float) -> int:
-    """The first i with cumulative[i] >= share, looked for from a table of starts on."""
-    i = guide[int(share * len(guide))]
-    while cumulative[i] < share:
-        i += 1
-    return i

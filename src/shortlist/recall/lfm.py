@@ -12,6 +12,7 @@ from shortlist.data import Dataset
 from shortlist.progress import track
 from shortlist.recall._collaborative import Query
 from shortlist.recall._factors import Factors
+from shortlist.recall._random import alias_table
 from shortlist.recall._sgd import epoch
 from shortlist.types import Array, Candidates, Float32
 
@@ -57,14 +58,13 @@ class LFM(Factors):
         users[np.diff(x.indptr) == 0] = 0
         drawn = np.bincount(x.indices, minlength=x.shape[1]).astype(np.float64) ** self.popularity
         drawn /= max(drawn.sum(), 1)
-        cumulative = np.cumsum(drawn)
-        cumulative[-1:] = 1
+        table = alias_table(drawn)
         values = x.data / max(x.data.mean(), 1e-12) if x.nnz else x.data
         for done in track(range(self.epochs), "lfm"):
             rate = self.rate * (1 - 0.9 * done / self.epochs)
             ridges = self.user_regularisation, self.item_regularisation
             order, seed = rng.permutation(x.shape[0]), int(rng.integers(2**62))
-            log = x.indptr, x.indices, values, cumulative
+            log = x.indptr, x.indices, values, *table
             epoch(*log, users, items, rate, *ridges, self.negatives, order, seed)
         ridge = (1 + self.negatives) * self.user_regularisation * np.eye(self.factors)
         self._learned(items, self.negatives * (items.T * drawn) @ items + ridge)
