@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from shortlist.component import InputError
 from shortlist.documents import refuse_unwritable, write_parquet, write_text
 
 
@@ -26,10 +25,12 @@ def test_parquet_is_replaced_in_one_step(tmp_path, monkeypatch):
 
 def test_what_cannot_be_written_is_refused_beforehand(tmp_path):
     refuse_unwritable(None, tmp_path / "new.json")
-    with pytest.raises(InputError, match="is a folder; name the file to write"):
+    with pytest.raises(IsADirectoryError, match="is a folder; name the file to write") as raised:
         refuse_unwritable(tmp_path / "new.json", tmp_path)
-    with pytest.raises(InputError, match="no: no such folder to write"):
+    assert raised.value.filename == str(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no such folder to write") as raised:
         refuse_unwritable(tmp_path / "no/new.json")
+    assert raised.value.filename == str(tmp_path / "no")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -10,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-
-from shortlist.component import InputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,12 +37,12 @@ def dumps(document: Any) -> str:
 
 
 def refuse_unwritable(*files: Path | None) -> None:
-    """Before the work: raises ``InputError`` if one of the files to write is a folder, or stands in none."""
+    """Before the work: raises ``OSError`` naming the path if a file to write is a folder, or stands in none."""
     for file in files:
         if file is not None and not file.parent.is_dir():
-            raise InputError(f"{file.parent}: no such folder to write {file.name} into")
+            raise FileNotFoundError(errno.ENOENT, f"no such folder to write {file.name} into", str(file.parent))
         if file is not None and file.is_dir():
-            raise InputError(f"{file}: is a folder; name the file to write")
+            raise IsADirectoryError(errno.EISDIR, "is a folder; name the file to write", str(file))
 
 
 def write_text(path: Path, text: str) -> None:
