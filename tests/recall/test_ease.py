@@ -32,9 +32,7 @@ def test_in_blocks_as_in_one_piece(log, monkeypatch):
 
 
 def test_too_large_a_catalogue_is_refused_with_its_size(log, monkeypatch):
-    with pytest.raises(
-        InputError, match=r"ease: 25 items need 5e-06 GB, .* 1e-06 GB that memory allows; .*min_count"
-    ):
+    with pytest.raises(InputError, match=r"ease: 25 items need 5e-06 GB, .* 1e-06 GB that memory allows; .*min_count"):
         Ease(signal="all", memory=1e-6).fit(log)
     monkeypatch.setattr("shortlist.recall._memory.free", lambda: 4_000.0)
     with pytest.raises(InputError, match=r"5e-06 GB, more than the 4e-06 GB that the machine has free"):
