@@ -57,7 +57,7 @@ class Walked(Vectors, Word2Vec):
     def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
         """Keeps the items' vectors and contexts; those of items without an edge are 0."""
         graph, rng = self._graph(data), np.random.default_rng(self.seed)
-        n = self.walks * np.count_nonzero(np.diff(graph.indptr))
+        n = self.walks * int(np.count_nonzero(np.diff(graph.indptr)))
         what = f"{type(self).__name__.lower()}: {n:,} walks of {self.length} items"
         need(what, n * (TOKEN * self.length + WALK), "lower walks or length")
         tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
