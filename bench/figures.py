@@ -31,6 +31,8 @@ ENGLISH: Words = {
     "(`{recipe}`): p50 {p50:.2f} ms, p99 {p99:.2f} ms on the clock; {c50:.2f} and {c99:.2f} ms computing.",
     "rank": "Scoring one request by a ranker, milliseconds:",
     "rank head": "| Columns | Ranker | p50 on the clock | p50 computing |",
+    "recall": "Recall@200 of every channel on its own and of all merged to 200 rows, fitted before the test window, "
+    "settings chosen before it; with intervals, costs, growth and what each adds: [bench/recall](bench/recall/RESULTS.md).",
     "neighbours": "The same neighbours as a peer's model on the same matrix (share of 100, ties counted as equal):",
     "lists": "NDCG@10 of the same model, ours and the peer's:",
     "lists head": "| Channel | Peer | Ours | Peer's | Difference, 95 % |",
@@ -50,6 +52,8 @@ CHINESE: Words = {
     "墙钟 p50 {p50:.2f} ms、p99 {p99:.2f} ms；其中计算 {c50:.2f} 与 {c99:.2f} ms。",
     "rank": "单个请求的排序打分耗时（毫秒）：",
     "rank head": "| 列 | 排序模型 | 墙钟 p50 | 计算 p50 |",
+    "recall": "每个召回通道单独的 recall@200，以及全部通道合并为 200 行之后的结果；训练与选参都在测试窗口之前完成。"
+    "区间、开销、规模增长与各通道的贡献见 [bench/recall](bench/recall/RESULTS.md)。",
     "neighbours": "与同类库在同一矩阵上得到的邻居是否相同（前 100 个的重合比例，相似度相等视为相同）：",
     "lists": "同一模型的 NDCG@10，本项目与同类库：",
     "lists head": "| 通道 | 对照库 | 本项目 | 对照库 | 差，95% 区间 |",
@@ -167,6 +171,17 @@ def latency(words: Words) -> list[str]:
     return lines
 
 
+def recall(words: Words) -> list[str]:
+    """The first table of ``bench/recall``, as it stands there."""
+    page = HERE / "recall/RESULTS.md"
+    _, found, rest = (
+        page.read_text(encoding="utf-8").partition("## recall@200 at a glance\n") if page.exists() else ("",) * 3
+    )
+    if not found:
+        return []
+    return ["`python bench/recall/run.py --data FOLDER`", "", words["recall"], "", rest.split("\n## ")[0].strip(), ""]
+
+
 def peers(words: Words) -> list[str]:
     """Recall channels beside the same models of other libraries."""
     files = sorted((HERE / "recall/results").glob("peers.*.json"))
@@ -206,7 +221,7 @@ def peers(words: Words) -> list[str]:
 
 def everything(words: Words) -> str:
     """All figures of the readme."""
-    lines = [*funnel(words), *adult(words), *latency(words), *peers(words)]
+    lines = [*funnel(words), *adult(words), *latency(words), *recall(words), *peers(words)]
     return "\n".join(lines or [words["none"]]).strip()
 
 
