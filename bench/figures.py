@@ -32,7 +32,7 @@ ENGLISH: Words = {
     "rank": "Scoring one request by a ranker, milliseconds:",
     "rank head": "| Columns | Ranker | p50 on the clock | p50 computing |",
     "recall": "Recall@200 of every channel on its own and of all merged to 200 rows, fitted before the test window, "
-    "settings chosen before it; with intervals, costs, growth and what each adds: [bench/recall](bench/recall/RESULTS.md).",
+    "settings chosen before it; intervals, costs, growth, what each adds: [bench/recall](bench/recall/RESULTS.md).",
     "neighbours": "The same neighbours as a peer's model on the same matrix (share of 100, ties counted as equal):",
     "lists": "NDCG@10 of the same model, ours and the peer's:",
     "lists head": "| Channel | Peer | Ours | Peer's | Difference, 95 % |",
