@@ -15,11 +15,16 @@ from numba import njit
 
 from shortlist.component import InputError
 from shortlist.recall._random import alias_table, drawn
-from shortlist.recall._word2vec import Word2Vec, _present, embed, train
+from shortlist.recall._word2vec import Word2Vec, _present, embed
 from shortlist.recall._word2vec_kernel import example, huffman
 from shortlist.types import Array
 
 F = 7
+
+
+def train(*corpus, **options):
+    """The items' own vectors."""
+    return embed(*corpus, **options)[0]
 
 
 def logistic(x: Array) -> Array:

@@ -65,13 +65,6 @@ class Word2Vec(Component):
         return frozenset(("negatives", "popularity", "answer") if self.loss == "hierarchical" else ())
 
 
-def train(
-    tokens: Int32, offsets: Int64, weights: Float32, c: int, setting: Word2Vec, *, shuffle: bool = False
-) -> Float32:
-    """[c, f]: the first of ``embed``."""
-    return embed(tokens, offsets, weights, c, setting, shuffle=shuffle)[0]
-
-
 def embed(
     tokens: Int32, offsets: Int64, weights: Float32, c: int, setting: Word2Vec, *, shuffle: bool = False
 ) -> tuple[Float32, Float32 | None]:
