@@ -25,7 +25,7 @@ def choose(table: Table, name: str) -> None:
     began = time.perf_counter()
     for side in reversed(sides(table.name, name)):
         points = tune.grid(grid(table.name, name).get(side, {}))
-        if table.valid is not None and "peer" in row:
+        if "peer" in row:
             rate = row["peer"]["params"].get("rate")
             points = [point for point in points if point.get("rate") == rate]
         trials = [{"params": point, "auc": trial(table, name, side, point)} for point in points]

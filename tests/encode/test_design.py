@@ -93,7 +93,7 @@ def test_weighted_sum_is_the_product_with_the_matrix():
     np.testing.assert_allclose(out, design.matrix(x) @ weights + 0.5, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 7, 256, 257, 1000, 1023])
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 24, 25, 63, 64, 1000, 1023])
 def test_places_are_those_of_a_sorted_search(size):
     rng = np.random.default_rng(size)
     table = np.sort(rng.integers(0, 500, size + 20)).astype(np.float64)

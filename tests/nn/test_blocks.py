@@ -80,6 +80,7 @@ def test_a_standard_number_is_a_line_and_a_gap_a_step():
     expected = z[:, 1:2] * block.weight[1, 0] + block.bias[1] + gap[:, None] * block.missing[1]
     torch.testing.assert_close(out[:, 3], expected.detach())
     assert gap.any()
+    torch.testing.assert_close(fields.eval()(*inputs), out)
 
 
 def test_piecewise_curves_are_the_encoders_inside_the_range():

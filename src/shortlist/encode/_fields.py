@@ -15,13 +15,16 @@ STRIP = 128
 """Rows taken together: what is written of them stays in the innermost caches."""
 
 
-SHORT = 256
-"""Entries up to which comparing with all of them, eight cells an instruction, is faster than to search."""
+SHORT = 24
+"""Entries up to which comparing with all of them is faster than to search."""
 
 
 @numba.njit(cache=True)
 def place(table: Array, start: int, end: int, cells: Array, out: Array) -> None:
-    """``out`` [n]: for each of ``cells`` [n], the entries of ``table[start:end]`` (ascending) below it; NaN: none."""
+    """``out`` [n]: for each of ``cells`` [n], the entries of ``table[start:end]`` (ascending) below it; NaN: none.
+
+    The search halves what is left for all cells before it goes on: several cells an instruction, no branches.
+    """
     out[:] = 0
     if end - start <= SHORT:
         for entry in table[start:end]:
@@ -29,13 +32,13 @@ def place(table: Array, start: int, end: int, cells: Array, out: Array) -> None:
                 out[row] += entry < cells[row]
         return
     part = table[start:end]
-    for row in range(len(cells)):
-        low, left, cell = np.uint64(0), len(part), cells[row]
-        while left > 0:
-            half = np.uint64((left + 1) >> 1)
-            low += half if part[low + half - np.uint64(1)] < cell else np.uint64(0)
-            left -= int(half)
-        out[row] = low
+    left = len(part)
+    while left > 0:
+        half = (left + 1) >> 1
+        for row in range(len(cells)):
+            low = out[row]
+            out[row] = low + half if part[np.uint64(low + half - 1)] < cells[row] else low
+        left -= half
 
 
 @numba.njit(cache=True)

@@ -57,6 +57,8 @@ class Numbers(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """[m, p, width] of ``numbers`` [m, p + g]."""
+        if self.numeric == "standard" and not self.training:
+            return self._product(numbers)
         x = numbers[:, : self.count].unsqueeze(2)
         if self.numeric == "standard":
             vectors = torch.addcmul(self.bias, x, self.weight.squeeze(1))
@@ -71,6 +73,16 @@ class Numbers(nn.Module):
             flags = numbers[:, self.count :] @ self.place
             vectors = torch.addcmul(vectors, flags.unsqueeze(2), self.missing)
         return vectors
+
+    def _product(self, numbers: Tensor) -> Tensor:
+        """The same for ``standard``, as one product with a matrix that is nearly all zeros.
+
+        A few rows take half the time that broadcasting over short vectors takes.
+        """
+        own = torch.eye(self.count).unsqueeze(2) * self.weight.squeeze(1)  # [p, p, width]
+        gaps = self.place.unsqueeze(2) * self.missing  # [g, p, width]
+        matrix = torch.cat([own, gaps]).flatten(1)
+        return torch.addmm(self.bias.flatten(), numbers, matrix).view(-1, *self.bias.shape)
 
 
 def bins(edges: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

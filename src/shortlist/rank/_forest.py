@@ -153,9 +153,9 @@ def quick(
     left, bits = np.empty(STRIP, np.uint32), np.empty(STRIP, np.uint32)
     everything = np.uint32(0xFFFFFFFF)
     code = coded(x) if len(words) else np.empty((0, 0), np.uint32)
-    place = np.empty(37, np.uint32)  # of the one bit that is set: 2 is a generator modulo 37, so no two bits collide
-    for bit in range(LEAVES):
-        place[(np.uint64(1) << np.uint64(bit)) % np.uint64(37)] = bit
+    alone = single(code)
+    lowest = np.empty(STRIP, np.float32)
+    power = lowest.view(np.uint32)  # of a power of two: its exponent + 127, in the upper bits
     for begin in range(0, x.shape[1], STRIP):
         size = min(STRIP, x.shape[1] - begin)
         for tree in range(len(offsets) - 1):
@@ -170,8 +170,13 @@ def quick(
                     cut = threshold[node]
                     for row in range(size):
                         left[row] &= keep if cells[row] > cut else everything
+                    continue
+                start, end = starts[group[node]], starts[group[node] + 1]
+                if end - start == 1 and words[start]:  # nearly all sets; the rest takes three passes
+                    held, bit = words[start], alone[feature[node], begin : begin + size]
+                    for row in range(size):
+                        left[row] &= everything if held & bit[row] else keep
                 else:
-                    start, end = starts[group[node]], starts[group[node] + 1]
                     codes = code[feature[node], begin : begin + size]
                     for row in range(size):
                         bits[row] = 0
@@ -183,12 +188,15 @@ def quick(
                     for row in range(size):
                         left[row] &= everything if bits[row] | (codes[row] == everything) else keep
             for row in range(size):
-                lowest = np.uint64(left[row] & (~left[row] + np.uint32(1)))
-                node = leaf[first + place[lowest % np.uint64(37)]]
-                if len(total):
-                    total[begin + row] += value[first + node]
-                else:
-                    leaves[begin + row, tree] = node
+                lowest[row] = np.float32(left[row] & (~left[row] + np.uint32(1)))
+            base = np.uint64(first - 127)  # modulo 2^64
+            if len(total):
+                for row in range(size):
+                    node = leaf[base + np.uint64(power[row] >> np.uint32(23))]
+                    total[begin + row] += value[np.uint64(first) + np.uint64(node)]
+            else:
+                for row in range(size):
+                    leaves[begin + row, tree] = leaf[base + np.uint64(power[row] >> np.uint32(23))]
 
 
 @numba.njit(cache=True)
@@ -199,6 +207,17 @@ def coded(x: Array) -> Array:
         for row in range(x.shape[1]):
             cell = x[column, row]
             out[column, row] = np.uint32(cell) if 0 <= cell < 4e9 else 0xFFFFFFFF if cell == -np.inf else 0xFFFFFFFE
+    return out
+
+
+@numba.njit(cache=True)
+def single(code: Array) -> Array:
+    """UInt32, shape of ``code``: what it shares a bit with in a set of one word, all bits where missing goes below."""
+    out = np.empty(code.shape, np.uint32)
+    for column in range(code.shape[0]):
+        for row in range(code.shape[1]):
+            now = code[column, row]
+            out[column, row] = np.uint32(1) << now if now < LEAVES else now if now == 0xFFFFFFFF else 0
     return out
 
 
