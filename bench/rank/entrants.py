@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from typing import Any
 
@@ -14,7 +13,6 @@ from shortlist.metrics.ranking import auc, calibration_error, calibration_ratio,
 from shortlist.rank._table import TableRanker
 from shortlist.types import Samples
 
-sys.path.append(str(HERE.parent / "adult"))
 PLAN = tomllib.loads((HERE / "plan.toml").read_text(encoding="utf-8"))
 CLASSIC = {
     "logistic": ("SklearnLogistic", "scikit-learn LogisticRegression on the same design"),

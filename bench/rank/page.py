@@ -12,7 +12,8 @@ from scipy import stats
 Row = dict[str, Any]
 TABLES = {
     "adult": "UCI Adult, official split. Settings by 3-fold cross-validation on adult.data; epochs of deep models by a "
-    "tenth of it, then learned again from all of it.",
+    "tenth of it, then learned again from all of it. The course documents report .8973 for logistic regression, .9111 for "
+    "GBDT, .9125 for GBDT+LR, .9089 for Wide & Deep.",
     "movielens-random": "MovieLens-100K, rating 3 dropped, 4 and 5 positive, 8:1:1 at random.",
     "movielens-time": "The same rows, 8:1:1 by time.",
     "frappe": "Frappe, split of the NFM paper: learned from its validation file (a tenth of it stops training), "
@@ -132,6 +133,28 @@ def funnel(rows: dict[str, Row]) -> list[str]:
     return lines
 
 
+def glance(found: dict[str, dict[str, Row]]) -> list[str]:
+    """Every model's AUC on every table, and how far it is from the peer's."""
+    tables = [table for table in TABLES if table in found]
+    if not tables:
+        return []
+    cells = {table: {model: mean(row, "ours", "auc") for model, row in found[table].items()} for table in tables}
+    first = max(tables, key=lambda table: len(cells[table]))
+    models = {model for table in tables for model in found[table]}
+    lines = [GLANCE, "", "| model | " + " | ".join(f"{table} | minus peer" for table in tables) + " |"]
+    lines.append("|---" * (2 * len(tables) + 1) + "|")
+    for model in sorted(models, key=lambda model: (-cells[first].get(model, 0), model)):
+        line = [model]
+        for table in tables:
+            auc, row = cells[table].get(model), found[table].get(model, {})
+            bold = "**" if auc is not None and auc == max(cells[table].values()) else ""
+            line.append("" if auc is None else f"{bold}{auc:.4f}{bold}")
+            line.append(f"{difference(row)[0]:+.4f}" if row.get("peer") else "")
+        lines.append(f"| {' | '.join(line)} |")
+    return [*lines, ""]
+
+
+GLANCE = "## AUC at a glance"
 HEAD = [
     "# Rankers on tables, and in the funnel",
     "",
@@ -148,7 +171,7 @@ HEAD = [
 def write(folder: Path, to: Path) -> None:
     """The page of all rows kept."""
     found = load(folder) if folder.exists() else {}
-    lines = list(HEAD)
+    lines = [*HEAD, *glance(found)]
     for table in TABLES:
         if table in found:
             chosen = {

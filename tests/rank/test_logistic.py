@@ -105,6 +105,13 @@ def test_a_missing_feature_column_is_named():
         Logistic(label="buy").fit(train)
 
 
+def test_a_column_that_has_become_text_is_named():
+    ranker, later = Logistic().fit(made_up()), made_up(20)
+    text = later.candidates.with_columns(a=np.array(["?"] * 20))
+    with pytest.raises(InputError, match="'a': expected one number or code a row, found the type <U1"):
+        ranker.score(later.requests, text)
+
+
 def test_columns_can_be_chosen_or_left_out_and_hidden_ones_are_skipped():
     train = made_up()
     rows = train.candidates.with_columns(_secret=train.labels["click"])

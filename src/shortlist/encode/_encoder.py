@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shortlist.component import Component
+from shortlist.component import Component, InputError
 from shortlist.types import Array, Float64, Int32
 
 
@@ -43,6 +43,14 @@ class KnownValues(Encoder):
     def width(self) -> int:
         """How many codes (columns) there are, that of what is out of vocabulary included."""
         return len(self.known_) + 1
+
+
+def one_a_row(name: str, column: Array) -> Array:
+    """The feature column itself; raises ``InputError`` unless it is [m] numbers or codes."""
+    if column.ndim != 1 or column.dtype.kind not in "fiub":
+        found = f"shape {column.shape}" if column.ndim != 1 else f"the type {column.dtype}"
+        raise InputError(f"feature column {name!r}: expected one number or code a row, found {found}")
+    return column
 
 
 def known_values(values: Array, min_count: int) -> Array:

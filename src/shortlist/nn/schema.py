@@ -11,7 +11,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.encode import _fields as kernel
-from shortlist.encode._encoder import codes_of, hashed, known_values
+from shortlist.encode._encoder import codes_of, hashed, known_values, one_a_row
 from shortlist.encode.standardise import moments
 from shortlist.nn.edges import even_edges
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, Int64, Ragged, Requests
@@ -143,11 +143,7 @@ class Schema:
         """[names, m], column by column as the candidates have them; NaN for what is not finite."""
         x = np.empty((len(names), len(candidates)))
         for cells, name in zip(x, names, strict=True):
-            column = column_of(name, requests, candidates)
-            if column.ndim != 1 or column.dtype.kind not in "fiub":
-                found = f"shape {column.shape}" if column.ndim != 1 else f"the type {column.dtype}"
-                raise InputError(f"feature column {name!r}: expected one number or code a row, found {found}")
-            cells[:] = column
+            cells[:] = one_a_row(name, column_of(name, requests, candidates))
         x[np.isinf(x)] = np.nan
         return x
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from shortlist.component import InputError, Ranker
+from shortlist.encode._encoder import one_a_row
 from shortlist.rank._calibration import apply_isotonic, fit_centred, unsampled
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 
@@ -55,7 +56,7 @@ class TableRanker(Ranker):
         for cells, name in zip(x, self.columns_.tolist(), strict=True):
             if name not in columns:
                 raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it")
-            cells[:] = columns[name]
+            cells[:] = one_a_row(name, columns[name])
         return x.T
 
     def target(self, samples: Samples) -> tuple[Bool, Float64, Float64]:
