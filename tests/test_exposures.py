@@ -88,6 +88,14 @@ def test_the_exposures_own_label_and_request_win():
     assert questions.targets.lengths.sum() == 3
 
 
+def test_a_slate_across_the_cut_is_of_the_earlier_part_alone():
+    data = small(request=["r1", "r1", "r1", "r2", "r3", "r3", None])  # r3: minutes 20 and 30
+    early = exposed(data, data.state(), 0, 25 * MINUTE, 20 * MINUTE)
+    later = exposed(data, data.state(), 25 * MINUTE, 100 * MINUTE, 20 * MINUTE)
+    assert early.requests.time.max() == 20 * MINUTE - 1
+    assert [row[1] for row in rows(later, data)] == ["new"]
+
+
 def test_negatives_are_drawn_alike_and_the_rate_is_kept():
     data = small()
     samples = exposed(data, data.state(), 0, 100 * MINUTE, 20 * MINUTE)

@@ -22,7 +22,9 @@ from shortlist.types import SHOWN_AT, Array, Candidates, Float32, Ragged, Reques
 
 
 def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -> Samples:
-    """The slates shown from ``opens`` to before ``closes`` with their items and labels; no feature columns yet.
+    """The slates whose first row was shown from ``opens`` to before ``closes``, with their items and labels.
+
+    No feature columns yet; rows of a slate shown at ``closes`` or later are left out.
 
     Rows with the same ``request`` are one slate; without that column, the rows of a user at one time. It is asked 1
     microsecond before its first row was shown. A label is the exposure's own ``label`` (above 0; empty = not observed),
@@ -32,16 +34,17 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -
     """
     if data.exposures is None:
         raise InputError('samples.source: "exposures" needs [data.exposures], the log of what was shown')
-    frame = data.exposures.filter(pl.col("time").is_between(opens, closes, closed="left"))
+    frame = data.exposures.filter(pl.col("time") < closes)
+    moment = pl.format("{} {}", pl.col("user").fill_null(""), "time")
+    slate = pl.coalesce("request", moment) if "request" in frame.columns else moment
+    frame = frame.with_columns(slate.alias("slate")).filter(pl.col("time").min().over("slate") >= opens)
     frame = frame.with_columns(
         user=pl.Series(data.user_ids.encode(frame["user"])), item=pl.Series(data.item_ids.encode(frame["item"]))
     ).filter(pl.col("item") >= 0)
     frame = frame.with_columns(_label(frame, data, closes, window).alias("label"))
     position = pl.col("position") if "position" in frame.columns else pl.lit(None, pl.Float32)
-    moment = pl.format("{} {}", "user", "time")
-    slate = pl.coalesce("request", moment) if "request" in frame.columns else moment
     rows = (
-        frame.with_columns(slate.alias("slate"), position.alias("position"))
+        frame.with_columns(position.alias("position"))
         .group_by("slate", "item", maintain_order=True)  # an item twice on a slate: its best place, any click
         .agg(pl.col("user").first(), pl.col("time").min(), pl.col("position").min(), pl.col("label").max())
     )
