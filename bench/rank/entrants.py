@@ -100,13 +100,14 @@ def drawn(name: str, side: str) -> bool:
 
 
 def fitted(ranker: Ranker, table: Table, seed: int) -> Ranker:
-    """Fitted as the table says: stopped by its validation rows, or by a tenth and then learned again from all."""
-    if table.valid is not None:
-        return ranker.fit(table.train, table.valid)
-    if not stopped_early(ranker):
+    """Fitted as the table says: stopped by its validation rows, or by a tenth; then learned again from all of them."""
+    if table.valid is None and not stopped_early(ranker):
         return ranker.fit(table.train)
-    ranker.fit(*table.parts(seed))
-    ranker.refit(table.train)  # type: ignore[attr-defined]
+    train, valid = table.parts(seed)
+    ranker.fit(train, valid)
+    if table.valid is None or table.again:
+        whole = table.train if table.valid is None else Samples.concat([train, valid])
+        ranker.refit(whole)  # type: ignore[attr-defined]
     return ranker
 
 

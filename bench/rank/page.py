@@ -15,7 +15,8 @@ TABLES = {
     "tenth of it, then learned again from all of it. The course documents report .8973 for logistic regression, .9111 for "
     "GBDT, .9125 for GBDT+LR, .9089 for Wide & Deep.",
     "movielens-random": "MovieLens-100K, rating 3 dropped, 4 and 5 positive, 8:1:1 at random.",
-    "movielens-time": "The same rows, 8:1:1 by time.",
+    "movielens-time": "The same rows, 8:1:1 by time; the validation rows stop training, then every model learns again, "
+    "from them too, for as long.",
     "frappe": "Frappe, split of the NFM paper: learned from its validation file (a tenth of it stops training), "
     "measured on its test file.",
 }

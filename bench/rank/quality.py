@@ -20,12 +20,15 @@ def sides(table: str, name: str) -> list[str]:
 
 
 def choose(table: Table, name: str) -> None:
-    """Tries every point of the grid and keeps the best; beside a peer with a ``rate``, both have the peer's."""
+    """Tries every point of the grid and keeps the best; beside a peer with a ``rate``, both have the peer's.
+
+    But where the best models learn ``again``: there a rate also says how finely the epochs can be told apart.
+    """
     row: dict[str, Any] = {}
     began = time.perf_counter()
     for side in reversed(sides(table.name, name)):
         points = tune.grid(grid(table.name, name).get(side, {}))
-        if "peer" in row:
+        if "peer" in row and not table.again:
             rate = row["peer"]["params"].get("rate")
             points = [point for point in points if point.get("rate") == rate]
         trials = [{"params": point, "auc": trial(table, name, side, point)} for point in points]
@@ -39,7 +42,7 @@ def trial(table: Table, name: str, side: str, point: dict[str, Any]) -> float:
     """AUC on the validation rows, or the mean over the folds of the training rows; the test rows are never read."""
     config = settings(table.name, name, side, point)
     if table.valid is not None:
-        return measured(fitted(made(name, side, config, 0), table, 0), table.valid)["auc"]
+        return measured(made(name, side, config, 0).fit(table.train, table.valid), table.valid)["auc"]
     values = []
     for train, rest in tune.folds(len(table.train), FOLDS, FOLD_SEED):
         ranker, fold = made(name, side, config, 0), table.train.take(train)

@@ -32,6 +32,7 @@ class Table:
     train: Samples
     valid: Samples | None
     test: Samples
+    again: bool = False  # whether a model learns again, from ``valid`` too, for as long as that said
 
     def parts(self, seed: int) -> tuple[Samples, Samples]:
         """(rows to learn from, rows that stop training)."""
@@ -74,7 +75,7 @@ def movielens(root: Path | None, *, by_time: bool) -> Table:
         order = np.argsort(log["time"].to_numpy(), kind="stable")
     cuts = [0, m * 8 // 10, m * 9 // 10, m]
     train, valid, test = (samples.take(np.sort(order[a:b])) for a, b in pairwise(cuts))
-    return Table(f"movielens-{'time' if by_time else 'random'}", train, valid, test)
+    return Table(f"movielens-{'time' if by_time else 'random'}", train, valid, test, again=by_time)
 
 
 def frappe(root: Path | None) -> Table:

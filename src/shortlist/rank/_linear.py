@@ -63,7 +63,7 @@ class LinearRanker(DesignRanker):
     """Categories with very many values: ``hash_width`` weights shared by a hash instead of one each."""
     hash_width: Annotated[int, Field(ge=1)] = 1024
     """Weights of a hashed category."""
-    tolerance: Annotated[float, Field(gt=0)] = 1e-6
+    tolerance: Annotated[float, Field(gt=0)] = 1e-4
     """Stop when no entry of the gradient of the mean loss is larger."""
     iterations: Annotated[int, Field(ge=1)] = 1000
     """Stop after so many steps."""
