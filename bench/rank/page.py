@@ -130,6 +130,8 @@ def funnel(rows: dict[str, Row]) -> list[str]:
                 f"| {bold}{name}{bold} | {each['validation']:.4f} | {ndcg['mean']:.4f} [{ndcg['low']:.3f}, "
                 f"{ndcg['high']:.3f}] | {apart[0]} | {apart[1]} |"
             )
+        merge = row["merge"]
+        lines.append(f"| merge order | | {merge['mean']:.4f} [{merge['low']:.3f}, {merge['high']:.3f}] | | |")
         lines.append("")
     return lines
 
