@@ -83,6 +83,31 @@ def test_the_seed_decides_and_global_luck_does_not(average):
     assert not np.array_equal(answers[0], answers[2])
 
 
+def test_the_average_is_of_weights_and_of_running_moments():
+    class Normed(Line):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.seen = nn.BatchNorm1d(3), []
+
+        def forward(self, x):
+            x = self.norm(x)
+            if self.training:  # the moments after this step, the weights before it
+                self.seen.append((self.norm.running_mean.clone(), self.weight.detach().clone()))
+            return super().forward(x)
+
+    net, plan = Normed(), Plan(epochs=4, batch=64, rate=0.05, average=0.9)
+    train(net, rows(), None, pointwise, plan)
+    last = Normed()
+    train(last, rows(), None, pointwise, Plan(epochs=4, batch=64, rate=0.05))
+    weights = [weight for _, weight in net.seen[1:]] + [last.weight.detach()]
+    mean, average = torch.zeros(3), torch.zeros(3)
+    for step, ((moment, _), weight) in enumerate(zip(net.seen, weights, strict=True), 1):
+        share = 1 - min(0.9, step / (step + 9))
+        mean, average = mean + share * (moment - mean), average + share * (weight - average)
+    torch.testing.assert_close(net.norm.running_mean, mean)
+    torch.testing.assert_close(net.weight.detach(), average)
+
+
 def test_weights_count_rows():
     data = rows(400, 0)
     x, y = data.inputs[0], data.label

@@ -246,23 +246,26 @@ class _Best:
 
 
 class _Average:
-    """Weights averaged over the steps, recent ones most: a ← decay a + (1 - decay) w. Does nothing with decay 0."""
+    """Weights averaged over the steps, recent ones most: a ← decay a + (1 - decay) w. Does nothing with decay 0.
+
+    The running moments of ``batch_norm`` too: those of the last weights are not of the averaged ones.
+    """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = [p.detach().clone() for p in net.parameters()] if decay else []
+        self.weights = [w.clone() for w in _averaged(net)] if decay else []
         self.steps = 0
 
     def update(self, net: nn.Module) -> None:
         if self.decay:
             self.steps += 1
             now = min(self.decay, self.steps / (self.steps + 9))  # the first weights are soon forgotten
-            torch._foreach_lerp_(self.weights, [p.detach() for p in net.parameters()], 1 - now)
+            torch._foreach_lerp_(self.weights, _averaged(net), 1 - now)
 
     @contextmanager
     def applied(self, net: nn.Module) -> Iterator[None]:
         """The net has the averaged weights inside the block."""
-        before = [p.detach().clone() for p in net.parameters()] if self.decay else []
+        before = [w.clone() for w in _averaged(net)] if self.decay else []
         self.put(net)
         try:
             yield
@@ -274,7 +277,10 @@ class _Average:
         _set(net, self.weights)
 
 
+def _averaged(net: nn.Module) -> list[Tensor]:
+    return [w.detach() for w in (*net.parameters(), *net.buffers()) if w.is_floating_point()]
+
+
 def _set(net: nn.Module, values: list[Tensor]) -> None:
-    with torch.no_grad():
-        for parameter, value in zip(net.parameters(), values, strict=False):
-            parameter.copy_(value)
+    for weight, value in zip(_averaged(net), values, strict=False):
+        weight.copy_(value)
