@@ -54,7 +54,8 @@ def peer_name(table: str, name: str) -> str | None:
 def grid(table: str, name: str) -> dict[str, Any]:
     """What is tried: ``ours`` and ``peer``, and what each keeps ``fixed``."""
     group = model(name).get("grid", "deep")
-    return dict({**PLAN["ctr"], **PLAN.get(table, {})}[group])
+    groups = {**PLAN["ctr"], **PLAN.get(table, {})}
+    return dict(groups.get(name, groups[group]))
 
 
 def settings(table: str, name: str, side: str, chosen: Settings | None = None) -> Settings:

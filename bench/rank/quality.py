@@ -20,9 +20,10 @@ def sides(table: str, name: str) -> list[str]:
 
 
 def choose(table: Table, name: str) -> None:
-    """Tries every point of the grid and keeps the best; beside a peer with a ``rate``, both have the peer's.
+    """Tries every point of the grid and keeps the one of the best AUC; beside a peer with a ``rate``, both have its.
 
-    But where the best models learn ``again``: there a rate also says how finely the epochs can be told apart.
+    But where models learn ``again`` for as many epochs: there a rate also says how finely these can be told apart, and
+    the log loss, by which training stops, decides.
     """
     row: dict[str, Any] = {}
     began = time.perf_counter()
@@ -31,24 +32,25 @@ def choose(table: Table, name: str) -> None:
         if "peer" in row and not table.again:
             rate = row["peer"]["params"].get("rate")
             points = [point for point in points if point.get("rate") == rate]
-        trials = [{"params": point, "auc": trial(table, name, side, point)} for point in points]
-        best = max(trials, key=lambda each: each["auc"])
+        trials = [{"params": point, **trial(table, name, side, point)} for point in points]
+        best = min(trials, key=lambda each: each["log_loss"] if table.again else -each["auc"])
         row[side] = {**best, "trials": trials}
         say(f"{table.name}/{name} {side}: {best}")
     keep(f"chosen.{table.name}.{name}", {**row, "seconds": time.perf_counter() - began, **provenance()})
 
 
-def trial(table: Table, name: str, side: str, point: dict[str, Any]) -> float:
-    """AUC on the validation rows, or the mean over the folds of the training rows; the test rows are never read."""
+def trial(table: Table, name: str, side: str, point: dict[str, Any]) -> dict[str, float]:
+    """AUC on the validation rows, or its mean over the folds of the training rows; the test rows are never read."""
     config = settings(table.name, name, side, point)
     if table.valid is not None:
-        return measured(made(name, side, config, 0).fit(table.train, table.valid), table.valid)["auc"]
+        found = measured(made(name, side, config, 0).fit(table.train, table.valid), table.valid)
+        return {metric: found[metric] for metric in ("auc", "log_loss")}
     values = []
     for train, rest in tune.folds(len(table.train), FOLDS, FOLD_SEED):
         ranker, fold = made(name, side, config, 0), table.train.take(train)
         ranker.fit(*apart(fold, 0)) if stopped_early(ranker) else ranker.fit(fold)
         values.append(tune.measured(ranker, table.train.take(rest)))
-    return sum(values) / FOLDS
+    return {"auc": sum(values) / FOLDS}
 
 
 def row(table: Table, name: str, seeds: int, *, again: bool = False) -> None:

@@ -54,6 +54,7 @@ class Plan:
     schedule: str = "constant"
     average: float = 0.0
     monitor: str = "loss"
+    bias: str = "odds"
     seed: int = 0
 
 
@@ -85,7 +86,8 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
     that give every net the same figure are put aside with a warning: all epochs are trained.
     """
     generator = torch.Generator().manual_seed(plan.seed)
-    initialise(net, generator, float(np.average(rows.label > 0, weights=rows.weight)) if len(rows) else 0.5)
+    known = len(rows) > 0 and plan.bias == "odds"
+    initialise(net, generator, float(np.average(rows.label > 0, weights=rows.weight)) if known else 0.5)
     if len(rows) < 2:
         return 0
     tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in rows.inputs]

@@ -81,6 +81,12 @@ class DeepRanker(TableRanker):
     """Squared penalty (coupled: half of it × w² in the loss) on the fields' vectors; it holds rare values' most."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the old in a running average of the weights, which then scores; 0 = the last weights score."""
+    bias: Literal["odds", "zero"] = "odds"
+    """Where the net's bias begins: at the training rows' log odds, or at 0.
+
+    From 0, the weights of values met often move first, so a rare value's score stays nearer to an even chance: where
+    what is popular is liked, as of films, a factorisation machine ranks what it hardly knows better for it.
+    """
     threads: Annotated[int, Field(ge=1)] = 1
     """More than one may change the last digits."""
     seed: Annotated[int, Field(ge=0)] = 0
