@@ -83,6 +83,16 @@ def test_the_seed_decides_and_global_luck_does_not(average):
     assert not np.array_equal(answers[0], answers[2])
 
 
+def test_the_bias_begins_at_the_log_odds_or_at_zero():
+    data = rows()
+    data = Rows(data.inputs, (data.inputs[0][:, 0] > -1).astype(np.float32), data.weight)
+    share = float(data.label.mean())
+    for bias, start in (("odds", np.log(share / (1 - share))), ("zero", 0.0)):
+        net = Line()
+        train(net, data, None, pointwise, Plan(epochs=1, rate=1e-6, bias=bias))
+        assert float(net.bias.detach()) == pytest.approx(start, abs=1e-4)
+
+
 def test_the_average_is_of_weights_and_of_running_moments():
     class Normed(Line):
         def __init__(self):
