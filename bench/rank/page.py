@@ -166,7 +166,7 @@ HEAD = [
     "`python bench/rank/run.py --data DIR` (with `--tune`, then without, then `--speed` and `--funnel`). `plan.toml` "
     "says what is fixed and what was tried. Embedding size, layers, dropout, batch and early stopping on the same rows "
     "are the same for ours and the peer; so is the rate (the peer's best), but on movielens-time; both read the same "
-    "vocabulary. Settings were chosen on rows that are not reported, by AUC (movielens-time: by log loss, but xdeepfm). "
+    "vocabulary. Settings were chosen on rows not reported, by AUC (movielens-time: by log loss, but xdeepfm). "
     "The mark: on Adult not below the peer by more than .001; elsewhere the lower bound of the paired difference over "
     f"the seeds (their number behind it) above -.004 for {', '.join(BOUND)}; rows per second of training at least "
     f"{SPEED} × the peer's.",
