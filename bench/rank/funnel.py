@@ -94,7 +94,6 @@ def measure(recipe: Recipe, sections: dict[str, dict[str, Any]], root: Path | No
     return {
         "requests": len(users),
         "users": len(np.unique(users)),
-        "default": DEFAULT,
         "merge": asdict(mean_interval(merge, users)),
         "default_minus_channel": channels,
         "slate": {"ranker": best, **asdict(mean_interval(values["slate"], users))},
