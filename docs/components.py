@@ -19,10 +19,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
-from shortlist import component, durations, metrics, scaffold
+from shortlist import durations, metrics, registry
+from shortlist.cli import scaffold
 from shortlist.data import sources, spec
 from shortlist.recipe import EvaluateSpec, Recipe, SamplesSpec
-from shortlist.table_experiment import SearchSpec
+from shortlist.tabular.experiment import CrossValidationSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = {
@@ -46,7 +47,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "a column written as a table": spec.ColumnSpec,
     "[samples]": SamplesSpec,
     "[evaluate]": EvaluateSpec,
-    "[search]": SearchSpec,
+    "[cross_validation]": CrossValidationSpec,
 }
 FILTERS: dict[str, type[BaseModel]] = {
     "value": spec.RangeSpec,
@@ -62,7 +63,7 @@ def listing(chinese: bool = False, up: str = "") -> str:
     for kind, titles in STAGES.items():
         head = "组件 | 文件 | 说明" if chinese else "Component | File | One line"
         lines += [f"**{titles[chinese]}**", "", f"| {head} |", "|---|---|---|"]
-        entries = metrics.entries() if kind == "metrics" else [component.entry(kind, n) for n in own(kind)]
+        entries = metrics.entries() if kind == "metrics" else [registry.entry(kind, n) for n in own(kind)]
         for entry in entries:
             path = f"src/shortlist/{kind}/{file_of(kind, entry.name)}"
             name = path.rsplit("/", 1)[1]
@@ -106,12 +107,12 @@ def filters() -> str:
 def hyperparameters() -> str:
     """Keys of every component."""
     parts: list[str] = []
-    for kind in component.KINDS:
+    for kind in registry.KINDS:
         parts += [f"### {STAGES[kind][0]}", ""]
         for name in own(kind):
-            entry = component.entry(kind, name)
+            entry = registry.entry(kind, name)
             parts += [f"#### `{name}`", "", cell(entry.summary), ""]
-            cls = component.find(kind, name) if entry.available else None
+            cls = registry.find(kind, name) if entry.available else None
             if cls is not None and cls.model_fields:
                 parts += [keys(cls), ""]
             else:

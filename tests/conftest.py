@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shortlist import train
-from shortlist.cli import main
+from shortlist.cli.main import main
 from shortlist.recipe import read
 
 RECIPE = """

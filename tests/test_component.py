@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from shortlist import component
-from shortlist.component import KINDS, Component, InputError, Retriever, defined_in, entry, find, names
+from shortlist import registry
+from shortlist.component import Component, InputError, Retriever
+from shortlist.registry import KINDS, defined_in, entry, find, names
 from shortlist.types import Ragged
 
 
@@ -184,7 +185,7 @@ def test_an_outside_class_that_is_not_there_is_the_users_error(name):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(component, "_folder", lambda kind: tmp_path)
+    monkeypatch.setattr(registry, "_folder", lambda kind: tmp_path)
     return tmp_path
 
 
@@ -215,9 +216,9 @@ def test_an_entry_says_whether_its_extra_is_installed(folder, code, available):
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
-    real = component._folder
+    real = registry._folder
     (tmp_path / "needs_more.py").write_text("import no_such_package\n")
-    monkeypatch.setattr(component, "_folder", lambda kind: tmp_path if kind == "recall" else real(kind))
+    monkeypatch.setattr(registry, "_folder", lambda kind: tmp_path if kind == "recall" else real(kind))
     monkeypatch.setattr(importlib.import_module("shortlist.recall"), "__path__", [str(tmp_path)])
     with pytest.raises(InputError, match="'needs_more' needs the package 'no_such_package', which is not installed"):
         find("recall", "needs_more")
@@ -241,16 +242,16 @@ def test_the_extra_to_install_is_named(package, said, monkeypatch):
         "torch<3,>=2.5; extra == 'deep'",
         'xgboost-cpu<4,>=3.0; (sys_platform == "linux") and extra == "trees"',
     ]
-    monkeypatch.setattr(component.metadata, "requires", lambda name: needs)
-    assert component._extra(package) == said
+    monkeypatch.setattr(registry.metadata, "requires", lambda name: needs)
+    assert registry._extra(package) == said
 
 
 def test_without_an_installed_package_no_extra_is_named(monkeypatch):
     def requires(name):
-        raise component.metadata.PackageNotFoundError(name)
+        raise registry.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(component.metadata, "requires", requires)
-    assert component._extra("torch") == ""
+    monkeypatch.setattr(registry.metadata, "requires", requires)
+    assert registry._extra("torch") == ""
 
 
 def test_one_component_a_file(tmp_path, monkeypatch):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from shortlist import scaffold
-from shortlist.component import KINDS, Feature, Merge, Ranker, Retriever, Rule, defined_in
+from shortlist.cli import scaffold
+from shortlist.component import Feature, Merge, Ranker, Retriever, Rule
+from shortlist.registry import KINDS, defined_in
 from shortlist.testing import contract
 from shortlist.types import Candidates, Ragged
 

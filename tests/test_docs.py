@@ -180,7 +180,7 @@ def ran(folder):
     """What the commands under "Your own data" printed, by command; ``serve`` is left to the next fixture."""
     from typer.testing import CliRunner
 
-    from shortlist import cli
+    from shortlist.cli import main as cli
 
     printed = {}
     with pytest.MonkeyPatch.context() as patch:

@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist import ranking, train
-from shortlist.component import Feature, InputError, Retriever, find
+from shortlist import train
+from shortlist.component import Feature, InputError, Retriever
 from shortlist.data import Events
 from shortlist.data.protocol import Questions, replay
-from shortlist.evaluate import ask, evaluate
+from shortlist.evaluate import evaluate
 from shortlist.pipeline import Pipeline, Trace
+from shortlist.questions import questions_of
 from shortlist.recipe import parse
-from shortlist.samples import LABEL, from_funnel
+from shortlist.registry import find
 from shortlist.testing import contract
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
+from shortlist.train import rankers as ranking
+from shortlist.train.samples import LABEL, from_funnel
 from shortlist.types import Candidates
 
 HOUR = 60 * MINUTE
@@ -237,11 +240,11 @@ def test_a_positive_planted_behind_the_clamp_is_no_target(recipe, data, monkeypa
         np.full(n, clamp + HOUR), np.ones(n, np.float32),
     )  # fmt: skip
     changed = replace(data, events=Events.concat([data.events, planted]))
-    plain, clamped = (ask(changed, changed.state(), recipe.evaluate, rank, closes) for closes in (test, clamp))
+    plain, clamped = (questions_of(changed, changed.state(), recipe.evaluate, rank, closes) for closes in (test, clamp))
     hit = [np.unique(q.targets.rows[q.targets["item"] == 39]) for q in (plain, clamped)]
     early = [q.requests.time[rows] < clamp - 1 for q, rows in zip((plain, clamped), hit, strict=True)]
     assert early[0].sum() > early[1].sum()
-    usual = ask(data, data.state(), recipe.evaluate, rank, clamp)
+    usual = questions_of(data, data.state(), recipe.evaluate, rank, clamp)
     np.testing.assert_array_equal(usual.targets["item"], clamped.targets["item"])
     np.testing.assert_array_equal(usual.requests.time, clamped.requests.time)
 

@@ -165,7 +165,7 @@ def test_the_digest_survives_a_round_trip_through_json():
         ({"recall": {"slate": {"type": "popular"}}}, "recall.slate: the name of a stage"),
         ({"recall": {"../evil": {"type": "popular"}}}, "recall.../evil"),
         ({"name": ".."}, "name: "),
-        ({"search": {"folds": 3}}, "search: tunes rankers on a plain table only"),
+        ({"cross_validation": {"folds": 3}}, "cross_validation: tunes rankers on a plain table only"),
         ({"evaluate": {"k": [0]}}, "evaluate.k.0"),
         ({"recall": {}, "rules": [{"type": "seen"}]}, "rules: does nothing without channels"),
     ],
@@ -179,3 +179,18 @@ def test_what_would_do_nothing_or_be_ambiguous_is_refused(change, line):
     assert parse(tables).name == "x"
     with pytest.raises(InputError, match=re.escape(line)):
         parse({**tables, **change})
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"evaluate": {"depth": 5}}, r"^evaluate\.depth: is called ahead now$"),
+        ({"rules": [{"type": "mmr", "by": ["genres"], "depth": 5}]}, r"^rules\.0\.depth: is called among now$"),
+        ({"search": {"folds": 3}}, r"^search: is called cross_validation now$"),
+    ],
+)
+def test_an_old_name_names_the_new_one(more, said):
+    data = {"source": "tables", "events": {"path": "e.csv"}}
+    tables = {"name": "t", "data": data, "recall": {"hot": {"type": "popular"}}}
+    with pytest.raises(InputError, match=said):
+        parse({**tables, **more})

@@ -10,10 +10,11 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from shortlist import report, terminal
-from shortlist.compare import compare
+from shortlist import report
+from shortlist.cli import terminal
 from shortlist.component import InputError
 from shortlist.evaluate import Evaluation
+from shortlist.evaluate.compare import compare
 from shortlist.report._draw import Scale, decimal, percent
 
 
@@ -101,7 +102,7 @@ def test_names_cannot_become_markup(document):
 def test_a_run_without_questions_says_so():
     empty = {"requests": 0, "dropped_without_target": 4, "users": 0, "targets": 0, "found_by_any": 0, "slate": {}}
     empty |= {"slate_user_mean": {}, "channels": {}, "stages": {"merge": {}, "rules": {}}, "paired": {}, "slices": {}}
-    asked = {"requests": "replay", "k": [10], "moments": 1, "depth": 1, "horizon": "7d", "opens": "2020-01-01T00:00"}
+    asked = {"requests": "replay", "k": [10], "moments": 1, "ahead": 1, "horizon": "7d", "opens": "2020-01-01T00:00"}
     empty |= {"seconds": {}, "name": "empty", "protocol": asked}
     assert "nothing to report" in checked(report.page(empty))
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist import ranking
 from shortlist.component import Retriever
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import parse
 from shortlist.testing import worlds
 from shortlist.testing._shared import agree
 from shortlist.testing.case import HOUR, case, pick
+from shortlist.train import rankers as ranking
 from shortlist.types import Candidates
 
 TABLES = {

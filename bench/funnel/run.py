@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from shortlist import terminal, train
+from shortlist import train
+from shortlist.cli import terminal
 from shortlist.recipe import read
 
 HERE = Path(__file__).parent

@@ -8,9 +8,10 @@ from typing import Any
 from results import HERE, kept
 from splits import Table
 
-from shortlist.component import Ranker, find, names
+from shortlist.component import Ranker
 from shortlist.metrics.ranking import auc, calibration_error, calibration_ratio, gauc, log_loss
 from shortlist.rank._table import TableRanker
+from shortlist.registry import find, names
 from shortlist.types import Samples
 
 PLAN = tomllib.loads((HERE / "plan.toml").read_text(encoding="utf-8"))

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 from results import HERE, keep, kept, provenance, say
 
-from shortlist import terminal, train
+from shortlist import train
+from shortlist.cli import terminal
 from shortlist.metrics.interval import mean_interval, paired_interval
 from shortlist.recipe import Recipe, read
 from shortlist.types import Float64

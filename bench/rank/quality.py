@@ -9,7 +9,7 @@ from entrants import PLAN, SIDES, drawn, fitted, grid, made, measured, peer_name
 from results import keep, kept, provenance, say
 from splits import Table, apart
 
-from shortlist import tune
+from shortlist.tabular import folds
 
 FOLDS, FOLD_SEED = 3, 0
 
@@ -28,7 +28,7 @@ def choose(table: Table, name: str) -> None:
     row: dict[str, Any] = {}
     began = time.perf_counter()
     for side in reversed(sides(table.name, name)):
-        points = tune.grid(grid(table.name, name).get(side, {}))
+        points = folds.grid(grid(table.name, name).get(side, {}))
         if "peer" in row and not table.again:
             rate = row["peer"]["params"].get("rate")
             points = [point for point in points if point.get("rate") == rate]
@@ -46,10 +46,10 @@ def trial(table: Table, name: str, side: str, point: dict[str, Any]) -> dict[str
         found = measured(made(name, side, config, 0).fit(table.train, table.valid), table.valid)
         return {metric: found[metric] for metric in ("auc", "log_loss")}
     values = []
-    for train, rest in tune.folds(len(table.train), FOLDS, FOLD_SEED):
+    for train, rest in folds.folds(len(table.train), FOLDS, FOLD_SEED):
         ranker, fold = made(name, side, config, 0), table.train.take(train)
         ranker.fit(*apart(fold, 0)) if stopped_early(ranker) else ranker.fit(fold)
-        values.append(tune.measured(ranker, table.train.take(rest)))
+        values.append(folds.measured(ranker, table.train.take(rest)))
     return {"auc": sum(values) / FOLDS}
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from shortlist.data.plain import plain_samples, samples_of
 from shortlist.data.raw import PlainTable, Raw
 from shortlist.data.sources import source
 from shortlist.data.spec import DataSpec
+from shortlist.tabular.samples import plain_samples, samples_of
 from shortlist.types import Array, Samples
 
 FRAPPE = "frappe-libfm"

@@ -17,12 +17,13 @@ import logs
 import numpy as np
 import polars as pl
 
-from shortlist.component import InputError, Retriever, find
+from shortlist.component import InputError, Retriever
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
 from shortlist.metrics import accuracy, beyond
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.interval import mean_intervals
+from shortlist.registry import find
 from shortlist.types import Array, Candidates, Ragged
 
 DEPTH = 200

@@ -20,8 +20,9 @@ import logs
 import numpy as np
 from rows import HERE, called, say, wanted
 
-from shortlist.component import InputError, find, names
+from shortlist.component import InputError
 from shortlist.documents import write_text
+from shortlist.registry import find, names
 from shortlist.search import Space, declared
 
 OBJECTIVE = "recall@50"

@@ -17,9 +17,10 @@ import channel as rows_of
 import generator
 from rows import called, keep, kept, provenance, say, wanted
 
-from shortlist.component import InputError, names
+from shortlist.component import InputError
 from shortlist.data.protocol import replay
 from shortlist.metrics.interval import mean_interval
+from shortlist.registry import names
 from shortlist.rules.available import Available
 from shortlist.rules.seen import Seen
 

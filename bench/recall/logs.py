@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import find
 from shortlist.data import Dataset, State
 from shortlist.data.build import dataset
 from shortlist.data.protocol import Questions
 from shortlist.data.sources import source
 from shortlist.data.spec import DataSpec
-from shortlist.evaluate import ask
 from shortlist.pipeline import Pipeline
+from shortlist.questions import BATCH, questions_of
 from shortlist.recipe import EvaluateSpec
-from shortlist.samples import BATCH
+from shortlist.registry import find
 from shortlist.types import Requests
 
 SETS = Path(__file__).parent / "sets"
@@ -62,7 +61,7 @@ class Log:
     def batches(self, protocol: str, window: str) -> list[Questions]:
         """The questions of a window, hard rules in their ``exclude``; of the tune window a seeded draw."""
         opens, closes = self.cut(window), None if window == "test" else self.cut("rank")
-        asked = ask(self.data, self.state, EvaluateSpec(requests=protocol), opens, closes)
+        asked = questions_of(self.data, self.state, EvaluateSpec(requests=protocol), opens, closes)
         if window == "tune" and len(asked) > TUNE_QUESTIONS:
             drawn = np.random.default_rng(0).choice(len(asked), TUNE_QUESTIONS, replace=False)
             asked = asked.take(np.sort(drawn))

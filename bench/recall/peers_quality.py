@@ -29,7 +29,7 @@ from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.data.sources import source
 from shortlist.data.spec import DataSpec
 from shortlist.metrics.interval import mean_interval, paired_interval
-from shortlist.recall._random_walk import Graph
+from shortlist.recall._kernels.random_walk import Graph
 from shortlist.recall._word2vec import embed
 from shortlist.recall.als import ALS
 from shortlist.recall.deepwalk import DeepWalk

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from shortlist.data import MISSING_TIME, Behaviours, Dataset, Events, Table, Vocab
 from shortlist.recall._item_graph import item_graph, walks
-from shortlist.recall._random_walk import Graph
+from shortlist.recall._kernels.random_walk import Graph
 from shortlist.recall._word2vec import embed
 from shortlist.recall.als import ALS
 from shortlist.recall.deepwalk import DeepWalk
@@ -96,7 +96,7 @@ def user_cf(x: sp.csr_matrix, threads: int) -> Entrants:
 
     def shortlist() -> None:
         fitted = ours.fit(None)
-        fitted._nearest(fitted._profile(requests), requests.user)
+        fitted._nearest(fitted._taken(requests), requests.user)
 
     return {"shortlist": shortlist, "irspack": irspack}
 

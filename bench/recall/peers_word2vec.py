@@ -10,7 +10,7 @@ from gensim.models import Word2Vec
 
 from shortlist.data import Dataset
 from shortlist.recall._item_graph import Walked, walks
-from shortlist.recall._sentences import sentences
+from shortlist.recall._kernels.sentences import sentences
 from shortlist.recall.node2vec import Node2Vec
 from shortlist.types import Array
 

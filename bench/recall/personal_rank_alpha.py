@@ -21,13 +21,13 @@ from typing import Any
 import logs
 import numpy as np
 
-from shortlist.component import find
 from shortlist.data import Dataset
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.interval import mean_interval, paired_interval
-from shortlist.recall._random_walk import Graph, Solver, iterate, push
+from shortlist.recall._kernels.random_walk import Graph, Solver, iterate, push
 from shortlist.recall.personal_rank import PersonalRank
+from shortlist.registry import find
 from shortlist.types import Array
 
 HERE = Path(__file__).resolve().parent

@@ -22,7 +22,7 @@ import logs
 import page
 from rows import HERE, RESULTS, called, keep, kept, provenance, say, wanted
 
-from shortlist.component import names
+from shortlist.registry import names
 
 SETTINGS = HERE / "settings.toml"
 

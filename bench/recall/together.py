@@ -16,9 +16,10 @@ import logs
 import numpy as np
 import polars as pl
 
-from shortlist.component import Merge, find
+from shortlist.component import Merge
 from shortlist.metrics.interval import mean_interval, paired_interval
-from shortlist.samples import is_target
+from shortlist.questions import is_target
+from shortlist.registry import find
 from shortlist.types import Array, Candidates, Float64, Ragged
 
 DEPTH = rows_of.DEPTH

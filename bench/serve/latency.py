@@ -44,7 +44,7 @@ def measure(path: Path, requests: int, n: int, seed: int) -> dict[str, Any]:
     candidates: list[int] = []
     for number, user in enumerate(users):
         busy, began = time.thread_time(), time.perf_counter()
-        asked = answer.ask(state, np.array([user], np.int32), start + number * 1_000_000)
+        asked = answer.requests_of(state, np.array([user], np.int32), start + number * 1_000_000)
         ready = time.perf_counter()
         found = answer.recommend(pipeline, state, asked, n)
         done = time.perf_counter()

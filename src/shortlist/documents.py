@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """The same document in plain Python, numbers rounded to six decimals, every NaN and infinity None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {str(key): jsonable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [jsonable(part) for part in value]
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return jsonable(value.tolist())
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return jsonable(value.item())
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 def dumps(document: Any) -> str:
     """JSON text of a document, with nothing in it that JSON does not know."""
-    return json.dumps(plain(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(jsonable(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def refuse_unwritable(*files: Path | None) -> None:

@@ -13,15 +13,16 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shortlist import search
-from shortlist.component import Component, InputError, find, names
+from shortlist.component import Component, InputError
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
+from shortlist.registry import find, names
 
 Section = dict[str, Any]
 
@@ -36,6 +37,9 @@ TUNABLE = ("recall", "merge", "rank")
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions and what they are called now: the error for the old one names the new one."""
 
 
 class SamplesSpec(Strict):
@@ -70,13 +74,15 @@ class SamplesSpec(Strict):
 class EvaluateSpec(Strict):
     """What the test window is asked."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"depth": "ahead"}
+
     requests: str = Field("replay", pattern="^(replay|start)$")
     """``replay``: before moments of the users' own log; ``start``: once a known user when the window opens."""
     k: list[Annotated[int, Field(ge=1, le=1000)]] = Field([10, 50], min_length=1)
     """Cut-offs of the metrics; lists are asked for with as many rows as the largest."""
     moments: int = Field(10, ge=1)
     """At most this many requests a user."""
-    depth: int = Field(20, ge=1)
+    ahead: int = Field(20, ge=1)
     """Targets lie among this many next events."""
     horizon: Duration = Field("7d", validate_default=True)
     """Targets lie within this time of the moment asked about."""
@@ -88,6 +94,8 @@ class EvaluateSpec(Strict):
 
 class Recipe(Strict):
     """See the module. Component sections are checked against their components as soon as the recipe is read."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"search": "cross_validation"}
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     """Names the run: ``fit`` writes to ``runs/NAME``."""
@@ -119,7 +127,7 @@ class Recipe(Strict):
     """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""
     evaluate: EvaluateSpec = EvaluateSpec()
     """What the test window is asked."""
-    search: Section = {}
+    cross_validation: Section = {}
     """Cross-validation of rankers on a plain table."""
 
     @property
@@ -232,8 +240,8 @@ def _refuse_idle(recipe: Recipe) -> None:
                 raise InputError(f"{path}.{name}: expected a name of letters, digits, _ and -, beginning with a letter")
     given = recipe.model_fields_set
     if recipe.recall:
-        if recipe.search:
-            raise InputError("search: tunes rankers on a plain table only; this recipe has channels")
+        if recipe.cross_validation:
+            raise InputError("cross_validation: tunes rankers on a plain table only; this recipe has channels")
         return
     for idle in ("fallback", "merge", "prerank", "features", "samples", "rules", "evaluate", "depth", "keep"):
         if idle in given:
@@ -247,7 +255,10 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
     first = next((one for one in found_wrong if one["type"] == "extra_forbidden"), found_wrong[0])
     where = ".".join([path, *(str(part) for part in first["loc"] if not str(part).startswith("function-"))]).strip(".")
     if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
+        inner = _model_at(model, first["loc"][:-1])
+        if new := getattr(inner, "renamed", {}).get(first["loc"][-1]):
+            return f"{where}: is called {new} now"
+        known = list(getattr(inner, "model_fields", {}))
         near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.5)
         return f"{where}: unknown; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
     if first["type"] == "missing":
@@ -257,14 +268,14 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}; found {found!r}"[:500]
 
 
-def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
-    """Field names of the model nested at ``loc``, looking through Optional and list."""
+def _model_at(model: Any, loc: tuple[Any, ...]) -> Any:
+    """The model nested at ``loc``, looking through Optional and list."""
     for part in loc:
         if not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
             continue
         inner = model.model_fields[part].annotation
         model = next((a for a in [inner, *getattr(inner, "__args__", ())] if hasattr(a, "model_fields")), model)
-    return list(getattr(model, "model_fields", {}))
+    return model
 
 
 def _override(tables: dict[str, Any], override: str) -> None:

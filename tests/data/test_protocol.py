@@ -20,12 +20,12 @@ def plain_log(data):
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def plain_replay(data, opens, closes, moments, depth, horizon, min_gap):
+def plain_replay(data, opens, closes, moments, ahead, horizon, min_gap):
     """Every (user, time, targets, known, history) the text asks for, and how many had no target.
 
     A request's time is 1 microsecond before an event of the window. Events of one user with equal timestamps are one
     moment. At most ``moments`` distinct moments a user, evenly spaced by index, first and last included. Targets are
-    the distinct positive items among the events from that moment on: ``depth`` events, extended to whole moments,
+    the distinct positive items among the events from that moment on: ``ahead`` events, extended to whole moments,
     within ``horizon`` and the window. Requests without targets are dropped and counted.
     """
     log = plain_log(data)
@@ -40,12 +40,12 @@ def plain_replay(data, opens, closes, moments, depth, horizon, min_gap):
             step = (len(stamps) - 1) / max(moments - 1, 1)
             stamps = [stamps[round(place * step)] for place in range(moments)]
         for stamp in stamps:
-            ahead = [event for event in window if event[0] >= stamp]
-            if len(ahead) > depth:
-                last = ahead[depth - 1][0]
-                ahead = [event for event in ahead if event[0] <= last]
+            coming = [event for event in window if event[0] >= stamp]
+            if len(coming) > ahead:
+                last = coming[ahead - 1][0]
+                coming = [event for event in coming if event[0] <= last]
             targets = list(
-                dict.fromkeys(item for time, item, weight in ahead if weight > 0 and time - stamp <= horizon)
+                dict.fromkeys(item for time, item, weight in coming if weight > 0 and time - stamp <= horizon)
             )
             history = [item for time, item, _ in mine if time <= stamp - 1][-HISTORY_LENGTH:]
             if targets:
@@ -82,16 +82,16 @@ def told(questions):
     window=st.tuples(st.integers(0, 20), st.integers(0, 22)),
     open_end=st.booleans(),
     moments=st.sampled_from([None, 1, 2, 3, 5, 10]),
-    depth=st.sampled_from([1, 2, 5, 20]),
+    ahead=st.sampled_from([1, 2, 5, 20]),
     horizon=st.sampled_from([0, 1, 5, 1000]),
     min_gap=st.sampled_from([0, 0, 1, 2, 5]),
 )
-def test_replay(seed, users, span, window, open_end, moments, depth, horizon, min_gap):
+def test_replay(seed, users, span, window, open_end, moments, ahead, horizon, min_gap):
     data = random_log(seed, users=users, span=span)
     scale = span // 6 if span > 20 else 1
     opens, closes = min(window) * scale, None if open_end else max(window) * scale
-    got = replay(data, data.state(), opens, closes, moments=moments, depth=depth, horizon=horizon, min_gap=min_gap)
-    expected, dropped = plain_replay(data, opens, closes, moments, depth, horizon, min_gap)
+    got = replay(data, data.state(), opens, closes, moments=moments, ahead=ahead, horizon=horizon, min_gap=min_gap)
+    expected, dropped = plain_replay(data, opens, closes, moments, ahead, horizon, min_gap)
     assert told(got) == (sorted(expected), dropped)
     assert (np.diff(got.requests.time) >= 0).all()
     assert len(np.unique(got.requests.id)) == len(got)
@@ -156,7 +156,7 @@ def test_at_most_draws_some_of_the_same_questions(seed, at_most, draw, ask):
 
 
 def test_events_of_one_moment_are_never_split():
-    """Thirty events in one microsecond are one question whose targets are all thirty, beyond the depth of twenty."""
+    """Thirty events in one microsecond are one question whose targets are all thirty, beyond the ahead of twenty."""
     data = dataset(np.zeros(31, int), np.arange(31), np.array([START] * 30 + [START + DAY]))
     got = replay(data, data.state(), START, None)
     assert got.targets.lengths.tolist() == [30, 1]

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shortlist.component import Feature, find
+from shortlist.component import Feature
 from shortlist.data import Behaviours, Dataset, Events, State, Table, Vocab
+from shortlist.registry import find
 from shortlist.types import Candidates, Ragged, Requests
 
 DAY = 86_400_000_000

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from shortlist.component import find, names
 from shortlist.data import Events
+from shortlist.registry import find, names
 from shortlist.types import Candidates, Requests
 
 from .conftest import DAY, START, empty, log, make, without_history

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.component import InputError, find
+from shortlist.component import InputError
 from shortlist.merge._ascent import Task, hits, task
 from shortlist.merge._coverage import greedy
 from shortlist.merge._join import join
 from shortlist.merge.weighted import logistic_weights, normalised
+from shortlist.registry import find
 from shortlist.types import Candidates, Ragged
 
 NAMES = ("quota", "reciprocal_rank", "weighted")

@@ -8,13 +8,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from shortlist.component import InputError, find
+from shortlist.component import InputError
 from shortlist.metrics.ranking import auc, calibration_error
 from shortlist.rank._calibration import apply_isotonic, fit_centred, fit_isotonic
 from shortlist.rank.gbdt import GBDT
 from shortlist.rank.gbdt_lr import GBDTLR
 from shortlist.rank.logistic import Logistic
 from shortlist.rank.tree import Tree
+from shortlist.registry import find
 from shortlist.types import Candidates, Requests, Samples
 
 from ._tables import score

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from shortlist.component import InputError, find
+from shortlist.component import InputError
 from shortlist.rank.deepfm import DeepFM
 from shortlist.rank.dnn import DNN
 from shortlist.rank.fm import FM
 from shortlist.rank.gbdt import GBDT
 from shortlist.rank.logistic import Logistic
 from shortlist.rank.wide_deep import WideDeep
+from shortlist.registry import find
 from shortlist.types import HISTORY, Candidates, Ragged, Requests, Samples
 
 from ._tables import auc, made_up, score

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from shortlist.component import find
 from shortlist.nn import loop
 from shortlist.rank.fm import FM
 from shortlist.rank.fnn import FNN
 from shortlist.rank.nfm import NFM
 from shortlist.rank.xdeepfm import XDeepFM
+from shortlist.registry import find
 from shortlist.testing.worlds import crossed
 from shortlist.types import Samples
 

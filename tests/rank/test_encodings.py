@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from shortlist.component import InputError
-from shortlist.data.plain import plain_samples
 from shortlist.encode.hashing import Hashing
 from shortlist.encode.log import Log
 from shortlist.rank.gbdt_lr import GBDTLR
 from shortlist.rank.logistic import Logistic
+from shortlist.tabular.samples import plain_samples
 
 
 def shop(m=3000):

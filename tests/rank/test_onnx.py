@@ -13,11 +13,11 @@ pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from shortlist.component import entry, find, names  # noqa: E402
 from shortlist.nn import loop  # noqa: E402
 from shortlist.nn import onnx as native  # noqa: E402
 from shortlist.rank._deep import DeepRanker, LayeredRanker  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
+from shortlist.registry import entry, find, names  # noqa: E402
 from shortlist.types import HISTORY, Ragged, Requests  # noqa: E402
 
 from ._tables import made_up, score  # noqa: E402

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shortlist.component import find
 from shortlist.data import Dataset
+from shortlist.registry import find
 from shortlist.testing import worlds
 from shortlist.types import Requests
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist.component import find
 from shortlist.recall.item_cf import ItemCF
+from shortlist.registry import find
 from shortlist.testing import worlds
 from shortlist.types import Requests
 
@@ -27,7 +27,7 @@ def test_several_events_of_a_pair(shop, repeats: str, worth: float):
     assert matrix.toarray().tolist() == [[worth, 1, 0], [0, 0, 1]]
     assert channel.items_.tolist() == [0, 1, 3]
     history = shop.state().history(np.array([0, 1]), np.array([9, 9]))
-    offsets, columns, weights = channel._profile(Requests.of([0, 1], [9, 9], history))
+    offsets, columns, weights = channel._taken(Requests.of([0, 1], [9, 9], history))
     assert (offsets.tolist(), columns.tolist()) == ([0, 2, 3], [1, 0, 2])
     assert weights.tolist() == [1, worth, 1]
 
@@ -36,7 +36,7 @@ def test_only_positive_events_by_default(shop):
     channel = ItemCF()
     assert channel._matrix(shop).toarray().tolist() == [[5], [0]]
     history = shop.state().history(np.array([0, 1]), np.array([9, 9]))
-    assert channel._profile(Requests.of([0, 1], [9, 9], history))[0].tolist() == [0, 1, 1]
+    assert channel._taken(Requests.of([0, 1], [9, 9], history))[0].tolist() == [0, 1, 1]
 
 
 def test_rare_items_are_unknown(shop):
@@ -53,7 +53,7 @@ def test_an_event_counts_alike_in_the_log_and_in_a_history(shop):
     channel = ItemCF(signal="all")
     assert channel._matrix(shop).toarray().tolist() == [[15, 0.5, 0], [0, 0, 0.5]]
     history = shop.state().history(np.array([0]), np.array([9]))
-    assert channel._profile(Requests.of([0], [9], history))[2].tolist() == [0.5, 15]
+    assert channel._taken(Requests.of([0], [9], history))[2].tolist() == [0.5, 15]
 
 
 def test_events_of_no_strength_do_not_make_an_item_known(shop):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shortlist.recall._least_squares import solve
+from shortlist.recall._kernels.least_squares import solve
 from shortlist.recall.als import ALS
 from shortlist.recall.lfm import LFM
 from shortlist.recall.svd import SVD
@@ -47,8 +47,8 @@ def test_the_terms_of_the_history_sum_to_the_score_and_the_largest_is_the_reason
     requests = asking(log, np.arange(30))
     found = channel.retrieve(requests, log.state(), 5)
     reasons = channel.explain(requests, found)
-    offsets, columns, _ = profile = channel._profile(requests)
-    a, b = channel._evidence(profile)
+    offsets, columns, _ = taken = channel._taken(requests)
+    a, b = channel._evidence(taken)
     for m in range(len(found)):
         own = slice(offsets[found.request[m]], offsets[found.request[m] + 1])
         q = channel.table_[:, columns[own]]

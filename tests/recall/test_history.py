@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.recall import _history
+from shortlist.recall._kernels.history import LOG, ONCE, weighted
 
 RATE = 1 / 5
 
@@ -27,8 +27,8 @@ def plain(
     for c in kept:
         decays = [(s, 2.0 ** (-rate * (latest - t))) for x, s, t in counted if x == c]
         total = sum(s * d for s, d in decays)
-        weights[c] = max(s * d for s, d in decays) if mode == _history.ONCE else total
-        if mode == _history.LOG:
+        weights[c] = max(s * d for s, d in decays) if mode == ONCE else total
+        if mode == LOG:
             weights[c] = np.log2(1 + total)
     return weights
 
@@ -44,7 +44,7 @@ def test_weights_match_the_definition(histories, last, rate, mode):
     flat = [e for history in histories for e in history]
     offsets = np.concatenate([[0], np.cumsum([len(h) for h in histories])]).astype(np.int64)
     item, strength, time = (np.array([e[c] for e in flat], t) for c, t in enumerate((np.int32, np.float32, np.int64)))
-    out = _history.weighted(offsets, item, strength, time, np.array(column, np.int32), 6, rate, last, mode)
+    out = weighted(offsets, item, strength, time, np.array(column, np.int32), 6, rate, last, mode)
     for r, history in enumerate(histories):
         row = slice(out[0][r], out[0][r + 1])
         expected = plain(history, column, rate, last, mode)

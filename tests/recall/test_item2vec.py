@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.recall._sentences import sentences
+from shortlist.recall._kernels.sentences import sentences
 from shortlist.recall.item2vec import Item2Vec
 from shortlist.testing import worlds
 from shortlist.types import Array, Requests
@@ -65,7 +65,7 @@ def test_the_score_is_the_product_of_directions_and_the_largest_term_the_reason(
     requests, state = asking(log, np.arange(40)), log.state()
     found = channel.retrieve(requests, state, 6)
     reasons = channel.explain(requests, found)
-    offsets, columns, weights = channel._profile(requests)
+    offsets, columns, weights = channel._taken(requests)
     v, q = channel.vectors_.astype(np.float64), channel.table_.T.astype(np.float64)
     assert np.linalg.norm(v, axis=1) == pytest.approx(np.ones(len(v)), abs=1e-5)
     assert len(np.unique(found.request)) > 30

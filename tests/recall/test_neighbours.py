@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shortlist.recall._neighbours import fill, no_heaps, similar_columns
+from shortlist.recall._kernels.neighbours import fill, no_heaps, similar_columns
 
 
 def world(seed: int, n: int = 30, c: int = 17) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.component import find
-from shortlist.recall import _ordered
+from shortlist.recall._kernels import ordered
+from shortlist.registry import find
 from shortlist.testing import worlds
 from shortlist.types import Ragged, Requests
 
@@ -40,7 +40,7 @@ def test_read(seed: int, k: int):
     which = rng.integers(0, 3, 5)
     exclude = [np.sort(rng.permutation(12)[: rng.integers(0, 8)]) for _ in which]
     flat = [pair for one in lists for pair in one]
-    got = _ordered.read(
+    got = ordered.read(
         which, np.cumsum([0, *map(len, lists)]), np.array([i for i, _ in flat], np.int32),
         np.array([s for _, s in flat], np.float32), np.cumsum([0, *map(len, exclude)]),
         np.concatenate(exclude).astype(np.int32), max((i for i, _ in flat), default=-1) + 1, k,
@@ -51,7 +51,7 @@ def test_read(seed: int, k: int):
 @steady
 @given(st.lists(st.integers(0, 4), max_size=20), st.integers(1, 25))
 def test_the_foremost_and_their_equals(scores: list[int], depth: int):
-    found = _ordered.foremost(np.array(scores, np.float32), depth)
+    found = ordered.foremost(np.array(scores, np.float32), depth)
     least = sorted(scores, reverse=True)[:depth][-1] if scores else 0
     assert found.tolist() == [i for i, score in enumerate(scores) if score >= least]
 
@@ -87,7 +87,7 @@ def test_what_is_kept_changes_no_answer(name: str, options: dict, seed: int, mon
     channel = find("recall", name).from_config(options).fit(data)  # type: ignore[attr-defined]
     requests = asking(data, data.state(), seed)
     whole = channel.retrieve(requests, data.state(), 100)
-    monkeypatch.setattr(_ordered, "SHORTEST", 1)
+    monkeypatch.setattr(ordered, "SHORTEST", 1)
     used = data.state()
     for k in (1, 3, 2, 100, 4):
         mine = [whole.take(whole.request == r) for r in range(len(requests))]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shortlist.component import InputError
 from shortlist.recall import _memory
-from shortlist.recall._random_walk import Graph, Solver, iterate, push
+from shortlist.recall._kernels.random_walk import Graph, Solver, iterate, push
 from shortlist.recall.personal_rank import PersonalRank
 from shortlist.testing import worlds
 from shortlist.types import Requests

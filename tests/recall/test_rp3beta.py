@@ -56,7 +56,7 @@ def test_the_history_is_the_first_step(log):
     last = int(log.events.time[-1])
     requests = Requests.of([4], [last], log.state().history(np.array([4]), np.array([last])))
     found = channel.retrieve(requests, log.state(), 5)
-    offsets, columns, weights = channel._profile(requests)
+    offsets, columns, weights = channel._taken(requests)
     assert offsets[1] > 2
     assert len(np.unique(weights)) > 1
     wanted = np.sqrt(weights) @ channel.table_.toarray()[columns]

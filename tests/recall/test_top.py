@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.recall import _top
+from shortlist.recall._kernels import top
 
 WIDTH, ROWS = 9, 5
 
@@ -42,9 +42,9 @@ def test_best_k_with_ties_and_exclusions(seed: int, n: int, k: int, sparse: bool
     if sparse:
         csr = sp.csr_matrix(table)
         shape = csr.indptr, csr.indices, csr.data, WIDTH
-        found = _top.sparse_top(*query, *shape, ex_offsets, ex_items, column, k)
+        found = top.sparse_top(*query, *shape, ex_offsets, ex_items, column, k)
     else:
-        found = _top.dense_top(*query, table, ex_offsets, ex_items, column, k)
+        found = top.dense_top(*query, table, ex_offsets, ex_items, column, k)
     assert list(zip(*(part.tolist() for part in found), strict=True)) == expected(weights @ table, excluded, k)
 
 
@@ -59,11 +59,11 @@ def test_given_rows_and_their_largest_term(seed: int, sparse: bool):
     items = rng.integers(-1, WIDTH + 3, 8).astype(np.int32)
     csr = sp.csr_matrix(table)
     if sparse:
-        score = _top.sparse_score(*query, csr.indptr, csr.indices, csr.data, WIDTH, request, items, column)
-        source = _top.sparse_largest(*query, csr.indptr, csr.indices, csr.data, request, items, column)
+        score = top.sparse_score(*query, csr.indptr, csr.indices, csr.data, WIDTH, request, items, column)
+        source = top.sparse_largest(*query, csr.indptr, csr.indices, csr.data, request, items, column)
     else:
-        score = _top.dense_score(*query, table, request, items, column)
-        source = _top.dense_largest(*query, table, request, items, column)
+        score = top.dense_score(*query, table, request, items, column)
+        source = top.dense_largest(*query, table, request, items, column)
     for m, (r, item) in enumerate(zip(request, items, strict=True)):
         i = column[item] if 0 <= item < len(column) else -1
         terms = weights[r] * table[:, i] if i >= 0 else np.zeros(ROWS)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numba import njit
 
 from shortlist.component import InputError
-from shortlist.recall._random import alias_table, drawn
+from shortlist.recall._kernels.random import alias_table, drawn
+from shortlist.recall._kernels.word2vec import example, huffman
 from shortlist.recall._word2vec import Word2Vec, _present, embed
-from shortlist.recall._word2vec_kernel import example, huffman
 from shortlist.types import Array
 
 F = 7

@@ -117,8 +117,8 @@ def test_dedupe_keeps_the_first_of_each_value(shop, given, by):
     assert apply(Dedupe(by=by), shop[0], rows_of(got), ask(len(ranked))) == got  # once is enough
 
 
-def plain_mmr(shop, ranked, scores, by, trade_off, similarity, depth, n):
-    pool, rest = list(range(len(ranked)))[:depth], list(range(len(ranked)))[depth:]
+def plain_mmr(shop, ranked, scores, by, trade_off, similarity, among, n):
+    pool, rest = list(range(len(ranked)))[:among], list(range(len(ranked)))[among:]
     considered = [scores[p] for p in pool]
     low, high = min(considered, default=0), max(considered, default=0)
 
@@ -148,20 +148,20 @@ def plain_mmr(shop, ranked, scores, by, trade_off, similarity, depth, n):
     data=st.data(),
     trade_off=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
     similarity=st.sampled_from(["jaccard", "cosine"]),
-    depth=st.integers(1, 14),
+    among=st.integers(1, 14),
     n=st.integers(1, 14),
 )
-def test_mmr_is_its_definition(shop, given, data, trade_off, similarity, depth, n):
+def test_mmr_is_its_definition(shop, given, data, trade_off, similarity, among, n):
     ranked, spare = given
     # eighths are exact in float32, so that ties are ties in both
     scores = [[data.draw(st.integers(0, 8)) / 8 for _ in r] for r in ranked]
     scores = [[0.0, 1.0, *row[2:]] if len(row) >= 2 else row for row in scores]
-    depth = max(depth, 2)
+    among = max(among, 2)
     by = ["tags", "brand"]
-    rule = MMR(by=by, trade_off=trade_off, similarity=similarity, depth=depth, n=n)
+    rule = MMR(by=by, trade_off=trade_off, similarity=similarity, among=among, n=n)
     got = apply(rule, shop[0], rows_of(ranked, spare, scores), ask(len(ranked)))
     wanted = [
-        plain_mmr(shop, r, s, by, trade_off, similarity, depth, n) + list(behind)
+        plain_mmr(shop, r, s, by, trade_off, similarity, among, n) + list(behind)
         for r, s, behind in zip(ranked, scores, spare, strict=True)
     ]
     assert got == wanted

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist import ranking, train, tuning
+from shortlist import train, tuning
 from shortlist.component import InputError, Merge
 from shortlist.data import Events, State
 from shortlist.data.protocol import replay
 from shortlist.recipe import parse
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
+from shortlist.train import rankers
 from shortlist.tuning import Asked, _measures
 from shortlist.tuning._measures import Metric
 from shortlist.tuning._plan import space
@@ -199,7 +200,7 @@ def test_a_ranker_is_measured_as_fit_chooses_between_rankers(tune, data, recipe)
     cuts, state, pipeline = train.Cuts.of(data, recipe), data.state(), recipe.pipeline()
     pipeline.fit_recall(data.until(cuts.tune))
     train.fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank)
-    _, choice = ranking.fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+    _, choice = rankers.fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     assert section["section"] == "rank"
     assert section["before"] == pytest.approx(choice["logistic"], abs=1e-6)
 

@@ -12,7 +12,7 @@ import pytest
 from shortlist.component import InputError
 from shortlist.progress import emit, listening
 from shortlist.search import Dimension
-from shortlist.tuning._study import IDLE, Budget, search
+from shortlist.tuning._study import IDLE, Budget, study
 
 optuna = pytest.importorskip("optuna")
 
@@ -32,7 +32,7 @@ def measured(params):
 
 
 def found(trials=30, seed=0, measure=measured, space=SPACE, current=CURRENT, **budget):
-    return search(space, measure, current, Budget(trials, **budget), seed, "tune")
+    return study(space, measure, current, Budget(trials, **budget), seed, "tune")
 
 
 def test_it_comes_near_the_best_and_starts_with_the_recipes_own():

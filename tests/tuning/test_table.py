@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shortlist import tune as cross_validation
 from shortlist import tuning
 from shortlist.component import InputError
-from shortlist.data.plain import samples_of
 from shortlist.data.raw import PlainTable
 from shortlist.recipe import parse
+from shortlist.tabular import folds as cross_validation
+from shortlist.tabular.samples import samples_of
 from shortlist.tuning import Asked, _plan
 
 pytest.importorskip("optuna")
@@ -24,7 +24,7 @@ name = "census"
 seed = 3
 [data]
 source = "adult"
-[search]
+[cross_validation]
 folds = 3
 [rank.line]
 type = "logistic"

@@ -69,7 +69,7 @@ def replay(
     end: int | None,
     *,
     moments: int | None = 10,
-    depth: int = 20,
+    ahead: int = 20,
     horizon: int = 7 * DAY,
     min_gap: int = 0,
     at_most: int | None = None,
@@ -78,7 +78,7 @@ def replay(
     """Questions from the window start <= time < end.
 
     Of each user's distinct moments in the window at most ``moments`` are asked, evenly spaced by index with the first
-    and the last among them. Targets: distinct positive items among the next ``depth`` events (extended to whole
+    and the last among them. Targets: distinct positive items among the next ``ahead`` events (extended to whole
     moments) within ``horizon`` microseconds and the window. ``min_gap``: a moment counts only if the user did nothing
     for that long before it. ``at_most``: that many of all these moments, drawn at random before histories and targets
     are looked up, so that a window of millions of events costs no more than what is asked of it.
@@ -98,9 +98,9 @@ def replay(
     first = np.flatnonzero(new_moment)
     asked = _drawn(first[_spread(user[first], moments)], at_most, seed)
 
-    # each question's events: up to `depth`, then on to the end of that moment, cut by horizon, user and window
+    # each question's events: up to `ahead`, then on to the end of that moment, cut by horizon, user and window
     user_end = np.append(np.flatnonzero(new_user), m)[1:][np.cumsum(new_user)[asked] - 1]
-    last = np.minimum(asked + depth, user_end) - 1
+    last = np.minimum(asked + ahead, user_end) - 1
     key = user.astype(np.int64) << 1  # moments end where user or time changes
     moment = np.cumsum(np.concatenate([[True], (key[1:] != key[:-1]) | (time[1:] != time[:-1])]))
     stop = np.searchsorted(moment, moment[last], side="right")

@@ -12,7 +12,7 @@ import ast
 import re
 from pathlib import Path
 
-from shortlist.component import Entry
+from shortlist.registry import Entry
 
 
 def entries() -> list[Entry]:

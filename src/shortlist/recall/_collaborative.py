@@ -16,13 +16,14 @@ from pydantic import Field
 from shortlist.component import Retriever, Search
 from shortlist.data import Dataset, Signal, State
 from shortlist.durations import Duration
-from shortlist.recall import _history, _top
+from shortlist.recall._kernels import top
+from shortlist.recall._kernels.history import LOG, ONCE, SUM, weighted
 from shortlist.types import Array, Candidates, Float32, Float64, Int32, Int64, Requests
 
 Query = tuple[Int64, Array, Float32]
 """A sparse batch over the rows of M: offsets [n + 1], rows, weights."""
 
-_MODES = {"sum": _history.SUM, "log": _history.LOG, "once": _history.ONCE}
+_MODES = {"sum": SUM, "log": LOG, "once": ONCE}
 
 FAINT = 2.0**-40
 """What age leaves of an event at least: however old, it has happened, and float32 still holds its square."""
@@ -112,11 +113,11 @@ class Collaborative(Retriever):
         counted = self._strength(events.weight, events.event) > 0
         return np.flatnonzero(counted & (events.user >= 0) & (self.column_[events.item] >= 0))
 
-    def _profile(self, requests: Requests) -> Query:
+    def _taken(self, requests: Requests) -> Query:
         """The history of each request as weights of columns, latest first."""
         history = requests.history
         rate = 1 / self.half_life if self.half_life else 0.0
-        return _history.weighted(
+        return weighted(
             history.offsets,
             history["item"],
             self._strength(history["weight"], history["event"]),
@@ -129,7 +130,7 @@ class Collaborative(Retriever):
         )
 
     def _query(self, requests: Requests) -> Query:
-        return self._profile(requests)
+        return self._taken(requests)
 
     def _kept(self, make: Callable[[Requests], Query], requests: Requests) -> Query:
         """``make(requests)``, worked out once: retrieve, score and explain ask it of the same requests in turn."""
@@ -159,9 +160,9 @@ class Collaborative(Retriever):
         """The best ``k`` columns of ``table`` for each row of the query."""
         if sp.issparse(table):
             csr = table.indptr, table.indices, table.data, table.shape[1]
-            found = _top.sparse_top(*query, *csr, ex_offsets, ex_items, self.column_, k)
+            found = top.sparse_top(*query, *csr, ex_offsets, ex_items, self.column_, k)
         else:
-            found = _top.dense_top(*query, table, ex_offsets, ex_items, self.column_, k)
+            found = top.dense_top(*query, table, ex_offsets, ex_items, self.column_, k)
         request, column, score = found
         return Candidates(request, self.items_[column], {"score": score})
 
@@ -169,16 +170,16 @@ class Collaborative(Retriever):
         """[m]: the score ``retrieve`` gives each row; 0 for items the model does not know."""
         query, table, asked = self._asked(requests), self.table_, (candidates.request, candidates.item, self.column_)
         if sp.issparse(table):
-            return _top.sparse_score(*query, table.indptr, table.indices, table.data, table.shape[1], *asked)
-        return _top.dense_score(*query, table, *asked)
+            return top.sparse_score(*query, table.indptr, table.indices, table.data, table.shape[1], *asked)
+        return top.dense_score(*query, table, *asked)
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item of the history with the largest term of the score; -1 where none speaks for the row."""
         query, table, asked = self._asked(requests), self.table_, (candidates.request, candidates.item, self.column_)
         if sp.issparse(table):
-            row = _top.sparse_largest(*query, table.indptr, table.indices, table.data, *asked)
+            row = top.sparse_largest(*query, table.indptr, table.indices, table.data, *asked)
         else:
-            row = _top.dense_largest(*query, table, *asked)
+            row = top.dense_largest(*query, table, *asked)
         return np.where(row >= 0, self.items_[row], -1).astype(np.int32) if len(self.items_) else row
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from shortlist.recall._collaborative import Query
+from shortlist.recall._kernels.least_squares import fold_in, largest
 from shortlist.recall._latent import Latent
-from shortlist.recall._least_squares import fold_in, largest
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 TOLERANCE = 1e-10
@@ -24,20 +24,20 @@ class Factors(Latent):
         self.table_ = np.ascontiguousarray(items.T, np.float32)
         self.gram_: Float32 = np.ascontiguousarray(gram, np.float32)
 
-    def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
+    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
         """a and b of each entry of the histories."""
         raise NotImplementedError
 
-    def _fold_in(self, profile: Query) -> Float32:
+    def _fold_in(self, taken: Query) -> Float32:
         """[n, f]: the vector of each history, 0 for an empty one."""
-        offsets, columns, _ = profile
-        a, b = self._evidence(profile)
+        offsets, columns, _ = taken
+        a, b = self._evidence(taken)
         return fold_in(offsets, columns, a, b, self.table_, self.gram_, 2 * len(self.gram_), TOLERANCE)
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item j of the history with the largest b_j q_i · A^-1 q_j, which sum to the score; -1 for none."""
-        offsets, columns, _ = profile = self._kept(self._profile, requests)
-        a, b = self._evidence(profile)
+        offsets, columns, _ = taken = self._kept(self._taken, requests)
+        a, b = self._evidence(taken)
         asked = candidates.request, self._columns(candidates.item)
         best = largest(offsets, columns, a, b, self.table_, self.gram_, *asked, 2 * len(self.gram_), TOLERANCE)
         return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best

@@ -11,9 +11,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
+from shortlist.recall._kernels.walks import alias_rows, walk
 from shortlist.recall._memory import need
 from shortlist.recall._vectors import Vectors
-from shortlist.recall._walks import alias_rows, walk
 from shortlist.recall._word2vec import Word2Vec, embed
 from shortlist.types import Array, Int32, Int64
 

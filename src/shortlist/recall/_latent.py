@@ -14,14 +14,14 @@ class Latent(Collaborative):
     A subclass learns ``table_`` (q transposed, [f, c]) and says in ``_fold_in`` what vector p a history has.
     """
 
-    def _fold_in(self, profile: Query) -> Float32:
+    def _fold_in(self, taken: Query) -> Float32:
         """[n, f]: the vector of each history, 0 for an empty one."""
         raise NotImplementedError
 
     def _query(self, requests: Requests) -> Query:
-        profile = self._kept(self._profile, requests)
-        vectors, f = self._fold_in(profile), len(self.table_)
-        known = profile[0][1:] > profile[0][:-1]
+        taken = self._kept(self._taken, requests)
+        vectors, f = self._fold_in(taken), len(self.table_)
+        known = taken[0][1:] > taken[0][:-1]
         offsets = np.zeros(len(known) + 1, np.int64)
         np.cumsum(known * f, out=offsets[1:])
         return offsets, np.arange(offsets[-1], dtype=np.int32) % max(f, 1), vectors[known].ravel()

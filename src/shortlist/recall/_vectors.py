@@ -32,16 +32,16 @@ class Vectors(Latent):
         compared = self.vectors_ if contexts is None or self.answer == "vector" else contexts
         self.table_ = np.ascontiguousarray(compared.T, np.float32)
 
-    def _fold_in(self, profile: Query) -> Float32:
-        return _direction(*profile, self.vectors_)
+    def _fold_in(self, taken: Query) -> Float32:
+        return _direction(*taken, self.vectors_)
 
     def _unit(self) -> Float32:
         return np.ascontiguousarray(self.vectors_.T)
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item j of the history with the largest w_j v_j · q_i above 0; -1 where there is none."""
-        profile = self._kept(self._profile, requests)
-        best = _largest(*profile, self.vectors_, self.table_, candidates.request, self._columns(candidates.item))
+        taken = self._kept(self._taken, requests)
+        best = _largest(*taken, self.vectors_, self.table_, candidates.request, self._columns(candidates.item))
         return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best
 
 

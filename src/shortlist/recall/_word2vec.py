@@ -26,8 +26,8 @@ from pydantic import Field
 
 from shortlist.component import Component, InputError, Search
 from shortlist.progress import track
-from shortlist.recall._random import alias_table
-from shortlist.recall._word2vec_kernel import epoch, huffman
+from shortlist.recall._kernels.random import alias_table
+from shortlist.recall._kernels.word2vec import epoch, huffman
 from shortlist.types import Array, Float32, Int32, Int64
 
 

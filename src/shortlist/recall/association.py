@@ -11,8 +11,8 @@ from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._collaborative import ItemToItem
-from shortlist.recall._neighbours import as_csr
-from shortlist.recall._pairs import associate
+from shortlist.recall._kernels.neighbours import as_csr
+from shortlist.recall._kernels.pairs import associate
 
 
 class Association(ItemToItem):

@@ -12,7 +12,7 @@ from pydantic import Field
 from shortlist.component import InputError, Retriever, Search
 from shortlist.data import FOREVER, MISSING_TIME, Dataset, State
 from shortlist.durations import UNITS, Duration
-from shortlist.recall import _fresh, _ordered
+from shortlist.recall._kernels import fresh, ordered
 from shortlist.types import Candidates, Float32, Float64, Int32, Int64, Ragged, Requests, UInt32, keys
 
 BLOCK = 16_000_000
@@ -93,7 +93,7 @@ class Fresh(Retriever):
         ticks, which = np.unique(requests.time // self.refresh * self.refresh, return_inverse=True)
         # what an item's draw depends on: the request's id and the seed
         seeds = requests.id * np.uint64(0x9E3779B97F4A7C15) + np.uint64(self.seed % 2**64)
-        depth = _ordered.depth(requests, k)
+        depth = ordered.reach(requests, k)
         size = max(1, BLOCK // max(1, state.items.n))
         for start in range(0, len(ticks), size):
             best, pools, totals = zip(*self._kept(ticks[start : start + size], state, depth), strict=True)
@@ -101,7 +101,7 @@ class Fresh(Retriever):
             exclude = requests.exclude.take(rows)
             items, drawn = np.concatenate(best), np.concatenate(pools)
             width = 1 + max(int(items.max(initial=-1)), int(drawn.max(initial=-1)))
-            found = _fresh.mixed(
+            found = fresh.mixed(
                 which[rows] - start, _offsets(best), items, _offsets(pools), drawn, np.array(totals), seeds[rows],
                 self.explore, exclude.offsets, exclude["item"], width, k,
             )  # fmt: skip
@@ -114,7 +114,7 @@ class Fresh(Retriever):
         found = [kept.get(what, tick, self.since_) for tick in ticks.tolist()]
         missing = np.array([t for t, one in enumerate(found) if one is None or one[2][1] < depth], np.int64)
         for t, (best, pool, total) in zip(missing.tolist(), self._lists(ticks[missing], state, depth), strict=True):
-            reaches = _ordered.WHOLE if len(best) == total else depth
+            reaches = ordered.WHOLE if len(best) == total else depth
             found[t] = one = best, pool, np.array([total, reaches])
             kept.put(what, int(ticks[t]), one, self.since_)
         return [(one[0], one[1], int(one[2][0])) for one in found if one is not None]
@@ -135,7 +135,7 @@ class Fresh(Retriever):
             time = self._faded(np.maximum(now - since, 0))
             mean = n.sum() / time.sum() if n.sum() > 0 and time.sum() > 0 else 1.0
             rate = (n + self.prior) / (time + self.prior / mean)
-            first = _ordered.foremost(rate, depth)
+            first = ordered.foremost(rate, depth)
             order = first[np.lexsort((items[first], -since[first], -rate[first]))]
             at = np.full(len(items), tick)
             tried = state.counts("item", items, at, [self.event], [None])[:, 0, 0]

@@ -10,7 +10,7 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._sentences import sentences
+from shortlist.recall._kernels.sentences import sentences
 from shortlist.recall._vectors import Vectors
 from shortlist.recall._word2vec import Word2Vec, embed
 

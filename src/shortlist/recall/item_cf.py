@@ -11,7 +11,7 @@ from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._collaborative import ItemToItem
-from shortlist.recall._neighbours import similar_columns
+from shortlist.recall._kernels.neighbours import similar_columns
 
 
 class ItemCF(ItemToItem):

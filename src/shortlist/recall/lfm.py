@@ -12,8 +12,8 @@ from shortlist.data import Dataset
 from shortlist.progress import track
 from shortlist.recall._collaborative import Query
 from shortlist.recall._factors import Factors
-from shortlist.recall._random import alias_table
-from shortlist.recall._sgd import epoch
+from shortlist.recall._kernels.random import alias_table
+from shortlist.recall._kernels.sgd import epoch
 from shortlist.types import Array, Candidates, Float32
 
 
@@ -71,8 +71,8 @@ class LFM(Factors):
         self.user_factors_: Float32 = users  # [n_users, f], only for user_top_like
         return self
 
-    def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
-        offsets, _, weights = profile
+    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
+        offsets, _, weights = taken
         lengths = np.diff(offsets)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         a = weights / np.bincount(rows, weights, len(lengths))[rows]

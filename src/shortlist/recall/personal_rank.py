@@ -12,11 +12,11 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
-from shortlist.recall import _random_walk
 from shortlist.recall._collaborative import ItemToItem
+from shortlist.recall._kernels import random_walk
+from shortlist.recall._kernels.neighbours import as_csr, fill, no_heaps
+from shortlist.recall._kernels.random_walk import Graph, Solver
 from shortlist.recall._memory import need
-from shortlist.recall._neighbours import as_csr, fill, no_heaps
-from shortlist.recall._random_walk import Graph, Solver
 from shortlist.types import Array, Candidates, Float64, Int64
 
 CELLS = 4_000_000
@@ -57,11 +57,11 @@ class PersonalRank(ItemToItem):
         c = x.shape[1]
         graph, heaps = Graph.of(x), no_heaps(c, max(min(self.neighbours, c - 1), 0) + 1)
         if self.method == "push":
-            kernel = partial(_random_walk.push_table, *_random_walk.edges(graph), graph.users)
+            kernel = partial(random_walk.push_table, *random_walk.edges(graph), graph.users)
             fill(partial(kernel, self.alpha, self.tolerance), heaps, self.threads)
         else:
             for items, ranks in self._blocks(graph, np.arange(x.shape[0], x.shape[0] + c), "personal rank of items"):
-                _random_walk.keep_rows(ranks[:, x.shape[0] :], items[0], *heaps)
+                random_walk.keep_rows(ranks[:, x.shape[0] :], items[0], *heaps)
         self.table_ = as_csr(*heaps)
         return self
 
@@ -99,10 +99,10 @@ class PersonalRank(ItemToItem):
         for at in track(range(0, len(vertices), size), title):
             rows = np.arange(at, min(at + size, len(vertices)))
             if self.method == "push":
-                yield rows, _random_walk.push(graph, vertices[rows], self.alpha, self.tolerance).T
+                yield rows, random_walk.push(graph, vertices[rows], self.alpha, self.tolerance).T
                 continue
             r0 = graph.restarts(vertices[rows])
             if self.method == "solve":
                 yield rows, solver.ranks(r0).T
             else:
-                yield rows, _random_walk.iterate(graph, r0, self.alpha, self.tolerance).T
+                yield rows, random_walk.iterate(graph, r0, self.alpha, self.tolerance).T

@@ -12,7 +12,7 @@ from pydantic import Field
 from shortlist.component import InputError, Retriever, Search
 from shortlist.data import Codes, Dataset, State
 from shortlist.durations import Duration
-from shortlist.recall import _ordered, _top
+from shortlist.recall._kernels import ordered, top
 from shortlist.types import Candidates, Float32, Int32, Int64, Requests
 
 BLOCK = 16_000_000
@@ -65,12 +65,12 @@ class Popular(Retriever):
         if self._liked(state):
             return self._retrieve_own(requests, state, k)
         distinct, which = _distinct(self._asked(requests, state))
-        found = self._orders(distinct, state, _ordered.depth(requests, k))
+        found = self._orders(distinct, state, ordered.reach(requests, k))
         offsets = np.cumsum([0, *(len(items) for items, _ in found)])
         items = np.concatenate([np.empty(0, np.int32), *(part[0] for part in found)])
         scores = np.concatenate([np.empty(0, np.float32), *(part[1] for part in found)])
         exclude, width = requests.exclude, int(items.max(initial=-1)) + 1
-        request, item, score = _ordered.read(which, offsets, items, scores, exclude.offsets, exclude["item"], width, k)
+        request, item, score = ordered.read(which, offsets, items, scores, exclude.offsets, exclude["item"], width, k)
         return Candidates(request, item, {"score": score})
 
     def _retrieve_own(self, requests: Requests, state: State, k: int) -> Candidates:
@@ -80,7 +80,7 @@ class Popular(Retriever):
             exclude = requests.exclude if len(block) == len(requests) else requests.exclude.take(block)
             query = np.arange(len(block) + 1), rows.astype(np.int32), np.ones(len(block), np.float32)
             every = np.arange(scores.shape[1], dtype=np.int32)
-            request, item, score = _top.dense_top(*query, scores, exclude.offsets, exclude["item"], every, k)
+            request, item, score = top.dense_top(*query, scores, exclude.offsets, exclude["item"], every, k)
             parts.append(Candidates(block[request].astype(np.uint32), item, {"score": score}))
         if len(parts) == 1:
             return parts[0]
@@ -142,8 +142,8 @@ class Popular(Retriever):
         for start in range(0, len(missing), size):
             rows = missing[start : start + size]
             for r, scores in zip(rows.tolist(), self._lists(lists[rows], state), strict=True):
-                items = _ordered.foremost(scores, depth)
-                reaches = _ordered.WHOLE if len(items) == len(scores) or scores[items].min() <= 0 else depth
+                items = ordered.foremost(scores, depth)
+                reaches = ordered.WHOLE if len(items) == len(scores) or scores[items].min() <= 0 else depth
                 items = items[scores[items] > 0]
                 items = items[np.argsort(-scores[items], kind="stable")]
                 found[r] = order = items.astype(np.int32), scores[items], np.array(reaches)

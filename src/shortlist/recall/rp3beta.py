@@ -10,7 +10,7 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.recall._collaborative import ItemToItem, Query
-from shortlist.recall._neighbours import similar_columns
+from shortlist.recall._kernels.neighbours import similar_columns
 from shortlist.types import Requests
 
 
@@ -62,5 +62,5 @@ class RP3Beta(ItemToItem):
         return self
 
     def _query(self, requests: Requests) -> Query:
-        offsets, columns, weights = self._profile(requests)
+        offsets, columns, weights = self._taken(requests)
         return offsets, columns, weights**self.alpha

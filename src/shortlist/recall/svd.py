@@ -57,6 +57,6 @@ class SVD(Factors):
         self._learned((right * sign[:, None]).T, np.eye(f))
         return self
 
-    def _evidence(self, profile: Query) -> tuple[Float32, Float32]:
-        _, columns, weights = profile
+    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
+        _, columns, weights = taken
         return np.zeros_like(weights), weights * self.scale_[columns]

@@ -12,9 +12,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall import _pairs
 from shortlist.recall._collaborative import ItemToItem
-from shortlist.recall._neighbours import as_csr, fill, no_heaps
+from shortlist.recall._kernels import pairs
+from shortlist.recall._kernels.neighbours import as_csr, fill, no_heaps
 from shortlist.types import Float32, Int32, Int64
 
 FAINT = 2.0**-28
@@ -63,7 +63,7 @@ class Swing(ItemToItem):
         sample = self._sample(x)
         heaps = no_heaps(c, max(min(self.neighbours, c - 1), 0))
         log = x.indptr, x.indices, worth.astype(np.float32), times, rate, *sample
-        fill(partial(_pairs.swing, *log, self.alpha), heaps, self.threads)
+        fill(partial(pairs.swing, *log, self.alpha), heaps, self.threads)
         self.table_ = as_csr(*heaps)
         return self
 

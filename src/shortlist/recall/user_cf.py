@@ -10,8 +10,8 @@ from pydantic import Field
 
 from shortlist.component import Search
 from shortlist.data import Dataset
-from shortlist.recall import _askers
 from shortlist.recall._collaborative import Collaborative, Query
+from shortlist.recall._kernels import askers
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 
@@ -65,12 +65,12 @@ class UserCF(Collaborative):
         return sp.csr_matrix((by_item.data[kept], by_item.indices[kept], offsets), shape=by_item.shape)
 
     def _query(self, requests: Requests) -> Query:
-        return self._nearest(self._kept(self._profile, requests), requests.user)
+        return self._nearest(self._kept(self._taken, requests), requests.user)
 
-    def _nearest(self, profile: Query, users: Int32) -> Query:
+    def _nearest(self, taken: Query, users: Int32) -> Query:
         by_item = self.users_of_
         index = by_item.indptr, by_item.indices, by_item.data
-        return _askers.nearest(*profile, self.item_weight_, *index, self.norms_, users, self.shrinkage, self.neighbours)
+        return askers.nearest(*taken, self.item_weight_, *index, self.norms_, users, self.shrinkage, self.neighbours)
 
     def similar(self, items: Array, k: int) -> Candidates:
         """The ``k`` items with the largest cosine to each item, by who took them; unknown items have none.
@@ -90,10 +90,10 @@ class UserCF(Collaborative):
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item of the history that ties the asker most to the neighbours who took the row; -1 for none."""
-        offsets, columns, weights = self._kept(self._profile, requests)
+        offsets, columns, weights = self._kept(self._taken, requests)
         near_offsets, near, _ = self._asked(requests)
         by_user = self.table_
-        found = _askers.behind(
+        found = askers.behind(
             *(offsets, columns, weights * self.item_weight_[columns], near_offsets, near),
             *(by_user.indptr, by_user.indices, by_user.data, self.norms_),
             *(candidates.request, self._columns(candidates.item)),

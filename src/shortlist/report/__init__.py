@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shortlist.documents import plain, write_text
+from shortlist.documents import jsonable, write_text
 from shortlist.report import _details, _draw, _sections, _words
 from shortlist.report._comparison import body
 
@@ -26,7 +26,7 @@ def write(evaluation: Evaluation, path: Path) -> None:
 
 def page(document: Mapping[str, Any]) -> str:
     """The page of one ``evaluation.json``."""
-    document = plain(document)
+    document = jsonable(document)
     name = str(document.get("name", "evaluation"))
     asked = document["protocol"]
     kicker = f"Shortlist · evaluated on events from {_words.day(asked.get('opens'))}"
@@ -50,7 +50,7 @@ def page(document: Mapping[str, Any]) -> str:
 
 def comparison(document: Mapping[str, Any]) -> str:
     """The page of what ``compare`` found."""
-    document = plain(document)
+    document = jsonable(document)
     names = [run["name"] for run in document["runs"]]
     return _draw.page(f"{' against '.join(reversed(names))}", _style(), body(document))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from shortlist.documents import plain
+from shortlist.documents import jsonable
 from shortlist.report import _draw
 from shortlist.report._draw import Scale, axis, bar, decimal, percent, row, section, strip, table, text, whisker
 
@@ -19,7 +19,7 @@ MOVED = 0.1
 
 def page(document: Record) -> str:
     """The whole page."""
-    document = plain(document)
+    document = jsonable(document)
     name, columns = str(document["name"]), document["columns"]
     rankers = document.get("importance", {}).get("rankers", {})
     style = resources.files("shortlist.report").joinpath("page.css").read_text(encoding="utf-8")

@@ -143,7 +143,7 @@ def protocol(document: Mapping[str, Any]) -> list[str]:
             "spread."
         )
         said.append(
-            f"Right answers are the items the person was positive about among their next {asked['depth']} events, "
+            f"Right answers are the items the person was positive about among their next {asked['ahead']} events, "
             f"within {lasting(asked.get('horizon'))}; what hard rules forbid (already seen, say) is not asked for."
         )
     said.append(

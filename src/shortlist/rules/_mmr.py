@@ -1,4 +1,4 @@
-"""The kernel of MMR: O(n depth) steps, the largest similarity to what is placed kept for every row."""
+"""The kernel of MMR: O(n among) steps, the largest similarity to what is placed kept for every row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def arranged(
     code: Array,
     trade_off: float,
     cosine: bool,
-    depth: int,
+    among: int,
     n: int,
     mark: Array,
 ) -> Array:
@@ -25,7 +25,7 @@ def arranged(
     order = np.arange(len(fallback))
     marks = np.int64(0)
     for r in range(len(offsets) - 1):
-        low, high = offsets[r], min(offsets[r + 1], offsets[r] + depth)
+        low, high = offsets[r], min(offsets[r + 1], offsets[r] + among)
         while high > low and fallback[high - 1]:
             high -= 1
         m = high - low

@@ -22,13 +22,14 @@ class MMR(Rule):
     Relevance is the score of the row in the scale of the rows considered, (s - min) / (max - min); without a score it
     falls evenly with the place. Similarity is that of the sets of attribute values A: ``jaccard`` |A & B| / |A or B| or
     ``cosine`` |A & B| / sqrt(|A| |B|), 0 where one has none. Of equals the first in the list comes first. The rows
-    beyond ``depth`` and the fallback's rows follow in the order they had.
+    beyond ``among`` and the fallback's rows follow in the order they had.
 
     Source: Carbonell and Goldstein (1998), The use of MMR, diversity-based reranking for reordering documents and
     producing summaries, SIGIR.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"by": ["tags", "colour"]}
+    renamed: ClassVar[Mapping[str, str]] = {"depth": "among"}
 
     by: Annotated[list[str], Field(min_length=1)]
     """Item attributes (categories or lists) whose values make items alike."""
@@ -36,7 +37,7 @@ class MMR(Rule):
     """1 = only relevance, 0 = only difference."""
     similarity: Literal["jaccard", "cosine"] = "jaccard"
     """How alike two sets of values are."""
-    depth: Annotated[int, Field(ge=1)] = 50
+    among: Annotated[int, Field(ge=1)] = 50
     """How many rows of the top are considered."""
     n: Annotated[int, Field(ge=1)] = 50
     """How many places are filled from them; what is left of them follows in its order."""
@@ -57,7 +58,7 @@ class MMR(Rule):
             values.code,
             self.trade_off,
             self.similarity == "cosine",
-            self.depth,
+            self.among,
             self.n,
             np.zeros(values.n, np.int64),
         )

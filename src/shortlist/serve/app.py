@@ -169,7 +169,7 @@ def recommend(live: Live, ask: wire.Ask, metrics: Metrics | None = None) -> dict
     view = live.view()
     now = live.now(view)
     number = secrets.randbits(63)
-    requests = answer.ask(
+    requests = answer.requests_of(
         view.state,
         np.array([view.data.user_ids.code(ask.user) if ask.user else -1], np.int32),
         now,
@@ -226,7 +226,7 @@ def warm(view: View, now: int) -> None:
     """Answers once for nobody and once for somebody, so that no visitor waits for compiling and first look-ups."""
     latest = view.state.events.user[-1:] if len(view.state.events) else np.empty(0, np.int32)
     for user in (-1, *latest):
-        requests = answer.ask(view.state, np.array([user], np.int32), now)
+        requests = answer.requests_of(view.state, np.array([user], np.int32), now)
         answer.tell(answer.recommend(view.bundle.pipeline, view.state, requests), view.bundle.pipeline, view.data)
 
 

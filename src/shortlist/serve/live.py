@@ -195,7 +195,9 @@ class Live:
         with self._activating:
             fresh = View(open_bundle(self.folder / name))
             fresh.apply(self.store.read(0))
-            answer.recommend(fresh.bundle.pipeline, fresh.state, answer.ask(fresh.state, np.array([-1]), fresh.last))
+            answer.recommend(
+                fresh.bundle.pipeline, fresh.state, answer.requests_of(fresh.state, np.array([-1]), fresh.last)
+            )
             self._view = fresh  # one assignment: a request sees the old view or the new
             self.failed = None
             return fresh

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shortlist.component import KINDS, Component, entry, find, names
+from shortlist.component import Component
+from shortlist.registry import KINDS, entry, find, names
 from shortlist.testing import _shared as shared
 from shortlist.testing._stages import OWED
 from shortlist.testing.case import Subject

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shortlist.documents import plain
+from shortlist.documents import jsonable
 from shortlist.metrics.interval import paired_interval
 from shortlist.recipe import Recipe
 from shortlist.tuning import _rewrite, _study
@@ -83,7 +83,7 @@ def _one(
     def measure(params: Mapping[str, Any]) -> Float64:
         return objective.measure(_changed(section, params))
 
-    result = _study.search(tried, measure, current, budget, seed, f"tune {where}")
+    result = _study.study(tried, measure, current, budget, seed, f"tune {where}")
     own, best = result.trials[0], result.trials[result.best]
     chosen = {key: value for key, value in best.params.items() if value not in (current[key], section.get(key))}
     figures = {
@@ -99,8 +99,8 @@ def _one(
         "stopped": result.stopped,
     }
     # hyperparameters are not rounded as figures are: a penalty of 1e-7 is no 0
-    trials = [{**plain(asdict(trial)), "params": trial.params} for trial in result.trials]
-    told = {**plain(figures), "current": current, "changes": chosen, "trials": trials}
+    trials = [{**jsonable(asdict(trial)), "params": trial.params} for trial in result.trials]
+    told = {**jsonable(figures), "current": current, "changes": chosen, "trials": trials}
     return told, chosen
 
 

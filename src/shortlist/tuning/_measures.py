@@ -18,18 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from shortlist import ranking, train, tune
+from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
-from shortlist.evaluate import answerable, ask
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import step, track
+from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
 from shortlist.recipe import Recipe
-from shortlist.samples import BATCH, refuse_failures
-from shortlist.table_experiment import SearchSpec
+from shortlist.tabular import folds
+from shortlist.tabular.experiment import CrossValidationSpec
+from shortlist.train.rankers import samples_for_rankers
 from shortlist.types import Array, Candidates, Float64, Samples
 
 QUESTIONS = 2_000
@@ -96,7 +97,7 @@ def windows(recipe: Recipe, data: Dataset, cuts: train.Cuts, seed: int, parts: i
     several = 4 * QUESTIONS  # drawn before histories are looked up: some have no right answer left
 
     def asking(low: int, high: int, many: int = 1) -> Questions:
-        return ask(past, state, spec, low, high, at_most=several * many, seed=seed)
+        return questions_of(past, state, spec, low, high, at_most=several * many, seed=seed)
 
     if parts == 1:
         asked = [asking(cuts.tune, closes)]
@@ -174,7 +175,7 @@ def rankers(recipe: Recipe, data: Dataset, cuts: train.Cuts, metric: Metric) -> 
             pipeline.fit_recall(past.until(cuts.tune))
             train.fit_merge(pipeline, recipe, past, state, cuts.tune, cuts.rank)
     with step("rank: channels at rank, samples from [rank, test)"):
-        made = ranking.samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
+        made = samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
     rows, questions = made.served.candidates, made.questions
 
     def objective(name: str) -> Objective:
@@ -188,14 +189,14 @@ def rankers(recipe: Recipe, data: Dataset, cuts: train.Cuts, metric: Metric) -> 
     return {name: objective(name) for name in recipe.rankers}
 
 
-def table(recipe: Recipe, name: str, samples: Samples, spec: SearchSpec, seed: int) -> Objective:
+def table(recipe: Recipe, name: str, samples: Samples, spec: CrossValidationSpec, seed: int) -> Objective:
     """A ranker on a plain table: the AUC on each fold it was not trained on."""
 
     def measure(section: Mapping[str, Any]) -> Float64:
-        def make(params: tune.Params) -> Any:
+        def make(params: folds.Params) -> Any:
             return recipe.component("rank", _rank(recipe, name), dict(section))
 
-        (trial,) = tune.cross_validate(make, samples, [{}], spec.folds, seed, spec.workers)
+        (trial,) = folds.cross_validate(make, samples, [{}], spec.folds, seed, spec.workers)
         return np.array(trial.folds)
 
     asked = f"{len(samples):,} training rows, {spec.folds}-fold cross-validation"

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from shortlist import search, train
 from shortlist.component import InputError
 from shortlist.data import Dataset
-from shortlist.data.plain import samples_of
 from shortlist.data.raw import PlainTable
 from shortlist.data.sources import source
 from shortlist.progress import step
 from shortlist.recipe import Recipe, explain
-from shortlist.table_experiment import SearchSpec
+from shortlist.tabular.experiment import CrossValidationSpec
+from shortlist.tabular.samples import samples_of
 from shortlist.tuning import _measures as measures
 from shortlist.tuning._measures import Metric, Objective
 
@@ -86,9 +86,9 @@ def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Ca
         if asked.metric not in (None, "auc"):
             raise InputError(f"--metric {asked.metric}: rankers on a plain table are chosen by auc")
         try:
-            spec = SearchSpec.model_validate(recipe.search)
+            spec = CrossValidationSpec.model_validate(recipe.cross_validation)
         except ValidationError as error:
-            raise InputError(explain(error, "search", SearchSpec)) from error
+            raise InputError(explain(error, "cross_validation", CrossValidationSpec)) from error
         with step("read data"):
             plain_table = source(recipe.data.source)(recipe.data, root)
         if not isinstance(plain_table, PlainTable):

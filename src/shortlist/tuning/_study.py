@@ -49,7 +49,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Search:
+class Study:
     """What a search found; trial 0 is the recipe's own setting."""
 
     trials: list[Trial]
@@ -60,7 +60,7 @@ class Search:
     repeats: int = field(default=0, repr=False)
 
 
-def search(space: Space, measure: Measure, current: Params, budget: Budget, seed: int, title: str) -> Search:
+def study(space: Space, measure: Measure, current: Params, budget: Budget, seed: int, title: str) -> Study:
     """Measures the recipe's own setting (``current``: its values of the space), then what a seeded TPE proposes.
 
     A setting refused with ``InputError``, or too large for the memory, counts as a trial and is pruned. Ctrl-C ends the
@@ -77,7 +77,7 @@ class _Run:
         self._budget, self._title = budget, title
         self._known: dict[str, float | None] = {}
 
-    def run(self, seed: int) -> Search:
+    def run(self, seed: int) -> Study:
         optuna = library()
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -85,7 +85,7 @@ class _Run:
             first, own = self._try({}, self._current)
             if first.refusal is not None:
                 raise InputError(first.refusal)
-            found = Search([first], own, own)
+            found = Study([first], own, own)
             self._tell(found)
             startup = 10 if self._budget.trials is None else max(3, min(10, self._budget.trials // 3))
             with warnings.catch_warnings():
@@ -106,11 +106,11 @@ class _Run:
         finally:
             optuna.logging.set_verbosity(verbosity)
 
-    def _more(self, found: Search) -> bool:
+    def _more(self, found: Study) -> bool:
         enough = self._budget.trials is not None and len(found.trials) > self._budget.trials
         return not (enough or found.repeats >= IDLE or time.monotonic() >= self._budget.until)
 
-    def _next(self, optuna: Any, study: Any, drawn: Mapping[str, Any], found: Search) -> None:
+    def _next(self, optuna: Any, study: Any, drawn: Mapping[str, Any], found: Study) -> None:
         asked = study.ask(drawn)
         params = {name: _written(dimension, asked.params[name]) for name, dimension in self._space.items()}
         key = _json(params)
@@ -149,7 +149,7 @@ class _Run:
         self._known[_json(key)] = value
         return Trial(params, value, round(time.monotonic() - began, 3), refusal), values
 
-    def _tell(self, found: Search) -> None:
+    def _tell(self, found: Study) -> None:
         own, best = found.trials[0].value, found.trials[found.best].value
         total = None if self._budget.trials is None else self._budget.trials + 1
         note = f"best {best:.4f}, own {own:.4f}"

@@ -1,0 +1,164 @@
+"""One person's slate in words: requests made from a bundle's state, rows told with raw ids, channels and reasons.
+
+The command line and the HTTP service both answer through this module, on the same ``Pipeline.recommend``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from shortlist.component import InputError
+from shortlist.data import Dataset, State
+from shortlist.data.protocol import HISTORY_LENGTH
+from shortlist.pipeline import Pipeline, Trace
+from shortlist.types import Array, Candidates, Int32, Ragged, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The slates of a batch of requests, and how they came about."""
+
+    requests: Requests
+    rows: Candidates
+    trace: Trace
+
+
+def requests_of(
+    state: State,
+    users: Array,
+    time: int,
+    *,
+    exclude: Sequence[int] = (),
+    history: Ragged | None = None,
+    context: Mapping[str, Array] | None = None,
+    ids: Array | None = None,
+) -> Requests:
+    """Requests of ``users`` [n] (codes, -1 = nobody) at ``time``, with what the state knows of them.
+
+    ``history`` replaces the state's; ``exclude`` are item codes that nobody of the batch may be shown.
+    """
+    users = np.asarray(users, np.int32)
+    times = np.full(len(users), time, np.int64)
+    known = state.history(users, times, HISTORY_LENGTH) if history is None else history
+    requests = Requests.of(users, times, known, **(context or {}))
+    if ids is not None:
+        requests = replace(requests, id=np.asarray(ids, np.uint64))
+    if len(exclude):
+        items = np.unique(np.asarray(exclude, np.int32))
+        rows = np.repeat(np.arange(len(users)), len(items))
+        requests = requests.excluding(Ragged.of(rows, len(users), item=np.tile(items, len(users))))
+    return requests
+
+
+def recommend(pipeline: Pipeline, state: State, requests: Requests, n: int = 10) -> Answer:
+    """The slates."""
+    rows, trace = pipeline.recommend(requests, state, n)
+    return Answer(trace.requests or requests, rows, trace)
+
+
+def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True) -> list[list[dict[str, Any]]]:
+    """For each request its items: raw id, score, the channels that found it (best rank first) and the reason."""
+    rows = answer.rows
+    found = _found(answer, pipeline)
+    because = (_because(answer, pipeline, found) if explain else np.full(len(rows), -1, np.int32)).tolist()
+    fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
+    scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
+    titles, ids = _titles(data), data.item_ids.ids
+    told: list[list[dict[str, Any]]] = [[] for _ in range(len(answer.requests))]
+    for r, (request, item) in enumerate(zip(rows.request.tolist(), rows.item.tolist(), strict=True)):
+        line: dict[str, Any] = {
+            "item": ids[item],
+            "score": scores[r] if math.isfinite(scores[r]) else None,
+            "channels": ["fallback"] if fallback[r] else found[r],
+        }
+        title = titles(item)
+        if title:
+            line["title"] = title
+        if explain:
+            line["reason"] = _sentence(because[r], line["channels"], data, titles)
+            if because[r] >= 0:
+                line["because"] = ids[because[r]]
+        told[request].append(line)
+    return told
+
+
+def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
+    """[m]: the history item behind each row by the best-ranked channel that can name one; -1 where none can."""
+    return _because(answer, pipeline, _found(answer, pipeline))
+
+
+def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
+    bare = answer.rows.select(())
+    because = np.full(len(bare), -1, np.int32)
+    able = {name for name, channel in pipeline.recall.items() if hasattr(channel, "explain")}
+    left = [[name for name in names if name in able] for names in found]
+    asked: dict[str, list[int]] = {"": list(range(len(bare)))}
+    while asked:  # each row asks its best channel; only rows without a reason ask their next one
+        silent = [r for rows in asked.values() for r in rows if because[r] < 0 and left[r]]
+        asked = {}
+        for r in sorted(silent):
+            asked.setdefault(left[r].pop(0), []).append(r)
+        for name, rows in asked.items():
+            because[rows] = pipeline.recall[name].explain(answer.requests, bare.take(np.array(rows)))  # type: ignore[attr-defined]
+    return because
+
+
+def _found(answer: Answer, pipeline: Pipeline) -> list[list[str]]:
+    """The channels that found each row, best rank first."""
+    names = [name for name in pipeline.recall if f"{name}.rank" in answer.rows]
+    ranks = np.full((len(names), len(answer.rows)), np.nan)
+    for row, name in zip(ranks, names, strict=True):
+        row[:] = answer.rows[f"{name}.rank"]
+    order = np.argsort(ranks, axis=0, kind="stable").T.tolist()  # NaN, of a channel that did not find it, is last
+    known = (~np.isnan(ranks)).sum(axis=0).tolist()
+    return [[names[c] for c in order[r][:count]] for r, count in enumerate(known)]
+
+
+def user_code(data: Dataset, raw: str) -> int:
+    """The code of a user; raises ``InputError`` if the bundle has never met them."""
+    code = data.user_ids.code(raw)
+    if code < 0:
+        raise InputError(f"user {raw!r}: not in this bundle, which knows {len(data.user_ids)} users")
+    return code
+
+
+def item_code(data: Dataset, raw: str) -> int:
+    """The code of an item; raises ``InputError`` if the bundle does not know it."""
+    code = data.item_ids.code(raw)
+    if code < 0:
+        raise InputError(f"item {raw!r}: not in this bundle, which knows {len(data.item_ids)} items")
+    return code
+
+
+def similar(pipeline: Pipeline, data: Dataset, item: int, k: int) -> dict[str, list[dict[str, Any]]]:
+    """For each channel that has an opinion, the ``k`` items most like ``item``."""
+    titles = _titles(data)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, channel in pipeline.recall.items():
+        if hasattr(channel, "similar"):
+            rows = channel.similar(np.array([item], np.int32), k)
+            found[name] = [
+                {"item": data.item_ids.ids[i], "score": float(s)}
+                | ({"title": titles(int(i))} if titles(int(i)) else {})
+                for i, s in zip(rows.item, rows["score"], strict=True)
+            ]
+    return found
+
+
+def _sentence(because: int, channels: Sequence[str], data: Dataset, titles: Any) -> str:
+    if because >= 0:
+        return f"because of {titles(because) or data.item_ids.ids[because]}"
+    return "popular now" if channels == ["fallback"] else f"found by {', '.join(channels)}"
+
+
+def _titles(data: Dataset) -> Any:
+    """Item code -> its title, from the first text column of the catalogue."""
+    column = (
+        data.items.texts.get("title") if "title" in data.items.texts else next(iter(data.items.texts.values()), None)
+    )
+    return lambda code: column[code] if column is not None and code < len(column) else None

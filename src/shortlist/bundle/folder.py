@@ -1,0 +1,283 @@
+"""Everything one deployment needs, in one directory, under one content hash.
+
+    manifest.json            name, format, content hash, recipe, versions, fitted_until, watermark, digests of all files
+    components/STAGE.NAME/   a component's arrays (``.npy``) and native model files
+    catalogue/               item ids and attributes
+    users/                   user ids, attributes, the event snapshot: beside the hash, so that a person can be deleted;
+                             the manifest names this folder, so that replacing the manifest replaces all of it
+
+Nothing here is code: opening a bundle builds components from the recipe and hands them arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shortlist.bundle.manifest import (
+    FORMAT,
+    behaviours_of,
+    code_from,
+    content_hash,
+    digests,
+    file_name,
+    read_manifest,
+    told,
+    verify,
+    write_manifest,
+)
+from shortlist.component import Component, InputError
+from shortlist.data import Dataset, Events, Table, Vocab
+from shortlist.pipeline import Pipeline
+from shortlist.recipe import Recipe, parse
+from shortlist.types import Array
+
+_EVENT_COLUMNS = ("user", "item", "event", "value", "time", "weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A fitted funnel with its catalogue and the snapshot of events that live ones are added to."""
+
+    pipeline: Pipeline
+    recipe: Recipe
+    data: Dataset
+    manifest: Mapping[str, Any]
+    path: Path
+
+    @property
+    def hash(self) -> str:
+        """Content hash: what was fitted, from which recipe, on which data."""
+        return str(self.manifest["hash"])
+
+
+def stages(pipeline: Pipeline) -> Iterator[tuple[str, Component]]:
+    """Every component of a pipeline under the name of its folder in the bundle."""
+    yield from ((f"recall.{name}", part) for name, part in pipeline.recall.items())
+    yield "merge", pipeline.merge
+    if pipeline.fallback is not None:
+        yield "fallback", pipeline.fallback
+    if pipeline.prerank is not None:
+        yield "prerank", pipeline.prerank
+    yield from ((f"features.{number}", part) for number, part in enumerate(pipeline.features))
+    if pipeline.ranker is not None:
+        yield "rank", pipeline.ranker
+    yield from ((f"rules.{name}", part) for name, part in pipeline.rules.items())
+
+
+def save(
+    path: Path, pipeline: Pipeline, recipe: Recipe, data: Dataset, ranker: str | None, notes: Mapping[str, Any]
+) -> Path:
+    """Writes a bundle beside ``path`` under its hash and points the link ``path`` at it by one rename.
+
+    ``ranker`` names the recipe's ranker that the pipeline has; ``notes`` go into the manifest (timings, versions,
+    fingerprint, ...). Returns the versioned directory.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.parent / f".bundle-{secrets.token_hex(4)}"
+    aside = scratch.with_name(f"{scratch.name}-old")
+    scratch.mkdir()
+    try:
+        for stage, part in stages(pipeline):
+            _write(scratch / "components", stage, part.state(), part.files())
+        _write_catalogue(scratch / "catalogue", data)
+        _write_users(scratch / "users", data)
+        found = digests(scratch)
+        manifest = {
+            "format": FORMAT,
+            "name": recipe.name,
+            "hash": "",
+            "recipe": recipe.model_dump(mode="json"),
+            "ranker": ranker,
+            "behaviours": told(data.behaviours),
+            "fitted_until": pipeline.fitted_until,
+            "watermark": int(data.events.time[-1]) if len(data.events) else 0,
+            **notes,
+            "users": "users",
+            "files": {name: digest for name, digest in found.items() if not name.startswith("users/")},
+            "user_files": {name: digest for name, digest in found.items() if name.startswith("users/")},
+        }
+        manifest["hash"] = content_hash(manifest)
+        write_manifest(scratch / "manifest.json", manifest)
+        versions = path.parent / f"{path.name}s"
+        versions.mkdir(exist_ok=True)
+        target = versions / f"{manifest['hash'][:12]}"
+        if target.exists():
+            os.replace(target, aside)
+        try:
+            os.replace(scratch, target)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    point(path, target)
+    return target
+
+
+def point(link: Path, target: Path) -> None:
+    """Makes ``link`` lead to ``target`` in one step: a reader sees the old bundle or the new one."""
+    if link.is_dir() and not link.is_symlink():
+        raise InputError(f"{link}: is a directory of its own, expected a link to a bundle or nothing")
+    fresh = link.with_name(f".{link.name}-{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
+    os.replace(fresh, link)
+
+
+def forget(path: Path, user: str) -> int | None:
+    """Takes a person out of a bundle's ``users/``: id, attributes and events. Returns how many events; None if unknown.
+
+    The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
+    A new folder is written beside the old one, then the manifest that names it replaces the manifest: whenever this is
+    interrupted, the bundle opens with the person or without. Asking again removes what an interruption left.
+    """
+    manifest = read_manifest(path)
+    old = path / manifest["users"]
+    for left in path.glob("users*"):
+        if left != old:
+            shutil.rmtree(left)
+    ids = pl.read_parquet(old / "ids.parquet")
+    mine = (ids["user"] == user).arg_true()
+    if not user or not len(mine):
+        return None
+    events = pl.read_parquet(old / "events.parquet")
+    kept = events.filter(pl.col("user") != mine[0])
+    fresh = path / f"users-{secrets.token_hex(4)}"
+    fresh.mkdir()
+    ids.with_columns(pl.col("user").replace(user, "")).write_parquet(fresh / "ids.parquet")
+    people = pl.read_parquet(old / "users.parquet").filter(pl.col("user") != user)
+    people.write_parquet(fresh / "users.parquet")
+    kept.write_parquet(fresh / "events.parquet")
+    said = json.loads((old / "kinds.json").read_text(encoding="utf-8"))
+    for name, levels in said["levels"].items():  # what nobody else has goes too; its code stays taken
+        held = set(people[name].explode() if said["kinds"][name] == "list" else people[name])
+        said["levels"][name] = [level if level in held else "" for level in levels]
+    (fresh / "kinds.json").write_text(json.dumps(said), encoding="utf-8")
+    manifest["users"] = fresh.name
+    manifest["user_files"] = {f"{fresh.name}/{name}": digest for name, digest in digests(fresh).items()}
+    scratch = path / ".manifest.json"
+    write_manifest(scratch, manifest)
+    os.replace(scratch, path / "manifest.json")
+    shutil.rmtree(old)
+    return len(events) - len(kept)
+
+
+def open_bundle(path: Path, *, trust: bool = False) -> Bundle:
+    """Opens and verifies a bundle; raises ``InputError`` naming the file that is missing, altered or too new.
+
+    A recipe may name a component as ``package.module:Class``, and building it imports that module. In a bundle from
+    elsewhere that is somebody else's choice of code, so it is refused unless ``trust`` is given.
+    """
+    path = path.resolve()
+    manifest = read_manifest(path)
+    verify(path, manifest)
+    code = next(code_from(manifest["recipe"]), None)
+    if code and not trust:
+        raise InputError(f"{path / 'manifest.json'}: {code} imports code; expected to be opened with trust for that")
+    try:
+        recipe = parse(manifest["recipe"])
+    except InputError as error:
+        raise InputError(f"{path / 'manifest.json'}: recipe: {error}") from error
+    pipeline = recipe.pipeline()
+    if manifest["ranker"]:
+        pipeline.ranker = recipe.ranker(manifest["ranker"])
+    restored = {
+        stage: _restore(path, f"components/{stage}/", part, manifest["files"]) for stage, part in stages(pipeline)
+    }
+    pipeline.recall = {name: restored[f"recall.{name}"] for name in pipeline.recall}
+    pipeline.merge = restored["merge"]
+    pipeline.fallback = restored.get("fallback")
+    pipeline.prerank = restored.get("prerank")
+    pipeline.features = [restored[f"features.{number}"] for number in range(len(pipeline.features))]
+    pipeline.ranker = restored.get("rank")
+    pipeline.rules = {name: restored[f"rules.{name}"] for name in pipeline.rules}
+    pipeline.fitted_until = manifest["fitted_until"]
+    return Bundle(pipeline, recipe, _read_data(path, manifest), manifest, path)
+
+
+def _write(folder: Path, stage: str, arrays: Mapping[str, Array], files: Mapping[str, bytes]) -> None:
+    folder /= file_name(stage)
+    folder.mkdir(parents=True)
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(array), allow_pickle=False)
+        (folder / file_name(f"{name}.npy")).write_bytes(buffer.getvalue())
+    for name, content in files.items():
+        (folder / file_name(name)).write_bytes(content)
+
+
+def _restore(path: Path, folder: str, part: Component, known: Iterable[str]) -> Any:
+    """The component of one folder, from the files the manifest knows."""
+    arrays: dict[str, Array] = {}
+    files: dict[str, bytes] = {}
+    for file in (path / name for name in known if name.startswith(folder)):
+        if file.suffix == ".npy":
+            arrays[file.stem] = np.load(file, allow_pickle=False)
+        else:
+            files[file.name] = file.read_bytes()
+    return type(part).restore(part.config(), arrays, files)
+
+
+def _write_catalogue(folder: Path, data: Dataset) -> None:
+    folder.mkdir()
+    available = pl.Series("available_from", data.available_from)
+    pl.DataFrame({"item": pl.Series(data.item_ids.ids, dtype=pl.String), "available_from": available}).write_parquet(
+        folder / "ids.parquet"
+    )
+    data.items.frame("item", data.item_ids.ids).write_parquet(folder / "items.parquet")
+    _write_kinds(folder, data.items)
+
+
+def _write_users(folder: Path, data: Dataset) -> None:
+    folder.mkdir()
+    pl.DataFrame({"user": pl.Series(data.user_ids.ids, dtype=pl.String)}).write_parquet(folder / "ids.parquet")
+    data.users.frame("user", data.user_ids.ids).write_parquet(folder / "users.parquet")
+    _write_kinds(folder, data.users)
+    events = pl.DataFrame({name: getattr(data.events, name) for name in _EVENT_COLUMNS})
+    events.write_parquet(folder / "events.parquet")
+
+
+def _write_kinds(folder: Path, table: Table) -> None:
+    """Kinds and levels: told from the rows alone, a level's code would shift once its last holder is deleted."""
+    levels = {name: column.levels for name, column in table.codes.items()}
+    (folder / "kinds.json").write_text(json.dumps({"kinds": dict(table.kinds), "levels": levels}), encoding="utf-8")
+
+
+def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
+    ids = pl.read_parquet(path / "catalogue/ids.parquet")
+    people = path / manifest["users"]
+    items = Vocab(ids["item"].to_list())
+    users = Vocab(pl.read_parquet(people / "ids.parquet")["user"].to_list())
+
+    def table(folder: Path, key: str, vocab: Vocab) -> Table:
+        said = json.loads((folder / "kinds.json").read_text(encoding="utf-8"))
+        return Table.of(pl.read_parquet(folder / f"{key}s.parquet"), key, said["kinds"], vocab, said["levels"])
+
+    events = pl.read_parquet(people / "events.parquet")
+    columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}
+    return Dataset(
+        Events(**columns),
+        behaviours_of(manifest["behaviours"]),
+        users,
+        items,
+        table(people, "user", users),
+        table(path / "catalogue", "item", items),
+        ids["available_from"].to_numpy(),
+    )
+
+
+__all__ = ["FORMAT", "Bundle", "forget", "open_bundle", "point", "read_manifest", "save", "stages"]

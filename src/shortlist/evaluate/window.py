@@ -1,0 +1,181 @@
+"""The whole funnel measured on later events: every channel, every stage, every rule, on the same requests.
+
+``evaluation.json`` (``Evaluation.document``) holds means with 95 % intervals from resampling users; ``rows.parquet``
+(``Evaluation.rows``) holds the lists themselves, so that two experiments can be paired afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shortlist.component import Ranker
+from shortlist.data import Dataset, State
+from shortlist.data.protocol import Questions
+from shortlist.documents import jsonable
+from shortlist.evaluate._figures import Run, document
+from shortlist.metrics import accuracy
+from shortlist.metrics._slate import Slates
+from shortlist.pipeline import Pipeline, Trace, stamp
+from shortlist.progress import track
+from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures
+from shortlist.recipe import EvaluateSpec
+from shortlist.types import Candidates, Float64, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a test window said."""
+
+    document: dict[str, Any]
+    rows: pl.DataFrame
+
+
+def evaluate(
+    pipeline: Pipeline,
+    data: Dataset,
+    spec: EvaluateSpec,
+    opens: int,
+    closes: int | None = None,
+    *,
+    rankers: Mapping[str, Ranker] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Replays the window ``opens <= time < closes`` through a pipeline fitted before it.
+
+    ``rankers`` are measured beside the pipeline's own, on the same candidates, as stages ``rank.NAME``.
+    """
+    state = data.state()
+    questions = answerable(
+        questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
+    )
+    run = _measured(pipeline, questions, state, spec, rankers or {})
+    popular = next((name for name, channel in pipeline.recall.items() if not channel.personalised), None)
+    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed, popular)
+    protocol = {
+        **spec.model_dump(mode="json"),
+        "opens": stamp(opens),
+        "closes": stamp(closes) if closes is not None else None,
+        "fitted_until": stamp(pipeline.fitted_until) if pipeline.fitted_until is not None else None,
+        "interval": "95 %, users resampled",
+    }
+    return Evaluation(jsonable({"protocol": protocol, **figures}), _rows(run, questions, data))
+
+
+def _measured(
+    pipeline: Pipeline, questions: Questions, state: State, spec: EvaluateSpec, rankers: Mapping[str, Ranker]
+) -> Run:
+    ks, deepest = spec.k, max(spec.k)
+    values: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
+    lists: dict[str, list[Candidates]] = defaultdict(list)
+    hits: dict[str, int] = defaultdict(int)
+    alone: dict[str, list[Float64]] = {name: [] for name in pipeline.recall}
+    without: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
+    anybody = 0
+    seconds: dict[str, float] = defaultdict(float)
+    for first in track(range(0, len(questions), BATCH), "evaluate"):
+        batch = questions.take(np.arange(first, min(first + BATCH, len(questions))))
+        slate, trace = pipeline.recommend(batch.requests, state, deepest)
+        refuse_failures(trace)
+        for name, ranker in rankers.items():
+            if ranker is not pipeline.ranker:
+                asked, merged = trace.requests or batch.requests, trace.stages["merge"]
+                ranked = replace(pipeline, ranker=ranker).rank(asked, merged, state, Trace())
+                trace.stages[f"rank.{name}"] = ranked
+        for stage, rows in {**trace.stages, "slate": slate}.items():
+            slates = Slates.of(rows, batch.targets, deepest)
+            for metric, value in accuracy.per_request(slates, ks).items():
+                values[stage][metric].append(value)
+            found = _hits(rows, batch)
+            values[stage]["recall@all"].append(found / batch.targets.lengths)
+            hits[stage] += int(found.sum())
+            kept = rows.head(deepest)
+            shown = Candidates((kept.request + first).astype(np.uint32), kept.item, {})
+            lists[stage].append(shown.with_columns(score=kept.columns.get("score", np.full(len(kept), np.nan))))
+        found_once, found_at_all = _found(trace, batch)
+        anybody += found_at_all
+        for name, counts in found_once.items():
+            alone[name].append(counts)
+        for name, metrics in _left_out(pipeline, trace, batch, min(ks)).items():
+            for metric, value in metrics.items():
+                without[name][metric].append(value)
+        for stage, spent in trace.seconds.items():
+            seconds[stage] += spent
+    return Run(
+        {stage: {m: np.concatenate(v) for m, v in metrics.items()} for stage, metrics in values.items()},
+        {stage: Candidates.concat(parts) for stage, parts in lists.items()},
+        dict(hits),
+        {name: np.concatenate(counts) if counts else np.empty(0) for name, counts in alone.items()},
+        {name: {m: np.concatenate(v) for m, v in metrics.items()} for name, metrics in without.items()},
+        anybody,
+        dict(seconds),
+    )
+
+
+def _hits(rows: Candidates, batch: Questions) -> Float64:
+    """[n]: targets among all rows of each request."""
+    return np.bincount(rows.request[is_target(rows, batch.targets)], minlength=len(batch)).astype(np.float64)
+
+
+def _found(trace: Trace, batch: Questions) -> tuple[dict[str, Float64], int]:
+    """By channel, [n] targets in its rows and in no other's; and the targets in the rows of any, together."""
+    hits = {
+        stage.removeprefix("recall."): rows.keys[is_target(rows, batch.targets)]
+        for stage, rows in trace.stages.items()
+        if stage.startswith("recall.")
+    }
+    if not hits:
+        return {}, 0
+    found, times = np.unique(np.concatenate(list(hits.values())), return_counts=True)
+    once = found[times == 1]
+    alone = {name: mine[np.isin(mine, once)] >> 32 for name, mine in hits.items()}  # the requests of those rows
+    counts = {name: np.bincount(rows, minlength=len(batch)).astype(np.float64) for name, rows in alone.items()}
+    return counts, len(found)
+
+
+def _left_out(pipeline: Pipeline, trace: Trace, batch: Questions, k: int) -> dict[str, dict[str, Float64]]:
+    """By channel, the merged list's ``recall@all`` and ``ndcg@k`` [n] had that channel been silent.
+
+    The other channels keep the weights and quotas they learned beside it. Learned anew without it they could only do
+    better on the window they learn on; here that is likely but not certain, so what a channel brings is rather
+    overstated than understated.
+    """
+    found = {s.removeprefix("recall."): rows for s, rows in trace.stages.items() if s.startswith("recall.")}
+    table: dict[str, dict[str, Float64]] = {}
+    for name in found:
+        rows = pipeline.merge.merge({other: rows for other, rows in found.items() if other != name}, len(batch))
+        table[name] = {
+            "recall@all": _hits(rows, batch) / batch.targets.lengths,
+            f"ndcg@{k}": accuracy.ndcg(Slates.of(rows, batch.targets, k), k),
+        }
+    return table
+
+
+def _rows(run: Run, questions: Questions, data: Dataset) -> pl.DataFrame:
+    requests: Requests = questions.requests
+    users = pl.Series([*data.user_ids.ids, None], dtype=pl.String)  # the last is nobody's, for user -1
+    names = np.where(requests.user < 0, len(users) - 1, requests.user)
+    items = pl.Series(data.item_ids.ids, dtype=pl.String)
+    frames = [
+        pl.DataFrame(
+            {
+                "request": requests.id[rows.request],
+                "user": users.gather(names[rows.request]),
+                "time": requests.time[rows.request],
+                "stage": pl.Series([stage.removeprefix("recall.")]).new_from_index(0, len(rows)),
+                "rank": (rows.positions() + 1).astype(np.int32),
+                "item": items.gather(rows.item),
+                "score": np.asarray(rows["score"], np.float32),
+                "is_target": is_target(rows, questions.targets),
+                "targets": questions.targets.lengths[rows.request].astype(np.int32),
+            }
+        )
+        for stage, rows in run.lists.items()
+        if not stage.startswith("rules.")
+    ]
+    return pl.concat(frames) if frames else pl.DataFrame()

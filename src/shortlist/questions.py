@@ -1,0 +1,59 @@
+"""What everybody who replays a window shares: its questions, how many are asked at a time, what counts as right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shortlist.data import Dataset, State
+from shortlist.data.protocol import Questions, replay, start
+from shortlist.pipeline import Pipeline, Trace
+from shortlist.progress import track
+from shortlist.recipe import EvaluateSpec
+from shortlist.types import Bool, Candidates, Ragged, keys
+
+BATCH = 256
+"""Requests that go through the funnel together."""
+
+
+def questions_of(
+    data: Dataset,
+    state: State,
+    spec: EvaluateSpec,
+    opens: int,
+    closes: int | None,
+    *,
+    at_most: int | None = None,
+    seed: int = 0,
+) -> Questions:
+    """The questions of a window under the recipe's protocol; at most ``at_most``, drawn at random."""
+    if spec.requests == "start":
+        return start(data, state, opens, closes, at_most=at_most, seed=seed)
+    return replay(
+        data,
+        state,
+        opens,
+        closes,
+        moments=spec.moments,
+        ahead=spec.ahead,
+        horizon=spec.horizon,
+        min_gap=spec.min_gap or 0,
+        at_most=at_most,
+        seed=seed,
+    )
+
+
+def answerable(questions: Questions, pipeline: Pipeline, state: State) -> Questions:
+    """The questions with the targets that the hard rules forbid taken out, and those without a target dropped."""
+    batches = track(questions.batches(BATCH), "targets")
+    return Questions.concat([batch.answerable(pipeline.forbid(batch.requests, state).exclude) for batch in batches])
+
+
+def is_target(rows: Candidates, targets: Ragged) -> Bool:
+    """[m]: whether each row's item is among its request's targets."""
+    return np.isin(rows.keys, keys(targets.rows, targets["item"]))
+
+
+def refuse_failures(trace: Trace) -> None:
+    """Offline a failed channel is an error: figures without it would be another experiment's."""
+    for name, error in trace.failed.items():
+        raise RuntimeError(f"channel {name} failed: {error}")

@@ -1,0 +1,149 @@
+"""Kernels of pair scores that are no matrix product: association in sequences, and swing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from shortlist.recall._kernels.top import offer
+from shortlist.types import Array
+
+
+@njit(cache=True, nogil=True)
+def associate(
+    starts: Array,
+    ends: Array,
+    columns: Array,
+    times: Array,
+    worth: Array,
+    occurrences: Array,
+    occurrence_offsets: Array,
+    base: float,
+    backward: float,
+    rate: float,
+    window: int,
+    k: int,
+) -> tuple[Array, Array, Array]:
+    """Heaps (score [c, k], column [c, k], size [c]) of the items i most associated with each item j.
+
+    ``starts``, ``ends`` [m]: where the sequence of event e begins and ends; ``worth`` [m]: what age leaves of a pair
+    with e as its later event; ``occurrences``: events grouped by column.
+    """
+    c = len(occurrence_offsets) - 1
+    score = np.empty((c, k), np.float32)
+    column = np.empty((c, k), np.int32)
+    size = np.zeros(c, np.int64)
+    total = np.zeros(c, np.float32)
+    touched = np.empty(c, np.int32)
+    by_gap = base ** np.arange(window)
+    for j in range(c):
+        count = 0
+        for o in range(occurrence_offsets[j], occurrence_offsets[j + 1]):
+            e = occurrences[o]
+            per_user = 1 / np.log(1.0 + (ends[e] - starts[e]))
+            for other in range(max(starts[e], e - window), min(ends[e], e + window + 1)):
+                i = columns[other]
+                if i == j:
+                    continue
+                w = per_user * (by_gap[other - e - 1] if other > e else backward * by_gap[e - other - 1])
+                w *= worth[max(e, other)]
+                if rate > 0:
+                    w *= 2.0 ** (-rate * abs(times[other] - times[e]))
+                if np.float32(w) > 0:  # what a sum cannot hold would list its column again and again
+                    if total[i] == 0:
+                        touched[count] = i
+                        count += 1
+                    total[i] += w
+        for t in range(count):
+            i = touched[t]
+            size[j] = offer(score[j], column[j], size[j], k, total[i], i)
+            total[i] = 0
+    return score, column, size
+
+
+@njit(cache=True, nogil=True)
+def swing(
+    indptr: Array,
+    items: Array,
+    worth: Array,
+    times: Array,
+    rate: float,
+    by_item: Array,
+    users: Array,
+    places: Array,
+    scale: Array,
+    alpha: float,
+    score: Array,
+    column: Array,
+    size: Array,
+    first: int,
+    end: int,
+) -> None:
+    """Fills the heaps (score [c, k], column [c, k], size [c]) of the columns first <= i < end: those most tied to i.
+
+    ``indptr``, ``items``: what each user took; ``worth`` [nnz] of each entry, ``times`` [nnz] where ``rate`` > 0;
+    ``by_item``, ``users``, ``places``: some of the users of each item and their entry for it; ``scale`` [c].
+
+    The users of an anchor i are listed under every item j they took: what two of them share is how often they meet in
+    a list, and s(i, j) sums over the pairs of one list. So the work is the number of (pair of users, item in common).
+    """
+    c, k = score.shape
+    most, longest = 0, 0
+    for i in range(first, end):
+        length = 0
+        for a in range(by_item[i], by_item[i + 1]):
+            length += indptr[users[a] + 1] - indptr[users[a]]
+        most, longest = max(most, by_item[i + 1] - by_item[i]), max(longest, length)
+    who = np.empty(longest, np.int32)  # the lists, one after the other
+    gain = np.empty(longest, np.float32)
+    place = np.zeros(c, np.int64)  # how long each item's list is, then where it ends
+    touched = np.empty(c, np.int32)
+    pair = np.zeros((most, most), np.float32)
+    for i in range(first, end):
+        n, count = by_item[i + 1] - by_item[i], 0
+        for a in range(by_item[i], by_item[i + 1]):
+            for p in range(indptr[users[a]], indptr[users[a] + 1]):
+                if place[items[p]] == 0:
+                    touched[count] = items[p]
+                    count += 1
+                place[items[p]] += 1
+        before = 0
+        for t in range(count):
+            length, place[touched[t]] = place[touched[t]], before
+            before += length
+        for a in range(n):
+            u, own = users[by_item[i] + a], places[by_item[i] + a]
+            for p in range(indptr[u], indptr[u + 1]):
+                w = worth[own] * worth[p]
+                if rate > 0:
+                    w *= np.float32(2.0 ** (-rate * abs(times[p] - times[own])))
+                at = place[items[p]]
+                who[at], gain[at] = a, w
+                place[items[p]] = at + 1
+        start = 0
+        for t in range(count):
+            stop = place[touched[t]]
+            for x in range(start, stop - 1):
+                shared = pair[who[x]]
+                for y in range(x + 1, stop):
+                    shared[who[y]] += 1
+            start = stop
+        for a in range(n):
+            for b in range(a + 1, n):
+                pair[a, b] = np.float32(1) / (np.float32(alpha) + pair[a, b]) if pair[a, b] > 1 else np.float32(0)
+        start = 0
+        for t in range(count):
+            j = touched[t]
+            stop = place[j]
+            total = np.float32(0)
+            if j != i:
+                for x in range(start, stop - 1):
+                    shared, other = pair[who[x]], np.float32(0)
+                    for y in range(x + 1, stop):
+                        other += gain[y] * shared[who[y]]
+                    total += gain[x] * other
+            if total > 0:
+                size[i] = offer(score[i], column[i], size[i], k, total * scale[i], j)
+            start = stop
+            place[j] = 0
+        pair[:n, :n] = 0

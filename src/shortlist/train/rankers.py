@@ -1,0 +1,196 @@
+"""What rankers learn from, how they are fitted and how one is chosen.
+
+Rows of [rank, test) with channels and features fitted at ``rank``; the last fifth by time stops, chooses, calibrates.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from shortlist.component import InputError, Ranker
+from shortlist.data import Dataset, State
+from shortlist.data.protocol import Questions, replay
+from shortlist.metrics._slate import Slates
+from shortlist.metrics.accuracy import ndcg
+from shortlist.pipeline import Pipeline
+from shortlist.progress import emit, step
+from shortlist.questions import answerable, questions_of
+from shortlist.recipe import Recipe
+from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
+from shortlist.train.samples import LABEL, from_funnel, thinned, weighted
+from shortlist.types import SHOWN_AT, Candidates, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class RankerSamples:
+    """What every ranker of a recipe learns from, and the later part that stops, chooses and calibrates them."""
+
+    train: Samples
+    unweighted: Samples  # the same, every row counting 1
+    valid: Samples  # every row of the last fifth
+    questions: Questions  # of ``valid``, with all their targets, found by a channel or not
+    served: Samples  # ``valid`` as it would be asked for: where a row was shown is not known when it is scored
+
+    def ndcg(self, ranker: Ranker, state: State) -> float:
+        """Mean NDCG@10 of a fitted ranker on the last fifth."""
+        rows = self.served.candidates
+        return self.ndcg_of(rows.with_columns(**ranker.score(self.valid.requests, rows, state)))
+
+    def ndcg_of(self, scored: Candidates) -> float:
+        """Mean NDCG@10 of the last fifth's rows ordered by their ``score``."""
+        return float(np.nanmean(ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)))
+
+
+def samples_for_rankers(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> RankerSamples:
+    """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
+
+    They are the funnel's candidates, or what was shown, as ``recipe.samples`` says. The last fifth of the window's
+    questions by time is kept for early stopping and for choices; targets of the earlier part end where it begins.
+    """
+    pipeline.fit(data.until(opens))
+    spec = recipe.samples
+    if spec.source == "exposures":
+        sampled, whole, served, valid = _exposed(pipeline, recipe, data, state, opens, closes)
+    else:
+        sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
+        served = None
+    if pipeline.prerank is not None:
+        coarse, pipeline.prerank = pipeline.prerank, None
+        pipeline.prerank = coarse.fit(weighted(_found(sampled()), **spec.weights), whole())
+    samples, check = _found(sampled()), whole()
+    emit("samples", rows=len(samples), positives=int(np.nansum(samples.labels[LABEL])), requests=len(samples.requests))
+    return RankerSamples(
+        weighted(samples, **spec.weights), samples, check, valid, check if served is None else served()
+    )
+
+
+Making = Callable[[], Samples]
+
+
+def _found(samples: Samples) -> Samples:
+    """The same samples, in which there is something to learn."""
+    if not (samples.labels[LABEL] > 0).any():
+        raise InputError(
+            f"samples: no channel found a target for any of the {len(samples.requests)} requests in four fifths of "
+            "[rank, test), so a ranker can learn nothing; widen the window, add channels or raise depth and merge.k"
+        )
+    return samples
+
+
+def _exposed(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[Making, Making, Making | None, Questions]:
+    """What makes the rows learned from, the last fifth's, those as they are served, and the last fifth's slates.
+
+    None for the third where the log does not say in which place a row was shown: they are the second.
+    """
+    spec, rng = recipe.samples, np.random.default_rng(recipe.seed)
+    moments = exposed(data, state, opens, closes, spec.window).requests.time
+    middle = int(moments[len(moments) * 4 // 5]) + 1 if len(moments) else closes
+    parts = [exposed(data, state, *window, spec.window) for window in ((opens, middle), (middle, closes))]
+    for number, (part, share) in enumerate(zip(parts, (4, 1), strict=True)):
+        if spec.at_most is not None and len(part.requests) > spec.at_most * share // 5:
+            drawn_ = rng.choice(len(part.requests), spec.at_most * share // 5, replace=False)
+            parts[number] = part.take(np.sort(drawn_))
+    for part, label in itertools.product(parts, (0, 1)):
+        if not (part.labels[LABEL] == label).any():
+            which = ("rows without a click", "clicks")[label]
+            raise InputError(f"data.exposures: no {which} in four fifths or the last fifth of [rank, test)")
+    train, valid = parts
+    placed = np.isfinite(valid.candidates[SHOWN_AT]).any()
+    return (
+        lambda: drawn(scored(pipeline, train, state, "ranker samples"), spec.negatives, recipe.seed),
+        lambda: scored(pipeline, valid, state, "validation samples"),
+        (lambda: scored(pipeline, unplaced(valid), state, "validation samples, as served")) if placed else None,
+        clicked(valid),
+    )
+
+
+def _replayed(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[Making, Making, Questions]:
+    """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
+    everything = _training_questions(pipeline, recipe, data, state, opens, closes)
+    if len(everything) < 5:
+        raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
+    fifth = len(everything) * 4 // 5
+    if recipe.evaluate.requests == "start":  # all are asked at one moment: a fifth of the people is kept instead
+        drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
+        train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
+    else:
+        middle = int(everything.requests.time[fifth]) + 1
+        train = _training_questions(pipeline, recipe, data, state, opens, middle)
+        valid = _training_questions(pipeline, recipe, data, state, middle, closes)
+    if not len(train) or not len(valid):
+        raise InputError(
+            "data.split: the requests in [rank, test) stand at too few distinct times to keep the last fifth apart; "
+            "widen the window"
+        )
+    spec, rows = recipe.samples, partial(from_funnel, pipeline, state=state, seed=recipe.seed)
+    sampled = partial(rows, train, negatives=spec.negatives or None, top_negatives=spec.top_negatives)
+    return (
+        lambda: sampled(title="ranker samples"),
+        lambda: rows(valid, title="validation samples"),
+        valid,
+    )
+
+
+def sampled_alike(valid: Samples, recipe: Recipe) -> Samples:
+    """The last fifth's rows with negatives left out as from the rows learned from."""
+    spec = recipe.samples
+    if spec.source == "exposures":
+        return drawn(valid, spec.negatives, recipe.seed)
+    return thinned(valid, spec.negatives, spec.top_negatives, recipe.seed) if spec.negatives else valid
+
+
+def fit_rankers(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> tuple[dict[str, Ranker], dict[str, float]]:
+    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
+
+    A ranker that can ``refit`` then learns again from the whole window, as long as the last fifth said: what is
+    nearest to the requests to come should not be left out.
+    """
+    made = samples_for_rankers(pipeline, recipe, data, state, opens, closes)
+    rankers: dict[str, Ranker] = {}
+    choice: dict[str, float] = {}
+    for name in recipe.rankers:
+        with step(f"fit ranker {name}"):
+            rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
+        choice[name] = made.ndcg(rankers[name], state)
+        emit("ranker", name=name, ndcg=choice[name])
+    whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
+    for name, ranker in rankers.items():
+        if hasattr(ranker, "refit"):
+            with step(f"refit ranker {name} on the whole window"):
+                ranker.refit(whole)
+    return rankers, choice
+
+
+def _training_questions(
+    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+) -> Questions:
+    spec, at_most = recipe.evaluate, recipe.samples.at_most
+    if spec.requests == "start":
+        questions = questions_of(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
+    else:
+        questions = replay(
+            data,
+            state,
+            opens,
+            closes,
+            moments=recipe.samples.moments or None,
+            ahead=spec.ahead,
+            horizon=spec.horizon,
+            min_gap=spec.min_gap or 0,
+            at_most=at_most,
+            seed=recipe.seed,
+        )
+    return answerable(questions, pipeline, state)

@@ -1,0 +1,236 @@
+"""The evaluation document against plain definitions over rows.parquet and over the lists themselves."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shortlist import train
+from shortlist.bundle import open_bundle
+from shortlist.data import FOREVER, Dataset
+from shortlist.data.protocol import replay
+from shortlist.documents import dumps, jsonable
+from shortlist.evaluate import evaluate
+from shortlist.evaluate._figures import _means, _paired
+from shortlist.evaluate.window import Run, _rows
+from shortlist.merge.reciprocal_rank import ReciprocalRank
+from shortlist.metrics.interval import mean_interval, paired_interval
+from shortlist.pipeline import Pipeline
+from shortlist.questions import answerable, questions_of
+from shortlist.rules.available import Available
+from shortlist.testing.worlds import random_log
+from shortlist.types import Candidates
+
+
+@pytest.fixture(scope="module")
+def document(shop_run):
+    return json.loads((shop_run.out / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(shop_run):
+    return pl.read_parquet(shop_run.out / "rows.parquet")
+
+
+@pytest.fixture(scope="module")
+def replayed(shop, shop_run):
+    """(pipeline, questions, what each channel found): the funnel asked again, all at once."""
+    opened = open_bundle(shop_run.out / "bundle")
+    log: Dataset = train.load(opened.recipe, shop)[0]
+    state = log.state()
+    questions = questions_of(log, state, opened.recipe.evaluate, opened.manifest["cuts"]["test"], None)
+    questions = questions.answerable(opened.pipeline.forbid(questions.requests, state).exclude)
+    _, trace = opened.pipeline.recommend(questions.requests, state, 6)
+    return opened.pipeline, questions, trace
+
+
+def test_the_document_has_the_shape_scripts_rely_on(document):
+    interval = {"mean", "low", "high"}
+    assert document["requests"] > 20
+    assert 0 < document["users"] <= 30
+    metrics = {f"{m}@{k}" for m in ("ndcg", "recall", "precision", "hit", "mrr", "map") for k in (3, 6)}
+    assert metrics <= document["slate"].keys()
+    assert all(document["slate"][m].keys() == interval for m in metrics)
+    assert set(document["channels"]) == {"cf", "hot"}
+    for channel in document["channels"].values():
+        assert metrics | {"unique_hits", "recall@all", "brings_nothing"} <= channel.keys()
+        assert channel["unique_hits_per_request"].keys() == interval
+        assert channel["ceiling_gain"].keys() == channel["gain"].keys() == {"diff", "low", "high", "p"}
+    assert {"merge", "rank", "rules"} <= document["stages"].keys()
+    assert list(document["stages"]["rules"]) == ["fill"]  # hard rules speak before retrieval
+    assert document["stages"]["rank"]["change"]["ndcg@3"].keys() == {"diff", "low", "high", "p"}
+    assert document["paired"]["cf"]["ndcg@3"].keys() == {"diff", "low", "high", "p"}
+    assert document["protocol"]["requests"] == "replay"
+    assert document["protocol"]["opens"].endswith("Z")
+    assert set(document["slices"]) == {"requests", "targets"}
+
+
+def test_rows_have_the_columns_scripts_rely_on(rows, document):
+    assert dict(rows.schema) == {
+        "request": pl.UInt64,
+        "user": pl.String,
+        "time": pl.Int64,
+        "stage": pl.String,
+        "rank": pl.Int32,
+        "item": pl.String,
+        "score": pl.Float32,
+        "is_target": pl.Boolean,
+        "targets": pl.Int32,
+    }
+    assert {"cf", "hot", "merge", "rank", "slate"} <= set(rows["stage"])
+    assert rows.filter(pl.col("stage") == "slate")["request"].n_unique() == document["requests"]
+    assert rows["rank"].max() == 6
+
+
+def test_means_are_those_of_the_rows(rows, document):
+    """NDCG of each stage from rows.parquet with nothing but its definition."""
+    for stage in ("slate", "merge", "cf", "hot"):
+        stated = document["slate"] if stage == "slate" else document["channels"].get(stage) or document["stages"][stage]
+        values = []
+        for _, request in rows.filter(stage=stage).group_by("request"):
+            hits = request.filter(pl.col("is_target") & (pl.col("rank") <= 3))["rank"]
+            ideal = sum(1 / math.log2(r + 1) for r in range(1, min(3, request["targets"][0]) + 1))
+            values.append(sum(1 / math.log2(r + 1) for r in hits) / ideal)
+        assert np.mean(values) == pytest.approx(stated["ndcg@3"]["mean"], abs=1e-6)
+
+
+def test_unique_hits_and_hits_are_counted_as_defined(replayed, document):
+    _, questions, trace = replayed
+    wanted = {(r, int(i)) for r in range(len(questions)) for i in questions.targets.row(r)["item"]}
+    found = {
+        name: wanted & set(zip(rows.request.tolist(), rows.item.tolist(), strict=True))
+        for name, rows in ((n, trace.stages[f"recall.{n}"]) for n in ("cf", "hot"))
+    }
+    assert document["targets"] == len(wanted)
+    assert document["found_by_any"] == len(found["cf"] | found["hot"])
+    assert document["channels"]["cf"]["hits"] == len(found["cf"])
+    assert document["channels"]["cf"]["unique_hits"] == len(found["cf"] - found["hot"])
+    assert document["channels"]["hot"]["unique_hits"] == len(found["hot"] - found["cf"])
+    merged = trace.stages["merge"]
+    kept = wanted & set(zip(merged.request.tolist(), merged.item.tolist(), strict=True))
+    assert document["stages"]["merge"]["hits"] == len(kept)
+
+
+def test_paired_is_slate_minus_channel(document):
+    for name, channel in document["channels"].items():
+        for metric in ("ndcg@3", "recall@6"):
+            expected = document["slate"][metric]["mean"] - channel[metric]["mean"]
+            assert document["paired"][name][metric]["diff"] == pytest.approx(expected, abs=2e-6)
+    change = document["stages"]["rank"]["change"]["ndcg@3"]["diff"]
+    expected = document["stages"]["rank"]["ndcg@3"]["mean"] - document["stages"]["merge"]["ndcg@3"]["mean"]
+    assert change == pytest.approx(expected, abs=2e-6)
+
+
+def test_one_bootstrap_over_all_stages_is_the_bootstrap_of_each(document):
+    rng = np.random.default_rng(0)
+    users = rng.integers(0, 9, 60)
+    values = {stage: {m: rng.random(60) for m in ("ndcg@3", "recall@3")} for stage in ("slate", "cf")}
+    values["cf"]["recall@3"][5] = np.nan
+    for stage, metrics in _means(values, users, 4).items():
+        for metric, found in metrics.items():
+            alone = mean_interval(values[stage][metric], users, 4)
+            assert (found["mean"], found["low"], found["high"]) == pytest.approx((alone.mean, alone.low, alone.high))
+    found = _paired(values, [("slate", "cf")], users, 4)["slate", "cf"]["ndcg@3"]
+    alone = paired_interval(values["slate"]["ndcg@3"], values["cf"]["ndcg@3"], users, 4)
+    assert (found["diff"], found["low"], found["high"], found["p"]) == pytest.approx(
+        (alone.diff, alone.low, alone.high, alone.p)
+    )
+
+
+def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
+    _, questions, _ = replayed
+    few = questions.take(np.arange(3))
+    few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
+    lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
+    data = open_bundle(shop_run.out / "bundle").data
+    assert _rows(Run({}, lists, {}, {}, {}, 0, {}), few, data)["user"].to_list() == [None, data.user_ids.ids[0], None]
+
+
+def test_a_window_without_questions_is_a_document_of_nulls_not_an_error(replayed, shop, shop_run):
+    opened = open_bundle(shop_run.out / "bundle")
+    log = train.load(opened.recipe, shop)[0]
+    empty = evaluate(opened.pipeline, log, opened.recipe.evaluate, int(log.events.time[-1]) + 1)
+    assert empty.document["requests"] == 0
+    assert len(empty.rows) == 0
+    json.loads(dumps(empty.document), parse_constant=pytest.fail)
+
+
+def test_nan_is_null_everywhere_in_json():
+    document = {"a": float("nan"), "b": [np.float32("inf"), {"c": np.nan}], "d": np.array([1.0, np.nan]), "e": (1, "x")}
+    assert jsonable(document) == {"a": None, "b": [None, {"c": None}], "d": [1.0, None], "e": [1, "x"]}
+    json.loads(dumps(document), parse_constant=pytest.fail)
+
+
+def test_an_item_that_arrives_later_stays_in_the_denominator_under_the_rule_that_forbids_it():
+    log = random_log(3, users=12, items=40, events=300, span=2000)
+    first = np.full(log.n_items, FOREVER)
+    np.minimum.at(first, log.events.item, log.events.time)
+    log = replace(log, available_from=first)  # no catalogue: an item is known from its first event on
+    state = log.state()
+    asked = replay(log, state, log.cut(0.2), None)
+    pipeline = Pipeline({}, ReciprocalRank(), rules={"available": Available().fit(log)})
+    left = answerable(asked, pipeline, state)
+    unknown = int((~asked.targets["known"]).sum())
+    assert unknown > 0
+    assert int((~left.targets["known"]).sum()) == unknown
+    assert len(left) == len(asked)
+
+
+def test_beyond_accuracy_has_age_and_serendipity_of_every_list(document):
+    for values in (document["slate"], *document["channels"].values()):
+        assert values["age_days@3"] >= 0
+        assert 0 <= values["serendipity@3"] <= 1
+    assert document["channels"]["hot"]["serendipity@3"] == 0  # popularity does not surprise itself
+    assert document["channels"]["cf"]["serendipity@3"] > 0
+
+
+def test_what_a_channel_brings_is_the_merge_with_it_minus_the_merge_without(replayed, document):
+    pipeline, questions, trace = replayed
+    found = {name: trace.stages[f"recall.{name}"] for name in ("cf", "hot")}
+    users = questions.requests.user
+
+    def merged(rows):
+        lists = [rows.item[rows.request == r] for r in range(len(questions))]
+        wanted = [questions.targets.row(r)["item"] for r in range(len(questions))]
+        ceiling = [np.isin(w, mine).mean() for mine, w in zip(lists, wanted, strict=True)]
+        gain = [
+            sum(1 / math.log2(place + 2) for place, item in enumerate(mine[:3]) if item in w)
+            / sum(1 / math.log2(place + 2) for place in range(min(3, len(w))))
+            for mine, w in zip(lists, wanted, strict=True)
+        ]
+        return np.array(ceiling), np.array(gain)
+
+    whole = merged(trace.stages["merge"])
+    for name, other in (("cf", "hot"), ("hot", "cf")):
+        without = merged(pipeline.merge.merge({other: found[other]}, len(questions)))
+        stated = document["channels"][name]
+        for at, key in enumerate(("ceiling_gain", "gain")):
+            expected = paired_interval(whole[at], without[at], users, seed=3)
+            assert [stated[key][b] for b in ("diff", "low", "high")] == pytest.approx(
+                [expected.diff, expected.low, expected.high], abs=2e-6
+            )
+        assert stated["brings_nothing"] == (stated["ceiling_gain"]["low"] <= 0)
+        per_request = stated["unique_hits_per_request"]
+        assert per_request["mean"] * document["requests"] == pytest.approx(stated["unique_hits"], abs=1e-3)
+        assert per_request["low"] <= per_request["mean"] <= per_request["high"]
+    assert document["channels"]["cf"]["ceiling_gain"]["diff"] > 0
+
+
+def test_a_channel_twice_brings_nothing_and_is_said_to(shop, shop_run):
+    opened = open_bundle(shop_run.out / "bundle")
+    log = train.load(opened.recipe, shop)[0]
+    pipeline = opened.pipeline
+    twice = replace(pipeline, recall={**pipeline.recall, "again": pipeline.recall["cf"]})
+    cut = opened.manifest["cuts"]["test"]
+    said = evaluate(twice, log, opened.recipe.evaluate, cut).document["channels"]
+    for name in ("cf", "again"):  # either could go
+        assert said[name]["brings_nothing"]
+        assert said[name]["ceiling_gain"]["diff"] == 0
+        assert said[name]["unique_hits"] == 0
+    once = evaluate(pipeline, log, opened.recipe.evaluate, cut).document["channels"]
+    assert not once["cf"]["brings_nothing"]
