@@ -264,6 +264,6 @@ def test_one_component_a_file(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     two, beside = __import__("two_in_one"), __import__("helper_beside")
     with pytest.raises(TypeError, match="exactly one Retriever, not 2"):
-        defined_in(two, Retriever)
-    assert defined_in(beside, Retriever) is beside.A
+        defined_in(two, (Retriever,))
+    assert defined_in(beside, (Retriever,)) is beside.A
     assert issubclass(beside.A, Component)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from shortlist.cli import scaffold
-from shortlist.component import Feature, Merge, Ranker, Retriever, Rule
+from shortlist.component import Feature, HardRule, Merge, Ranker, Retriever, Rule
 from shortlist.registry import KINDS, defined_in
 from shortlist.testing import contract
 from shortlist.types import Candidates, Ragged
@@ -204,15 +204,12 @@ class Rescores(Rule):
         return candidates.with_columns(**{"cf.score": candidates["cf.rank"]})
 
 
-class LetsPass(Rule):
-    """Forbids and does not assert."""
+class Stutters(HardRule):
+    """Forbids everything twice."""
 
     def forbids(self, requests, state):
         n = len(requests)
-        return Ragged.of(np.repeat(np.arange(n), 50), n, item=np.tile(np.arange(50, dtype=np.int32), n))
-
-    def apply(self, requests, candidates, state):
-        return candidates
+        return Ragged.of(np.repeat(np.arange(n), 50), n, item=np.tile(np.arange(25, dtype=np.int32), 2 * n))
 
 
 class CountsAll(Feature):
@@ -254,7 +251,7 @@ class LosesScores(Merge):
     [
         ("rules", Doubles, "drops_and_orders"),
         ("rules", Rescores, "drops_and_orders"),
-        ("rules", LetsPass, "asserts_what_it_forbids"),
+        ("rules", Stutters, "forbids_each_once"),
         ("features", CountsAll, "later_events_change_nothing"),
         ("features", Shy, "empty_batch"),
         ("rank", Blind, "learns_a_planted_signal"),

@@ -14,12 +14,12 @@ from shortlist.data.protocol import Questions, replay
 from shortlist.evaluate import evaluate
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.questions import questions_of
-from shortlist.recipe import parse
+from shortlist.recipe import POSITIVE, parse
 from shortlist.registry import find
 from shortlist.testing import contract
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
 from shortlist.train import rankers as ranking
-from shortlist.train.samples import LABEL, from_funnel
+from shortlist.train.samples import from_funnel
 from shortlist.types import Candidates
 
 HOUR = 60 * MINUTE
@@ -194,12 +194,14 @@ def test_a_refit_on_another_scale_changes_no_list(recipe, data):
     pipeline.ranker = rankers["logistic"]
     questions = replay(data, data.state(), test, None)
     trace = Trace()
-    merged = pipeline.candidates(questions.requests, data.state(), trace)
-    usual = pipeline.rank(questions.requests, merged, data.state(), Trace())
+    _, merged = pipeline.found(questions.requests, data.state(), trace)
+    rows = pipeline.scored(questions.requests, merged, data.state(), trace)
+    usual = pipeline.rank(questions.requests, rows, data.state(), Trace())
     louder = Louder()
     louder.inner_ = pipeline.recall["cf"]
     loud = replace(pipeline, recall={**pipeline.recall, "cf": louder})
     scaled = merged.with_columns(**{"cf.score": merged["cf.score"] * np.float32(1000)})
+    scaled = loud.scored(questions.requests, scaled, data.state(), Trace())
     changed = loud.rank(questions.requests, scaled, data.state(), Trace())
     np.testing.assert_array_equal(changed.item, usual.item)
     np.testing.assert_allclose(changed["score"], usual["score"], rtol=1e-4)
@@ -216,11 +218,13 @@ def test_targets_of_the_training_part_end_where_validation_begins(recipe, data, 
     begins = late.requests.time.min() + 1
     assert early.requests.time.max() < begins
     for questions, made, closes in ((early, samples, begins), (late, check, test)):
-        assert made.labels[LABEL].sum() > 10
+        assert made.labels[POSITIVE].sum() > 10
         stamps = {}
         for user, item, time in zip(data.events.user, data.events.item, data.events.time, strict=True):
             stamps.setdefault((int(user), int(item)), []).append(int(time))
-        for request, item, label in zip(made.candidates.request, made.candidates.item, made.labels[LABEL], strict=True):
+        for request, item, label in zip(
+            made.candidates.request, made.candidates.item, made.labels[POSITIVE], strict=True
+        ):
             user, now = int(made.requests.user[request]), int(made.requests.time[request])
             if label:
                 assert any(now < time < closes for time in stamps[user, int(item)])
@@ -312,7 +316,7 @@ def test_targets_that_no_channel_found_are_no_rows(recipe, data, negatives):
     assert (rows["channel.odd.found"] == 1).all()
     assert not np.isnan(rows["channel.odd.rank"]).any()
     found = sum((questions.targets["item"] % 2 == 1).tolist())
-    assert samples.labels[LABEL].sum() == found
+    assert samples.labels[POSITIVE].sum() == found
 
 
 @pytest.mark.parametrize("negatives", [None, 8])
@@ -323,10 +327,8 @@ def test_features_of_a_sampled_row_are_those_it_would_be_scored_with(recipe, dat
     questions = replay(data, data.state(), cut, None)
     samples = from_funnel(pipeline, questions, data.state(), negatives=negatives, seed=1)
     trace = Trace()
-    merged = pipeline.candidates(questions.requests, data.state(), trace)
-    asked = trace.requests
-    assert asked is not None
-    whole = pipeline.featured(asked, merged, data.state(), trace)
+    asked, merged = pipeline.found(questions.requests, data.state(), trace)
+    whole = pipeline.featured(asked, pipeline.scored(asked, merged, data.state(), trace), data.state(), trace)
     at = {pair: row for row, pair in enumerate(zip(whole.request.tolist(), whole.item.tolist(), strict=True))}
     pairs = zip(samples.candidates.request.tolist(), samples.candidates.item.tolist(), strict=True)
     rows = np.array([at[pair] for pair in pairs])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from shortlist.component import Retriever
+from shortlist.component import Feature, InputError, Retriever, Rule
+from shortlist.evaluate import evaluate
 from shortlist.pipeline import Pipeline
-from shortlist.recipe import parse
+from shortlist.recipe import EvaluateSpec, parse
 from shortlist.testing import worlds
 from shortlist.testing._shared import agree
 from shortlist.testing.case import HOUR, case, pick
@@ -140,3 +143,136 @@ def test_no_requests_no_rows(pipeline, asked):
     slate, _ = pipeline.recommend(asked.requests.take(np.empty(0, np.int64)), asked.state)
     assert isinstance(slate, Candidates)
     assert len(slate) == 0
+
+
+# the pre-ranker
+
+
+class Costly(Feature):
+    """Remembers how many rows of a request it was asked about.
+
+    Source: this test.
+    """
+
+    asked: ClassVar[list[int]] = []
+
+    def compute(self, requests, candidates, state):
+        self.asked.append(int(np.bincount(candidates.request).max(initial=0)))
+        return {"costly.code": candidates.item.astype(np.float32)}
+
+
+COARSE = {
+    **TABLES,
+    "keep": 8,
+    "features": [
+        {"type": f"{__name__}:Costly"},
+        {"type": "channel"},
+        {"type": "counts", "windows": ["7d"]},
+    ],
+    "prerank": {"type": "logistic"},
+}
+
+
+@pytest.fixture(scope="module")
+def coarse(board):
+    recipe = parse(COARSE)
+    built = recipe.pipeline()
+    Costly.asked.clear()
+    rankers, _ = ranking.fit_rankers(built, recipe, board, board.state(), board.cut(0.6), board.cut(0.8))
+    trained = list(Costly.asked)
+    built.fit(board.until(board.cut(0.8)))
+    built.ranker = rankers["gbdt"]
+    return built, trained
+
+
+def test_the_dear_features_see_only_what_the_pre_ranker_keeps(coarse, asked):
+    pipeline, trained = coarse
+    assert trained
+    assert max(trained) <= 8  # in training as in use
+    Costly.asked.clear()
+    _, trace = pipeline.recommend(asked.requests, asked.state, 5)
+    assert Costly.asked == [8]
+    merged, kept, ranked = (trace.stages[stage] for stage in ("merge", "prerank", "rank"))
+    assert np.bincount(merged.request).max() > 8
+    assert np.bincount(kept.request).max() == 8
+    assert sorted(ranked.keys) == sorted(kept.keys)
+    assert trace.seconds["prerank"] > 0
+    coarse_columns = [name for name in pipeline.prerank.columns_.tolist() if not name.startswith("channel.")]
+    assert coarse_columns == []
+    assert "costly.code" in pipeline.ranker.columns_
+    agree(kept, kept.ranked(), "the pre-ranked list and its own order")
+
+
+def test_the_pre_ranker_stands_in_the_evaluation(coarse, board):
+    pipeline, _ = coarse
+    found = evaluate(pipeline, board, EvaluateSpec(k=[5]), board.cut(0.8)).document
+    stages = found["stages"]
+    assert list(stages)[:3] == ["merge", "prerank", "rank"]
+    assert stages["prerank"]["recall@all"]["mean"] <= stages["merge"]["recall@all"]["mean"]
+    assert stages["rank"]["recall@all"]["mean"] == stages["prerank"]["recall@all"]["mean"]
+    assert "ndcg@5" in stages["prerank"]["change"]
+    assert "prerank" in found["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("reads", "said"),
+    [
+        (["channel", "chanel"], "no feature 'chanel' for it to read; there are channel"),
+        ([], "expected a list of features"),
+        ("channel", "expected a list of features"),
+    ],
+)
+def test_what_a_pre_ranker_reads_must_be_there(reads, said):
+    tables = {**TABLES, "features": [{"type": "channel"}], "prerank": {"type": "logistic", "reads": reads}}
+    with pytest.raises(InputError, match=rf"prerank\.reads: .*{said}"):
+        parse(tables)
+
+
+# what rides on, and who listens
+
+
+class Needy(Rule):
+    """Puts the rows that are most often taken last.
+
+    Source: this test.
+    """
+
+    needs: ClassVar[Sequence[str]] = ["counts.item.positive.7d", "near.dense"]
+
+    def apply(self, requests, candidates, state):
+        taken = candidates["counts.item.positive.7d"]
+        assert np.isfinite(taken[~candidates["fallback"]]).all()
+        assert np.isfinite(candidates["near.dense"][~candidates["fallback"]]).all()
+        return candidates.with_columns(score=-taken).ranked()
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_the_columns_that_a_rule_needs_ride_on_to_it(pipeline, asked, ranked):
+    needy = replace(pipeline, ranker=pipeline.ranker if ranked else None, rules={"needy": Needy()})
+    slate, trace = needy.recommend(asked.requests, asked.state)
+    own = slate.take(~slate["fallback"])
+    assert (np.diff(own["counts.item.positive.7d"])[np.diff(own.request) == 0] >= 0).all()
+    assert ("rank" in trace.stages) == ranked
+    others = [
+        name for name in slate.columns if name.startswith(("counts.", "profile.", "channel.")) or ".dense" in name
+    ]
+    assert sorted(others) == sorted(Needy.needs)
+
+
+def test_a_rule_that_needs_what_nobody_makes_is_told(pipeline, asked):
+    class Lost(Needy):
+        needs: ClassVar[Sequence[str]] = ["counts.gone"]
+
+    with pytest.raises(InputError, match=r"rules\.lost: needs the column 'counts\.gone', .*did you mean counts"):
+        replace(pipeline, rules={"lost": Lost()}).recommend(asked.requests, asked.state)
+
+
+def test_observers_hear_of_every_answer_after_the_slate(pipeline, asked):
+    heard = []
+    listening = replace(pipeline, observers=[lambda *said: heard.append(said), lambda *said: heard.append(said)])
+    slate, trace = listening.recommend(asked.requests, asked.state, 4)
+    assert len(heard) == 2
+    requests, shown, told = heard[0]
+    assert shown is slate
+    assert told is trace
+    assert requests.exclude.lengths.sum() > asked.requests.exclude.lengths.sum()  # with what the hard rules forbid

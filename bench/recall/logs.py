@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Log:
         rules, ready = self.rules(window), []
         for batch in asked.batches(BATCH):
             requests: Requests = rules.forbid(batch.requests, self.state)
-            ready.append(Questions(requests, batch.targets, batch.dropped).answerable(requests.exclude))
+            ready.append(replace(batch, requests=requests).answerable(requests.exclude))
         return ready
 
 

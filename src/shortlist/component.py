@@ -6,15 +6,15 @@ by folder and file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict
 
-from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
+from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import Dataset, State
@@ -143,12 +143,7 @@ def _unflatten(arrays: Mapping[str, Array]) -> dict[str, Any]:
 
 
 class Retriever(Component):
-    """A recall channel: makes rows.
-
-    Optional methods, found with ``hasattr``: ``score(requests, candidates, state) -> Float32 [m]``, the channel's score
-    of given rows; ``similar(items, k) -> Candidates`` (request = row number in ``items``, ``item``, ``score``);
-    ``explain(requests, candidates) -> Int32 [m]``, the history item behind each row, -1 where there is none.
-    """
+    """A recall channel: makes rows. It may have more powers: ``Scores``, ``Compares``, ``Explains``."""
 
     def fit(self, data: Dataset) -> Self:
         """Learns from a log that ends at the cut."""
@@ -157,6 +152,33 @@ class Retriever(Component):
     def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
         """At most ``k`` rows a request with a finite column ``score``, best first, none in ``requests.exclude``."""
         raise NotImplementedError
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A channel that can score rows it did not find."""
+
+    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
+        """[m]: the score ``retrieve`` would give each row."""
+        ...
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """A channel that knows which items are alike."""
+
+    def similar(self, items: Array, k: int) -> Candidates:
+        """At most ``k`` other items for each of ``items`` (codes), best first: request = row number in ``items``."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A channel that can say which part of the history brought a row."""
+
+    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
+        """[m]: the item of the request's history behind each row; -1 where there is none."""
+        ...
 
 
 class Merge(Component):
@@ -188,11 +210,7 @@ class Feature(Component):
 
 
 class Ranker(Component):
-    """Adds score columns to rows.
-
-    Optional: ``refit(samples) -> Self`` learns again, from earlier and later samples together, for as long as ``valid``
-    said in ``fit``.
-    """
+    """Adds score columns to rows. It may have one more power: ``Refits``."""
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns from rows with labels; ``valid`` (later in time) is for early stopping and calibration."""
@@ -203,11 +221,32 @@ class Ranker(Component):
         raise NotImplementedError
 
 
-class Rule(Component):
-    """Drops and orders rows; may change only ``score``, ``propensity`` and ``reason``.
+@runtime_checkable
+class Refits(Protocol):
+    """A ranker that can learn again from earlier and later samples together."""
 
-    A hard rule also has ``forbids(requests, state) -> Ragged`` with column ``item``: known before retrieval.
-    """
+    def refit(self, samples: Samples) -> Self:
+        """Learns from all of ``samples`` for as long as ``valid`` said in ``fit``."""
+        ...
+
+
+class HardRule(Component):
+    """Says before retrieval which items may not be shown: they use up none of a channel's rows."""
+
+    def fit(self, data: Dataset) -> Self:
+        """Most rules learn nothing."""
+        return self
+
+    def forbids(self, requests: Requests, state: State) -> Ragged:
+        """[n] rows of the column "item", each item once."""
+        raise NotImplementedError
+
+
+class Rule(Component):
+    """Drops and orders ranked rows; may change only ``score``, ``propensity`` and ``reason``."""
+
+    needs: ClassVar[Sequence[str]] = ()
+    """Feature or channel columns that ride on to this rule past ranking; NaN or 0 on the fallback's rows."""
 
     def fit(self, data: Dataset) -> Self:
         """Most rules learn nothing."""

@@ -1,36 +1,75 @@
 """The funnel: channels make rows, merge joins them, features add columns, a ranker scores, rules drop and order.
 
-Training, evaluation and serving call the methods of this one class; nothing else assembles stages.
+Training, evaluation and serving call the methods of this one class; nothing else assembles stages. It has two halves,
+which may live in two processes: ``recalled`` finds rows, ``ranked`` puts them in order.
 """
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
 
-from shortlist.component import Feature, InputError, Merge, Ranker, Retriever, Rule
+from shortlist.component import Feature, HardRule, InputError, Merge, Ranker, Retriever, Rule, Scores
 from shortlist.data import Dataset, State
 from shortlist.progress import track
-from shortlist.types import Array, Candidates, Requests, keys
+from shortlist.types import Array, Bool, Candidates, Ragged, Requests, keys
 
 T = TypeVar("T")
 
 SPARE = 4
 """How many rows for each one shown are enough for rules to choose from."""
+DENSE = ".dense"
+"""Ends the name of a channel's score of every row, those it did not find among them; for features alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What recall hands to ranking: all that the other half knows of the channels."""
+
+    requests: Requests  # with the hard rules' items excluded
+    rows: Candidates  # one per (request, item): ``score`` of the merge, ``<channel>.score``, ``.rank``, ``.dense``
+    spare: Candidates  # the fallback's rows for requests that may run short
+
+    def arrays(self) -> dict[str, Array]:
+        """Flat, for a wire or a file: ``np.savez(file, **recalled.arrays())``, and ``Recalled.of(np.load(file))``."""
+        asked = self.requests
+        flat: dict[str, Array] = {"id": asked.id, "user": asked.user, "time": asked.time}
+        flat |= {f"context/{name}": column for name, column in asked.context.items()}
+        for part, ragged in (("history", asked.history), ("exclude", asked.exclude)):
+            flat |= {f"{part}/": ragged.offsets, **{f"{part}/{name}": c for name, c in ragged.columns.items()}}
+        for part, rows in (("rows", self.rows), ("spare", self.spare)):
+            flat |= {f"{part}/": rows.request, f"{part}//": rows.item}
+            flat |= {f"{part}/{name}": column for name, column in rows.columns.items()}
+        return flat
+
+    @staticmethod
+    def of(arrays: Mapping[str, Array]) -> Recalled:
+        """What ``arrays`` were taken from."""
+        parts: dict[str, dict[str, Array]] = {part: {} for part in ("context", "history", "exclude", "rows", "spare")}
+        for key in arrays:
+            part, slash, name = key.partition("/")
+            if slash:
+                parts[part][name] = arrays[key]
+        history, exclude = (Ragged(parts[part].pop(""), parts[part]) for part in ("history", "exclude"))
+        rows, spare = (Candidates(p.pop(""), p.pop("/"), p) for p in (parts["rows"], parts["spare"]))
+        requests = Requests(arrays["id"], arrays["user"], arrays["time"], history, exclude, parts["context"])
+        return Recalled(requests, rows, spare)
 
 
 @dataclass(slots=True)
 class Trace:
     """What each stage handed on, what it took, and which channels failed; for reports, explanations and metrics."""
 
-    requests: Requests | None = None  # as asked of the channels: with the hard rules' items excluded
-    stages: dict[str, Candidates] = field(default_factory=dict)  # "recall.NAME", "merge", "rank", "rules.NAME"
+    recalled: Recalled | None = None
+    stages: dict[str, Candidates] = field(default_factory=dict)
+    # "recall.NAME", "merge", "prerank", "rank", "rules.NAME"
     seconds: dict[str, float] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)  # channel -> error
 
@@ -44,6 +83,10 @@ class Trace:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
+Observer = Callable[[Requests, Candidates, Trace], None]
+"""Hears of every answer: what was asked, with ``exclude`` as the hard rules left it, the slates, and how they came."""
+
+
 @dataclass(slots=True)
 class Pipeline:
     """The assembled funnel; see the module."""
@@ -52,37 +95,39 @@ class Pipeline:
     merge: Merge
     fallback: Retriever | None = None
     prerank: Ranker | None = None
+    cheap: frozenset[int] = frozenset()  # numbers of the features that the pre-ranker reads
     features: Sequence[Feature] = ()
     ranker: Ranker | None = None
-    rules: Mapping[str, Rule] = field(default_factory=dict)
+    rules: Mapping[str, Rule | HardRule] = field(default_factory=dict)
     depth: int = 200  # rows asked of each channel
     keep: int = 100  # rows a pre-ranker hands on
     fitted_until: int | None = None  # the last moment any stage has seen; earlier requests are refused
+    observers: Sequence[Observer] = ()
 
     def recommend(self, requests: Requests, state: State, n: int = 10) -> tuple[Candidates, Trace]:
         """At most ``n`` rows a request, in the order they should be shown."""
         trace = Trace()
-        rows = self.candidates(requests, state, trace)
-        requests = trace.requests or requests
-        rows = self.rank(requests, rows, state, trace)
-        rows = self.backed(requests, rows, state, n, trace)
-        forbidden = _among(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
-        if forbidden.any():  # never shown; and a fault, which stops a run that measures
-            trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
-            rows = rows.take(~forbidden)
-        for name, rule in self.rules.items():
-            if hasattr(rule, "forbids"):
-                continue  # spoke before retrieval
-            with trace.timed(f"rules.{name}"):
-                rows = rule.apply(requests, rows, state)
-            trace.stages[f"rules.{name}"] = rows
-        return rows.head(n), trace
+        slate = self.ranked(self.recalled(requests, state, n, trace), state, n, trace)
+        assert trace.recalled is not None
+        for observer in self.observers:
+            observer(trace.recalled.requests, slate, trace)
+        return slate, trace
 
-    def candidates(self, requests: Requests, state: State, trace: Trace) -> Candidates:
-        """Recall and merge: one row per (request, item) with every channel's score and rank."""
+    # recall
+
+    def recalled(self, requests: Requests, state: State, n: int, trace: Trace) -> Recalled:
+        """The first half: hard rules, channels, merge, the channels' scores of every row, the fallback."""
+        requests, rows = self.found(requests, state, trace)
+        if self._ranks:
+            rows = self.scored(requests, rows, state, trace)
+        trace.recalled = Recalled(requests, rows, self._spare(requests, rows, state, n, trace))
+        return trace.recalled
+
+    def found(self, requests: Requests, state: State, trace: Trace) -> tuple[Requests, Candidates]:
+        """The requests with what is forbidden excluded, and the merged rows with every channel's score and rank."""
         self._refuse_the_past(requests)
         with trace.timed("forbid"):
-            requests = trace.requests = self.forbid(requests, state)
+            requests = self.forbid(requests, state)
         found: dict[str, Candidates] = {}
         for name, channel in self.recall.items():
             rows = _attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, self.depth))
@@ -90,69 +135,132 @@ class Pipeline:
                 found[name] = trace.stages[f"recall.{name}"] = rows
         with trace.timed("merge"):
             rows = trace.stages["merge"] = self.merge.merge(found, len(requests))
-        return rows
+        return requests, rows
 
-    def featured(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
-        """The rows with the channels' scores of every row (``<channel>.dense``) and the features' columns.
-
-        A pre-ranker keeps the best ``keep`` of them.
-        """
+    def scored(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+        """The rows with ``<channel>.dense``, for every channel that can score what it did not find itself."""
         dense: dict[str, Array] = {}
         for name, channel in self.recall.items():
-            if hasattr(channel, "score") and name not in trace.failed:
+            if _scores(type(channel)) and name not in trace.failed:
                 whole = rows.columns.get(f"{name}.score", np.full(len(rows), np.nan, np.float32)).copy()
                 silent = np.flatnonzero(np.isnan(whole))  # what a channel found, it has scored already
                 asked = Candidates(rows.request[silent], rows.item[silent])
-                scores = _attempt(trace, f"recall.{name}", partial(channel.score, requests, asked, state))
+                score = partial(channel.score, requests, asked, state)  # type: ignore[attr-defined]
+                scores = _attempt(trace, f"recall.{name}", score)
                 if scores is not None:
                     whole[silent] = scores
-                    dense[f"{name}.dense"] = whole
-        rows = rows.with_columns(**dense)
-        for number, feature in enumerate(self.features):
-            name = type(feature).__module__.rpartition(".")[2]
-            with trace.timed(f"features.{number}.{name}"):
-                columns = feature.compute(requests, rows, state)
-            rows = rows.with_columns(**columns)
+                    dense[name + DENSE] = whole
+        return rows.with_columns(**dense)
+
+    def forbid(self, requests: Requests, state: State) -> Requests:
+        """The requests with what the hard rules forbid added to ``exclude``."""
+        forbidden = [rule.forbids(requests, state) for rule in self.rules.values() if isinstance(rule, HardRule)]
+        return requests.excluding(*forbidden) if forbidden else requests
+
+    def _spare(self, requests: Requests, rows: Candidates, state: State, n: int, trace: Trace) -> Candidates:
+        """The fallback's rows for requests that have fewer than ``SPARE`` times ``n`` of their own to rank."""
+        fallback, none = self.fallback, Candidates.empty()
+        counts = np.diff(rows.offsets(len(requests)))
         if self.prerank is not None:
-            with trace.timed("prerank"):
-                place = rows.with_columns(**self.prerank.score(requests, rows, state)).rank_of()
-                rows = rows.take(place <= self.keep)
-        return rows
+            counts = np.minimum(counts, self.keep)
+        needy = np.flatnonzero(counts < SPARE * n)
+        if fallback is None or not len(needy):
+            return none
+        found = _attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
+        if found is None:
+            return none
+        return Candidates(needy[found.request].astype(np.uint32), found.item)
+
+    # ranking
+
+    def ranked(self, recalled: Recalled, state: State, n: int, trace: Trace) -> Candidates:
+        """The second half: pre-rank, features, rank, soft rules; at most ``n`` rows a request."""
+        requests = recalled.requests
+        rows = self.rank(requests, recalled.rows, state, trace)
+        rows = _backed(rows, recalled.spare)
+        forbidden = _among(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
+        if forbidden.any():  # never shown; and a fault, which stops a run that measures
+            trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
+            rows = rows.take(~forbidden)
+        for name, rule in self.rules.items():
+            if isinstance(rule, HardRule):
+                continue  # spoke before retrieval
+            with trace.timed(f"rules.{name}"):
+                rows = rule.apply(requests, rows, state)
+            trace.stages[f"rules.{name}"] = rows
+        return rows.head(n)
 
     def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
-        """The rows ordered by the ranker's score; without a ranker, in merge order. Features do not ride on."""
+        """The rows ordered by the ranker's score; without a ranker, in merge order.
+
+        Features do not ride on, but for the columns that a rule needs.
+        """
+        kept = [name for name in rows.columns if not name.endswith(DENSE)]
+        if not self._ranks:
+            return rows.select(kept)
+        featured = self.featured(requests, rows, state, trace)
+        rows = featured.select([*kept, *self._needed(featured)])
         if self.ranker is None:
             return rows
-        featured = self.featured(requests, rows, state, trace)
-        if self.prerank is not None:
-            rows = featured.select(rows.columns)
         with trace.timed("rank"):
             rows = rows.with_columns(**self.ranker.score(requests, featured, state)).ranked()
         trace.stages["rank"] = rows
         return rows
 
-    def backed(self, requests: Requests, rows: Candidates, state: State, n: int, trace: Trace) -> Candidates:
-        """The rows with the fallback's behind them, marked ``fallback`` and without a score.
+    def featured(
+        self, requests: Requests, rows: Candidates, state: State, trace: Trace, surely: Bool | None = None
+    ) -> Candidates:
+        """The rows with the features' columns. With a pre-ranker its best ``keep``: only these get the dear ones.
 
-        Only requests with fewer than ``SPARE`` times ``n`` rows of their own get them.
+        ``surely`` [m]: rows that are kept wherever the pre-ranker puts them.
         """
-        rows = rows.with_columns(fallback=np.zeros(len(rows), bool))
-        needy = np.flatnonzero(np.diff(rows.offsets(len(requests))) < SPARE * n)
-        if self.fallback is None or not len(needy):
-            return rows
-        fallback = self.fallback
-        spare = _attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
-        if spare is None:
-            return rows
-        spare = replace(spare, request=needy[spare.request].astype(np.uint32))
-        new = ~np.isin(spare.keys, rows.keys)
-        spare = Candidates(spare.request, spare.item, {"fallback": np.ones(len(spare), bool)}).take(new)
-        return Candidates.concat([rows, spare])
+        if self.prerank is not None:
+            rows = self.coarse(requests, rows, state, trace)
+            with trace.timed("prerank"):
+                coarse = rows.with_columns(**self.prerank.score(requests, rows, state))
+                kept = coarse.rank_of() <= self.keep
+                trace.stages["prerank"] = coarse.select(["score"]).take(kept).ranked()
+                rows = rows.take(kept if surely is None else kept | surely)
+        done = self.cheap if self.prerank is not None else ()
+        return self._computed([f for f in range(len(self.features)) if f not in done], requests, rows, state, trace)
 
-    def forbid(self, requests: Requests, state: State) -> Requests:
-        """The requests with what the hard rules forbid added to ``exclude``."""
-        forbidden = [rule.forbids(requests, state) for rule in self.rules.values() if hasattr(rule, "forbids")]
-        return requests.excluding(*forbidden) if forbidden else requests
+    def coarse(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+        """The rows with the columns of the features that the pre-ranker reads."""
+        return self._computed(sorted(self.cheap), requests, rows, state, trace)
+
+    def _computed(
+        self, numbers: Sequence[int], requests: Requests, rows: Candidates, state: State, trace: Trace
+    ) -> Candidates:
+        for number in numbers:
+            feature = self.features[number]
+            name = type(feature).__module__.rpartition(".")[2]
+            with trace.timed(f"features.{number}.{name}"):
+                columns = feature.compute(requests, rows, state)
+            rows = rows.with_columns(**columns)
+        return rows
+
+    @property
+    def _ranks(self) -> bool:
+        """Whether anybody reads features: a ranker, a pre-ranker, or a rule."""
+        return self.ranker is not None or self.prerank is not None or any(self._needs())
+
+    def _needs(self) -> Iterator[tuple[str, str]]:
+        """(rule, column) of every column that a rule asks for."""
+        for name, rule in self.rules.items():
+            if isinstance(rule, Rule):
+                yield from ((name, column) for column in rule.needs)
+
+    def _needed(self, featured: Candidates) -> list[str]:
+        """The columns that rules ask for; raises ``InputError`` for one that no feature and no channel makes."""
+        wanted = list(self._needs())
+        for rule, column in wanted:
+            if column not in featured:
+                near = difflib.get_close_matches(column, featured.columns, 1, 0.4)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise InputError(f"rules.{rule}: needs the column {column!r}, which no feature makes{hint}")
+        return list(dict.fromkeys(column for _, column in wanted))
+
+    # fit
 
     def fit(self, data: Dataset) -> None:
         """Fits channels, rules and features on a log that ends at the cut; merge and rankers learn from samples."""
@@ -162,7 +270,7 @@ class Pipeline:
     def fit_recall(self, data: Dataset) -> None:
         """Fits channels, fallback and rules on a log that ends at the cut."""
         fallback = [self.fallback] if self.fallback is not None else []
-        parts: list[Retriever | Rule] = [*self.recall.values(), *fallback, *self.rules.values()]
+        parts: list[Retriever | Rule | HardRule] = [*self.recall.values(), *fallback, *self.rules.values()]
         for part in track(parts, "fit channels"):
             part.fit(data)
         self._has_seen(data)
@@ -189,6 +297,20 @@ class Pipeline:
 def stamp(time: int) -> str:
     """A moment as ISO 8601 UTC."""
     return str(np.datetime64(time, "us")) + "Z"
+
+
+@cache
+def _scores(channel: type[Retriever]) -> bool:
+    return issubclass(channel, Scores)
+
+
+def _backed(rows: Candidates, spare: Candidates) -> Candidates:
+    """The rows with the spare ones behind them, marked ``fallback`` and without a score."""
+    rows = rows.with_columns(fallback=np.zeros(len(rows), bool))
+    if not len(spare):
+        return rows
+    spare = spare.take(~np.isin(spare.keys, rows.keys))
+    return Candidates.concat([rows, spare.with_columns(fallback=np.ones(len(spare), bool))])
 
 
 def _among(wanted: Array, ascending: Array) -> Array:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from shortlist import search
 from shortlist.component import Component, InputError
@@ -31,6 +31,8 @@ NAME = r"[A-Za-z][\w-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 STAGES = ("merge", "rank", "slate", "fallback", "prerank")
 """Names that stand for stages in ``evaluation.json`` and ``rows.parquet``."""
+POSITIVE = "positive"
+"""The label that every sample has: whether the row is a right answer."""
 TUNABLE = ("recall", "merge", "rank")
 """Sections that may have a ``search`` table: what ``shortlist tune`` may try instead of what the component declares."""
 
@@ -64,6 +66,9 @@ class SamplesSpec(Strict):
     """Whether every user's rows weigh the same together, so that who asks more does not count more."""
     positive_weight: float = Field(1.0, gt=0)
     """What a positive row weighs beside a negative one."""
+    labels: dict[Name, dict[str, StrictBool | float]] = {}
+    """More labels beside ``positive``: by name, the events that make it 1 and from which value on:
+    ``{ watched = { rating = 1 }, liked = { rating = 4 } }``, ``{ bought = { buy = true } }``."""
 
     @property
     def weights(self) -> dict[str, Any]:
@@ -116,7 +121,8 @@ class Recipe(Strict):
     merge: Section = {"type": "reciprocal_rank"}
     """How the channels' rows become one row per item."""
     prerank: Section | None = None
-    """A cheap ranker that hands only its best ``keep`` rows on."""
+    """A cheap ranker that hands only its best ``keep`` rows on. ``reads``: the features it is given, ``["channel"]``
+    where none are named; the others are worked out for its best rows alone."""
     features: list[Section] = []
     """Columns for the ranker: ``[[features]]`` with a ``type``, one after the other."""
     samples: SamplesSpec = SamplesSpec()
@@ -149,7 +155,8 @@ class Recipe(Strict):
         except InputError as error:
             raise InputError(f"{path}.type: {error}") from error
         tunable = path.partition(".")[0] in TUNABLE
-        config = {key: value for key, value in section.items() if key != "type" and not (tunable and key == "search")}
+        own = {"type", *(("search",) if tunable else ()), *(("reads",) if path == "prerank" else ())}
+        config = {key: value for key, value in section.items() if key not in own}
         for common in ("seed", "threads"):
             if common in cls.model_fields:
                 config.setdefault(common, getattr(self, common))
@@ -175,11 +182,24 @@ class Recipe(Strict):
             merge=self.component("merge", "merge", self.merge),
             fallback=self.component("recall", "fallback", self.fallback) if self.fallback else None,
             prerank=self.component("rank", "prerank", self.prerank) if self.prerank else None,
+            cheap=self._cheap() if self.prerank else frozenset(),
             features=[self.component("features", f"features.{n}", s) for n, s in enumerate(self.features)],
             rules=rules,
             depth=self.depth,
             keep=self.keep,
         )
+
+    def _cheap(self) -> frozenset[int]:
+        """Numbers of the features that the pre-ranker reads."""
+        types = [str(section.get("type")) for section in self.features]
+        reads = self.prerank.get("reads", ["channel"]) if self.prerank else []
+        if not isinstance(reads, list) or not reads:
+            raise InputError(f"prerank.reads: expected a list of features, found {reads!r}")
+        for name in reads:
+            if name not in types:
+                known = ", ".join(dict.fromkeys(types)) or "none"
+                raise InputError(f"prerank.reads: the recipe has no feature {name!r} for it to read; there are {known}")
+        return frozenset(number for number, name in enumerate(types) if name in reads)
 
     def ranker(self, name: str) -> Any:
         """One of the rankers, unfitted."""
@@ -215,8 +235,19 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
     recipe.pipeline()
     if recipe.recall:
         for name in recipe.rankers:
-            recipe.ranker(name)
+            _check_labels(recipe, name)
     return recipe
+
+
+def _check_labels(recipe: Recipe, name: str) -> None:
+    """The labels that a ranker learns must be those of the samples."""
+    ranker, there = recipe.ranker(name), [POSITIVE, *recipe.samples.labels]
+    path = "rank" if recipe.rankers is not recipe.rank else f"rank.{name}"
+    one = getattr(ranker, "label", None)
+    for key, labels in (("label", [one] if one else []), ("labels", getattr(ranker, "labels", []))):
+        for label in labels:
+            if label not in there:
+                raise InputError(f"{path}.{key}: [samples.labels] has no {label!r}; there are {', '.join(there)}")
 
 
 def _check_search(cls: type[Component], config: Section, table: Any, path: str) -> None:
@@ -238,6 +269,8 @@ def _refuse_idle(recipe: Recipe) -> None:
                 raise InputError(f"recall.{name}: the name of a stage; give the channel another")
             if not re.fullmatch(NAME, name.rpartition(":")[2]):
                 raise InputError(f"{path}.{name}: expected a name of letters, digits, _ and -, beginning with a letter")
+    if POSITIVE in recipe.samples.labels:
+        raise InputError(f"samples.labels.{POSITIVE}: the name of the label that data.positive makes; choose another")
     given = recipe.model_fields_set
     if recipe.recall:
         if recipe.cross_validation:

@@ -18,15 +18,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from shortlist.component import Component, Feature, InputError, Merge, Ranker, Retriever, Rule
+from shortlist.component import Component, Feature, HardRule, InputError, Merge, Ranker, Retriever, Rule
 
-KINDS: dict[str, type[Component]] = {
-    "recall": Retriever,
-    "merge": Merge,
-    "features": Feature,
-    "rank": Ranker,
-    "rules": Rule,
+KINDS: dict[str, tuple[type[Component], ...]] = {
+    "recall": (Retriever,),
+    "merge": (Merge,),
+    "features": (Feature,),
+    "rank": (Ranker,),
+    "rules": (Rule, HardRule),
 }
+"""What the components of a folder are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +70,23 @@ def find(kind: str, name: str) -> type[Component]:
     return defined_in(module, KINDS[kind])
 
 
-def defined_in(module: Any, base: type[Component]) -> type[Component]:
-    """The one public subclass of ``base`` that ``module`` itself defines."""
+def defined_in(module: Any, bases: tuple[type[Component], ...]) -> type[Component]:
+    """The one public subclass of any of ``bases`` that ``module`` itself defines."""
     own = [
         value
         for key, value in vars(module).items()
         if inspect.isclass(value)
-        and issubclass(value, base)
+        and issubclass(value, bases)
         and value.__module__ == module.__name__
         and not key.startswith("_")
     ]
     if len(own) != 1:
-        raise TypeError(f"{module.__name__} must define exactly one {base.__name__}, not {len(own)}")
+        raise TypeError(f"{module.__name__} must define exactly one {_called(bases)}, not {len(own)}")
     return own[0]
+
+
+def _called(bases: tuple[type[Component], ...]) -> str:
+    return " or ".join(base.__name__ for base in bases)
 
 
 def entry(kind: str, name: str) -> Entry:
@@ -136,5 +141,5 @@ def _outside(kind: str, name: str) -> Any:
 
 def _checked(kind: str, found: Any) -> type[Component]:
     if not (inspect.isclass(found) and issubclass(found, KINDS[kind])):
-        raise InputError(f"{found!r} is not a {KINDS[kind].__name__}")
+        raise InputError(f"{found!r} is not a {_called(KINDS[kind])}")
     return found

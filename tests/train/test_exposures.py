@@ -15,10 +15,9 @@ from shortlist.data.build import dataset
 from shortlist.data.raw import Raw
 from shortlist.data.spec import DataSpec
 from shortlist.pipeline import Trace
-from shortlist.recipe import read
+from shortlist.recipe import POSITIVE, read
 from shortlist.train import rankers
 from shortlist.train.exposures import clicked, drawn, exposed
-from shortlist.train.samples import LABEL
 from shortlist.types import SHOWN_AT
 
 MINUTE = 60_000_000
@@ -48,7 +47,7 @@ def small(**columns):
 
 def rows(samples, data):
     items = data.item_ids.decode(samples.candidates.item)
-    return list(zip(samples.candidates.request.tolist(), items, samples.labels[LABEL].tolist(), strict=True))
+    return list(zip(samples.candidates.request.tolist(), items, samples.labels[POSITIVE].tolist(), strict=True))
 
 
 def test_slates_and_labels_from_later_events():
@@ -70,7 +69,7 @@ def test_what_happens_after_the_window_is_not_looked_at():
     data = small()
     early = exposed(data, data.state(), 0, 25 * MINUTE, 20 * MINUTE)
     assert len(early.requests) == 2
-    labels = dict(zip([row[:2] for row in rows(early, data)], early.labels[LABEL].tolist(), strict=True))
+    labels = dict(zip([row[:2] for row in rows(early, data)], early.labels[POSITIVE].tolist(), strict=True))
     assert np.isnan(labels[(0, "y")])  # clicked, but its twenty minutes are not over at minute 25
     assert np.isnan(labels[(1, "x")])
     assert np.isnan(early.candidates[SHOWN_AT]).all()
@@ -103,8 +102,8 @@ def test_negatives_are_drawn_alike_and_the_rate_is_kept():
     samples = exposed(data, data.state(), 0, 100 * MINUTE, 20 * MINUTE)
     many = samples.take(np.tile(np.arange(len(samples.requests)), 400))
     few = drawn(many, 1, seed=3)
-    labels = few.labels[LABEL]
-    assert labels.sum() == np.nansum(many.labels[LABEL]) == 800
+    labels = few.labels[POSITIVE]
+    assert labels.sum() == np.nansum(many.labels[POSITIVE]) == 800
     assert 700 < (labels == 0).sum() < 900
     assert not np.isnan(labels).any()
     assert few.rate == pytest.approx(800 / 1200)
@@ -189,19 +188,26 @@ def test_shown_rows_have_the_channels_scores_and_the_place_they_were_shown(made)
     silent = np.isnan(rows["channel.cf.rank"])
     assert 0.05 < silent.mean() < 0.95  # the merge keeps 8 of 20: some that were shown no channel found
     assert not np.isnan(rows["channel.hot.dense.percentile"]).any()
-    labels = samples.train.labels[LABEL]
+    labels = samples.train.labels[POSITIVE]
     assert labels[silent].sum() > 0
     for number in range(50):  # rows no channel found follow by item code, which tells nothing of where they were shown
         mine = samples.train.take(np.array([number])).candidates
         last = mine["channel.found"] == 0
         assert (np.argsort(mine.item[last]) == np.argsort(mine["channel.merge.rank"][last])).all()
     first = samples.valid.requests.take([0])
-    plain = pipeline.featured(first, pipeline.candidates(first, state, Trace()), state, Trace())
+    plain = featured(pipeline, first, state)
     mine = samples.valid.take(np.array([0])).candidates
     for row, item in enumerate(mine.item):
         at = np.flatnonzero(plain.item == item)
         if len(at):  # what compares a request's rows saw all the funnel's candidates, as when serving
             assert mine["channel.cf.rank"][row] == pytest.approx(plain["channel.cf.rank"][at[0]], nan_ok=True)
+
+
+def featured(pipeline, requests, state):
+    """All the funnel's candidates with their features, as when serving."""
+    trace = Trace()
+    asked, rows = pipeline.found(requests, state, trace)
+    return pipeline.featured(asked, pipeline.scored(asked, rows, state, trace), state, trace)
 
 
 def test_the_place_takes_its_part_of_a_click_and_scoring_is_as_if_first(made, folder):
@@ -212,8 +218,7 @@ def test_the_place_takes_its_part_of_a_click_and_scoring_is_as_if_first(made, fo
           for place in (1, 5)}  # fmt: skip
     p = {place: ranker.score(valid.requests, rows)["score"].mean() for place, rows in at.items()}
     assert p[1] > 2.5 * p[5]
-    served = pipeline.featured(valid.requests, pipeline.candidates(valid.requests, state, Trace()), state,
-                               Trace())  # fmt: skip
+    served = featured(pipeline, valid.requests, state)
     assert (served["position.shown"] == 0).all()
 
 
@@ -256,8 +261,8 @@ def test_labels_of_the_earlier_part_end_where_the_later_begins(folder, made):
     before = exposed(blind, state, opens, middle, 15 * MINUTE)
     cut = replace(blind, events=data.events.between(None, middle))
     again = exposed(cut, state, opens, middle, 15 * MINUTE)
-    np.testing.assert_array_equal(before.labels[LABEL], again.labels[LABEL])
-    assert np.isnan(before.labels[LABEL]).any()
+    np.testing.assert_array_equal(before.labels[POSITIVE], again.labels[POSITIVE])
+    assert np.isnan(before.labels[POSITIVE]).any()
 
 
 @pytest.mark.parametrize(

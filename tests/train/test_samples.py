@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shortlist import train
-from shortlist.recipe import read
+from shortlist.recipe import POSITIVE, read
 from shortlist.train import rankers
-from shortlist.train.samples import LABEL, thinned, weighted
+from shortlist.train.samples import thinned, weighted
 from shortlist.types import Candidates, Requests, Samples
 
 
@@ -20,7 +20,7 @@ def rows(user, time, per=3, seed=0):
     label = (np.random.default_rng(seed).random(n * per) < 0.3).astype(np.float32)
     item = np.tile(np.arange(per, dtype=np.int32), n)
     asked = Requests.of(np.array(user), np.array(time))
-    return Samples(asked, Candidates(request, item, {"x": label}), {LABEL: label}, np.ones(n * per, np.float32))
+    return Samples(asked, Candidates(request, item, {"x": label}), {POSITIVE: label}, np.ones(n * per, np.float32))
 
 
 def test_without_options_nothing_changes():
@@ -46,7 +46,7 @@ def test_every_user_weighs_the_same_and_nobody_is_one_each(users, half_life):
 
 def test_a_positive_weighs_more_and_the_rate_says_so():
     samples = weighted(rows([0, 1, 2, 3], [0, 0, 0, 0]), positive_weight=4)
-    label = samples.labels[LABEL] > 0
+    label = samples.labels[POSITIVE] > 0
     assert set(samples.weight[label]) == {4.0}
     assert set(samples.weight[~label]) == {1.0}
     assert samples.rate == 0.25
@@ -55,9 +55,9 @@ def test_a_positive_weighs_more_and_the_rate_says_so():
 def test_the_rate_turns_the_odds_of_thinned_rows_back():
     samples = rows(np.arange(400), np.zeros(400), per=50)
     few = weighted(thinned(samples, 5), positive_weight=3)
-    y, w = few.labels[LABEL] > 0, few.weight
+    y, w = few.labels[POSITIVE] > 0, few.weight
     learned = w[y].sum() / w[~y].sum()
-    true = np.sum(samples.labels[LABEL] > 0) / np.sum(samples.labels[LABEL] == 0)
+    true = np.sum(samples.labels[POSITIVE] > 0) / np.sum(samples.labels[POSITIVE] == 0)
     assert learned * few.rate == pytest.approx(true, rel=1e-5)
     assert samples.rate == 1
     assert few.take(np.arange(10)).rate == few.rate
@@ -73,10 +73,10 @@ def test_the_funnels_rate_is_the_share_of_negatives_it_kept(shop):
         cuts = train.Cuts.of(data, recipe)
         pipeline, state = recipe.pipeline(), data.state()
         made[negatives] = rankers.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
-    others = {n: np.sum(found.train.labels[LABEL] == 0) for n, found in made.items()}
+    others = {n: np.sum(found.train.labels[POSITIVE] == 0) for n, found in made.items()}
     assert made[0].unweighted.rate == 1
     assert made[2].unweighted.rate == pytest.approx(others[2] / others[0])
     assert made[2].train.rate == made[2].unweighted.rate / 2
-    assert set(made[2].train.weight[made[2].train.labels[LABEL] > 0]) == {2.0}
+    assert set(made[2].train.weight[made[2].train.labels[POSITIVE] > 0]) == {2.0}
     assert made[2].valid.rate == 1
     assert set(made[2].valid.weight) == {1.0}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.component import InputError
+from shortlist.component import Compares, Explains, InputError
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
@@ -58,7 +58,8 @@ def requests_of(
 def recommend(pipeline: Pipeline, state: State, requests: Requests, n: int = 10) -> Answer:
     """The slates."""
     rows, trace = pipeline.recommend(requests, state, n)
-    return Answer(trace.requests or requests, rows, trace)
+    assert trace.recalled is not None
+    return Answer(trace.recalled.requests, rows, trace)
 
 
 def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True) -> list[list[dict[str, Any]]]:
@@ -95,7 +96,7 @@ def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
 def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
     bare = answer.rows.select(())
     because = np.full(len(bare), -1, np.int32)
-    able = {name for name, channel in pipeline.recall.items() if hasattr(channel, "explain")}
+    able = {name for name, channel in pipeline.recall.items() if isinstance(channel, Explains)}
     left = [[name for name in names if name in able] for names in found]
     asked: dict[str, list[int]] = {"": list(range(len(bare)))}
     while asked:  # each row asks its best channel; only rows without a reason ask their next one
@@ -140,7 +141,7 @@ def similar(pipeline: Pipeline, data: Dataset, item: int, k: int) -> dict[str, l
     titles = _titles(data)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, channel in pipeline.recall.items():
-        if hasattr(channel, "similar"):
+        if isinstance(channel, Compares):
             rows = channel.similar(np.array([item], np.int32), k)
             found[name] = [
                 {"item": data.item_ids.ids[i], "score": float(s)}

@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -36,7 +36,7 @@ from shortlist.bundle.manifest import (
     verify,
     write_manifest,
 )
-from shortlist.component import Component, InputError
+from shortlist.component import Component, HardRule, InputError
 from shortlist.data import Dataset, Events, Table, Vocab
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import Recipe, parse
@@ -73,6 +73,12 @@ def stages(pipeline: Pipeline) -> Iterator[tuple[str, Component]]:
     if pipeline.ranker is not None:
         yield "rank", pipeline.ranker
     yield from ((f"rules.{name}", part) for name, part in pipeline.rules.items())
+
+
+def _half(stage: str, part: Component) -> str:
+    """Which half of the funnel a stage belongs to."""
+    recall = stage in ("merge", "fallback") or stage.startswith("recall.") or isinstance(part, HardRule)
+    return "recall" if recall else "rank"
 
 
 def save(
@@ -176,11 +182,12 @@ def forget(path: Path, user: str) -> int | None:
     return len(events) - len(kept)
 
 
-def open_bundle(path: Path, *, trust: bool = False) -> Bundle:
+def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "rank"] | None = None) -> Bundle:
     """Opens and verifies a bundle; raises ``InputError`` naming the file that is missing, altered or too new.
 
     A recipe may name a component as ``package.module:Class``, and building it imports that module. In a bundle from
-    elsewhere that is somebody else's choice of code, so it is refused unless ``trust`` is given.
+    elsewhere that is somebody else's choice of code, so it is refused unless ``trust`` is given. With ``half``, only
+    what ``Pipeline.recalled`` or ``Pipeline.ranked`` needs is read: the other half's components stay unfitted.
     """
     path = path.resolve()
     manifest = read_manifest(path)
@@ -195,8 +202,11 @@ def open_bundle(path: Path, *, trust: bool = False) -> Bundle:
     pipeline = recipe.pipeline()
     if manifest["ranker"]:
         pipeline.ranker = recipe.ranker(manifest["ranker"])
-    restored = {
-        stage: _restore(path, f"components/{stage}/", part, manifest["files"]) for stage, part in stages(pipeline)
+    restored: dict[str, Any] = {
+        stage: _restore(path, f"components/{stage}/", part, manifest["files"])
+        if half in (None, _half(stage, part))
+        else part
+        for stage, part in stages(pipeline)
     }
     pipeline.recall = {name: restored[f"recall.{name}"] for name in pipeline.recall}
     pipeline.merge = restored["merge"]

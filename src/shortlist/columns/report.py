@@ -23,12 +23,11 @@ from shortlist.documents import jsonable
 from shortlist.metrics.ranking import auc
 from shortlist.pipeline import stamp
 from shortlist.progress import step
-from shortlist.recipe import Recipe
+from shortlist.recipe import POSITIVE, Recipe
 from shortlist.tabular.experiment import CrossValidationSpec, Entrant
 from shortlist.tabular.samples import samples_of
 from shortlist.train import Cuts, fit_merge, load
 from shortlist.train.rankers import RankerSamples, sampled_alike, samples_for_rankers
-from shortlist.train.samples import LABEL
 from shortlist.types import Samples
 
 ROWS = 100_000
@@ -61,7 +60,7 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     with step("rank: channels at rank, samples from [rank, test)"):
         made = samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
-    document = _document(recipe, Parts(train, late, LABEL))
+    document = _document(recipe, Parts(train, late, POSITIVE))
     document["window"] = {"opens": stamp(cuts.rank), "closes": stamp(cuts.test), "source": recipe.samples.source}
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
@@ -145,7 +144,7 @@ def _importance(
 
 
 def _funnel_measures(check: RankerSamples) -> Measures:
-    labels = check.served.labels[LABEL]
+    labels = check.served.labels[POSITIVE]
     return lambda scored: {"ndcg@10": check.ndcg_of(scored), "auc": auc(labels, scored["score"])}
 
 

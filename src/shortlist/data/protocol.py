@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shortlist.data.dataset import Dataset
+from shortlist.data.events import Events
 from shortlist.data.state import State
 from shortlist.types import Array, Int64, Ragged, Requests, keys, spans
 
@@ -25,7 +26,10 @@ class Questions:
     """Requests and their right answers."""
 
     requests: Requests
-    targets: Ragged  # [n] rows of "item" (distinct, in order of time) and "known" (could be recommended at that time)
+    targets: Ragged
+    # [n] rows of "item" (distinct, in order of time), "known" (could be recommended at that time), and of the strongest
+    # of its events "event" and "value"
+    after: Ragged  # [n] rows of "item", "event", "value": all that was done in the span looked at, right or not
     dropped: int = 0  # requests left out because nothing was right
 
     def __len__(self) -> int:
@@ -33,7 +37,7 @@ class Questions:
 
     def take(self, rows: Array) -> Questions:
         """Some of the questions."""
-        return Questions(self.requests.take(rows), self.targets.take(rows), self.dropped)
+        return Questions(self.requests.take(rows), self.targets.take(rows), self.after.take(rows), self.dropped)
 
     def batches(self, size: int) -> list[Questions]:
         """The questions in their order, ``size`` at a time."""
@@ -46,6 +50,7 @@ class Questions:
         return Questions(
             Requests.concat([part.requests for part in parts]),
             Ragged.concat([part.targets for part in parts]),
+            Ragged.concat([part.after for part in parts]),
             sum(part.dropped for part in parts),
         )
 
@@ -59,7 +64,7 @@ class Questions:
         targets = self.targets.keep(~(gone & self.targets["known"]))
         kept = np.flatnonzero(targets.lengths > 0)
         dropped = self.dropped + len(self) - len(kept)
-        return Questions(self.requests.take(kept), targets.take(kept), dropped)
+        return Questions(self.requests.take(kept), targets.take(kept), self.after.take(kept), dropped)
 
 
 def replay(
@@ -86,12 +91,11 @@ def replay(
     log = data.events.between(start, end)
     mine = np.flatnonzero(log.user >= 0)
     mine = mine[np.argsort(log.user[mine], kind="stable")]  # by user, then time, then file order
-    user, time, item, good = log.user[mine], log.time[mine], log.item[mine], log.weight[mine] > 0
+    log = log.take(mine)
+    user, time = log.user, log.time
     m = len(mine)
-    if not m:
-        return Questions(Requests.of(np.empty(0), np.empty(0)), Ragged.empty(0, item=np.int32, known=bool))
-    new_user = np.concatenate([[True], user[1:] != user[:-1]])
-    new_moment = new_user | np.concatenate([[True], time[1:] != time[:-1]])
+    new_user = np.append(True, user[1:] != user[:-1])[:m]
+    new_moment = new_user | np.append(True, time[1:] != time[:-1])[:m]
     if min_gap:
         before = state.last_seen("user", user, time - 1)
         new_moment &= (before < 0) | (time - before >= min_gap)
@@ -101,15 +105,13 @@ def replay(
     # each question's events: up to `ahead`, then on to the end of that moment, cut by horizon, user and window
     user_end = np.append(np.flatnonzero(new_user), m)[1:][np.cumsum(new_user)[asked] - 1]
     last = np.minimum(asked + ahead, user_end) - 1
-    key = user.astype(np.int64) << 1  # moments end where user or time changes
-    moment = np.cumsum(np.concatenate([[True], (key[1:] != key[:-1]) | (time[1:] != time[:-1])]))
+    moment = np.cumsum(np.append(True, (user[1:] != user[:-1]) | (time[1:] != time[:-1]))[:m])
     stop = np.searchsorted(moment, moment[last], side="right")
     rows = np.repeat(np.arange(len(asked)), stop - asked)
     entries = spans(asked, stop)
-    near = good[entries] & (time[entries] - time[asked][rows] <= horizon)
-    moment_of = time[asked] - 1
-    targets = _distinct(rows[near], item[entries][near], len(asked))
-    return _questions(data, state, user[asked], moment_of, targets)
+    near = time[entries] - time[asked][rows] <= horizon
+    after = _after(rows[near], log.take(entries[near]), len(asked))
+    return _questions(data, state, user[asked], time[asked] - 1, after)
 
 
 def start(
@@ -121,25 +123,28 @@ def start(
     """
     log = data.events.between(start, end)
     known = data.until(start).user_counts("all") > 0
-    rows = np.flatnonzero((log.user >= 0) & (log.weight > 0))
-    rows = rows[known[log.user[rows]] & (data.available_from[log.item[rows]] < start)]
-    users, row_of = np.unique(log.user[rows], return_inverse=True)
-    order = np.argsort(row_of, kind="stable")
-    targets = _distinct(row_of[order], log.item[rows][order], len(users))
+    log = log.take(np.flatnonzero((log.user >= 0) & (data.available_from[log.item] < start)))
+    users = np.unique(log.user[log.weight > 0])
+    users = users[known[users]]
+    rows = np.flatnonzero(np.isin(log.user, users))
+    rows = rows[np.argsort(log.user[rows], kind="stable")]
+    after = _after(np.searchsorted(users, log.user[rows]), log.take(rows), len(users))
     kept = _drawn(np.arange(len(users)), at_most, seed)
-    asked = _questions(data, state, users[kept], np.full(len(kept), start - 1), targets.take(kept))
+    asked = _questions(data, state, users[kept], np.full(len(kept), start - 1), after.take(kept))
     return replace(asked, dropped=int(known.sum()) - len(users))
 
 
-def _questions(data: Dataset, state: State, users: Array, times: Int64, targets: Ragged) -> Questions:
+def _questions(data: Dataset, state: State, users: Array, times: Int64, after: Ragged) -> Questions:
+    targets = _distinct(after)
     known = data.available_from[targets["item"]] <= times[targets.rows]
     targets = replace(targets, columns={**targets.columns, "known": known})
+    after = replace(after, columns={name: after[name] for name in ("item", "event", "value")})
     requests = Requests.of(users, times, state.history(users, times, HISTORY_LENGTH))
     order = np.argsort(times, kind="stable")
-    requests, targets = requests.take(order), targets.take(order)
+    requests, targets, after = requests.take(order), targets.take(order), after.take(order)
     requests = replace(requests, id=np.arange(len(order), dtype=np.uint64))
     kept = np.flatnonzero(targets.lengths > 0)
-    return Questions(requests.take(kept), targets.take(kept), len(order) - len(kept))
+    return Questions(requests.take(kept), targets.take(kept), after.take(kept), len(order) - len(kept))
 
 
 def _drawn(rows: Array, at_most: int | None, seed: int) -> Array:
@@ -162,8 +167,20 @@ def _spread(user: Array, moments: int | None) -> Array:
     return starts[owner] + np.round(place * apart[owner]).astype(int)
 
 
-def _distinct(rows: Array, items: Array, n: int) -> Ragged:
-    """Rows of distinct items, the first occurrence kept in its place."""
-    _, first = np.unique(keys(rows, items), return_index=True)
-    first = np.sort(first)
-    return Ragged.of(rows[first], n, item=items[first].astype(np.int32))
+def _after(rows: Array, events: Events, n: int) -> Ragged:
+    """[n] rows of the events that follow each question, ``rows`` ascending."""
+    return Ragged.of(rows, n, item=events.item, event=events.event, value=events.value, weight=events.weight)
+
+
+def _distinct(after: Ragged) -> Ragged:
+    """Rows of distinct items with a positive event, each where its first one stood, with kind and value of the
+    strongest (of equals, the first)."""
+    good = after.keep(after["weight"] > 0)
+    pair = keys(good.rows, good["item"])
+    order = np.lexsort((-good["weight"], pair))
+    begins = np.flatnonzero(np.append(True, pair[order][1:] != pair[order][:-1])[: len(order)])
+    first = np.minimum.reduceat(order, begins) if len(begins) else begins
+    place = np.argsort(first)
+    first, strongest = first[place], order[begins][place]
+    columns = {name: good[name][strongest] for name in ("event", "value")}
+    return Ragged.of(good.rows[first], len(after), item=good["item"][first], **columns)

@@ -61,8 +61,8 @@ def document(
         }
         for stage in means
     }
-    ranked = [stage for stage in table if stage == "rank" or stage.startswith("rank.")]
-    steps = [s for s in ("merge", "rank", *(f"rules.{name}" for name in rules), "slate") if s in table]
+    ranked = [stage for stage in table if stage in ("prerank", "rank") or stage.startswith("rank.")]
+    steps = [s for s in ("merge", "prerank", "rank", *(f"rules.{name}" for name in rules), "slate") if s in table]
     compared = [f"recall.{name}" for name in channels if f"recall.{name}" in table]
     compared += [stage for stage in ("merge", *ranked) if stage in table]
     pairs = [("slate", stage) for stage in compared]

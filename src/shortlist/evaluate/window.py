@@ -84,9 +84,9 @@ def _measured(
         refuse_failures(trace)
         for name, ranker in rankers.items():
             if ranker is not pipeline.ranker:
-                asked, merged = trace.requests or batch.requests, trace.stages["merge"]
-                ranked = replace(pipeline, ranker=ranker).rank(asked, merged, state, Trace())
-                trace.stages[f"rank.{name}"] = ranked
+                assert trace.recalled is not None
+                asked, recalled = trace.recalled.requests, trace.recalled.rows
+                trace.stages[f"rank.{name}"] = replace(pipeline, ranker=ranker).rank(asked, recalled, state, Trace())
         for stage, rows in {**trace.stages, "slate": slate}.items():
             slates = Slates.of(rows, batch.targets, deepest)
             for metric, value in accuracy.per_request(slates, ks).items():

@@ -14,7 +14,7 @@ from shortlist.rank._calibration import apply_isotonic, fit_centred, unsampled
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 
 
-class TableRanker(Ranker):
+class ColumnRanker(Ranker):
     """A ranker that reads named columns of the candidates: floats are numbers, integers are codes of categories."""
 
     lists: ClassVar[bool] = False
@@ -24,10 +24,6 @@ class TableRanker(Ranker):
     """The columns to learn from; none given = every number and code, but for names that start with "_"."""
     without: list[str] = []
     """Columns not to learn from."""
-    label: str | None = None
-    """The label to learn; none given = the first."""
-    calibration: Literal["none", "closed", "isotonic"] = "none"
-    """How a probability is made true of all rows: undo the sampling of negatives by its rate, or fit ``valid``."""
 
     def learn_columns(self, candidates: Candidates) -> None:
         """Remembers names, order and kind of the columns: ``columns_`` [f], ``categorical_`` [f]."""
@@ -59,15 +55,22 @@ class TableRanker(Ranker):
             cells[:] = one_a_row(name, columns[name])
         return x.T
 
+
+class TableRanker(ColumnRanker):
+    """A ranker over columns that learns one label."""
+
+    label: str | None = None
+    """The label to learn; none given = the first."""
+    calibration: Literal["none", "closed", "isotonic"] = "none"
+    """How a probability is made true of all rows: undo the sampling of negatives by its rate, or fit ``valid``."""
+
     def target(self, samples: Samples) -> tuple[Bool, Float64, Float64]:
         """``(observed [m], label, weight)``; the last two of the observed rows only."""
         if self.label is not None and self.label not in samples.labels:
             raise InputError(f"label: no label {self.label!r}; there are {', '.join(samples.labels)}")
         if self.calibration != "none" and (objective := getattr(self, "objective", "pointwise")) != "pointwise":
             raise InputError(f"calibration: expected none, as the objective {objective!r} scores in no probabilities")
-        y = np.asarray(next(iter(samples.labels.values())) if self.label is None else samples.labels[self.label])
-        observed = np.isfinite(y) & (samples.weight > 0)
-        return observed, y[observed].astype(np.float64), samples.weight[observed].astype(np.float64)
+        return observed_of(samples, next(iter(samples.labels)) if self.label is None else self.label)
 
     def matched(self, valid: Samples, samples: Samples) -> Samples:
         """``valid`` with the weight of its negatives such that its odds are those of ``samples``.
@@ -103,6 +106,13 @@ class TableRanker(Ranker):
             return p
         p = unsampled(p, self.sampled_)
         return apply_isotonic(p, *self.curve_) if self.curve_.size else p
+
+
+def observed_of(samples: Samples, label: str) -> tuple[Bool, Float64, Float64]:
+    """``(observed [m], label, weight)`` of a label; the last two of the rows only where it is known and counts."""
+    y = np.asarray(samples.labels[label])
+    observed = np.isfinite(y) & (samples.weight > 0)
+    return observed, y[observed].astype(np.float64), samples.weight[observed].astype(np.float64)
 
 
 def sigmoid(x: Float64) -> Float32:

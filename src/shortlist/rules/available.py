@@ -7,18 +7,18 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from shortlist.component import InputError, Rule
+from shortlist.component import HardRule, InputError
 from shortlist.data import MISSING_TIME, Dataset, State
-from shortlist.types import Array, Bool, Candidates, Int64, Ragged, Requests
+from shortlist.types import Array, Int64, Ragged, Requests
 
 
-class Available(Rule):
+class Available(HardRule):
     """Forbids item i at time t unless available_from(i) <= t < until(i).
 
     ``available_from`` is what the data says (the catalogue, else the items table, else the first event). An item met
-    live, which has no row there, is available; an item without an end has none. Hard: what it forbids is not even
-    retrieved. An item in no catalogue begins with its first event, before which no channel has heard of it: it need
-    not be forbidden beforehand, which spares each request the list of everything that a log is still to bring.
+    live, which has no row there, is available; an item without an end has none. An item in no catalogue begins with its
+    first event, before which no channel has heard of it: it need not be forbidden beforehand, which spares each request
+    the list of everything that a log is still to bring.
 
     Source: Shortlist's own definition.
     """
@@ -56,13 +56,6 @@ class Available(Rule):
             parts.append(np.concatenate([by_start[early[r] :], gone[start[gone] <= requests.time[r]]]))
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
         return Ragged(offsets, {"item": np.concatenate([*parts, np.empty(0)]).astype(np.int32)})
-
-    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
-        """The rows whose item is there at the moment of their request."""
-        start, end = self._bounds(state, candidates.item)
-        time = requests.time[candidates.request]
-        there: Bool = (start <= time) & (time < end)
-        return candidates if there.all() else candidates.take(there)
 
     def _bounds(self, state: State, items: Array) -> tuple[Int64, Int64]:
         """[len(items)] twice: the first moment of each item, and the first after its last."""

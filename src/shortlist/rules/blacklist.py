@@ -7,20 +7,19 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from shortlist.component import Rule
+from shortlist.component import HardRule
 from shortlist.data import Dataset, State
 from shortlist.data.vocab import codes_of
 from shortlist.progress import emit
 from shortlist.rules._attributes import check, members
-from shortlist.rules._forbidden import without
-from shortlist.types import Array, Candidates, Ragged, Requests, spans
+from shortlist.types import Array, Ragged, Requests, spans
 
 
-class Blacklist(Rule):
+class Blacklist(HardRule):
     """Forbids items by id or by attribute value, for everybody or for one user: F(u) = F(all) + F(of u).
 
     Lists are resolved when the rule is fitted. Ids and values that the catalogue does not have forbid nothing and are
-    reported as a warning. Hard: what it forbids is not even retrieved.
+    reported as a warning.
 
     Source: Shortlist's own definition.
     """
@@ -67,13 +66,6 @@ class Blacklist(Rule):
         items = np.concatenate([np.tile(self.items_, n), own["item"]])
         order = np.argsort(rows, kind="stable")
         return Ragged.of(rows[order], n, item=items[order])
-
-    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
-        """The rows that are not forbidden."""
-        if len(self.items_):
-            at = np.minimum(np.searchsorted(self.items_, candidates.item), len(self.items_) - 1)
-            candidates = candidates.take(self.items_[at] != candidates.item)
-        return without(candidates, self._own(requests))
 
     def _own(self, requests: Requests) -> Ragged:
         """[n] rows of the items that only the request's user is not shown."""

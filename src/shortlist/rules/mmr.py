@@ -11,7 +11,7 @@ from pydantic import Field
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import check, values_of
-from shortlist.rules._forbidden import fallback_of
+from shortlist.rules._fallback import fallback_of
 from shortlist.rules._mmr import arranged
 from shortlist.types import Candidates, Float32, Requests
 

@@ -6,19 +6,18 @@ from typing import Literal, Self
 
 import numpy as np
 
-from shortlist.component import InputError, Rule
+from shortlist.component import HardRule, InputError
 from shortlist.data import Dataset, State
 from shortlist.durations import Duration
-from shortlist.rules._forbidden import without
-from shortlist.types import Array, Bool, Candidates, Int64, Ragged, Requests, distinct
+from shortlist.types import Array, Bool, Int64, Ragged, Requests, distinct
 
 
-class Seen(Rule):
+class Seen(HardRule):
     """Forbids item i to user u at time t if u met i at s <= t by event e with t - s < window(e).
 
     By default any event counts, for ever. With ``events`` only those kinds count, each for its time: bought things for
     30 days, viewed things for a day, and anything else may come back at once. The history is looked up in full, however
-    long ago, and what the request itself brings along counts as well. Hard: what it forbids is not even retrieved.
+    long ago, and what the request itself brings along counts as well.
 
     Source: Shortlist's own definition.
     """
@@ -47,10 +46,6 @@ class Seen(Rule):
             keys.append(rows[counted] << 32 | part["item"][counted])
         key = distinct(np.concatenate([*keys, np.empty(0, np.int64)]))
         return Ragged.of(key >> 32, len(requests), item=(key & 0xFFFFFFFF).astype(np.int32))
-
-    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
-        """The rows whose item the user has not met."""
-        return without(candidates, self.forbids(requests, state))
 
     def _windows(self, state: State) -> Int64:
         """[E]: how long each event counts; 0 = not at all, -1 = for ever."""

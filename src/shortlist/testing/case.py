@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from shortlist.component import Component, Feature, Merge, Ranker, Retriever, Rule
+from shortlist.component import Component, Feature, HardRule, Merge, Ranker, Retriever, Rule
 from shortlist.data import Dataset, State
 from shortlist.testing import worlds
 from shortlist.types import Array, Candidates, Ragged, Requests, Samples
@@ -86,6 +86,9 @@ class Subject:
             return replace(asked.rows, columns=component.compute(asked.requests, asked.rows, asked.state))
         if isinstance(component, Ranker):
             return replace(asked.rows, columns=component.score(asked.requests, asked.rows, asked.state))
+        if isinstance(component, HardRule):  # what is forbidden, as rows
+            forbidden = component.forbids(asked.requests, asked.state)
+            return Candidates(forbidden.rows.astype(np.uint32), forbidden["item"])
         assert isinstance(component, Rule)
         return component.apply(asked.requests, asked.rows, asked.state)
 

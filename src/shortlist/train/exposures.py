@@ -18,11 +18,12 @@ from shortlist.data.protocol import HISTORY_LENGTH, Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, refuse_failures
-from shortlist.train.samples import LABEL
-from shortlist.types import SHOWN_AT, Array, Candidates, Float32, Ragged, Requests, Samples
+from shortlist.recipe import POSITIVE
+from shortlist.train.samples import Labels, good_rows, judged
+from shortlist.types import SHOWN_AT, Array, Bool, Candidates, Float32, Ragged, Requests, Samples
 
 
-def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -> Samples:
+def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, labels: Labels | None = None) -> Samples:
     """The slates whose first row was shown from ``opens`` to before ``closes``, with their items and labels.
 
     No feature columns yet; rows of a slate shown at ``closes`` or later are left out.
@@ -30,7 +31,8 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -
     Rows with the same ``request`` are one slate; without that column, the rows of a user at one time. It is asked 1
     microsecond before its first row was shown. A label is the exposure's own ``label`` (above 0; empty = not observed),
     else whether the user was positive about the item within ``window`` microseconds; rows whose window runs beyond
-    ``closes`` are not observed. The position (from 1) is the column ``shown.position``, NaN where the log has none.
+    ``closes`` are not observed; so it is with each of ``labels`` and its events. The position (from 1) is the column
+    ``shown.position``, NaN where the log has none.
     Raises ``InputError`` without ``[data.exposures]``.
     """
     if data.exposures is None:
@@ -42,12 +44,19 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -
     frame = frame.with_columns(
         user=pl.Series(data.user_ids.encode(frame["user"])), item=pl.Series(data.item_ids.encode(frame["item"]))
     ).filter(pl.col("item") >= 0)
-    frame = frame.with_columns(_label(frame, data, closes, window).alias("label"))
+    log = data.events
+    good = {POSITIVE: log.weight > 0}
+    for name, kinds in (labels or {}).items():
+        good[name] = judged(log.event, log.value, kinds, data.behaviours, f"samples.labels.{name}")[0]
+    told = {f"label.{name}": _label(frame, data, mask, closes, window) for name, mask in good.items()}
+    if "label" in frame.columns:
+        told[f"label.{POSITIVE}"] = (frame["label"] > 0).cast(pl.Float32)
+    frame = frame.with_columns(**told)
     position = pl.col("position") if "position" in frame.columns else pl.lit(None, pl.Float32)
     rows = (
         frame.with_columns(position.alias("position"))
         .group_by("slate", "item", maintain_order=True)  # an item twice on a slate: its best place, any click
-        .agg(pl.col("user").first(), pl.col("time").min(), pl.col("position").min(), pl.col("label").max())
+        .agg(pl.col("user").first(), pl.col("time").min(), pl.col("position").min(), pl.col(*told).max())
     )
     slates = rows.group_by("slate").agg(pl.col("time").min(), pl.col("user").first()).sort("time", "slate")
     slates = slates.with_row_index("number")
@@ -58,24 +67,25 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int) -
         rows["item"].to_numpy(),
         {SHOWN_AT: rows["position"].fill_null(float("nan")).to_numpy().astype(np.float32)},
     )
-    labels = rows["label"].fill_null(float("nan")).to_numpy().astype(np.float32)
+    found = {name: rows[f"label.{name}"].fill_null(float("nan")).to_numpy().astype(np.float32) for name in good}
     requests = Requests.of(user, asked, state.history(user, asked, HISTORY_LENGTH))
-    return Samples(requests, candidates, {LABEL: labels}, np.ones(len(labels), np.float32))
+    return Samples(requests, candidates, found, np.ones(len(candidates), np.float32))
 
 
-def scored(pipeline: Pipeline, shown: Samples, state: State, title: str = "exposures") -> Samples:
+def scored(
+    pipeline: Pipeline, shown: Samples, state: State, title: str = "exposures", *, coarse: bool = False
+) -> Samples:
     """The slates' rows with the features that the funnel gives them, channels' scores included.
 
-    Where they stood is what features see of ``shown.position``; see ``unplaced``.
+    Where they stood is what features see of ``shown.position``; see ``unplaced``. ``coarse``: only the columns that the
+    pre-ranker reads.
     """
-    pipeline = replace(pipeline, prerank=None)  # it may drop only what it would not have shown
     parts: list[Candidates] = []
     for first in track(range(0, len(shown.requests), BATCH), title):
         some = shown.take(np.arange(first, min(first + BATCH, len(shown.requests))))
         trace = Trace()
-        found = pipeline.candidates(some.requests, state, trace)
-        asked, rows = trace.requests, some.candidates
-        assert asked is not None
+        asked, found = pipeline.found(some.requests, state, trace)
+        rows = some.candidates
         new = np.setdiff1d(rows.keys, found.keys)  # by item code: the place in the list must not tell the place shown
         others = Candidates((new >> 32).astype(np.uint32), (new & 0xFFFFFFFF).astype(np.int32))
         whole = Candidates.concat([found, others])
@@ -83,10 +93,14 @@ def scored(pipeline: Pipeline, shown: Samples, state: State, title: str = "expos
         position = np.full(len(whole), np.nan, np.float32)
         position[place] = rows[SHOWN_AT]
         whole = whole.with_columns(**{SHOWN_AT: position})
-        featured = pipeline.featured(asked, whole, state, trace)
+        whole = pipeline.scored(asked, whole, state, trace)
+        if coarse:
+            featured = pipeline.coarse(asked, whole, state, trace)
+        else:  # the pre-ranker may drop only what it would not have shown
+            featured = pipeline.featured(asked, whole, state, trace, surely=np.isin(whole.keys, rows.keys))
         refuse_failures(trace)
-        columns = [c for c in featured.columns if c not in whole.columns and not c.endswith(".dense")]
-        kept = featured.select(columns).take(place)
+        columns = [name for name in featured.columns if name not in whole.columns]
+        kept = featured.select(columns).take(_places(featured, rows))
         parts.append(replace(kept, request=(kept.request + np.uint32(first)).astype(np.uint32)))
     return replace(shown, candidates=Candidates.concat(parts) if parts else Candidates.empty())
 
@@ -102,12 +116,13 @@ def drawn(samples: Samples, negatives: int, seed: int = 0) -> Samples:
 
     Every row without a click has the same chance to be kept, ``rate``, which calibration can undo.
     """
-    label = samples.labels[LABEL]
-    others = int(np.sum(label == 0))
-    rate = min(1.0, negatives * float(np.sum(label > 0)) / max(others, 1)) if negatives else 1.0
+    good = good_rows(samples.labels)
+    bad = (samples.labels[POSITIVE] == 0) & ~good
+    others = int(np.sum(bad))
+    rate = min(1.0, negatives * float(np.sum(good)) / max(others, 1)) if negatives else 1.0
     if rate >= 1 or not others:
         return samples
-    kept = (label > 0) | ((label == 0) & (np.random.default_rng(seed).random(len(label)) < rate))
+    kept = good | (bad & (np.random.default_rng(seed).random(len(bad)) < rate))
     labels: Mapping[str, Float32] = {name: column[kept] for name, column in samples.labels.items()}
     candidates = samples.candidates.take(kept)
     return replace(samples, candidates=candidates, labels=labels, weight=samples.weight[kept], rate=samples.rate * rate)
@@ -115,18 +130,18 @@ def drawn(samples: Samples, negatives: int, seed: int = 0) -> Samples:
 
 def clicked(samples: Samples) -> Questions:
     """The slates as questions whose right answers are the rows clicked."""
-    rows = samples.candidates.take(samples.labels[LABEL] > 0)
+    rows = samples.candidates.take(samples.labels[POSITIVE] > 0)
     known = np.ones(len(rows), bool)
-    targets = Ragged.of(rows.request, len(samples.requests), item=rows.item, known=known)
-    return Questions(samples.requests, targets)
+    n = len(samples.requests)
+    event, value = np.full(len(rows), -1, np.int16), np.full(len(rows), np.nan, np.float32)
+    targets = Ragged.of(rows.request, n, item=rows.item, known=known, event=event, value=value)
+    return Questions(samples.requests, targets, Ragged.of(rows.request, n, item=rows.item, event=event, value=value))
 
 
-def _label(frame: pl.DataFrame, data: Dataset, closes: int, window: int) -> pl.Series:
-    """[rows] Float32: 1, 0 or null."""
-    if "label" in frame.columns:
-        return (frame["label"] > 0).cast(pl.Float32)
+def _label(frame: pl.DataFrame, data: Dataset, mask: Bool, closes: int, window: int) -> pl.Series:
+    """[rows] Float32: whether an event of ``mask`` followed within ``window``: 1, 0 or null."""
     log = data.events
-    good = np.flatnonzero((log.weight > 0) & (log.user >= 0) & (log.time < closes))
+    good = np.flatnonzero(mask & (log.user >= 0) & (log.time < closes))
     events = pl.DataFrame(
         {"user": log.user[good], "item": log.item[good], "time": log.time[good], "click": log.time[good]}
     )

@@ -179,7 +179,7 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
     first = 0
     for batch in track(questions.batches(BATCH), "merge samples"):
         trace = Trace()
-        pipeline.candidates(batch.requests, state, trace)
+        pipeline.found(batch.requests, state, trace)
         refuse_failures(trace)
         for name, parts in found.items():
             rows = trace.stages[f"recall.{name}"]

@@ -6,13 +6,13 @@ Rows of [rank, test) with channels and features fitted at ``rank``; the last fif
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
-from shortlist.component import InputError, Ranker
+from shortlist.component import InputError, Ranker, Refits
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions, replay
 from shortlist.metrics._slate import Slates
@@ -20,9 +20,9 @@ from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.questions import answerable, questions_of
-from shortlist.recipe import Recipe
+from shortlist.recipe import POSITIVE, Recipe
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
-from shortlist.train.samples import LABEL, from_funnel, thinned, weighted
+from shortlist.train.samples import from_funnel, thinned, weighted
 from shortlist.types import SHOWN_AT, Candidates, Samples
 
 
@@ -62,21 +62,25 @@ def samples_for_rankers(
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
         served = None
     if pipeline.prerank is not None:
-        coarse, pipeline.prerank = pipeline.prerank, None
-        pipeline.prerank = coarse.fit(weighted(_found(sampled()), **spec.weights), whole())
+        pipeline.prerank.fit(weighted(_found(sampled(coarse=True)), **spec.weights), whole(coarse=True))
     samples, check = _found(sampled()), whole()
-    emit("samples", rows=len(samples), positives=int(np.nansum(samples.labels[LABEL])), requests=len(samples.requests))
+    emit(
+        "samples", rows=len(samples), positives=int(np.nansum(samples.labels[POSITIVE])), requests=len(samples.requests)
+    )
     return RankerSamples(
         weighted(samples, **spec.weights), samples, check, valid, check if served is None else served()
     )
 
 
-Making = Callable[[], Samples]
+class Making(Protocol):
+    """Makes rows: those of the ranker, or those that the pre-ranker reads."""
+
+    def __call__(self, *, coarse: bool = False) -> Samples: ...
 
 
 def _found(samples: Samples) -> Samples:
     """The same samples, in which there is something to learn."""
-    if not (samples.labels[LABEL] > 0).any():
+    if not (samples.labels[POSITIVE] > 0).any():
         raise InputError(
             f"samples: no channel found a target for any of the {len(samples.requests)} requests in four fifths of "
             "[rank, test), so a ranker can learn nothing; widen the window, add channels or raise depth and merge.k"
@@ -92,23 +96,27 @@ def _exposed(
     None for the third where the log does not say in which place a row was shown: they are the second.
     """
     spec, rng = recipe.samples, np.random.default_rng(recipe.seed)
-    moments = exposed(data, state, opens, closes, spec.window).requests.time
+    moments = exposed(data, state, opens, closes, spec.window, spec.labels).requests.time
     middle = int(moments[len(moments) * 4 // 5]) + 1 if len(moments) else closes
-    parts = [exposed(data, state, *window, spec.window) for window in ((opens, middle), (middle, closes))]
+    parts = [exposed(data, state, *window, spec.window, spec.labels) for window in ((opens, middle), (middle, closes))]
     for number, (part, share) in enumerate(zip(parts, (4, 1), strict=True)):
         if spec.at_most is not None and len(part.requests) > spec.at_most * share // 5:
             drawn_ = rng.choice(len(part.requests), spec.at_most * share // 5, replace=False)
             parts[number] = part.take(np.sort(drawn_))
     for part, label in itertools.product(parts, (0, 1)):
-        if not (part.labels[LABEL] == label).any():
+        if not (part.labels[POSITIVE] == label).any():
             which = ("rows without a click", "clicks")[label]
             raise InputError(f"data.exposures: no {which} in four fifths or the last fifth of [rank, test)")
     train, valid = parts
     placed = np.isfinite(valid.candidates[SHOWN_AT]).any()
     return (
-        lambda: drawn(scored(pipeline, train, state, "ranker samples"), spec.negatives, recipe.seed),
-        lambda: scored(pipeline, valid, state, "validation samples"),
-        (lambda: scored(pipeline, unplaced(valid), state, "validation samples, as served")) if placed else None,
+        lambda coarse=False: drawn(
+            scored(pipeline, train, state, "ranker samples", coarse=coarse), spec.negatives, recipe.seed
+        ),
+        lambda coarse=False: scored(pipeline, valid, state, "validation samples", coarse=coarse),
+        (lambda coarse=False: scored(pipeline, unplaced(valid), state, "validation samples, as served", coarse=coarse))
+        if placed
+        else None,
         clicked(valid),
     )
 
@@ -133,11 +141,12 @@ def _replayed(
             "data.split: the requests in [rank, test) stand at too few distinct times to keep the last fifth apart; "
             "widen the window"
         )
-    spec, rows = recipe.samples, partial(from_funnel, pipeline, state=state, seed=recipe.seed)
-    sampled = partial(rows, train, negatives=spec.negatives or None, top_negatives=spec.top_negatives)
+    spec = recipe.samples
+    rows = partial(from_funnel, pipeline, state=state, labels=spec.labels, seed=recipe.seed)
+    thin = {"negatives": spec.negatives or None, "top_negatives": spec.top_negatives}
     return (
-        lambda: sampled(title="ranker samples"),
-        lambda: rows(valid, title="validation samples"),
+        partial(rows, train, **thin, title="ranker samples"),
+        partial(rows, valid, title="validation samples"),
         valid,
     )
 
@@ -168,7 +177,7 @@ def fit_rankers(
         emit("ranker", name=name, ndcg=choice[name])
     whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
     for name, ranker in rankers.items():
-        if hasattr(ranker, "refit"):
+        if isinstance(ranker, Refits):
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
     return rankers, choice

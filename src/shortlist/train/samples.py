@@ -5,18 +5,22 @@ No row is injected. A target no channel found is no positive, since its empty ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from shortlist.data import State
+from shortlist.component import InputError
+from shortlist.data import Behaviours, State
 from shortlist.data.protocol import Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, is_target, refuse_failures
-from shortlist.types import Array, Bool, Candidates, Float32, Samples
+from shortlist.recipe import POSITIVE
+from shortlist.types import Array, Bool, Candidates, Float32, Int16, Ragged, Samples, keys
 
-LABEL = "positive"
+Labels = Mapping[str, Mapping[str, bool | float]]
+"""Further labels: name -> kind of event -> from which value on it makes the label 1 (true: always)."""
 
 
 def from_funnel(
@@ -24,45 +28,93 @@ def from_funnel(
     questions: Questions,
     state: State,
     *,
+    labels: Labels | None = None,
     negatives: int | None = None,
     top_negatives: int = 0,
+    coarse: bool = False,
     seed: int = 0,
     title: str = "samples",
 ) -> Samples:
     """Replays the questions through recall, merge and features; keeps every positive and some negatives a request.
 
-    Only feature columns are kept. Requests for which no channel found a target teach nothing and are left out when
-    negatives are sampled (``negatives`` given); validation keeps them.
+    Only feature columns are kept; ``coarse``: those that the pre-ranker reads, of all the rows it will be given.
+    ``labels`` are those beside ``positive``; a row that any label calls good is no negative. Requests for which no
+    channel found a target teach nothing and are left out when negatives are sampled (``negatives`` given); validation
+    keeps them.
     """
     rng = np.random.default_rng(seed)
-    parts: list[tuple[Candidates, Float32]] = []
-    requests, others, left = questions.requests, 0, 0
-    for first in track(range(0, len(requests), BATCH), title):
-        batch = np.arange(first, min(first + BATCH, len(requests)))
+    parts: list[tuple[Candidates, dict[str, Float32]]] = []
+    others, left = 0, 0
+    first = 0
+    for batch in track(questions.batches(BATCH), title):
         trace = Trace()
-        rows = pipeline.candidates(requests.take(batch), state, trace)
-        asked = trace.requests
-        assert asked is not None
-        featured = pipeline.featured(asked, rows, state, trace)
+        asked, rows = pipeline.found(batch.requests, state, trace)
+        rows = pipeline.scored(asked, rows, state, trace)
+        featured = (pipeline.coarse if coarse else pipeline.featured)(asked, rows, state, trace)
         refuse_failures(trace)
-        columns = [c for c in featured.columns if c not in rows.columns and not c.endswith(".dense")]
-        label = is_target(featured, questions.targets.take(batch))
-        others += int(np.sum(~label))
+        columns = [name for name in featured.columns if name not in rows.columns]
+        found = {POSITIVE: is_target(featured, batch.targets).astype(np.float32)}
+        found |= labels_of(featured, batch.after, labels or {}, state.behaviours)
+        good = good_rows(found)
+        others += int(np.sum(~good))
         if negatives is not None:  # only now: a column that compares a request's rows must see all of them
-            kept = _sampled(featured, label, negatives, top_negatives, rng)
-            featured, label = featured.take(kept), label[kept]
-        left += int(np.sum(~label))
-        numbered = Candidates((featured.request + first).astype(np.uint32), featured.item, featured.columns)
-        parts.append((numbered.select(columns), label.astype(np.float32)))
-    labels = np.concatenate([label for _, label in parts]) if parts else np.empty(0, np.float32)
+            kept = _sampled(featured, good, negatives, top_negatives, rng)
+            featured, good = featured.take(kept), good[kept]
+            found = {name: label[kept] for name, label in found.items()}
+        left += int(np.sum(~good))
+        numbered = Candidates((featured.request + np.uint32(first)).astype(np.uint32), featured.item, featured.columns)
+        parts.append((numbered.select(columns), found))
+        first += len(batch)
+    names = [POSITIVE, *(labels or {})]
+    joined = {name: np.concatenate([np.empty(0, np.float32), *(found[name] for _, found in parts)]) for name in names}
     candidates = Candidates.concat([rows for rows, _ in parts]) if parts else Candidates.empty()
-    weight = np.ones(len(labels), np.float32)
-    return Samples(requests, candidates, {LABEL: labels}, weight, left / others if left else 1.0)
+    weight = np.ones(len(candidates), np.float32)
+    return Samples(questions.requests, candidates, joined, weight, left / others if left else 1.0)
+
+
+def labels_of(rows: Candidates, after: Ragged, labels: Labels, behaviours: Behaviours) -> dict[str, Float32]:
+    """By name [m]: 1 where one of the row's events in ``after`` [n] is what the label asks for, else 0.
+
+    NaN where the only events of a kind it asks for have no value to judge by. Raises ``InputError`` for a kind of event
+    that the log does not have.
+    """
+    found: dict[str, Float32] = {}
+    pairs = keys(after.rows, after["item"])
+    for name, kinds in labels.items():
+        good, unknown = judged(after["event"], after["value"], kinds, behaviours, f"samples.labels.{name}")
+        label = np.isin(rows.keys, pairs[good]).astype(np.float32)
+        label[(label == 0) & np.isin(rows.keys, pairs[unknown])] = np.nan
+        found[name] = label
+    return found
+
+
+def judged(
+    event: Int16, value: Float32, kinds: Mapping[str, bool | float], behaviours: Behaviours, path: str
+) -> tuple[Bool, Bool]:
+    """([m], [m]): which events are what a label asks for, and which would have to be judged by a value they lack."""
+    good, unknown = np.zeros(len(event), bool), np.zeros(len(event), bool)
+    for kind, least in kinds.items():
+        code = behaviours.code(kind)
+        if code < 0:
+            known = ", ".join(behaviours.names)
+            raise InputError(f"{path}.{kind}: the log has no such event; there are {known}")
+        mine = event == code
+        if isinstance(least, bool):
+            good |= mine & least
+        else:
+            good |= mine & (value >= least)
+            unknown |= mine & np.isnan(value)
+    return good, unknown
+
+
+def good_rows(labels: Mapping[str, Float32]) -> Bool:
+    """[m]: whether any label calls a row good."""
+    return np.any([label > 0 for label in labels.values()], axis=0)
 
 
 def thinned(samples: Samples, negatives: int, top_negatives: int = 0, seed: int = 0) -> Samples:
     """The same samples with at most ``negatives`` rows without a target for each request, as ``from_funnel`` keeps."""
-    label = samples.labels[LABEL] > 0
+    label = good_rows(samples.labels)
     kept = _sampled(samples.candidates, label, negatives, top_negatives, np.random.default_rng(seed))
     labels = {name: column[kept] for name, column in samples.labels.items()}
     left, others = int(np.sum(~label[kept])), int(np.sum(~label))
@@ -91,8 +143,7 @@ def weighted(
         who = np.unique(np.where(user < 0, -1 - np.arange(len(user)), user), return_inverse=True)[1][row]
         weight /= np.maximum(np.bincount(who, weights=weight), 1e-300)[who]
     weight *= len(weight) / weight.sum()
-    good = np.any([label > 0 for label in samples.labels.values()], axis=0)
-    final = np.where(good, positive_weight * weight, weight).astype(np.float32)
+    final = np.where(good_rows(samples.labels), positive_weight * weight, weight).astype(np.float32)
     return replace(samples, weight=final, rate=samples.rate / positive_weight)
 
 

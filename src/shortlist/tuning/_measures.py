@@ -156,7 +156,7 @@ def _found(pipeline: Pipeline, window: Window) -> dict[str, Candidates]:
     found: dict[str, list[Candidates]] = {name: [] for name in pipeline.recall}
     for number, batch in enumerate(track(window.questions.batches(BATCH), "candidates")):
         trace = Trace()
-        pipeline.candidates(batch.requests, window.state, trace)
+        pipeline.found(batch.requests, window.state, trace)
         refuse_failures(trace)
         for name, parts in found.items():
             rows = trace.stages[f"recall.{name}"]

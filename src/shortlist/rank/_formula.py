@@ -1,0 +1,88 @@
+"""Formulas in recipes: ``like ** 0.7 * watch ** 0.3``, over columns of numbers.
+
+    formula = number | name | ( formula ) | - formula | formula (+ - * / **) formula
+            | log(formula) | exp(formula) | sqrt(formula) | min(formula, formula) | max(formula, formula)
+
+Python's own parser reads them; nothing of what it reads is run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from shortlist.component import InputError
+from shortlist.types import Array, Float64
+
+_OPERATORS: dict[type[ast.operator], Callable[..., Any]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Pow: np.power,
+}
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "log": (np.log, 1),
+    "exp": (np.exp, 1),
+    "sqrt": (np.sqrt, 1),
+    "min": (np.minimum, 2),
+    "max": (np.maximum, 2),
+}
+
+
+def names(text: str) -> list[str]:
+    """The columns a formula reads, in its order; raises ``InputError`` that shows where it is no formula."""
+    found: dict[str, None] = {}
+    with np.errstate(all="ignore"):
+        _walk(_parsed(text), text, lambda name, node: found.setdefault(name) or 1.0)
+    return list(found)
+
+
+def value(text: str, columns: Mapping[str, Array]) -> Float64:
+    """[m]: the formula of ``columns``, each [m]. Raises ``InputError`` for a name that is no column."""
+
+    def column(name: str, node: ast.AST) -> Any:
+        if name not in columns:
+            raise _wrong(text, node, f"no output {name!r}; there are {', '.join(columns)}")
+        return np.asarray(columns[name], np.float64)
+
+    with np.errstate(all="ignore"):  # what is no number sinks, as scores do
+        found = _walk(_parsed(text), text, column)
+    return np.broadcast_to(np.asarray(found, np.float64), np.shape(next(iter(columns.values()))))
+
+
+def _parsed(text: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        place = getattr(error, "offset", None) or 1
+        raise InputError(f"formula {text!r}: not a formula at character {place}") from error
+
+
+def _walk(node: ast.AST, text: str, column: Callable[[str, ast.AST], Any]) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return float(node.value)
+    if isinstance(node, ast.Name):
+        return column(node.id, node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_walk(node.operand, text, column)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = (_walk(side, text, column) for side in (node.left, node.right))
+        return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        function, wanted = _FUNCTIONS.get(node.func.id, (None, 0))
+        if function is None:
+            raise _wrong(text, node, f"no function {node.func.id!r}; there are {', '.join(_FUNCTIONS)}")
+        if len(node.args) != wanted:
+            raise _wrong(text, node, f"{node.func.id} takes {wanted}, found {len(node.args)}")
+        return function(*(_walk(part, text, column) for part in node.args))
+    raise _wrong(text, node, "expected numbers, outputs, + - * / ** and " + ", ".join(_FUNCTIONS))
+
+
+def _wrong(text: str, node: ast.AST, what: str) -> InputError:
+    place = getattr(node, "col_offset", 0)
+    part = ast.get_source_segment(text.strip(), node) or ""
+    return InputError(f"formula {text!r}: at character {place + 1}, {part!r}: {what}")

@@ -1,0 +1,57 @@
+"""What rankers of several labels share: which labels, and how their outputs become one score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+from pydantic import model_validator
+
+from shortlist.component import InputError
+from shortlist.rank import _formula
+from shortlist.rank._table import ColumnRanker
+from shortlist.types import Float32, Samples
+
+
+class Objectives(ColumnRanker):
+    """A ranker with one output for each of several labels, and a formula that makes one score of them.
+
+    A subclass learns ``labels_`` by ``learn_labels`` and ends its ``score`` with ``blended``.
+    """
+
+    labels: list[str] = []
+    """The labels to learn, an output each (see ``[samples.labels]``); none given = all the samples have."""
+    blend: str | None = None
+    """How the outputs become the score: ``like ** 0.7 * watch ** 0.3``; none = their product."""
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if self.blend is not None:
+            try:
+                wanted = _formula.names(self.blend)
+            except InputError as error:
+                raise ValueError(f"blend: {error}") from error
+            for name in wanted if self.labels else ():
+                if name not in self.labels:
+                    raise ValueError(f"blend: no label {name!r}; labels are {', '.join(self.labels)}")
+        return self
+
+    def learn_labels(self, samples: Samples) -> Sequence[str]:
+        """Keeps and returns the labels to learn; raises ``InputError`` where the samples lack one."""
+        wanted = self.labels or list(samples.labels)
+        for name in [*wanted, *(_formula.names(self.blend) if self.blend else ())]:
+            if name not in samples.labels:
+                raise InputError(f"labels: no label {name!r}; there are {', '.join(samples.labels)}")
+        self.labels_ = np.array(wanted, np.str_)
+        return wanted
+
+    def blended(self, outputs: Mapping[str, Float32]) -> dict[str, Float32]:
+        """The outputs and the score that the formula makes of them."""
+        if self.blend is None:
+            score = np.prod([np.asarray(column, np.float64) for column in outputs.values()], axis=0)
+        else:
+            score = _formula.value(self.blend, outputs)
+        score = np.nan_to_num(score, nan=-np.inf)
+        limit = np.finfo(np.float32).max
+        return {**outputs, "score": np.clip(score, -limit, limit).astype(np.float32)}

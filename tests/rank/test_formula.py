@@ -1,0 +1,77 @@
+"""The grammar of formulas, against numpy and against what it must refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shortlist.component import InputError
+from shortlist.rank._formula import names, value
+
+COLUMNS = {"like": np.array([0.5, 0.1, 0.9]), "watch": np.array([0.2, 0.8, 0.0])}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("like ** 0.7 * watch ** 0.3", COLUMNS["like"] ** 0.7 * COLUMNS["watch"] ** 0.3),
+        ("like + 2 * watch", COLUMNS["like"] + 2 * COLUMNS["watch"]),
+        ("(like + 2) * watch", (COLUMNS["like"] + 2) * COLUMNS["watch"]),
+        ("-like / 4 - watch", -COLUMNS["like"] / 4 - COLUMNS["watch"]),
+        ("2 ** -like", 2 ** -COLUMNS["like"]),
+        ("log(like) + exp(watch)", np.log(COLUMNS["like"]) + np.exp(COLUMNS["watch"])),
+        ("max(like, watch) - min(like, sqrt(watch))",
+         np.maximum(COLUMNS["like"], COLUMNS["watch"]) - np.minimum(COLUMNS["like"], np.sqrt(COLUMNS["watch"]))),
+        ("  3  ", np.full(3, 3.0)),
+    ],
+)  # fmt: skip
+def test_is_arithmetic(text, expected):
+    np.testing.assert_allclose(value(text, COLUMNS), expected, rtol=1e-12)
+
+
+def test_the_names_it_reads():
+    assert names("watch * log(like) + watch") == ["watch", "like"]
+    assert names("3") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("like *", "not a formula at character"),
+        ("", "not a formula"),
+        ("like\nwatch", "not a formula"),
+        ("like.real", "'like.real': expected numbers, outputs"),
+        ("__import__('os')", "no function '__import__'; there are log, exp"),
+        ("log(like, watch)", "log takes 1, found 2"),
+        ("min(like)", "min takes 2, found 1"),
+        ("min(*like, watch)", "expected numbers"),
+        ("like if watch else 2", "expected numbers"),
+        ("like > watch", "expected numbers"),
+        ("[like]", "expected numbers"),
+        ("(lambda: 1)()", "expected numbers"),
+        ("'like'", "expected numbers"),
+        ("True", "expected numbers"),
+        ("like @ watch", "expected numbers"),
+        ("watch + ~like", "at character 9, '~like'"),
+    ],
+)
+def test_anything_else_is_refused_where_it_stands(text, said):
+    with pytest.raises(InputError) as refused:
+        names(text)
+    assert said in str(refused.value)
+
+
+def test_a_name_that_is_no_output_is_told():
+    with pytest.raises(InputError, match=r"at character 8, 'buy': no output 'buy'; there are like, watch"):
+        value("like * buy", COLUMNS)
+
+
+@given(st.text(max_size=30))
+def test_no_text_runs_or_breaks_it(text):
+    try:
+        found = value(text, COLUMNS)
+    except InputError:
+        return
+    assert found.shape == (3,)
