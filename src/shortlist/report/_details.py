@@ -104,7 +104,8 @@ def _part(name: str) -> str:
     kind, _, rest = name.partition(".")
     kinds = {"recall": "channel", "features": "feature", "rules": "rule"}
     last = rest.split(".", 1)[1] if kind == "features" and "." in rest else rest
-    return f"{kinds[kind]} {last}" if kind in kinds else "ranker" if name == "rank" else name
+    whole = {"rank": "ranker", "prerank": "pre-ranker"}
+    return f"{kinds[kind]} {last}" if kind in kinds else whole.get(name, name)
 
 
 def how(document: Document) -> str:

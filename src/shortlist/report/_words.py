@@ -74,7 +74,8 @@ def stage(name: str) -> str:
         return f"rule {text(name.removeprefix('rules.'))}"
     if name.startswith("rank."):
         return f"ranker {text(name.removeprefix('rank.'))}"
-    return {"merge": "merged, not yet ranked", "rank": "ranked", "slate": "slate"}.get(name, text(name))
+    said = {"merge": "merged, not yet ranked", "prerank": "pre-ranked", "rank": "ranked", "slate": "slate"}
+    return said.get(name, text(name))
 
 
 def judged(difference: Mapping[str, Any] | None) -> str:
