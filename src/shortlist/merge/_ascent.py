@@ -19,6 +19,8 @@ from shortlist.types import Array, Candidates, Float32, Float64, Int64, Ragged
 
 STEPS = np.array([0, 0.1, 0.25, 0.5, 0.8, 0.9, 1.1, 1.25, 2, 4, 10])
 ROUNDS = 8
+Terms = Callable[[Float32, Float32, Int64], Float32]
+"""(score [C, u], rank [C, u], offsets [n + 1]) -> what each channel's weight is multiplied with [C, u]."""
 FLOOR = 1e-6
 """No weight is zero, so that rows which only a worthless channel found still have an order among themselves."""
 
@@ -100,16 +102,13 @@ class Task:
 def task(
     found: Mapping[str, Candidates],
     targets: Ragged,
-    terms: Callable[[Float32, Float32, Int64], Float32],
+    terms: Terms,
     sample: int,
     seed: int,
 ) -> Task:
-    """The learning task of at most ``sample`` of the requests; ``terms(score, rank, offsets)`` makes [C, u]."""
-    n = len(targets)
-    if n > sample:
-        found, targets = drawn(found, targets, np.sort(np.random.default_rng(seed).choice(n, sample, replace=False)))
-        n = sample
-    joined = join(found, n)
+    """The learning task of at most ``sample`` of the requests."""
+    found, targets = drawn(found, targets, sample, seed)
+    joined = join(found, len(targets))
     rows, hit_offsets = hits(joined.offsets, joined.item, targets)
     made = np.nan_to_num(terms(joined.score, joined.rank, joined.offsets))
     return Task(joined.offsets, joined.item, made, hit_offsets, rows, targets.lengths)
@@ -118,7 +117,7 @@ def task(
 def learn_weights(
     found: Mapping[str, Candidates],
     targets: Ragged,
-    terms: Callable[[Float32, Float32, Int64], Float32],
+    terms: Terms,
     measure: str,
     at: int,
     sample: int,
@@ -141,9 +140,15 @@ def learn_weights(
     return np.maximum(weights * count, FLOOR)
 
 
-def drawn(found: Mapping[str, Candidates], targets: Ragged, requests: Array) -> tuple[dict[str, Candidates], Ragged]:
-    """The rows and targets of the requests numbered ``requests`` (ascending), renumbered from 0."""
-    number = np.full(len(targets), -1, np.int64)
+def drawn(
+    found: Mapping[str, Candidates], targets: Ragged, sample: int, seed: int
+) -> tuple[Mapping[str, Candidates], Ragged]:
+    """The rows and targets of at most ``sample`` of the requests, drawn at random and renumbered from 0."""
+    n = len(targets)
+    if n <= sample:
+        return found, targets
+    requests = np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
+    number = np.full(n, -1, np.int64)
     number[requests] = np.arange(len(requests))
     some: dict[str, Any] = {}
     for name, rows in found.items():
