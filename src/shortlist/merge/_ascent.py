@@ -8,8 +8,8 @@ models for information retrieval).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -25,8 +25,7 @@ FLOOR = 1e-6
 """No weight is zero, so that rows which only a worthless channel found still have an order among themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """What the quality of an order needs: the rows of n requests and which of them are right."""
 
     offsets: Int64  # [n + 1] rows of each request
@@ -41,21 +40,7 @@ class Task:
         rest = np.zeros(self.terms.shape[1], np.float64)
         for weight, term in zip(weights, self.terms, strict=True):
             rest += weight * term
-        return self._line(rest, np.zeros(len(rest), np.float32), 0.0, measure, at)
-
-    def _line(self, rest: Float64, term: Float32, weight: float, measure: str, at: int) -> float:
-        return _quality(
-            self.offsets,
-            self.item,
-            rest,
-            term,
-            weight,
-            self.hit_offsets,
-            self.hits,
-            self.targets,
-            measure == "ndcg",
-            at,
-        )
+        return _quality(self, rest, np.zeros(len(rest), np.float32), 0.0, measure == "ndcg", at)
 
     def pruned(self, at: int) -> Task:
         """The same without rows that no positive weights bring among the first ``at``.
@@ -89,7 +74,7 @@ class Task:
                 for trial in scale * STEPS:
                     if trial <= 0 and weights.sum() - weights[c] <= 0:
                         continue
-                    reached = self._line(rest, self.terms[c], float(trial), measure, at)
+                    reached = _quality(self, rest, self.terms[c], float(trial), measure == "ndcg", at)
                     if reached > value + 1e-7:
                         value, weights[c] = reached, trial
                 total = rest + weights[c] * self.terms[c]
@@ -205,19 +190,9 @@ def _contenders(offsets: Array, terms: Array, order: Array, at: int) -> Array:
 
 
 @njit(cache=True)
-def _quality(
-    offsets: Array,
-    item: Array,
-    rest: Array,
-    term: Array,
-    weight: float,
-    hit_offsets: Array,
-    hits: Array,
-    targets: Array,
-    ndcg: bool,
-    at: int,
-) -> float:
+def _quality(task: Task, rest: Array, term: Array, weight: float, ndcg: bool, at: int) -> float:
     """Mean quality when row i scores rest[i] + weight * term[i]; only the places of the right rows are counted out."""
+    offsets, item, hit_offsets, hits, targets = task.offsets, task.item, task.hit_offsets, task.hits, task.targets
     n = len(offsets) - 1
     sum_, asked = 0.0, 0
     longest = 0
