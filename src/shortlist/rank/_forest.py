@@ -75,6 +75,16 @@ class Forest:
             walk(*splits, node["below"], node["above"], self.depth, *rest)
 
 
+def deepest(below: Array, above: Array) -> int:
+    """Steps from the root of one tree to its deepest leaf; ``below``, ``above`` [nodes], of a leaf the leaf itself."""
+    leaf = below == np.arange(len(below))
+    level, at = 0, np.array([0])
+    while not leaf[at].all():
+        at = np.unique(np.concatenate([below[at], above[at]]))
+        level += 1
+    return level
+
+
 def mean(forests: Sequence[Forest]) -> Forest:
     """One forest whose total is the mean of the totals of ``forests``."""
     if len(forests) == 1:
