@@ -11,7 +11,7 @@ from pydantic import Field
 from shortlist.component import Feature
 from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
-from shortlist.features import _attributes, _taste
+from shortlist.features import _taste
 from shortlist.types import Array, Candidates, Ragged, Requests
 
 DAY = UNITS["d"]
@@ -45,7 +45,8 @@ class Affinity(Feature):
     def fit(self, data: Dataset) -> Self:
         """Learns each level's share of the log's positives and each number's spread over the catalogue."""
         positives = data.item_counts("positive")
-        names = _attributes.of_kind(data.items, self.columns, "category", "list")
+        path = "features.affinity.columns"
+        names = data.items.of_kind(path, self.columns, "category", "list")
         shares: list[Array] = []
         for name in names:
             column = data.items.codes[name]
@@ -57,8 +58,8 @@ class Affinity(Feature):
         self.shares_ = Ragged(
             np.cumsum(np.array([0, *map(len, shares)], np.int64)), {"share": np.concatenate([np.empty(0), *shares])}
         )
-        self.numbered_ = np.array(_attributes.of_kind(data.items, self.columns, "number", "time"), dtype=str)
-        spreads = [_spread(_attributes.number(data.items, name, np.arange(data.items.n))) for name in self.numbered_]
+        self.numbered_ = np.array(data.items.of_kind(path, self.columns, "number", "time"), dtype=str)
+        spreads = [_spread(data.items.number(name, np.arange(data.items.n))) for name in self.numbered_]
         self.spreads_ = np.array(spreads, np.float64)
         return self
 
@@ -80,9 +81,9 @@ class Affinity(Feature):
         for row, name in enumerate(self.numbered_):
             views = np.empty((2, m), np.float32)
             _taste.distances(
-                h.offsets, _attributes.number(state.items, name, h["item"]), h["time"], h["weight"],
+                h.offsets, state.items.number(name, h["item"]), h["time"], h["weight"],
                 float(self.spreads_[row]), float(self.half_life), self.prior,
-                first, _attributes.number(state.items, name, candidates.item), views,
+                first, state.items.number(name, candidates.item), views,
             )  # fmt: skip
             out |= _named(f"affinity.{name}", ("gap", "z"), views)
         return out
