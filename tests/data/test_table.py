@@ -57,7 +57,12 @@ def test_attributes_are_looked_up_by_row_and_rows_outside_have_none():
 
 
 def test_an_empty_table_has_no_attributes_of_anybody():
-    table = Table.of(pl.DataFrame(schema={"user": pl.String, "town": pl.String, "likes": pl.List(pl.String)}), "user", KINDS, Vocab([]))
+    table = Table.of(
+        pl.DataFrame(schema={"user": pl.String, "town": pl.String, "likes": pl.List(pl.String)}),
+        "user",
+        KINDS,
+        Vocab([]),
+    )
     assert table.codes["town"].first(np.array([0, -1])).tolist() == [-1, -1]
     assert table.codes["likes"].of(np.array([0, -1])).offsets.tolist() == [0, 0, 0]
 
