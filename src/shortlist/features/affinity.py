@@ -12,6 +12,7 @@ from shortlist.component import Feature
 from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
 from shortlist.features import _taste
+from shortlist.features._history import Past
 from shortlist.types import Array, Candidates, Ragged, Requests
 
 DAY = UNITS["d"]
@@ -65,26 +66,21 @@ class Affinity(Feature):
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``affinity.*``, each [m]."""
-        h, first, m = requests.history, candidates.offsets(len(requests)), len(candidates)
+        past, first, m = Past.of(requests), candidates.offsets(len(requests)), len(candidates)
         out: dict[str, Array] = {}
+        half_life = float(self.half_life)
         for row, name in enumerate(self.coded_):
             column, share = state.items.codes[name], self.shares_.row(row)["share"]
             if len(share) < len(column.levels):  # the catalogue has grown since: new levels have no share
                 share = np.pad(share, (0, len(column.levels) - len(share)))
             views = np.empty((len(_taste.COLUMNS), m), np.float32)
-            _taste.tastes(
-                h.offsets, h["item"], h["time"], h["value"], h["weight"],
-                column.values.offsets, column.values["code"], share, float(self.half_life), self.last, self.prior,
-                first, candidates.item, views,
-            )  # fmt: skip
+            attribute = _taste.Attribute(column.values.offsets, column.values["code"], share)
+            _taste.tastes(past, attribute, half_life, self.last, self.prior, first, candidates.item, views)
             out |= _named(f"affinity.{name}", _taste.COLUMNS, views)
         for row, name in enumerate(self.numbered_):
             views = np.empty((2, m), np.float32)
-            _taste.distances(
-                h.offsets, state.items.number(name, h["item"]), h["time"], h["weight"],
-                float(self.spreads_[row]), float(self.half_life), self.prior,
-                first, state.items.number(name, candidates.item), views,
-            )  # fmt: skip
+            mine, theirs = (state.items.number(name, items) for items in (past.items, candidates.item))
+            _taste.distances(past, mine, float(self.spreads_[row]), half_life, self.prior, first, theirs, views)
             out |= _named(f"affinity.{name}", ("gap", "z"), views)
         return out
 

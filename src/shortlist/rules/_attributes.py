@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from shortlist.data import Table
 from shortlist.types import Array, Int32, Int64
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """Row r has the values ``code[offsets[r] : offsets[r + 1]]``; equal codes are equal values of one attribute."""
 
     offsets: Int64  # [m + 1]
