@@ -17,15 +17,13 @@ import numpy as np
 from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
-from shortlist.data.raw import PlainTable
-from shortlist.data.sources import source
 from shortlist.documents import jsonable
 from shortlist.metrics.ranking import auc
 from shortlist.pipeline import stamp
 from shortlist.progress import step
 from shortlist.recipe import Recipe
 from shortlist.tabular.experiment import CrossValidationSpec, Entrant
-from shortlist.tabular.samples import samples_of
+from shortlist.tabular.samples import read_table, samples_of
 from shortlist.train import Schedule, load
 from shortlist.train.rankers import RankerSamples, sampled_alike
 from shortlist.train.samples import LABEL
@@ -72,10 +70,7 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
 
 def _plain_table(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     entrants = [Entrant.of(recipe, name, CrossValidationSpec()) for name in (recipe.rankers if repeats else ())]
-    with step("read data"):
-        table = source(recipe.data.source)(recipe.data, root)
-    if not isinstance(table, PlainTable):
-        raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log, whose columns need candidates")
+    table = read_table(recipe, root)
     train, test = samples_of(table)
     document = _document(recipe, Parts(train, test, table.label, judged=False))
     if repeats:

@@ -7,16 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from shortlist import search, train
 from shortlist.component import InputError
-from shortlist.data.raw import PlainTable
-from shortlist.data.sources import source
 from shortlist.progress import step
-from shortlist.recipe import Recipe, explain
+from shortlist.recipe import Recipe
 from shortlist.tabular.experiment import CrossValidationSpec
-from shortlist.tabular.samples import samples_of
+from shortlist.tabular.samples import read_table, samples_of
 from shortlist.tuning import _measures as measures
 from shortlist.tuning._measures import Metric, Objective
 
@@ -84,15 +80,8 @@ def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Ca
     if not recipe.recall:
         if asked.metric not in (None, "auc"):
             raise InputError(f"--metric {asked.metric}: rankers on a plain table are chosen by auc")
-        try:
-            spec = CrossValidationSpec.model_validate(recipe.cross_validation)
-        except ValidationError as error:
-            raise InputError(explain(error, "cross_validation", CrossValidationSpec)) from error
-        with step("read data"):
-            plain_table = source(recipe.data.source)(recipe.data, root)
-        if not isinstance(plain_table, PlainTable):
-            raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log")
-        samples, _ = samples_of(plain_table)
+        spec = CrossValidationSpec.of(recipe)
+        samples, _ = samples_of(read_table(recipe, root))
         return lambda now, path: measures.table(now, path[-1], samples, spec, seed)
     given = None if asked.metric is None else Metric.of(asked.metric)  # a typo is told before the log is read
     data, _ = train.load(recipe, root)
