@@ -30,7 +30,6 @@ STAGES = {
     "recall": ("Recall channels", "召回通道"),
     "merge": ("Merge", "合并"),
     "features": ("Features", "特征"),
-    "encode": ("Encoders", "特征编码"),
     "rank": ("Rankers", "排序模型"),
     "rules": ("Rules (re-rank)", "重排规则"),
     "metrics": ("Metrics", "评估指标"),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
-import time
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shortlist.documents import write_text
-from shortlist.train import versions
-
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # a bench is run as a script, so only its own folder is searched
+
+import measured  # noqa: E402
+
 RESULTS = HERE / "results"
+keep = partial(measured.keep, RESULTS)
+kept = partial(measured.kept, RESULTS)
+say = measured.say
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 Job = dict[str, Any]
 
@@ -40,24 +42,7 @@ def called(work: str, job: Job, limit: float, file: str = "worker.py") -> dict[s
 
 def provenance(file: str = "run.py") -> dict[str, Any]:
     """What the figures were made with."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.machine()}, one thread a process"
-    load = round(os.getloadavg()[0], 1)  # of the whole machine: above 1, timings are not to be trusted
-    told = ["DIR" if before in ("--data", "--work") else word for before, word in pairwise(sys.argv)]
-    return {"command": " ".join([f"python bench/recall/{file}", *told]), "machine": machine} | {
-        "versions": versions(), "date": time.strftime("%Y-%m-%d"), "seed": 0, "load": load,
-    }  # fmt: skip
-
-
-def keep(name: str, row: dict[str, Any]) -> None:
-    """Writes a row as soon as it is there."""
-    write_text(RESULTS / f"{name}.json", json.dumps(row, indent=1) + "\n")
-
-
-def kept(name: str) -> dict[str, Any]:
-    """A row as it was measured last, or nothing."""
-    file = RESULTS / f"{name}.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {**measured.provenance(f"bench/recall/{file}"), "seed": 0}
 
 
 def wanted(words: list[str], *kinds: list[str]) -> list[list[str]]:
@@ -67,8 +52,3 @@ def wanted(words: list[str], *kinds: list[str]) -> list[list[str]]:
     if unknown:
         raise SystemExit(f"--only {' '.join(unknown)}: expected some of {', '.join(sorted(every))}")
     return [[name for name in kind if not set(words) & set(kind) or name in words] for kind in kinds]
-
-
-def say(line: str) -> None:
-    """A bench may print."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)

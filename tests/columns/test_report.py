@@ -17,6 +17,7 @@ from shortlist.data.raw import PlainTable
 from shortlist.metrics.ranking import auc
 from shortlist.recipe import parse, read
 from shortlist.report import _features
+from shortlist.tabular import samples as tabular
 from shortlist.tabular.samples import plain_samples
 
 
@@ -177,7 +178,7 @@ def test_what_cannot_be_looked_at_is_said(shop, sets, message):
 
 
 def test_a_plain_tables_rankers_are_checked_before_anything_is_fitted(monkeypatch):
-    monkeypatch.setattr(report, "source", lambda name: pytest.fail("data was read"))
+    monkeypatch.setattr(tabular, "source", lambda name: pytest.fail("data was read"))
     rank = {"line": {"type": "logistic"}, "tree": {"type": "tree", "deth": 3}}
     with pytest.raises(InputError, match=r"rank\.tree\.deth: unknown"):
         report.run(parse({"name": "t", "data": {"source": "adult"}, "rank": rank}), importance=True)
@@ -190,7 +191,7 @@ def test_figures_that_do_not_exist_are_dashes(monkeypatch):
     rare = np.where(np.isin(np.arange(m), kept), 0, np.arange(m) % 2)
     frame = pl.DataFrame({"age": np.arange(m) * 1.0, "job": ["cook", "nurse"] * (m // 2), "rich": rare})
     table = PlainTable(frame, frame, "rich", {"age": "number", "job": "category"})
-    monkeypatch.setattr(report, "source", lambda name: lambda spec, root: table)
+    monkeypatch.setattr(tabular, "source", lambda name: lambda spec, root: table)
     recipe = parse({"name": "t", "data": {"source": "adult"}, "rank": {"line": {"type": "logistic"}}})
     document = report.run(recipe, importance=True, repeats=2)
     assert document["importance"]["rankers"]["line"]["figures"] == {"auc": None}
@@ -208,7 +209,7 @@ def test_a_plain_table_is_profiled_without_its_test_labels(monkeypatch):
     document = []
     for label in (pl.col("rich"), 1 - pl.col("rich")):
         table = PlainTable(train, test.with_columns(label.alias("rich")), "rich", {"age": "number", "job": "category"})
-        monkeypatch.setattr(report, "source", lambda name, table=table: lambda spec, root: table)
+        monkeypatch.setattr(tabular, "source", lambda name, table=table: lambda spec, root: table)
         rank = {"line": {"type": "logistic", "buckets": 5, "search": {"l2": [1.0]}}}
         recipe = parse({"name": "t", "data": {"source": "adult"}, "rank": rank})
         document.append(report.run(recipe, importance=True, repeats=2))

@@ -1,4 +1,4 @@
-"""Encoders of one column against plain definitions."""
+"""What is learned of one column, and its codes, against plain definitions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.encode.cross import Cross
+from shortlist.encode._encoder import buckets_of, codes_of, known_values, quantile_edges
 from shortlist.encode.hashing import Hashing
 from shortlist.encode.log import Log
-from shortlist.encode.multi_valued import MultiValued
-from shortlist.encode.one_hot import OneHot
-from shortlist.encode.piecewise import Piecewise
-from shortlist.encode.quantile import Quantile
-from shortlist.encode.sequence import Sequence
-from shortlist.encode.standardise import Standardise
-from shortlist.encode.vocabulary import Vocabulary
-from shortlist.types import Ragged
+from shortlist.encode.standardise import moments
 
 numbers = st.lists(
     st.one_of(st.just(float("nan")), st.integers(-3, 3).map(float), st.integers(-(10**6), 10**6).map(lambda v: v / 97)),
@@ -26,36 +19,17 @@ numbers = st.lists(
 ).map(np.array)
 
 
-def ragged(*rows, column="value"):
-    return Ragged(np.cumsum([0, *map(len, rows)]), {column: np.array([v for row in rows for v in row], np.int32)})
-
-
-def restored(encoder):
-    return type(encoder).restore(encoder.config(), encoder.state())
-
-
-def test_vocabulary_numbers_frequent_values_and_trains_the_code_of_the_rest():
+def test_a_vocabulary_numbers_frequent_values_and_trains_the_code_of_the_rest():
     column = np.array([7, 7, 7, 3, 3, -1, -1, 9])
-    encoder = Vocabulary(min_count=2).fit(column)
-    assert encoder.transform(column).tolist() == [3, 3, 3, 2, 2, 1, 1, 0]  # 9 is rare: code 0 in training already
-    assert encoder.transform(np.array([100, 3])).tolist() == [0, 2]
-    assert encoder.width == 4
+    known = known_values(column, 2)
+    assert codes_of(column, known).tolist() == [3, 3, 3, 2, 2, 1, 1, 0]  # 9 is rare: code 0 in training already
+    assert codes_of(np.array([100, 3]), known).tolist() == [0, 2]
+    assert codes_of(np.array(["a", "b", "", "z"]), known_values(np.array(["b", "a", ""]), 1)).tolist() == [2, 3, 1, 0]
 
 
-def test_vocabulary_of_strings_survives_saving():
-    encoder = Vocabulary(min_count=1).fit(np.array(["b", "a", ""]))
-    assert restored(encoder).transform(np.array(["a", "b", "", "z"])).tolist() == [2, 3, 1, 0]
-
-
-def test_one_hot_has_a_one_in_the_column_of_the_value():
-    column = np.array([5, 5, 2, 2, 8])
-    dense = OneHot(min_count=2).fit(column).transform(np.array([2, 5, 8, 99])).toarray()
-    assert dense.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 0, 0]]
-
-
-def test_an_empty_vocabulary_answers():
-    assert Vocabulary().fit(np.array([1, 2])).transform(np.array([1, 3])).tolist() == [0, 0]
-    assert Vocabulary().fit(np.empty(0, np.int32)).transform(np.array([1])).tolist() == [0]
+@pytest.mark.parametrize("column", [np.array([1, 2]), np.empty(0, np.int32)])
+def test_an_empty_vocabulary_answers(column):
+    assert codes_of(np.array([1, 3]), known_values(column, 5)).tolist() == [0, 0]
 
 
 def test_hashing_is_the_same_everywhere_and_spreads():
@@ -80,92 +54,38 @@ def test_hashing_of_strings_ignores_the_width_of_the_array():
 
 
 @given(numbers, numbers, st.integers(2, 8))
-def test_quantile_bucket_counts_the_edges_below(train, values, buckets):
-    encoder = Quantile(buckets=buckets).fit(train)
-    expected = [0 if np.isnan(v) else 1 + sum(edge < v for edge in encoder.edges_) for v in values]
-    assert encoder.transform(values).tolist() == expected
-    assert len(encoder.edges_) < buckets
-    assert not set(encoder.edges_.tolist()) & set(train.tolist())  # no training value sits on an edge
-    assert encoder.transform(values).max(initial=0) < encoder.width
+def test_a_bucket_counts_the_edges_below(train, values, buckets):
+    edges = quantile_edges(train, buckets)
+    expected = [0 if np.isnan(v) else 1 + sum(edge < v for edge in edges) for v in values]
+    assert buckets_of(values, edges).tolist() == expected
+    assert len(edges) < buckets
+    assert not set(edges.tolist()) & set(train.tolist())  # no training value sits on an edge
 
 
-def test_quantile_buckets_hold_equally_many_rows_where_values_differ():
-    codes = Quantile(buckets=10).fit(np.arange(1000.0)).transform(np.arange(1000.0))
+def test_buckets_hold_equally_many_rows_where_values_differ():
+    codes = buckets_of(np.arange(1000.0), quantile_edges(np.arange(1000.0), 10))
     assert np.bincount(codes)[1:].tolist() == [100] * 10
 
 
-def test_quantile_gives_one_bucket_to_a_value_that_fills_several():
+def test_a_value_that_fills_several_buckets_gets_one():
     column = np.concatenate([np.zeros(90), np.arange(1.0, 11.0)])
-    codes = Quantile(buckets=20).fit(column).transform(np.array([0.0, 1.0, 10.0]))
+    codes = buckets_of(np.array([0.0, 1.0, 10.0]), quantile_edges(column, 20))
     assert codes[0] == 1
     assert codes[1] > 1
     assert codes[2] > codes[1]
 
 
-@given(numbers, numbers)
-def test_piecewise_is_the_formula_bin_by_bin(train, values):
-    encoder = Piecewise(buckets=4).fit(train)
-    bounds = encoder.bounds_
-    for value, row in zip(values, encoder.transform(values), strict=True):
-        for t, entry in enumerate(row):
-            share = (value - bounds[t]) / (bounds[t + 1] - bounds[t])
-            low = -np.inf if t == 0 else 0.0
-            high = np.inf if t == len(row) - 1 else 1.0
-            expected = 0.0 if np.isnan(value) else min(max(share, low), high)
-            assert entry == pytest.approx(expected, rel=1e-5, abs=1e-6)
-
-
-def test_piecewise_sums_to_the_number_itself_where_bins_are_equally_wide():
-    encoder = Piecewise(buckets=4).fit(np.arange(101.0))
-    sums = encoder.transform(np.array([-10.0, 0.0, 30.0, 100.0, 130.0])) @ np.diff(encoder.bounds_)
-    assert sums == pytest.approx([-10, 0, 30, 100, 130], rel=1e-5)
-
-
-def test_standardise_uses_training_moments_and_puts_missing_at_the_mean():
-    encoder = restored(Standardise().fit(np.array([1.0, 3.0, np.nan, np.inf])))
-    assert encoder.transform(np.array([1.0, 2.0, 5.0, np.nan])).tolist() == [-1.0, 0.0, 3.0, 0.0]
+def test_moments_are_those_of_what_is_finite():
+    assert moments(np.array([1.0, 3.0, np.nan, np.inf])) == (2.0, 1.0)
+    assert moments(np.array([np.nan])) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("constant", [4.0, 0.1])  # the mean of three times .1 is not .1
-def test_standardise_of_a_constant_is_zero(constant):
-    encoder = Standardise().fit(np.full(3, constant))
-    np.testing.assert_allclose(encoder.transform(np.array([constant, constant + 1])), [0.0, 1.0], rtol=1e-6)
+def test_a_constant_deviates_by_nothing(constant):
+    assert moments(np.full(3, constant)) == (constant, 1.0)
 
 
 def test_log_is_odd_and_keeps_missing():
     out = Log().fit(np.empty(0)).transform(np.array([0.0, np.e - 1, 1 - np.e, np.nan]))
     assert out[:3] == pytest.approx([0, 1, -1])
     assert np.isnan(out[3])
-
-
-def test_cross_tells_pairs_apart_and_lumps_rare_ones():
-    left, right = np.array([0, 0, 1, 1, -1, -1]), np.array([1, 1, 0, 0, 5, 6])
-    encoder = restored(Cross(min_count=2).fit(left, right))
-    codes = encoder.transform(left, right)
-    assert codes[0] == codes[1] > 0
-    assert codes[2] == codes[3] > 0
-    assert codes[0] != codes[2]
-    assert codes[4] == codes[5] == 0
-    assert encoder.transform(np.array([7]), np.array([7])).tolist() == [0]
-
-
-def test_hashed_cross_keeps_nothing_and_stays_inside():
-    encoder = Cross(width=32).fit(np.arange(5), np.arange(5))
-    assert encoder.state() == {}
-    codes = encoder.transform(np.repeat(np.arange(50), 50), np.tile(np.arange(50), 50))
-    assert set(codes.tolist()) == set(range(32))
-
-
-@pytest.mark.parametrize(("combine", "share"), [("sum", 1.0), ("mean", 1 / 4), ("sqrt", 1 / 2)])
-def test_multi_valued_adds_up_its_values(combine, share):
-    encoder = MultiValued(min_count=2, combine=combine).fit(ragged([1, 2], [1, 2], [9]))
-    dense = encoder.transform(ragged([1, 1, 2, 9], [], [2])).toarray()
-    assert dense[0] == pytest.approx(np.array([1, 2, 1]) * share)
-    assert dense[1].tolist() == [0, 0, 0]
-    assert dense[2].tolist() == [0, 0, 1]
-
-
-def test_sequence_keeps_the_last_values_in_order_and_pads_on_the_left():
-    encoder = Sequence(length=3, min_count=2).fit(ragged([4, 5, 5, 4, 9], column="item"))
-    rows = encoder.transform(ragged([5, 4], [], [4, 5, 9, 5], column="item"))
-    assert rows.tolist() == [[0, 3, 2], [0, 0, 0], [3, 1, 3]]

@@ -15,7 +15,7 @@ def test_share_and_lift(world, window):
     active = np.unique(world.data.events.user[world.data.events.user >= 0])
     edges = np.unique(np.quantile(users.numbers["age"][active], [1 / 3, 2 / 3]))
     groups = {
-        "gender": users.codes["gender"].single(),
+        "gender": users.codes["gender"].first(np.arange(users.n)),
         "age": np.searchsorted(edges, users.numbers["age"], side="right"),
     }
     for name, group in groups.items():

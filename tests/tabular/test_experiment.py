@@ -12,6 +12,7 @@ from shortlist.component import InputError
 from shortlist.data.raw import PlainTable
 from shortlist.recipe import parse
 from shortlist.tabular import experiment
+from shortlist.tabular import samples as tabular
 from shortlist.tabular.samples import samples_of
 
 
@@ -27,7 +28,7 @@ def frame(m, seed):
 @pytest.fixture
 def table(monkeypatch):
     plain = PlainTable(frame(400, 0), frame(300, 1), "rich", {"age": "number", "job": "category"}, "abc")
-    monkeypatch.setattr(experiment, "source", lambda name: lambda spec, root: plain)
+    monkeypatch.setattr(tabular, "source", lambda name: lambda spec, root: plain)
     return plain
 
 
@@ -91,7 +92,7 @@ def test_the_test_rows_decide_nothing(table, monkeypatch):
     one = {"type": "logistic", "search": {"l2": [1.0, 100.0], "buckets": [0, 10]}}
     first = experiment.run(recipe(one=one))["rankers"]["one"]
     other = PlainTable(table.train, frame(300, 9), "rich", table.kinds, "abc")
-    monkeypatch.setattr(experiment, "source", lambda name: lambda spec, root: other)
+    monkeypatch.setattr(tabular, "source", lambda name: lambda spec, root: other)
     second = experiment.run(recipe(one=one))["rankers"]["one"]
     assert second["test_auc"] != first["test_auc"]
     assert (second["chosen"], second["search"]) == (first["chosen"], first["search"])

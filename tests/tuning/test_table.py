@@ -13,8 +13,9 @@ from shortlist.component import InputError
 from shortlist.data.raw import PlainTable
 from shortlist.recipe import parse
 from shortlist.tabular import folds as cross_validation
+from shortlist.tabular import samples as tabular
 from shortlist.tabular.samples import samples_of
-from shortlist.tuning import Asked, _plan
+from shortlist.tuning import Asked
 
 pytest.importorskip("optuna")
 pytest.importorskip("tomlkit")
@@ -49,7 +50,7 @@ def frame(m, seed, sign=1):
 
 def tuned(monkeypatch, asked, test_sign=1):
     plain = PlainTable(frame(300, 0), frame(200, 1, test_sign), "rich", {"age": "number", "luck": "number"}, "abc")
-    monkeypatch.setattr(_plan, "source", lambda name: lambda spec, root: plain)
+    monkeypatch.setattr(tabular, "source", lambda name: lambda spec, root: plain)
     return tuning.tune(parse(tomllib.loads(TEXT)), TEXT, asked), plain
 
 

@@ -17,17 +17,15 @@ import numpy as np
 from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
-from shortlist.data.raw import PlainTable
-from shortlist.data.sources import source
 from shortlist.documents import jsonable
 from shortlist.metrics.ranking import auc
 from shortlist.pipeline import stamp
 from shortlist.progress import step
 from shortlist.recipe import POSITIVE, Recipe
 from shortlist.tabular.experiment import CrossValidationSpec, Entrant
-from shortlist.tabular.samples import samples_of
-from shortlist.train import Cuts, fit_merge, load
-from shortlist.train.rankers import RankerSamples, sampled_alike, samples_for_rankers
+from shortlist.tabular.samples import read_table, samples_of
+from shortlist.train import Schedule, load
+from shortlist.train.rankers import RankerSamples, sampled_alike
 from shortlist.types import Samples
 
 ROWS = 100_000
@@ -49,19 +47,13 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     if not recipe.features:
         raise InputError("features: the recipe has none, so there is no column to look at")
     data, _ = load(recipe, root)
-    cuts = Cuts.of(data, recipe)
-    if cuts.rank is None:
-        raise InputError("data.split.rank: missing; the columns looked at are those of the ranker's samples")
-    pipeline, state = recipe.pipeline(), data.state()
-    if cuts.tune is not None:  # as fit does: what the merge learns decides which rows there are
-        with step("merge: channels at tune"):
-            pipeline.fit_recall(data.until(cuts.tune))
-            fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank)
-    with step("rank: channels at rank, samples from [rank, test)"):
-        made = samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+    schedule, pipeline = Schedule.of(recipe, data), recipe.pipeline()
+    opens = schedule.cuts.needed("rank", "the columns looked at are those of the ranker's samples")
+    schedule.merge(pipeline)  # as fit does: what the merge learns decides which rows there are
+    made = schedule.samples(pipeline)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, POSITIVE))
-    document["window"] = {"opens": stamp(cuts.rank), "closes": stamp(cuts.test), "source": recipe.samples.source}
+    document["window"] = {"opens": stamp(opens), "closes": stamp(schedule.cuts.test), "source": recipe.samples.source}
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
     if repeats:
@@ -77,10 +69,7 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
 
 def _plain_table(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     entrants = [Entrant.of(recipe, name, CrossValidationSpec()) for name in (recipe.rankers if repeats else ())]
-    with step("read data"):
-        table = source(recipe.data.source)(recipe.data, root)
-    if not isinstance(table, PlainTable):
-        raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log, whose columns need candidates")
+    table = read_table(recipe, root)
     train, test = samples_of(table)
     document = _document(recipe, Parts(train, test, table.label, judged=False))
     if repeats:

@@ -91,8 +91,7 @@ class DecayedSums:
         codes = getattr(events, key.entity)
         mask = events.select(key.event, self._behaviours) & (codes >= 0)
         if key.segment is not None:
-            column = self._users.codes[key.segment[0]].single()
-            known = (events.user >= 0) & (events.user < len(column))
-            mask &= known & (column[np.where(known, events.user, 0)] == key.segment[1])
+            name, code = key.segment
+            mask &= self._users.codes[name].first(events.user) == code
         weight = events.weight[mask]
         return codes[mask], np.where(weight > 0, weight, 1).astype(np.float32), events.time[mask]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from shortlist.component import InputError
 from shortlist.data.vocab import Vocab
-from shortlist.types import Array, Float32, Int64, Ragged
+from shortlist.durations import UNITS
+from shortlist.types import Array, Float32, Int32, Int64, Ragged, spans
 
 MISSING_TIME = np.iinfo(np.int64).min
 """A time that is not known."""
@@ -22,12 +24,28 @@ class Codes:
     values: Ragged  # [n] rows of "code", an index into levels
     levels: tuple[str, ...]
 
-    def single(self) -> Array:
-        """[n] the first code of each row, -1 where there is none."""
-        has = self.values.lengths > 0
-        first = np.full(len(self.values), -1, np.int32)
-        first[has] = self.values["code"][self.values.offsets[:-1][has]]
-        return first
+    def of(self, rows: Array) -> Ragged:
+        """The codes of each of ``rows`` [m]; a row that is not in the table has none."""
+        if not len(self.values):
+            return Ragged.empty(len(rows), code=np.int32)
+        known = (rows >= 0) & (rows < len(self.values))
+        at = np.where(known, rows, 0)
+        low = self.values.offsets[at]
+        high = np.where(known, self.values.offsets[at + 1], low)
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(high - low, out=offsets[1:])
+        return Ragged(offsets, {"code": self.values["code"][spans(low, high)]})
+
+    def first(self, rows: Array) -> Int32:
+        """[m]: the first code of each of ``rows`` [m], -1 where it has none or is not in the table."""
+        offsets, values = self.values.offsets, self.values["code"]
+        if not len(values):
+            return np.full(len(rows), -1, np.int32)
+        known = (rows >= 0) & (rows < len(self.values))
+        at = np.where(known, rows, 0)
+        start = offsets[at]
+        known &= start < offsets[at + 1]
+        return np.where(known, values[np.minimum(start, len(values) - 1)], -1).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +60,36 @@ class Table:
     listed: Array = field(default_factory=lambda: np.empty(0, bool))  # [n]: the source has a row for this code
     kinds: Mapping[str, str] = field(default_factory=dict)
 
-    def buckets(self, name: str, rows: Array, edges: Array | None = None) -> Array:
-        """[len(rows)]: the first level of a category; how many ``edges`` (ascending) a number is not below; else -1."""
+    def of_kind(self, path: str, wanted: Sequence[str] | None, *kinds: str) -> list[str]:
+        """The columns of these kinds in the table's order, all or those among ``wanted``.
+
+        Raises ``InputError`` at ``path`` for a wanted one that the table does not have.
+        """
+        for name in wanted or ():
+            if name not in self.kinds:
+                raise InputError(f"{path}: no attribute {name!r}; the table has {', '.join(self.kinds) or 'none'}")
+        return [name for name, kind in self.kinds.items() if kind in kinds and (wanted is None or name in wanted)]
+
+    def number(self, name: str, rows: Array) -> Float32:
+        """[len(rows)]: a number, or a time in days since 1970, of each row; NaN = missing or not in the table."""
         known = (rows >= 0) & (rows < self.n)
-        out = np.full(len(rows), -1, np.int32)
+        out = np.full(len(rows), np.nan, np.float32)
         if name in self.numbers:
-            number = self.numbers[name][rows[known]]
-            place = np.searchsorted(np.empty(0) if edges is None else edges, number, side="right")
-            out[known] = np.where(np.isnan(number), -1, place)
-        elif name in self.codes:
-            values = self.codes[name].values
-            start, end = values.offsets[rows[known]], values.offsets[rows[known] + 1]
-            if len(values["code"]):
-                out[known] = np.where(end > start, values["code"][np.minimum(start, len(values["code"]) - 1)], -1)
+            out[known] = self.numbers[name][rows[known]]
+        else:
+            times = self.times[name][rows[known]]
+            out[known] = np.where(times == MISSING_TIME, np.nan, times / UNITS["d"])
         return out
+
+    def buckets(self, name: str, rows: Array, edges: Array | None = None) -> Int32:
+        """[len(rows)]: the first level of a category; how many ``edges`` (ascending) a number is not below; else -1."""
+        if name in self.codes:
+            return self.codes[name].first(rows)
+        if name not in self.numbers:
+            return np.full(len(rows), -1, np.int32)
+        number = self.number(name, rows)
+        place = np.searchsorted(np.empty(0) if edges is None else edges, number, side="right")
+        return np.where(np.isnan(number), -1, place).astype(np.int32)
 
     @staticmethod
     def of(

@@ -1,48 +1,30 @@
-"""What a column transform is, and the two look-ups that most of them share."""
+"""What a column transform is, and the look-ups that they share."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from shortlist.component import Component, InputError
 from shortlist.types import Array, Float64, Int32
 
 
 class Encoder(Component):
-    """Learns a transform of one column (a cross: of two) from training rows, then applies it to any rows.
+    """Learns a transform of columns from training rows, then applies it to any rows.
 
     Missing is NaN in a numeric column, -1 in a column of codes and the empty string in a column of strings. What was
     not in the training rows gets an answer too: nothing raises at scoring time.
     """
 
     def fit(self, *columns: Any) -> Self:
-        """Learns from the training rows, each column [m] (or ``Ragged`` of m rows)."""
+        """Learns from the training rows, each column [m]."""
         raise NotImplementedError
 
     def transform(self, *columns: Any) -> Any:
         """The encoded rows, in the order they came."""
         raise NotImplementedError
-
-
-class KnownValues(Encoder):
-    """What the codes and the columns of a vocabulary share: the values met often enough in training."""
-
-    min_count: Annotated[int, Field(ge=1)] = 5
-    """How often a value must occur in the training rows to get a code (a column) of its own."""
-
-    def fit(self, column: Array) -> Self:
-        """Learns the known values of ``column`` [m], integers or strings."""
-        self.known_ = known_values(column, self.min_count)
-        return self
-
-    @property
-    def width(self) -> int:
-        """How many codes (columns) there are, that of what is out of vocabulary included."""
-        return len(self.known_) + 1
 
 
 def one_a_row(name: str, column: Array) -> Array:
@@ -54,7 +36,13 @@ def one_a_row(name: str, column: Array) -> Array:
 
 
 def known_values(values: Array, min_count: int) -> Array:
-    """The values that occur at least ``min_count`` times, ascending."""
+    """The values that occur at least ``min_count`` times, ascending: a vocabulary.
+
+    Rarer ones are out of vocabulary in the training rows too, so whatever learns from the codes has seen code 0 before
+    a new value arrives. Missing (-1 or "") is a value like any other.
+
+    Source: Cheng et al. (2016), Wide & Deep Learning for Recommender Systems.
+    """
     found, counts = np.unique(values, return_counts=True)
     kept: Array = found[counts >= min_count]
     return kept
@@ -73,6 +61,8 @@ def quantile_edges(values: Array, buckets: int) -> Float64:
 
     Edge q lies just above the q/buckets quantile of the values that are not missing. A value that many rows share
     (zero in capital-gain) takes up several quantiles and still yields one edge, so the rest keep buckets of their own.
+
+    Source: Dougherty, Kohavi, Sahami (1995), Supervised and Unsupervised Discretization of Continuous Features.
     """
     present = np.asarray(values, np.float64)
     present = present[np.isfinite(present)]

@@ -56,7 +56,7 @@ def encode(
 ) -> None:
     """Fills ``columns`` and ``values``, each unless it is empty, for the m rows whose columns ``x`` holds.
 
-    The numpy definition is the encoders of this folder, compared in the tests.
+    A definition in numpy, a column at a time, stands in the tests.
     """
     k, m = len(kind), x.shape[1]
     codes, cells, at = np.empty((k, STRIP), np.int64), np.empty(STRIP), np.empty(STRIP, np.int64)

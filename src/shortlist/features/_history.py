@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from shortlist.types import Array
+from shortlist.types import Array, Requests
+
+
+class Past(NamedTuple):
+    """The requests' histories as the kernels take them: request q has the entries offsets[q]..offsets[q + 1]."""
+
+    offsets: Array
+    items: Array
+    times: Array
+    values: Array
+    weights: Array
+
+    @staticmethod
+    def of(requests: Requests) -> Past:
+        """Of a batch."""
+        history = requests.history
+        return Past(history.offsets, history["item"], history["time"], history["value"], history["weight"])
 
 
 @njit(cache=True)
@@ -59,14 +77,12 @@ def summary(
 
 
 @njit(cache=True)
-def own(
-    offsets: Array, items: Array, times: Array, weights: Array, now: Array, half_life: float, unit: float,
-    first: Array, candidates: Array, out: Array,
-) -> None:  # fmt: skip
+def own(past: Past, now: Array, half_life: float, unit: float, first: Array, candidates: Array, out: Array) -> None:
     """How the user met each candidate before: out = log(1 + events), log(1 + positives), decayed, log(1 + time since).
 
     ``first`` [n + 1] are the requests' first rows. Every history is sorted by item once; a row is a binary search.
     """
+    offsets, items, times, weights = past.offsets, past.items, past.times, past.weights
     for q in range(len(now)):
         a, b = offsets[q], offsets[q + 1]
         order = np.argsort(items[a:b], kind="mergesort")  # stable: an item's events stay in order of time

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
+from shortlist.features._history import Past
 from shortlist.types import Array
+
+
+class Nearest(NamedTuple):
+    """CSR of cosines: row i has the items codes[starts[i]..starts[i + 1]], ascending."""
+
+    starts: Array
+    codes: Array
+    cosine: Array
 
 
 @njit(cache=True)
@@ -72,8 +83,8 @@ def _largest(values: Array, k: int) -> float:
 
 
 @njit(cache=True)
-def nearest(offsets: Array, items: Array, n_items: int, window: int, k: int) -> tuple[Array, Array, Array]:
-    """CSR of cosines: row i has at most ``k`` items j, ascending, with n_ij / sqrt(n_i n_j) above 0.
+def nearest(offsets: Array, items: Array, n_items: int, window: int, k: int) -> Nearest:
+    """Of each item i at most ``k`` items j with n_ij / sqrt(n_i n_j) above 0.
 
     A user counts once for a pair, at most ``window`` places apart (the first time of i, any time of j).
     """
@@ -115,15 +126,16 @@ def nearest(offsets: Array, items: Array, n_items: int, window: int, k: int) -> 
                 codes[kept], cosine[kept] = near[x], value[x]
                 kept += 1
         rows[i + 1] = kept
-    return rows, codes[:kept].copy(), cosine[:kept].copy()
+    return Nearest(rows, codes[:kept].copy(), cosine[:kept].copy())
 
 
 @njit(cache=True)
 def closeness(
-    starts: Array, codes: Array, cosine: Array, history: Array, items: Array, weights: Array,
-    positive: bool, last: Array, first: Array, candidates: Array, out: Array,
-) -> None:  # fmt: skip
+    near: Nearest, past: Past, positive: bool, last: Array, first: Array, candidates: Array, out: Array
+) -> None:
     """out[k, 0] = largest, out[k, 1] = mean cosine of each row's item with the last ``last[k]`` of its history."""
+    starts, codes, cosine = near.starts, near.codes, near.cosine
+    history, items, weights = past.offsets, past.items, past.weights
     n_items = len(starts) - 1
     deepest = 0
     for k in range(len(last)):
@@ -151,9 +163,9 @@ def closeness(
                         low = middle + 1
                     else:
                         high = middle
-                near = cosine[low] if low < starts[i + 1] and codes[low] == c else np.float32(i == c)
-                top = max(top, near)
-                total += near
+                alike = cosine[low] if low < starts[i + 1] and codes[low] == c else np.float32(i == c)
+                top = max(top, alike)
+                total += alike
                 for k in range(len(last)):
                     if h == min(last[k], n) - 1:
                         out[k, 0, r] = top

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
+from shortlist.features._history import Past
 from shortlist.types import Array
 
 COLUMNS = ("mean", "max", "cosine", "lift", "value", "recent")
 
 
+class Attribute(NamedTuple):
+    """A list or category column of the items."""
+
+    starts: Array  # [items + 1]: item i has the levels codes[starts[i]..starts[i + 1]]
+    codes: Array
+    share: Array  # [levels] of the log's positives that carry a level
+
+
 @njit(cache=True)
 def tastes(
-    history: Array, items: Array, times: Array, values: Array, weights: Array,
-    starts: Array, codes: Array, share: Array, half_life: float, last: int, prior: float,
-    first: Array, candidates: Array, out: Array,
-) -> None:  # fmt: skip
-    """One list or category column: six columns of ``out`` [6, m], as COLUMNS; see ``affinity.Affinity``.
-
-    ``starts``, ``codes`` are the attribute's rows; ``share`` [levels] of the log's positives that carry a level.
-    """
+    past: Past,
+    attribute: Attribute,
+    half_life: float,
+    last: int,
+    prior: float,
+    first: Array,
+    candidates: Array,
+    out: Array,
+) -> None:
+    """One list or category column: six columns of ``out`` [6, m], as COLUMNS; see ``affinity.Affinity``."""
+    history, items, times, values, weights = past.offsets, past.items, past.times, past.values, past.weights
+    starts, codes, share = attribute.starts, attribute.codes, attribute.share
     n_items, levels = len(starts) - 1, len(share)
     liked, recent = np.zeros(levels), np.zeros(levels)
     above, rated = np.zeros(levels), np.zeros(levels)
@@ -83,10 +98,17 @@ def tastes(
 
 @njit(cache=True)
 def distances(
-    history: Array, numbers: Array, times: Array, weights: Array, spread: float, half_life: float, prior: float,
-    first: Array, candidates: Array, out: Array,
-) -> None:  # fmt: skip
+    past: Past,
+    numbers: Array,
+    spread: float,
+    half_life: float,
+    prior: float,
+    first: Array,
+    candidates: Array,
+    out: Array,
+) -> None:
     """One number of the history's items and of the candidates: out[0] = candidate - mean, out[1] = that / spread."""
+    history, times, weights = past.offsets, past.times, past.weights
     for q in range(len(history) - 1):
         weight, mean, square = 0.0, 0.0, 0.0
         for e in range(history[q], history[q + 1]):

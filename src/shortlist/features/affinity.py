@@ -11,7 +11,8 @@ from pydantic import Field
 from shortlist.component import Feature
 from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
-from shortlist.features import _attributes, _taste
+from shortlist.features import _taste
+from shortlist.features._history import Past
 from shortlist.types import Array, Candidates, Ragged, Requests
 
 DAY = UNITS["d"]
@@ -45,7 +46,8 @@ class Affinity(Feature):
     def fit(self, data: Dataset) -> Self:
         """Learns each level's share of the log's positives and each number's spread over the catalogue."""
         positives = data.item_counts("positive")
-        names = _attributes.of_kind(data.items, self.columns, "category", "list")
+        path = "features.affinity.columns"
+        names = data.items.of_kind(path, self.columns, "category", "list")
         shares: list[Array] = []
         for name in names:
             column = data.items.codes[name]
@@ -57,33 +59,28 @@ class Affinity(Feature):
         self.shares_ = Ragged(
             np.cumsum(np.array([0, *map(len, shares)], np.int64)), {"share": np.concatenate([np.empty(0), *shares])}
         )
-        self.numbered_ = np.array(_attributes.of_kind(data.items, self.columns, "number", "time"), dtype=str)
-        spreads = [_spread(_attributes.number(data.items, name, np.arange(data.items.n))) for name in self.numbered_]
+        self.numbered_ = np.array(data.items.of_kind(path, self.columns, "number", "time"), dtype=str)
+        spreads = [_spread(data.items.number(name, np.arange(data.items.n))) for name in self.numbered_]
         self.spreads_ = np.array(spreads, np.float64)
         return self
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``affinity.*``, each [m]."""
-        h, first, m = requests.history, candidates.offsets(len(requests)), len(candidates)
+        past, first, m = Past.of(requests), candidates.offsets(len(requests)), len(candidates)
         out: dict[str, Array] = {}
+        half_life = float(self.half_life)
         for row, name in enumerate(self.coded_):
             column, share = state.items.codes[name], self.shares_.row(row)["share"]
             if len(share) < len(column.levels):  # the catalogue has grown since: new levels have no share
                 share = np.pad(share, (0, len(column.levels) - len(share)))
             views = np.empty((len(_taste.COLUMNS), m), np.float32)
-            _taste.tastes(
-                h.offsets, h["item"], h["time"], h["value"], h["weight"],
-                column.values.offsets, column.values["code"], share, float(self.half_life), self.last, self.prior,
-                first, candidates.item, views,
-            )  # fmt: skip
+            attribute = _taste.Attribute(column.values.offsets, column.values["code"], share)
+            _taste.tastes(past, attribute, half_life, self.last, self.prior, first, candidates.item, views)
             out |= _named(f"affinity.{name}", _taste.COLUMNS, views)
         for row, name in enumerate(self.numbered_):
             views = np.empty((2, m), np.float32)
-            _taste.distances(
-                h.offsets, _attributes.number(state.items, name, h["item"]), h["time"], h["weight"],
-                float(self.spreads_[row]), float(self.half_life), self.prior,
-                first, _attributes.number(state.items, name, candidates.item), views,
-            )  # fmt: skip
+            mine, theirs = (state.items.number(name, items) for items in (past.items, candidates.item))
+            _taste.distances(past, mine, float(self.spreads_[row]), half_life, self.prior, first, theirs, views)
             out |= _named(f"affinity.{name}", ("gap", "z"), views)
         return out
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from shortlist.component import Feature
 from shortlist.data import Dataset, State
 from shortlist.features import _neighbours
+from shortlist.features._history import Past
 from shortlist.types import Array, Candidates, Requests
 
 
@@ -53,12 +54,10 @@ class Neighbours(Feature):
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``neighbours.*``, each [m]."""
-        history, last = requests.history, np.array(self.last, np.int64)
+        near, last = _neighbours.Nearest(self.starts_, self.codes_, self.cosine_), np.array(self.last, np.int64)
         out = np.empty((len(last), 2, len(candidates)), np.float32)
-        _neighbours.closeness(
-            self.starts_, self.codes_, self.cosine_, history.offsets, history["item"], history["weight"],
-            self.positive, last, candidates.offsets(len(requests)), candidates.item, out,
-        )  # fmt: skip
+        past, first = Past.of(requests), candidates.offsets(len(requests))
+        _neighbours.closeness(near, past, self.positive, last, first, candidates.item, out)
         return _named(self.last, out)
 
 

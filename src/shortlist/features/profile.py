@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from numba import njit
 from pydantic import Field
 
 from shortlist.component import Feature
 from shortlist.data import Codes, Dataset, State, Table
-from shortlist.features import _attributes
 from shortlist.types import Array, Candidates, Ragged, Requests
 
 
@@ -39,7 +39,7 @@ class Profile(Feature):
         names: list[str] = []
         sources = (("user", data.users, data.user_counts("all")), ("item", data.items, data.item_counts("all")))
         for entity, table, counts in sources:
-            for name in _attributes.of_kind(table, getattr(self, entity), "list"):
+            for name in table.of_kind(f"features.profile.{entity}", getattr(self, entity), "list"):
                 column = table.codes[name]
                 n = min(len(column.values), len(counts))
                 rows = column.values.take(np.arange(n))
@@ -59,15 +59,15 @@ class Profile(Feature):
         return out | self._columns("item", state.items, candidates.item)
 
     def _columns(self, entity: str, table: Table, codes: Array) -> dict[str, Array]:
-        wanted: list[str] | None = getattr(self, entity)
+        path, wanted = f"features.profile.{entity}", getattr(self, entity)
         out: dict[str, Array] = {}
         if self.ids:
             out[f"profile.{entity}.id"] = codes.astype(np.int32)
-        for name in _attributes.of_kind(table, wanted, "category"):
-            out[f"profile.{entity}.{name}"] = _attributes.first(table.codes[name], codes)
-        for name in _attributes.of_kind(table, wanted, "number", "time"):
-            out[f"profile.{entity}.{name}"] = _attributes.number(table, name, codes)
-        for name in _attributes.of_kind(table, wanted, "list"):
+        for name in table.of_kind(path, wanted, "category"):
+            out[f"profile.{entity}.{name}"] = table.codes[name].first(codes)
+        for name in table.of_kind(path, wanted, "number", "time"):
+            out[f"profile.{entity}.{name}"] = table.number(name, codes)
+        for name in table.of_kind(path, wanted, "list"):
             out |= self._flags(f"{entity}.{name}", table.codes[name], codes)
         return out
 
@@ -75,8 +75,23 @@ class Profile(Feature):
         place = np.flatnonzero(self.lists_ == name)
         chosen = self.chosen_.row(int(place[0]))["code"] if len(place) else np.empty(0, np.int32)
         flags = np.zeros((len(chosen) + 1, len(codes)), np.float32)
-        _attributes.flags(column.values.offsets, column.values["code"], codes, chosen, flags)
+        _marked(column.values.offsets, column.values["code"], codes, chosen, flags)
         out: dict[str, Array] = {f"profile.{name}.count": flags[-1]}
         for row, level in enumerate(chosen):
             out[f"profile.{name}={column.levels[level]}"] = flags[row]
         return out
+
+
+@njit(cache=True)
+def _marked(offsets: Array, codes: Array, rows: Array, chosen: Array, out: Array) -> None:
+    """out[k, r] = 1 where row r has code chosen[k] (ascending); the last row of ``out`` counts all codes of the row."""
+    last = len(chosen)
+    for r in range(len(rows)):
+        i = rows[r]
+        if i < 0 or i + 1 >= len(offsets):
+            continue
+        out[last, r] = offsets[i + 1] - offsets[i]
+        for e in range(offsets[i], offsets[i + 1]):
+            k = np.searchsorted(chosen, codes[e])
+            if k < last and chosen[k] == codes[e]:
+                out[k, r] = 1

@@ -7,7 +7,7 @@ import numpy as np
 from shortlist.component import Feature
 from shortlist.data import MISSING_TIME, State
 from shortlist.durations import UNITS, Duration, text
-from shortlist.features import _attributes, _history, _rows
+from shortlist.features import _history, _rows
 from shortlist.types import Array, Candidates, Float32, Int64, Requests
 
 HOUR, DAY = UNITS["h"], UNITS["d"]
@@ -45,7 +45,7 @@ class Recency(Feature):
             last = state.last_seen("item", item, now, which)
             last[last < 0] = MISSING_TIME
             out[f"recency.item.{name}"] = _hours(now, last)
-        for name in _attributes.of_kind(state.items, self.times, "time"):
+        for name in state.items.of_kind("features.recency.times", self.times, "time"):
             known = (item >= 0) & (item < state.items.n)
             since = np.full(len(item), MISSING_TIME)
             since[known] = state.items.times[name][item[known]]

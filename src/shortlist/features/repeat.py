@@ -28,10 +28,8 @@ class Repeat(Feature):
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``repeat.*``, each [m]."""
-        history = requests.history
         out = np.empty((len(COLUMNS), len(candidates)), np.float32)
-        _history.own(
-            history.offsets, history["item"], history["time"], history["weight"], requests.time,
-            float(self.half_life), float(UNITS["h"]), candidates.offsets(len(requests)), candidates.item, out,
-        )  # fmt: skip
+        first, half_life = candidates.offsets(len(requests)), float(self.half_life)
+        past = _history.Past.of(requests)
+        _history.own(past, requests.time, half_life, float(UNITS["h"]), first, candidates.item, out)
         return {f"repeat.{name}": column for name, column in zip(COLUMNS, out, strict=True)}

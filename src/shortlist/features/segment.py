@@ -10,7 +10,7 @@ from pydantic import Field
 from shortlist.component import Feature
 from shortlist.data import Dataset, State
 from shortlist.durations import Duration
-from shortlist.features import _attributes, _rows
+from shortlist.features import _rows
 from shortlist.types import Array, Candidates, Ragged, Requests
 
 
@@ -43,7 +43,7 @@ class Segment(Feature):
         """Chooses the attributes and cuts the numbers into buckets by the users who have events."""
         seen = np.flatnonzero(data.user_counts("all"))
         names, edges = [], []
-        for name in _attributes.of_kind(data.users, self.attributes, "category", "number"):
+        for name in data.users.of_kind("features.segment.attributes", self.attributes, "category", "number"):
             inner = np.empty(0)
             if name in data.users.numbers:
                 number = data.users.numbers[name][seen]

@@ -8,8 +8,8 @@ models for information retrieval).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -19,12 +19,13 @@ from shortlist.types import Array, Candidates, Float32, Float64, Int64, Ragged
 
 STEPS = np.array([0, 0.1, 0.25, 0.5, 0.8, 0.9, 1.1, 1.25, 2, 4, 10])
 ROUNDS = 8
+Terms = Callable[[Float32, Float32, Int64], Float32]
+"""(score [C, u], rank [C, u], offsets [n + 1]) -> what each channel's weight is multiplied with [C, u]."""
 FLOOR = 1e-6
 """No weight is zero, so that rows which only a worthless channel found still have an order among themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """What the quality of an order needs: the rows of n requests and which of them are right."""
 
     offsets: Int64  # [n + 1] rows of each request
@@ -39,21 +40,7 @@ class Task:
         rest = np.zeros(self.terms.shape[1], np.float64)
         for weight, term in zip(weights, self.terms, strict=True):
             rest += weight * term
-        return self._line(rest, np.zeros(len(rest), np.float32), 0.0, measure, at)
-
-    def _line(self, rest: Float64, term: Float32, weight: float, measure: str, at: int) -> float:
-        return _quality(
-            self.offsets,
-            self.item,
-            rest,
-            term,
-            weight,
-            self.hit_offsets,
-            self.hits,
-            self.targets,
-            measure == "ndcg",
-            at,
-        )
+        return _quality(self, rest, np.zeros(len(rest), np.float32), 0.0, measure == "ndcg", at)
 
     def pruned(self, at: int) -> Task:
         """The same without rows that no positive weights bring among the first ``at``.
@@ -87,7 +74,7 @@ class Task:
                 for trial in scale * STEPS:
                     if trial <= 0 and weights.sum() - weights[c] <= 0:
                         continue
-                    reached = self._line(rest, self.terms[c], float(trial), measure, at)
+                    reached = _quality(self, rest, self.terms[c], float(trial), measure == "ndcg", at)
                     if reached > value + 1e-7:
                         value, weights[c] = reached, trial
                 total = rest + weights[c] * self.terms[c]
@@ -100,16 +87,13 @@ class Task:
 def task(
     found: Mapping[str, Candidates],
     targets: Ragged,
-    terms: Callable[[Float32, Float32, Int64], Float32],
+    terms: Terms,
     sample: int,
     seed: int,
 ) -> Task:
-    """The learning task of at most ``sample`` of the requests; ``terms(score, rank, offsets)`` makes [C, u]."""
-    n = len(targets)
-    if n > sample:
-        found, targets = drawn(found, targets, np.sort(np.random.default_rng(seed).choice(n, sample, replace=False)))
-        n = sample
-    joined = join(found, n)
+    """The learning task of at most ``sample`` of the requests."""
+    found, targets = drawn(found, targets, sample, seed)
+    joined = join(found, len(targets))
     rows, hit_offsets = hits(joined.offsets, joined.item, targets)
     made = np.nan_to_num(terms(joined.score, joined.rank, joined.offsets))
     return Task(joined.offsets, joined.item, made, hit_offsets, rows, targets.lengths)
@@ -118,7 +102,7 @@ def task(
 def learn_weights(
     found: Mapping[str, Candidates],
     targets: Ragged,
-    terms: Callable[[Float32, Float32, Int64], Float32],
+    terms: Terms,
     measure: str,
     at: int,
     sample: int,
@@ -141,9 +125,15 @@ def learn_weights(
     return np.maximum(weights * count, FLOOR)
 
 
-def drawn(found: Mapping[str, Candidates], targets: Ragged, requests: Array) -> tuple[dict[str, Candidates], Ragged]:
-    """The rows and targets of the requests numbered ``requests`` (ascending), renumbered from 0."""
-    number = np.full(len(targets), -1, np.int64)
+def drawn(
+    found: Mapping[str, Candidates], targets: Ragged, sample: int, seed: int
+) -> tuple[Mapping[str, Candidates], Ragged]:
+    """The rows and targets of at most ``sample`` of the requests, drawn at random and renumbered from 0."""
+    n = len(targets)
+    if n <= sample:
+        return found, targets
+    requests = np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
+    number = np.full(n, -1, np.int64)
     number[requests] = np.arange(len(requests))
     some: dict[str, Any] = {}
     for name, rows in found.items():
@@ -200,19 +190,9 @@ def _contenders(offsets: Array, terms: Array, order: Array, at: int) -> Array:
 
 
 @njit(cache=True)
-def _quality(
-    offsets: Array,
-    item: Array,
-    rest: Array,
-    term: Array,
-    weight: float,
-    hit_offsets: Array,
-    hits: Array,
-    targets: Array,
-    ndcg: bool,
-    at: int,
-) -> float:
+def _quality(task: Task, rest: Array, term: Array, weight: float, ndcg: bool, at: int) -> float:
     """Mean quality when row i scores rest[i] + weight * term[i]; only the places of the right rows are counted out."""
+    offsets, item, hit_offsets, hits, targets = task.offsets, task.item, task.hit_offsets, task.hits, task.targets
     n = len(offsets) - 1
     sum_, asked = 0.0, 0
     longest = 0

@@ -25,11 +25,8 @@ def learn_quotas(
 
     ``score`` makes the order of the fill [u] from ranks [C, u].
     """
-    n = len(targets)
-    if n > sample:
-        found, targets = drawn(found, targets, np.sort(np.random.default_rng(seed).choice(n, sample, replace=False)))
-        n = sample
-    joined = join(found, n)
+    found, targets = drawn(found, targets, sample, seed)
+    joined = join(found, len(targets))
     rows, hit_offsets = hits(joined.offsets, joined.item, targets)
     path = greedy(joined.rank[:, rows], k, block)
     fill = score(joined.rank)

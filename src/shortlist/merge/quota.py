@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from shortlist.component import Merge, Search
-from shortlist.merge._ascent import learn_weights
-from shortlist.merge._channels import check_names, weights_of
+from shortlist.component import Search
+from shortlist.merge._channels import check_names
 from shortlist.merge._coverage import learn_quotas, within
-from shortlist.merge._join import best, join, weighted_sum
+from shortlist.merge._join import Joined, best, weighted_sum
+from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.types import Candidates, Float32, Int64, Ragged
 
 
-class Quota(Merge):
+class Quota(ReciprocalRank):
     """Keeps the first q_c rows of every channel c and fills up to k by the sum over c of 1 / (c0 + rank_c(i)).
 
     Use it where a ranker follows: it decides what the ranker may see, and a channel whose rows others never find (fresh
@@ -31,22 +31,10 @@ class Quota(Merge):
     Mathematical Programming 14.
     """
 
-    k: Annotated[int, Field(ge=1)] = 300
-    """Rows handed on for each request, at most."""
     quotas: dict[str, Annotated[int, Field(ge=0)]] | None = None
     """Rows each channel is guaranteed, by name, together at most ``k``; none given = learned."""
-    c0: Annotated[float, Field(ge=0), Search(5.0, 200.0, log=True)] = 60.0
-    """Constant of the reciprocal rank."""
     block: Annotated[int, Field(ge=1), Search(2, 40, log=True)] = 10
     """Learned quotas are multiples of this."""
-    learn: Literal["ndcg", "recall", "none"] = "ndcg"
-    """The quality that the weights of the order maximise; ``none`` leaves every weight at 1."""
-    at: Annotated[int, Field(ge=1)] = 10
-    """Cut-off of that quality."""
-    sample: Annotated[int, Field(ge=1)] = 2000
-    """Requests to learn from, at most; more are drawn from at random."""
-    seed: int = 0
-    """Seed of that draw."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -58,25 +46,15 @@ class Quota(Merge):
     def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
         """Learns ``quotas_`` and ``weights_`` [C] of ``channels_`` [C]; ``targets`` [n] rows of "item"."""
         check_names("quotas", self.quotas, found)
-        self.channels_ = np.array(sorted(found), np.str_)
+        super().fit(found, targets)
         if self.quotas is not None:
             self.quotas_ = np.array([self.quotas.get(name, 0) for name in self.channels_.tolist()], np.int64)
         else:
             self.quotas_ = learn_quotas(found, targets, self._fill, self.k, self.block, self.sample, self.seed)
-        if self.learn == "none":
-            self.weights_ = np.ones(len(self.channels_))
-        else:
-            self.weights_ = learn_weights(found, targets, self._terms, self.learn, self.at, self.sample, self.seed)
         return self
 
-    def merge(self, found: Mapping[str, Candidates], n: int) -> Candidates:
-        """One row per (request, item), best first."""
-        known = getattr(self, "channels_", np.empty(0, np.str_)).tolist()
-        joined = join(found, n, known)
+    def _best(self, joined: Joined, score: Float32, names: Mapping[str, None]) -> Candidates:
         guaranteed = within(joined.rank, self._limits(joined.channels))
-        weights = weights_of(joined.channels, known, getattr(self, "weights_", None), {})
-        score = weighted_sum(weights, self._terms(joined.score, joined.rank, joined.offsets))
-        names = dict.fromkeys([*found, *known])
         return best(joined, score, self.k, names, guaranteed, self._fill(joined.rank))
 
     def _limits(self, channels: tuple[str, ...]) -> Int64:
@@ -89,10 +67,6 @@ class Quota(Merge):
             quotas = dict.fromkeys(channels, self.k // max(len(channels), 1))
         return np.array([quotas.get(name, 0) for name in channels], np.int64)
 
-    def _terms(self, score: Float32, rank: Float32, offsets: object) -> Float32:
-        """[C, u]: 1 / (c0 + rank), NaN where the channel was silent."""
-        return np.float32(1) / (np.float32(self.c0) + rank)
-
     def _fill(self, rank: Float32) -> Float32:
         """[u]: reciprocal rank fusion with equal weights."""
-        return weighted_sum(np.ones(len(rank)), np.float32(1) / (np.float32(self.c0) + rank))
+        return weighted_sum(np.ones(len(rank)), self._reciprocal(rank))

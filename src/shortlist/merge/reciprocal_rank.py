@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import Merge, Search
-from shortlist.merge._ascent import learn_weights
-from shortlist.merge._channels import check_names, weights_of
-from shortlist.merge._join import best, join, weighted_sum
-from shortlist.types import Candidates, Float32, Ragged
+from shortlist.component import Search
+from shortlist.merge._fusion import Fusion
+from shortlist.types import Float32, Int64
 
 
-class ReciprocalRank(Merge):
+class ReciprocalRank(Fusion):
     """Fuses the channels by rank: score(i) = sum over channels c that found i of w_c / (c0 + rank_c(i)).
 
     Needs no common scale of scores, which makes it the safe choice for channels that differ in kind. The weights w_c
@@ -26,40 +23,12 @@ class ReciprocalRank(Merge):
     learning methods, SIGIR.
     """
 
-    k: Annotated[int, Field(ge=1)] = 300
-    """Rows handed on for each request, at most."""
     c0: Annotated[float, Field(ge=0), Search(5.0, 200.0, log=True)] = 60.0
     """How little the first ranks stand out: 0 makes rank 1 worth twice rank 2, 60 nearly the same."""
-    weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
-    """Weight of each channel by name, 1 for those left out; none given = learned as ``learn`` says."""
-    learn: Literal["ndcg", "recall", "none"] = "ndcg"
-    """The quality that learned weights maximise; ``none`` leaves every weight at 1."""
-    at: Annotated[int, Field(ge=1)] = 10
-    """Cut-off of that quality."""
-    sample: Annotated[int, Field(ge=1)] = 2000
-    """Requests to learn from, at most; more are drawn from at random."""
-    seed: int = 0
-    """Seed of that draw."""
 
-    def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
-        """Learns ``weights_`` [C] of ``channels_`` [C]; ``targets`` [n] rows of "item"."""
-        check_names("weights", self.weights, found)
-        self.channels_ = np.array(sorted(found), np.str_)
-        if self.weights is not None or self.learn == "none":
-            given = self.weights or {}
-            self.weights_ = np.array([given.get(name, 1.0) for name in self.channels_.tolist()], np.float64)
-        else:
-            self.weights_ = learn_weights(found, targets, self._terms, self.learn, self.at, self.sample, self.seed)
-        return self
+    def _terms(self, score: Float32, rank: Float32, offsets: Int64) -> Float32:
+        return self._reciprocal(rank)
 
-    def merge(self, found: Mapping[str, Candidates], n: int) -> Candidates:
-        """One row per (request, item), best first."""
-        known = getattr(self, "channels_", np.empty(0, np.str_)).tolist()
-        joined = join(found, n, known)
-        weights = weights_of(joined.channels, known, getattr(self, "weights_", None), self.weights or {})
-        score = weighted_sum(weights, self._terms(joined.score, joined.rank, joined.offsets))
-        return best(joined, score, self.k, names=dict.fromkeys([*found, *known]))
-
-    def _terms(self, score: Float32, rank: Float32, offsets: object) -> Float32:
+    def _reciprocal(self, rank: Float32) -> Float32:
         """[C, u]: 1 / (c0 + rank), NaN where the channel was silent."""
         return np.float32(1) / (np.float32(self.c0) + rank)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 from numba import njit
 from pydantic import Field
 
-from shortlist.component import Merge, Search
-from shortlist.merge._ascent import learn_weights, task
-from shortlist.merge._channels import check_names, weights_of
-from shortlist.merge._join import best, join, weighted_sum
+from shortlist.component import Search
+from shortlist.merge._ascent import task
+from shortlist.merge._fusion import Fusion
 from shortlist.types import Array, Candidates, Float32, Float64, Int64, Ragged
 
 HOW = {"minmax": 0, "z": 1, "percentile": 2}
 
 
-class Weighted(Merge):
+class Weighted(Fusion):
     """Fuses the channels by score: score(i) = sum over channels c that found i of w_c x_c(i), x_c on a common scale.
 
     ``minmax``: x = (s - min) / (max - min); ``z``: x = (s - min) / standard deviation; ``percentile``:
@@ -32,49 +31,20 @@ class Weighted(Merge):
     feature-based models for information retrieval, Information Retrieval 10.
     """
 
-    k: Annotated[int, Field(ge=1)] = 300
-    """Rows handed on for each request, at most."""
     scale: Literal["minmax", "z", "percentile"] = "minmax"
     """How one channel's scores in one request are made comparable."""
-    weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
-    """Weight of each channel by name, 1 for those left out; none given = learned as ``learn`` says."""
-    learn: Literal["ndcg", "recall", "logistic", "none"] = "ndcg"
+    learn: Literal["ndcg", "recall", "logistic", "none"] = "ndcg"  # type: ignore[assignment]  # one way more than Fusion
     """The quality that learned weights maximise; ``logistic`` the likelihood; ``none`` leaves every weight at 1."""
-    at: Annotated[int, Field(ge=1)] = 10
-    """Cut-off of that quality."""
     l2: Annotated[float, Field(ge=0), Search(0.01, 100.0, log=True)] = 1.0
     """Penalty l2 / 2 * w^2 on every weight of the logistic regression."""
-    sample: Annotated[int, Field(ge=1)] = 2000
-    """Requests to learn from, at most; more are drawn from at random."""
-    seed: int = 0
-    """Seed of that draw."""
-
-    def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
-        """Learns ``weights_`` [C] of ``channels_`` [C]; ``targets`` [n] rows of "item"."""
-        check_names("weights", self.weights, found)
-        self.channels_ = np.array(sorted(found), np.str_)
-        if self.weights is not None or self.learn == "none":
-            given = self.weights or {}
-            self.weights_ = np.array([given.get(name, 1.0) for name in self.channels_.tolist()], np.float64)
-        elif self.learn == "logistic":
-            self.weights_ = self._logistic(found, targets)
-        else:
-            self.weights_ = learn_weights(found, targets, self._terms, self.learn, self.at, self.sample, self.seed)
-        return self
-
-    def merge(self, found: Mapping[str, Candidates], n: int) -> Candidates:
-        """One row per (request, item), best first."""
-        known = getattr(self, "channels_", np.empty(0, np.str_)).tolist()
-        joined = join(found, n, known)
-        weights = weights_of(joined.channels, known, getattr(self, "weights_", None), self.weights or {})
-        score = weighted_sum(weights, self._terms(joined.score, joined.rank, joined.offsets))
-        return best(joined, score, self.k, names=dict.fromkeys([*found, *known]))
 
     def _terms(self, score: Float32, rank: Float32, offsets: Int64) -> Float32:
         """[C, u]: x, NaN where the channel was silent."""
         return normalised(score, rank, offsets, HOW[self.scale])
 
-    def _logistic(self, found: Mapping[str, Candidates], targets: Ragged) -> Float64:
+    def _learned(self, found: Mapping[str, Candidates], targets: Ragged) -> Float64:
+        if self.learn != "logistic":
+            return super()._learned(found, targets)
         learning = task(found, targets, self._terms, self.sample, self.seed)
         if not len(found) or not len(learning.hits):
             return np.ones(len(found))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -25,6 +26,18 @@ STRIP = 512
 """Rows that ``quick`` takes together."""
 LEAVES = 32
 """Leaves that fit the bits of a mask."""
+
+
+class Trees(NamedTuple):
+    """What both kernels read of a ``Forest``, as they take it."""
+
+    offsets: Array  # Int64 [trees + 1] nodes of each tree
+    feature: Array
+    threshold: Array
+    group: Array  # the column ``set``
+    value: Array
+    starts: Array  # Int64 [sets + 1] words of each set
+    words: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +80,29 @@ class Forest:
 
     def _run(self, x: Float32, total: Float64, leaves: Int32) -> None:
         node, sets = self.nodes.columns, self.sets
-        splits = self.nodes.offsets, node["feature"], node["threshold"], node["set"], node["value"]
-        rest = sets.offsets, sets["word"], prepared(x), total, leaves
+        trees = Trees(
+            self.nodes.offsets,
+            node["feature"],
+            node["threshold"],
+            node["set"],
+            node["value"],
+            sets.offsets,
+            sets["word"],
+        )
         if "mask" in node:
-            quick(*splits, node["mask"], node["exit"], *rest)
+            quick(trees, node["mask"], node["exit"], prepared(x), total, leaves)
         else:
-            walk(*splits, node["below"], node["above"], self.depth, *rest)
+            walk(trees, node["below"], node["above"], self.depth, prepared(x), total, leaves)
+
+
+def deepest(below: Array, above: Array) -> int:
+    """Steps from the root of one tree to its deepest leaf; ``below``, ``above`` [nodes], of a leaf the leaf itself."""
+    leaf = below == np.arange(len(below))
+    level, at = 0, np.array([0])
+    while not leaf[at].all():
+        at = np.unique(np.concatenate([below[at], above[at]]))
+        level += 1
+    return level
 
 
 def mean(forests: Sequence[Forest]) -> Forest:
@@ -136,20 +166,16 @@ def masks(offsets: Array, below: Array, above: Array) -> tuple[Array, Array]:
 
 @numba.njit(cache=True)
 def quick(
-    offsets: Array,
-    feature: Array,
-    threshold: Array,
-    group: Array,
-    value: Array,
+    trees: Trees,
     mask: Array,
     leaf: Array,
-    starts: Array,
-    words: Array,
     x: Array,  # Float32 [2 f, m] from prepared
     total: Array,  # Float64 [m] or empty, out
     leaves: Array,  # Int32 [m, trees] or empty, out
 ) -> None:
     """Asks every split of every row."""
+    offsets, feature, threshold, group = trees.offsets, trees.feature, trees.threshold, trees.group
+    value, starts, words = trees.value, trees.starts, trees.words
     left, bits = np.empty(STRIP, np.uint32), np.empty(STRIP, np.uint32)
     everything = np.uint32(0xFFFFFFFF)
     code = coded(x) if len(words) else np.empty((0, 0), np.uint32)
@@ -223,21 +249,17 @@ def single(code: Array) -> Array:
 
 @numba.njit(cache=True)
 def walk(
-    offsets: Array,
-    feature: Array,
-    threshold: Array,
-    group: Array,
-    value: Array,
+    trees: Trees,
     below: Array,
     above: Array,
     depth: Array,
-    starts: Array,
-    words: Array,
     x: Array,  # Float32 [2 f, m] from prepared
     total: Array,  # Float64 [m] or empty, out
     leaves: Array,  # Int32 [m, trees] or empty, out
 ) -> None:
     """Sends every row down every tree. Unsigned numbers spare the check for negative ones at each look-up."""
+    offsets, feature, threshold, group = trees.offsets, trees.feature, trees.threshold, trees.group
+    value, starts, words = trees.value, trees.starts, trees.words
     flat, rows = x.reshape(-1), np.uint64(x.shape[1])
     at = np.empty(BLOCK, np.uint32)
     numbers = np.ones(len(depth), np.bool_)  # trees without a split on a category

@@ -1,15 +1,54 @@
-"""LightGBM's text model format to a ``Forest``."""
+"""Trees grown by LightGBM, and its text model format as a ``Forest``."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import lightgbm as lgb
 import numpy as np
 
 from shortlist.component import InputError
-from shortlist.rank._forest import Forest
-from shortlist.types import Array, Float32, Float64, Ragged
+from shortlist.rank._forest import Forest, deepest
+from shortlist.rank._trees import Rows
+from shortlist.types import Array, Bool, Float32, Float64, Ragged
 
 IS_CATEGORY, DEFAULT_LEFT, MISSING_ZERO, MISSING_NAN = 1, 2, 4, 8
 """Bits of ``decision_type``."""
+
+
+def train_lightgbm(
+    train: Rows,
+    valid: Rows | None,
+    categorical: Bool,
+    names: list[str],
+    trees: int,
+    stopping: int,
+    params: dict[str, Any],
+) -> tuple[Forest, bytes]:
+    """At most ``trees`` trees, fewer where ``valid`` has not improved for ``stopping`` rounds (0 = never stop).
+
+    One thread and fixed seeds by default: the same rows give the same trees.
+    """
+    columns = [f"c{at}" for at in range(len(names))]  # LightGBM refuses names with JSON characters; order is kept
+    codes = [int(at) for at in np.flatnonzero(categorical)]
+    fixed = {"verbosity": -1, "deterministic": True, "force_row_wise": True, "feature_pre_filter": False}
+    params = fixed | params
+
+    def dataset(rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        x, y, weight, groups = rows
+        return lgb.Dataset(
+            x, y, weight=weight, group=groups, feature_name=columns, categorical_feature=codes, reference=reference,
+            params=params, free_raw_data=True,
+        )  # fmt: skip
+
+    data = dataset(train)
+    if valid is None or not stopping or not len(valid[1]):
+        booster = lgb.train(params, data, trees)
+    else:
+        callbacks: list[Any] = [lgb.early_stopping(stopping, first_metric_only=True, verbose=False)]
+        booster = lgb.train(params, data, trees, valid_sets=[dataset(valid, data)], callbacks=callbacks)
+    text = booster.model_to_string(num_iteration=booster.best_iteration if booster.best_iteration > 0 else -1)
+    return read_lightgbm(text), text.encode()
 
 
 def read_lightgbm(text: str) -> Forest:
@@ -73,19 +112,10 @@ def _nodes(tree: dict[str, str], sets_before: int) -> tuple[dict[str, Array], in
         group[:inner] = np.where(category, sets_before + cut, -1)
     value = np.concatenate([np.zeros(inner), _numbers(tree["leaf_value"], np.float64)])
     columns = {"feature": feature, "threshold": threshold, "value": value, "set": group}
-    return columns | {"below": below.astype(np.uint32), "above": above.astype(np.uint32)}, deepest(below, above, inner)
+    return columns | {"below": below.astype(np.uint32), "above": above.astype(np.uint32)}, deepest(below, above)
 
 
 def rounded_down(cut: Float64) -> Float32:
     """The largest float32 not above ``cut``: the same float32 values are <= both."""
     near = np.clip(cut, -3e38, 3e38).astype(np.float32)
     return np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
-
-
-def deepest(below: Array, above: Array, inner: int) -> int:
-    """Steps from the root to the deepest leaf."""
-    level, at = 0, np.array([0])
-    while (at < inner).any():
-        at = np.unique(np.concatenate([below[at], above[at]]))
-        level += 1
-    return level

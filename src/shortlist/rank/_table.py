@@ -115,6 +115,22 @@ def observed_of(samples: Samples, label: str) -> tuple[Bool, Float64, Float64]:
     return observed, y[observed].astype(np.float64), samples.weight[observed].astype(np.float64)
 
 
+class UnstoppedRanker(TableRanker):
+    """A table ranker whose training no later rows stop: it learns from all rows alike, the first time and again."""
+
+    def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
+        """Learns what scoring needs; ``valid`` is for calibration."""
+        return self._learn(samples).calibrate(samples, valid)
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns again, but for the calibration's curve."""
+        self.sampled_ = float(samples.rate)
+        return self._learn(samples)
+
+    def _learn(self, samples: Samples) -> Self:
+        raise NotImplementedError
+
+
 def sigmoid(x: Float64) -> Float32:
     """1 / (1 + e^-x) without overflow."""
     return np.asarray(expit(x), np.float32)

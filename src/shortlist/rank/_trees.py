@@ -14,6 +14,9 @@ from shortlist.rank._forest import Forest
 from shortlist.rank._table import TableRanker
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int64, Ragged, Samples
 
+Rows = tuple[Float32, Float64, Float64, Int64 | None]
+"""``(x [m, f], label [m], weight [m], rows per request or None)``"""
+
 
 class TreeRanker(TableRanker):
     """A ranker over trees. A category is renumbered: 0 = out of vocabulary, 1.. = known, NaN = missing.
@@ -24,6 +27,8 @@ class TreeRanker(TableRanker):
 
     min_count: Annotated[int, Field(ge=1)] = 5
     """How often a category must occur in training to be told apart from the other rare ones."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """More than one may change the last digits."""
 
     native: ClassVar[str] = "model.txt"
     """What the file with the library's own model is called."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shortlist.component import InputError
-from shortlist.rank._forest import Forest
+from shortlist.rank._forest import Forest, deepest
 from shortlist.types import Array, Ragged
 
 
@@ -70,11 +70,7 @@ def _nodes(tree: dict[str, Any], words: list[Array]) -> tuple[dict[str, Array], 
         "value": np.where(leaf, cut, 0).astype(np.float64),
         "set": group,
     }
-    level, at = 0, np.array([0])
-    while not leaf[at].all():
-        at = np.unique(np.concatenate([below[at], above[at]]))
-        level += 1
-    return columns, level
+    return columns, deepest(below, above)
 
 
 def _leaf(value: float) -> dict[str, Array]:

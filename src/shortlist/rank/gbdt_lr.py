@@ -11,18 +11,18 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.encode import _fields as kernel
 from shortlist.encode.design import to_csr
-from shortlist.rank._boosting import Rows, train_lightgbm
+from shortlist.rank._lightgbm import train_lightgbm
 from shortlist.rank._linear import LinearRanker
 from shortlist.rank._solver import fit_logistic
-from shortlist.rank._table import sigmoid
-from shortlist.rank._trees import TreeRanker
+from shortlist.rank._table import UnstoppedRanker, sigmoid
+from shortlist.rank._trees import Rows, TreeRanker
 from shortlist.types import Bool, Candidates, Float32, Float64, Int32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State
 
 
-class GBDTLR(TreeRanker, LinearRanker):
+class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
     """P(y = 1 | x) = σ(a + Σ_t w[leaf_t(x)] + b·d(x)): a weight per leaf of boosted trees, plus the columns themselves.
 
     The trees find the crosses, the linear layer weighs them again and is cheap to train afresh while the trees stay.
@@ -49,19 +49,8 @@ class GBDTLR(TreeRanker, LinearRanker):
     """Whether the columns themselves (buckets, one-hot, crosses) stand beside the leaves."""
     leaf_l2: Annotated[float, Field(ge=0), Search(1.0, 100.0, log=True)] = 10.0
     """Squared penalty on the weights of leaves."""
-    threads: Annotated[int, Field(ge=1)] = 1
-    """More than one may change the last digits."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the shares of requests and columns."""
-
-    def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns the trees, then the weights; ``valid`` is for calibration."""
-        return self._learn(samples).calibrate(samples, valid)
-
-    def refit(self, samples: Samples) -> Self:
-        """Learns again, but for the calibration's curve."""
-        self.sampled_ = float(samples.rate)
-        return self._learn(samples)
 
     def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)

@@ -9,14 +9,14 @@ import numpy as np
 from shortlist.encode import _fields as kernel
 from shortlist.rank._linear import LinearRanker
 from shortlist.rank._solver import fit_logistic
-from shortlist.rank._table import sigmoid
+from shortlist.rank._table import UnstoppedRanker, sigmoid
 from shortlist.types import Candidates, Float32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State
 
 
-class Logistic(LinearRanker):
+class Logistic(LinearRanker, UnstoppedRanker):
     """P(y = 1 | x) = σ(a + b·d(x)), with d(x) standardised numbers, buckets, one-hot categories and crosses.
 
     Minimises the weighted log loss + l1 |b|₁ + l2/2 |b|². Fast, steady with little data, and every weight can be read.
@@ -24,15 +24,6 @@ class Logistic(LinearRanker):
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches.
     """
-
-    def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns buckets, vocabularies and weights; ``valid`` is for calibration."""
-        return self._learn(samples).calibrate(samples, valid)
-
-    def refit(self, samples: Samples) -> Self:
-        """Learns again, but for the calibration's curve."""
-        self.sampled_ = float(samples.rate)
-        return self._learn(samples)
 
     def _learn(self, samples: Samples) -> Self:
         self.learn_columns(samples.candidates)

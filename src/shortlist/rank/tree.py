@@ -8,15 +8,16 @@ import numpy as np
 from pydantic import Field
 
 from shortlist.component import Search
-from shortlist.rank._boosting import Rows, train_lightgbm
-from shortlist.rank._trees import TreeRanker
+from shortlist.rank._lightgbm import train_lightgbm
+from shortlist.rank._table import UnstoppedRanker
+from shortlist.rank._trees import Rows, TreeRanker
 from shortlist.types import Candidates, Float32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State
 
 
-class Tree(TreeRanker):
+class Tree(TreeRanker, UnstoppedRanker):
     """score(x) = m + Σ_leaf w (y - m) / (Σ_leaf w + l2): the leaf's share of positives, drawn to the overall share m.
 
     Splits are the ones that lower the squared error of a 0/1 label most, which is the Gini criterion of CART; the leaf
@@ -35,17 +36,6 @@ class Tree(TreeRanker):
     """Rows of prior evidence at the overall share added to each leaf."""
     bins: Annotated[int, Field(ge=2, le=4096)] = 255
     """Distinct values a number is cut into before splits are searched."""
-    threads: Annotated[int, Field(ge=1)] = 1
-    """More than one may change the last digits."""
-
-    def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns the tree; ``valid`` is for calibration."""
-        return self._learn(samples).calibrate(samples, valid)
-
-    def refit(self, samples: Samples) -> Self:
-        """Learns again, but for the calibration's curve."""
-        self.sampled_ = float(samples.rate)
-        return self._learn(samples)
 
     def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)

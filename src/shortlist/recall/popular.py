@@ -123,7 +123,7 @@ class Popular(Retriever):
         lists = np.empty((len(requests), 1 + len(self.segment)), np.int64)
         lists[:, 0] = requests.time // self.refresh * self.refresh
         for s, name in enumerate(self.segment, 1):
-            lists[:, s] = _values(state.users.codes[name], requests.user) if name in state.users.codes else -1
+            lists[:, s] = state.users.codes[name].first(requests.user) if name in state.users.codes else -1
         return lists
 
     def _liked(self, state: State) -> list[str]:
@@ -195,18 +195,6 @@ def _distinct(lists: Int64) -> tuple[Int64, Int64]:
     if len(lists) == 1:
         return lists, np.zeros(1, np.int64)
     return np.unique(lists, axis=0, return_inverse=True)
-
-
-def _values(codes: Codes, users: Int32) -> Int64:
-    """[n]: the first code of each user, -1 for unknown users and missing values."""
-    offsets = codes.values.offsets
-    known = (users >= 0) & (users < len(codes.values))
-    row = np.where(known, users, 0)
-    out = np.full(len(users), -1, np.int64)
-    if len(codes.values):
-        known &= offsets[row + 1] > offsets[row]
-        out[known] = codes.values["code"][offsets[row[known]]]
-    return out
 
 
 def _or_else(scores: Float32, plain: Float32) -> Float32:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from shortlist.component import InputError
 from shortlist.data import Table
-from shortlist.types import Array, Int32, Int64, spans
+from shortlist.types import Array, Int32, Int64
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """Row r has the values ``code[offsets[r] : offsets[r + 1]]``; equal codes are equal values of one attribute."""
 
     offsets: Int64  # [m + 1]
@@ -34,24 +33,15 @@ def check(path: str, names: Iterable[str], table: Table) -> None:
 
 def values_of(items: Int32, table: Table, names: Sequence[str]) -> Values:
     """The values of each of ``items`` [m]; a code that the table does not know has none."""
-    parts, bases, base = [], [], 0
-    for name in names:
-        bases.append(base)
+    rows, codes, attributes, base = [], [], [], 0
+    for at, name in enumerate(names):
         if name in table.codes:
-            parts.append(table.codes[name])
-            base += len(table.codes[name].levels)
-    inside = (items >= 0) & (items < table.n)
-    safe = np.where(inside, items, 0)
-    rows, codes, attributes = [], [], []
-    for at, (name, start) in enumerate(zip(names, bases, strict=True)):
-        if name not in table.codes or not table.n:
-            continue
-        values = table.codes[name].values
-        low = values.offsets[safe]
-        high = np.where(inside, values.offsets[safe + 1], low)
-        rows.append(np.repeat(np.arange(len(items)), high - low))
-        codes.append(values["code"][spans(low, high)].astype(np.int64) + start)
-        attributes.append(np.full(len(codes[-1]), at, np.int64))
+            column = table.codes[name]
+            found = column.of(items)
+            rows.append(found.rows)
+            codes.append(found["code"].astype(np.int64) + base)
+            attributes.append(np.full(len(found["code"]), at, np.int64))
+            base += len(column.levels)
     if not rows:
         return Values(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), 0)
     if len(rows) == 1:

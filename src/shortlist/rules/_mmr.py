@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from shortlist.rules._attributes import Values
 from shortlist.types import Array
 
 
@@ -13,15 +14,14 @@ def arranged(
     offsets: Array,
     fallback: Array,
     score: Array,
-    value_offsets: Array,
-    code: Array,
+    values: Values,
     trade_off: float,
     cosine: bool,
     among: int,
     n: int,
-    mark: Array,
 ) -> Array:
-    """[m]: row numbers in the new order. ``offsets`` [requests + 1], ``mark`` [levels] zeros."""
+    """[m]: row numbers in the new order. ``offsets`` [requests + 1] are the rows of each request."""
+    value_offsets, code, mark = values.offsets, values.code, np.zeros(values.n, np.int64)
     order = np.arange(len(fallback))
     marks = np.int64(0)
     for r in range(len(offsets) - 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from shortlist.rules._attributes import Values
 from shortlist.types import Array
 
 
@@ -12,15 +13,13 @@ from shortlist.types import Array
 def scattered(
     offsets: Array,
     fallback: Array,
-    value_offsets: Array,
-    code: Array,
-    attribute: Array,
+    values: Values,
     most: Array,
     window: Array,
     places: int,
-    count: Array,
 ) -> Array:
-    """[m]: row numbers in the new order. ``offsets`` [n + 1] rows of each request, ``count`` [levels] zeros."""
+    """[m]: row numbers in the new order. ``offsets`` [requests + 1] are the rows of each request."""
+    value_offsets, code, attribute, count = values.offsets, values.code, values.attribute, np.zeros(values.n, np.int64)
     m = len(fallback)
     order = np.empty(m, np.int64)
     used = np.zeros(m, np.bool_)

@@ -10,7 +10,7 @@ from numba import njit
 
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
-from shortlist.rules._attributes import check, values_of
+from shortlist.rules._attributes import Values, check, values_of
 from shortlist.types import Array, Candidates, Requests
 
 
@@ -38,12 +38,13 @@ class Dedupe(Rule):
         values = values_of(candidates.item, state.items, [self.by])
         if not len(values.code):
             return candidates
-        return candidates.take(_first(candidates.request, values.offsets, values.code, np.zeros(values.n, np.int64)))
+        return candidates.take(_first(candidates.request, values))
 
 
 @njit(cache=True)
-def _first(request: Array, offsets: Array, code: Array, shown: Array) -> Array:
-    """[m]: rows that share no value with a kept row before them; ``shown`` [levels] holds requests + 1."""
+def _first(request: Array, values: Values) -> Array:
+    """[m]: rows that share no value with a kept row before them."""
+    offsets, code, shown = values.offsets, values.code, np.zeros(values.n, np.int64)  # the last request + 1 by value
     keep = np.ones(len(request), np.bool_)
     for row in range(len(request)):
         mark = np.int64(request[row]) + 1

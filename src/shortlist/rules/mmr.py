@@ -54,13 +54,11 @@ class MMR(Rule):
             candidates.offsets(len(requests)),
             fallback_of(candidates),
             self._relevance(candidates),
-            values.offsets,
-            values.code,
+            values,
             self.trade_off,
             self.similarity == "cosine",
             self.among,
             self.n,
-            np.zeros(values.n, np.int64),
         )
         return candidates.take(order)
 

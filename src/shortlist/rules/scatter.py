@@ -53,12 +53,9 @@ class Scatter(Rule):
         order = scattered(
             candidates.offsets(len(requests)),
             fallback_of(candidates),
-            values.offsets,
-            values.code,
-            values.attribute,
+            values,
             np.array([self.most[name] for name in names], np.int64),
             np.array(windows, np.int64),
             self.n,
-            np.zeros(values.n, np.int64),
         )
         return candidates.take(order)

@@ -20,13 +20,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shortlist.component import InputError, Ranker
-from shortlist.data.raw import PlainTable
-from shortlist.data.sources import source
 from shortlist.documents import dumps, jsonable, write_text
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe, explain
 from shortlist.tabular import folds
-from shortlist.tabular.samples import samples_of
+from shortlist.tabular.samples import read_table, samples_of
 from shortlist.types import Samples
 
 REFERENCE = {
@@ -53,6 +51,14 @@ class CrossValidationSpec(BaseModel):
     """At most this many points of each grid, at random; absent = all."""
     workers: int = Field(default=2, ge=1)
     """Fits that run side by side; the result does not depend on it."""
+
+    @staticmethod
+    def of(recipe: Recipe) -> CrossValidationSpec:
+        """The recipe's; raises ``InputError`` at the path of what is wrong."""
+        try:
+            return CrossValidationSpec.model_validate(recipe.cross_validation)
+        except ValidationError as error:
+            raise InputError(explain(error, "cross_validation", CrossValidationSpec)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +94,11 @@ class Entrant:
 
 def run(recipe: Recipe, *, root: Path | None = None, out: Path | None = None) -> dict[str, Any]:
     """Tunes, fits and measures every ranker of the recipe; writes ``evaluation.json`` into ``out`` and returns it."""
-    try:
-        spec = CrossValidationSpec.model_validate(recipe.cross_validation)
-    except ValidationError as error:
-        raise InputError(explain(error, "cross_validation", CrossValidationSpec)) from error
+    spec = CrossValidationSpec.of(recipe)
     if not recipe.rankers:
         raise InputError("recall, rank: the recipe names neither channels nor rankers, so there is nothing to fit")
     entrants = [Entrant.of(recipe, name, spec) for name in recipe.rankers]
-    with step("read data"):
-        table = source(recipe.data.source)(recipe.data, root)
-    if not isinstance(table, PlainTable):
-        raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log, whose rankers need candidates")
+    table = read_table(recipe, root)
     train, test = samples_of(table)
     emit("data", train=len(train), test=len(test), columns=len(table.kinds))
     document: dict[str, Any] = jsonable(

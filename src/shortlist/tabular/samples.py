@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from shortlist.component import InputError
 from shortlist.data.raw import PlainTable
+from shortlist.data.sources import source
 from shortlist.data.vocab import Vocab
+from shortlist.progress import step
+from shortlist.recipe import Recipe
 from shortlist.types import Array, Candidates, Requests, Samples
+
+
+def read_table(recipe: Recipe, root: Path | None) -> PlainTable:
+    """The recipe's plain table; raises ``InputError`` where its source is a log, for which it needs channels."""
+    with step("read data"):
+        table = source(recipe.data.source)(recipe.data, root)
+    if not isinstance(table, PlainTable):
+        raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log, whose rankers need candidates")
+    return table
 
 
 def plain_samples(columns: Mapping[str, Array], label: Array, name: str = "label") -> Samples:

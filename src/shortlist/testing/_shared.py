@@ -112,19 +112,7 @@ def hyperparameters_described(subject: Subject) -> None:
     for name, own in schema.get("properties", {}).items():
         owe(bool(subject.cls.model_fields[name].description), f"{name}: no string under the field says what it means")
         for part in _numbers(own, schema.get("$defs", {})):
-            limits = {
-                "minimum",
-                "maximum",
-                "exclusiveMinimum",
-                "exclusiveMaximum",
-                "enum",
-                "const",
-                "ge",
-                "gt",
-                "le",
-                "lt",
-            }
-            owe(bool(limits & part.keys()) or name == "seed", f"{name}: a number without bounds")
+            owe(bool(LIMITS & part.keys()) or name == "seed", f"{name}: a number without bounds")
 
 
 def _numbers(part: Any, shared: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """From a recipe to a published bundle and its evaluation."""
 
-from shortlist.train.funnel import Cuts, Fitted, fit, fit_merge, load, peak_memory, versions
+from shortlist.train.funnel import Fitted, fit, load, peak_memory, versions
+from shortlist.train.merge import fit_merge
+from shortlist.train.schedule import Cuts, Schedule
 
-__all__ = ["Cuts", "Fitted", "fit", "fit_merge", "load", "peak_memory", "versions"]
+__all__ = ["Cuts", "Fitted", "Schedule", "fit", "fit_merge", "load", "peak_memory", "versions"]

@@ -1,10 +1,4 @@
-"""From a recipe to a published bundle and its evaluation.
-
-channels@tune  -> merge weights learned on [tune, rank)
-channels@rank  -> ranker samples from [rank, test); the last fifth by time stops, chooses and calibrates
-channels@test  -> measured on the test window: this is what the bundle holds
-fit --final    -> channels refitted at the end of the log, for serving, and the manifest says so
-"""
+"""From a recipe to a published bundle and its evaluation."""
 
 from __future__ import annotations
 
@@ -12,61 +6,23 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from shortlist import bundle as bundles
-from shortlist.component import InputError, Ranker
-from shortlist.data import Dataset, State
+from shortlist.component import InputError
+from shortlist.data import Dataset
 from shortlist.data.build import dataset
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
-from shortlist.data.spec import microseconds
 from shortlist.documents import dumps, jsonable, write_parquet, write_text
 from shortlist.evaluate import Evaluation, evaluate
-from shortlist.pipeline import Pipeline, Trace, stamp
-from shortlist.progress import emit, step, track
-from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
+from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
-from shortlist.train.rankers import fit_rankers
-from shortlist.types import Candidates
-
-MERGE_QUESTIONS = 5_000
-"""Questions a merge learns from at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cuts:
-    """Moments in microseconds; ``tune`` and ``rank`` may be missing."""
-
-    tune: int | None
-    rank: int | None
-    test: int
-
-    @staticmethod
-    def of(data: Dataset, recipe: Recipe) -> Cuts:
-        """From the recipe's fractions or dates."""
-        split = recipe.data.split
-        if split is None:
-            raise InputError("data.split: missing; expected { tune = 0.7, rank = 0.8, test = 0.9 } or dates")
-
-        def at(cut: Any) -> int | None:
-            return None if cut is None else data.cut(cut if isinstance(cut, float) else microseconds(cut))
-
-        test = at(split.test)
-        assert test is not None
-        first, last = int(data.events.time[0]), int(data.events.time[-1])
-        if not first < test <= last:
-            log = f"the log runs from {stamp(first)} to {stamp(last)}"
-            raise InputError(f"data.split.test: {stamp(test)} leaves no events before it or none after it; {log}")
-        return Cuts(at(split.tune), at(split.rank), test)
+from shortlist.train.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,51 +57,30 @@ def fit(
     """
     began = time.perf_counter()
     data, raw = load(recipe, root)
-    cuts = Cuts.of(data, recipe)
-    state = data.state()
-    seconds: dict[str, float] = {}
-    timed = partial(_timed, seconds)
-
-    pipeline = recipe.pipeline()
-    if cuts.tune is not None:
-        with timed("merge: channels at tune, weights on [tune, rank)"):
-            pipeline.fit_recall(data.until(cuts.tune))
-            fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.test if cuts.rank is None else cuts.rank)
-    rankers: dict[str, Ranker] = {}
-    chosen: str | None = None
-    choice: dict[str, float] = {}
-    if recipe.rankers and cuts.rank is not None:
-        with timed("rank: channels at rank, samples from [rank, test)"):
-            rankers, choice = fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
-            chosen = max(choice, key=choice.__getitem__)
-            pipeline.ranker = rankers[chosen]
-    elif recipe.rankers:
-        emit("warning", message="data.split has no rank: no ranker is trained, the merge order is shown")
-    with timed("channels at test"):
-        pipeline.fit(data.until(cuts.test))
-    with timed("evaluate"):
-        evaluation = evaluate(pipeline, data, recipe.evaluate, cuts.test, rankers=rankers, seed=recipe.seed)
+    schedule, pipeline = Schedule.of(recipe, data), recipe.pipeline()
+    schedule.merge(pipeline)
+    rankers, validation, chosen = schedule.rankers(pipeline)
+    schedule.refit(pipeline)
+    with schedule.timed("evaluate"):
+        evaluation = evaluate(pipeline, data, recipe.evaluate, schedule.cuts.test, rankers=rankers, seed=recipe.seed)
     if final:
-        with timed("final: channels at the end of the log"):
-            pipeline.fit(data)
-    out.mkdir(parents=True, exist_ok=True)
+        schedule.final(pipeline)
     provenance = jsonable(
         {
-            "validation": choice,
+            "validation": validation,
             "data": {"fingerprint": raw.fingerprint, "events": len(data.events), "dropped": raw.dropped()},
             "versions": versions(),
         }
     )
-    with timed("publish"):
+    with schedule.timed("publish"):
         notes = {
             **provenance,
             "final": final,
             "overrides": list(overrides),
-            "cuts": {"tune": cuts.tune, "rank": cuts.rank, "test": cuts.test},
-            "seconds": {title: round(spent, 3) for title, spent in seconds.items()},
-            "peak_memory_bytes": peak_memory(),
+            "cuts": asdict(schedule.cuts),
+            **_cost(schedule, "seconds"),
         }
-        known = data if final else data.until(cuts.test)
+        known = data if final else data.until(schedule.cuts.test)
         target = bundles.save(out / "bundle", pipeline, recipe, known, chosen, notes)
     document = {
         "name": recipe.name,
@@ -153,8 +88,7 @@ def fit(
         "ranker": chosen,
         **provenance,
         "fit_seconds": round(time.perf_counter() - began, 2),
-        "fit_steps": {title: round(spent, 3) for title, spent in seconds.items()},
-        "peak_memory_bytes": peak_memory(),
+        **_cost(schedule, "fit_steps"),
         **evaluation.document,
     }
     write_text(out / "evaluation.json", dumps(document))
@@ -165,27 +99,10 @@ def fit(
     return Fitted(out, Evaluation(document, evaluation.rows), bundles.read_manifest(target))
 
 
-def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int) -> None:
-    """Merge weights or quotas from what the channels found for the questions of [opens, closes), or 5,000 of them."""
-    asked = questions_of(data, state, recipe.evaluate, opens, closes, at_most=4 * MERGE_QUESTIONS, seed=recipe.seed)
-    questions = answerable(asked, pipeline, state)
-    if len(questions) > MERGE_QUESTIONS:
-        drawn = np.random.default_rng(recipe.seed).choice(len(questions), MERGE_QUESTIONS, replace=False)
-        questions = questions.take(np.sort(drawn))
-    if not len(questions):
-        emit("warning", message=f"no request with a right answer from {stamp(opens)} on: the merge stays unlearned")
-        return
-    found: dict[str, list[Candidates]] = {name: [] for name in pipeline.recall}
-    first = 0
-    for batch in track(questions.batches(BATCH), "merge samples"):
-        trace = Trace()
-        pipeline.found(batch.requests, state, trace)
-        refuse_failures(trace)
-        for name, parts in found.items():
-            rows = trace.stages[f"recall.{name}"]
-            parts.append(replace(rows, request=(rows.request + np.uint32(first)).astype(np.uint32)))
-        first += len(batch)
-    pipeline.merge.fit({name: Candidates.concat(parts) for name, parts in found.items()}, questions.targets)
+def _cost(schedule: Schedule, steps: str) -> dict[str, Any]:
+    """Seconds by step, called ``steps``, and memory."""
+    seconds = {title: round(spent, 3) for title, spent in schedule.seconds.items()}
+    return {steps: seconds, "peak_memory_bytes": peak_memory()}
 
 
 def versions() -> dict[str, str]:
@@ -204,12 +121,3 @@ def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], title: str) -> Iterator[None]:
-    """A step whose duration is kept."""
-    began = time.perf_counter()
-    with step(title):
-        yield
-    seconds[title] = time.perf_counter() - began

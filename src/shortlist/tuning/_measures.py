@@ -18,19 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
-from shortlist.pipeline import Pipeline, Trace
-from shortlist.progress import step, track
-from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
+from shortlist.pipeline import Pipeline
+from shortlist.questions import BATCH, answerable, questions_of
 from shortlist.recipe import Recipe
 from shortlist.tabular import folds
 from shortlist.tabular.experiment import CrossValidationSpec
-from shortlist.train.rankers import samples_for_rankers
+from shortlist.train import Schedule
+from shortlist.train.merge import drawn, found_by_channel
 from shortlist.types import Array, Candidates, Float64, Samples
 
 QUESTIONS = 2_000
@@ -80,44 +79,39 @@ class Window:
     questions: Questions  # with the hard rules' items excluded
 
 
-def windows(recipe: Recipe, data: Dataset, cuts: train.Cuts, seed: int, parts: int = 1) -> list[Window]:
+def windows(schedule: Schedule, seed: int, parts: int = 1) -> list[Window]:
     """The tune window, whole or in ``parts`` by time, with at most 2,000 questions each.
 
     Targets of one part end where the next begins. Under the "start" protocol all ask at one moment, so the parts are
     different people.
     """
-    if cuts.tune is None:
-        raise InputError("data.split.tune: missing; channels and the merge are tuned on [tune, rank)")
-    closes = cuts.test if cuts.rank is None else cuts.rank
-    past = data.until(closes)  # from here on, nobody can look further
-    known, state, spec = past.until(cuts.tune), past.state(), recipe.evaluate
-    pipeline = recipe.pipeline()
+    opens = schedule.cuts.needed("tune", "channels and the merge are tuned on [tune, rank)")
+    closes = schedule.cuts.merge_closes
+    past = schedule.until(closes)  # from here on, nobody can look further
+    known, state, spec, pipeline = past.data.until(opens), past.state, past.recipe.evaluate, past.recipe.pipeline()
     for rule in pipeline.rules.values():
         rule.fit(known)
     several = 4 * QUESTIONS  # drawn before histories are looked up: some have no right answer left
 
     def asking(low: int, high: int, many: int = 1) -> Questions:
-        return questions_of(past, state, spec, low, high, at_most=several * many, seed=seed)
+        return questions_of(past.data, state, spec, low, high, at_most=several * many, seed=seed)
 
     if parts == 1:
-        asked = [asking(cuts.tune, closes)]
+        asked = [asking(opens, closes)]
     elif spec.requests == "start":
-        whole = asking(cuts.tune, closes, parts)
+        whole = asking(opens, closes, parts)
         part = np.random.default_rng(seed).permutation(len(whole)) % parts
         asked = [whole.take(np.flatnonzero(part == number)) for number in range(parts)]
     else:
-        whole = asking(cuts.tune, closes, parts)
+        whole = asking(opens, closes, parts)
         at = [int(whole.requests.time[len(whole) * n // parts]) + 1 for n in range(1, parts)] if len(whole) else []
-        bounds = [cuts.tune, *at, closes]
+        bounds = [opens, *at, closes]
         asked = [asking(low, high) for low, high in pairwise(bounds)]
     return [Window(known, state, _prepared(questions, pipeline, state, seed)) for questions in asked]
 
 
 def _prepared(questions: Questions, pipeline: Pipeline, state: State, seed: int) -> Questions:
-    questions = answerable(questions, pipeline, state)
-    if len(questions) > QUESTIONS:
-        drawn = np.random.default_rng(seed).choice(len(questions), QUESTIONS, replace=False)
-        questions = questions.take(np.sort(drawn))
+    questions = drawn(answerable(questions, pipeline, state), QUESTIONS, seed)
     if not len(questions):
         raise InputError("data.split: no request with a right answer in [tune, rank), so there is nothing to tune on")
     return replace(questions, requests=pipeline.forbid(questions.requests, state))
@@ -142,7 +136,8 @@ def merge(recipe: Recipe, early: Window, late: Window, metric: Metric) -> Object
     """The merge order of the later half, under what was learned on the earlier half."""
     pipeline = recipe.pipeline()
     pipeline.fit_recall(early.known)
-    (learned, _), (judged, questions) = ((_found(pipeline, window), window.questions) for window in (early, late))
+    learned, judged = (found_by_channel(pipeline, window.questions, window.state) for window in (early, late))
+    questions = late.questions
 
     def measure(section: Mapping[str, Any]) -> Float64:
         made = recipe.component("merge", "merge", dict(section)).fit(learned, early.questions.targets)
@@ -151,31 +146,13 @@ def merge(recipe: Recipe, early: Window, late: Window, metric: Metric) -> Object
     return Objective(str(metric), questions.requests.user, measure, _words(questions))
 
 
-def _found(pipeline: Pipeline, window: Window) -> dict[str, Candidates]:
-    """What each channel finds for the questions of a window."""
-    found: dict[str, list[Candidates]] = {name: [] for name in pipeline.recall}
-    for number, batch in enumerate(track(window.questions.batches(BATCH), "candidates")):
-        trace = Trace()
-        pipeline.found(batch.requests, window.state, trace)
-        refuse_failures(trace)
-        for name, parts in found.items():
-            rows = trace.stages[f"recall.{name}"]
-            parts.append(replace(rows, request=(rows.request + np.uint32(number * BATCH)).astype(np.uint32)))
-    return {name: Candidates.concat(parts) for name, parts in found.items()}
-
-
-def rankers(recipe: Recipe, data: Dataset, cuts: train.Cuts, metric: Metric) -> dict[str, Objective]:
+def rankers(schedule: Schedule, metric: Metric) -> dict[str, Objective]:
     """Every ranker of a funnel: the same candidates and columns for all settings, made as ``fit`` makes them."""
-    if cuts.rank is None:
-        raise InputError("data.split.rank: missing; rankers are tuned on [rank, test)")
-    past = data.until(cuts.test)
-    state, pipeline = past.state(), recipe.pipeline()
-    if cuts.tune is not None:
-        with step("merge: channels at tune, weights on [tune, rank)"):
-            pipeline.fit_recall(past.until(cuts.tune))
-            train.fit_merge(pipeline, recipe, past, state, cuts.tune, cuts.rank)
-    with step("rank: channels at rank, samples from [rank, test)"):
-        made = samples_for_rankers(pipeline, recipe, past, state, cuts.rank, cuts.test)
+    schedule.cuts.needed("rank", "rankers are tuned on [rank, test)")
+    schedule = schedule.until(schedule.cuts.test)
+    recipe, state, pipeline = schedule.recipe, schedule.state, schedule.recipe.pipeline()
+    schedule.merge(pipeline)
+    made = schedule.samples(pipeline)
     rows, questions = made.served.candidates, made.questions
 
     def objective(name: str) -> Objective:

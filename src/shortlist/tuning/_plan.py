@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from shortlist import search, train
 from shortlist.component import InputError
-from shortlist.data import Dataset
-from shortlist.data.raw import PlainTable
-from shortlist.data.sources import source
 from shortlist.progress import step
-from shortlist.recipe import Recipe, explain
+from shortlist.recipe import Recipe
 from shortlist.tabular.experiment import CrossValidationSpec
-from shortlist.tabular.samples import samples_of
+from shortlist.tabular.samples import read_table, samples_of
 from shortlist.tuning import _measures as measures
 from shortlist.tuning._measures import Metric, Objective
 
@@ -85,28 +80,21 @@ def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Ca
     if not recipe.recall:
         if asked.metric not in (None, "auc"):
             raise InputError(f"--metric {asked.metric}: rankers on a plain table are chosen by auc")
-        try:
-            spec = CrossValidationSpec.model_validate(recipe.cross_validation)
-        except ValidationError as error:
-            raise InputError(explain(error, "cross_validation", CrossValidationSpec)) from error
-        with step("read data"):
-            plain_table = source(recipe.data.source)(recipe.data, root)
-        if not isinstance(plain_table, PlainTable):
-            raise InputError(f"recall: missing; the source {recipe.data.source!r} is a log")
-        samples, _ = samples_of(plain_table)
+        spec = CrossValidationSpec.of(recipe)
+        samples, _ = samples_of(read_table(recipe, root))
         return lambda now, path: measures.table(now, path[-1], samples, spec, seed)
     given = None if asked.metric is None else Metric.of(asked.metric)  # a typo is told before the log is read
     data, _ = train.load(recipe, root)
-    cuts = train.Cuts.of(data, recipe)
-    ranked = bool(recipe.rankers) and cuts.rank is not None
+    schedule = train.Schedule.of(recipe, data)
+    ranked = bool(recipe.rankers) and schedule.cuts.rank is not None
     wide = Metric("recall", recipe.depth) if ranked else Metric("ndcg", min(10, recipe.depth))
-    made = _Made(data, cuts, seed)
+    made = _Made(schedule, seed)
 
     def objective(now: Recipe, path: Keys) -> Objective:
         if path[0] == "recall":
             return measures.channel(now, path[1], made.window(now), given or wide)
         if path[0] == "merge":
-            early, late = measures.windows(now, data, cuts, seed, 2)
+            early, late = measures.windows(replace(schedule, recipe=now), seed, 2)
             return measures.merge(now, early, late, given or Metric("ndcg", 10))
         return made.rankers(now, given or Metric("ndcg", 10))[next(iter(now.rankers)) if len(path) == 1 else path[1]]
 
@@ -116,20 +104,20 @@ def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Ca
 class _Made:
     """What several sections are measured on, made when the first asks for it."""
 
-    def __init__(self, data: Dataset, cuts: train.Cuts, seed: int):
-        self._data, self._cuts, self._seed = data, cuts, seed
+    def __init__(self, schedule: train.Schedule, seed: int):
+        self._schedule, self._seed = schedule, seed
         self._window: measures.Window | None = None
         self._rankers: dict[str, Objective] | None = None
 
     def window(self, recipe: Recipe) -> measures.Window:
         if self._window is None:
             with step("questions of [tune, rank)"):
-                (self._window,) = measures.windows(recipe, self._data, self._cuts, self._seed)
+                (self._window,) = measures.windows(replace(self._schedule, recipe=recipe), self._seed)
         return self._window
 
     def rankers(self, recipe: Recipe, metric: Metric) -> dict[str, Objective]:
         if self._rankers is None:  # rankers come last: nothing before them changes any more
-            self._rankers = measures.rankers(recipe, self._data, self._cuts, metric)
+            self._rankers = measures.rankers(replace(self._schedule, recipe=recipe), metric)
         return self._rankers
 
 
