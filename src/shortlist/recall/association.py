@@ -10,9 +10,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels.neighbours import as_csr
 from shortlist.recall._kernels.pairs import associate
+from shortlist.recall._linear import ItemToItem
 
 
 class Association(ItemToItem):

@@ -12,10 +12,10 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels import random_walk
 from shortlist.recall._kernels.neighbours import as_csr, fill, no_heaps
 from shortlist.recall._kernels.random_walk import Graph, Solver
+from shortlist.recall._linear import ItemToItem
 from shortlist.recall._memory import need
 from shortlist.types import Array, Candidates, Float64, Int64
 

@@ -12,9 +12,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels import pairs
 from shortlist.recall._kernels.neighbours import as_csr, fill, no_heaps
+from shortlist.recall._linear import ItemToItem
 from shortlist.types import Float32, Int32, Int64
 
 FAINT = 2.0**-28

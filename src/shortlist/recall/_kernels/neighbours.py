@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit
 
-from shortlist.recall._kernels.top import drain, offer
+from shortlist.index.heap import drain, offer
 from shortlist.types import Array, Float32, Int32, Int64
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from shortlist.recall._kernels.top import offer
+from shortlist.index.heap import offer
 from shortlist.types import Array
 
 

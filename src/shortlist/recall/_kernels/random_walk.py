@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numba import njit
 from scipy.linalg import cho_factor, cho_solve
 
-from shortlist.recall._kernels.top import offer
+from shortlist.index.heap import offer
 from shortlist.types import Array, Float64, Int32, Int64
 
 BLOCK = 1024
