@@ -31,8 +31,7 @@ class Exact:
         self, table: Float32, built: Mapping[str, Array], vectors: Float32, forbidden: Ragged, k: int, floor: float
     ) -> Found:
         """The best ``k`` columns above ``floor`` of each request; see ``Index``."""
-        least = np.nextafter(np.float32(floor), np.float32(np.inf))
-        return _search(np.ascontiguousarray(table.T), vectors, forbidden.offsets, forbidden["column"], k, least)
+        return _search(np.ascontiguousarray(table.T), vectors, forbidden.offsets, forbidden["column"], k, floor)
 
 
 def inner(table: Float32, vectors: Float32, request: Array, column: Array) -> Float32:
@@ -42,15 +41,16 @@ def inner(table: Float32, vectors: Float32, request: Array, column: Array) -> Fl
 
 @njit(cache=True, nogil=True)
 def _search(
-    table: Array, vectors: Array, offsets: Array, forbidden: Array, k: int, least: np.float32
+    table: Array, vectors: Array, offsets: Array, forbidden: Array, k: int, floor: float
 ) -> tuple[Array, Array, Array]:
-    """``Exact.search`` of a table [f, c] for scores from ``least`` on."""
+    """``Exact.search`` of a table [f, c]."""
     n, heads, f = vectors.shape
     c = table.shape[1]
     k, last = min(k, c), (c - 1) // BLOCK * BLOCK
     request, column, score = np.empty(n * k, np.uint32), np.empty(n * k, np.int32), np.empty(n * k, np.float32)
     barred = np.zeros(c, np.int32)  # 1 + the last request that may not have the column
     best, own = np.empty(min(BLOCK, c), np.float32), np.empty(min(BLOCK, c), np.float32)
+    least = np.nextafter(np.float32(floor), np.float32(np.inf))
     m = 0
     for r in range(n):
         for e in range(offsets[r], offsets[r + 1]):

@@ -112,8 +112,8 @@ def walks(
 ) -> tuple[Int32, Int64]:
     """(tokens, offsets): ``each`` walks of ``length`` nodes from every node that an edge leaves, in random order.
 
-    A step goes by the edges' weights, or evenly. ``p``, ``q``: see ``_kernels.walks.walk``. A walk ends early at a node that no
-    edge leaves.
+    A step goes by the edges' weights, or evenly. ``p``, ``q``: see ``_kernels.walks.walk``. A walk ends early at a node
+    that no edge leaves.
     """
     nodes = np.flatnonzero(np.diff(graph.indptr)).astype(np.int32)
     starts = np.concatenate([rng.permutation(nodes) for _ in range(each)])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from numba import njit
 
 from shortlist.component import Retriever
 from shortlist.types import Array, Int32, Requests
@@ -24,10 +25,7 @@ class Vocabulary(Retriever):
 
     def _columns(self, items: Array) -> Int32:
         """[m] columns of item codes, -1 where the model does not know the item."""
-        if not len(self.column_):
-            return np.full(len(items), -1, np.int32)
-        known = (items >= 0) & (items < len(self.column_))
-        return np.where(known, self.column_.take(items, mode="clip"), np.int32(-1))
+        return columns_of(items, self.column_)
 
     def _named(self, columns: Array) -> Int32:
         """[m] item codes of columns; -1 stays -1."""
@@ -40,3 +38,12 @@ class Vocabulary(Retriever):
         if kept is None or any(a is not b for a, b in zip(kept[0], given, strict=True)):  # fitted anew since
             kept = requests.memo[key] = (given, make(requests, *more))
         return kept[1]
+
+
+@njit(cache=True, nogil=True)
+def columns_of(items: Array, column: Array) -> Array:
+    """[m]: the ``column`` of each item code, -1 for a code outside it."""
+    out = np.empty(len(items), np.int32)
+    for m in range(len(items)):
+        out[m] = column[items[m]] if 0 <= items[m] < len(column) else -1
+    return out

@@ -18,7 +18,9 @@ def nearest(
 
     sum_j b_j w_rj x_vj / (||w_r|| ||x_v|| + shrinkage), v not the asker, w = ``query``, x = ``by_item`` transposed.
     """
-    n = len(query.offsets) - 1
+    offsets, columns, weights = query
+    indptr, users, data = by_item
+    n = len(offsets) - 1
     out_offsets = np.zeros(n + 1, np.int64)
     out_user = np.empty(n * k, np.int32)
     out_score = np.empty(n * k, np.float32)
@@ -29,16 +31,16 @@ def nearest(
     for r in range(n):
         count = 0
         square = np.float32(0)
-        for e in range(query.offsets[r], query.offsets[r + 1]):
-            j = query.columns[e]
-            square += query.weights[e] * query.weights[e]
-            w = query.weights[e] * column_weight[j]
-            for p in range(by_item.offsets[j], by_item.offsets[j + 1]):
-                v = by_item.columns[p]
+        for e in range(offsets[r], offsets[r + 1]):
+            j = columns[e]
+            square += weights[e] * weights[e]
+            w = weights[e] * column_weight[j]
+            for p in range(indptr[j], indptr[j + 1]):
+                v = users[p]
                 if dot[v] == 0:
                     touched[count] = v
                     count += 1
-                dot[v] += max(w * by_item.weights[p], np.float32(1e-38))
+                dot[v] += max(w * data[p], np.float32(1e-38))
         norm = np.sqrt(square)
         size = 0
         best, best_user = out_score[m : m + k], out_user[m : m + k]
@@ -61,31 +63,34 @@ def behind(query: Sparse, near: Sparse, by_user: Sparse, norms: Array, request: 
 
     The weights of ``query`` carry the item weights already; ``near``: of ``nearest``; items of ``by_user`` ascend.
     """
+    offsets, columns, weights = query
+    near_offsets, nearest_users, _ = near
+    indptr, items, data = by_user
     out = np.full(len(candidates), -1, np.int32)
     c = 0
-    for column in query.columns:
+    for column in columns:
         c = max(c, column + 1)
     own = np.zeros(c, np.float32)
     share = np.zeros(c, np.float32)
     for m in range(len(candidates)):
         r = request[m]
-        for e in range(query.offsets[r], query.offsets[r + 1]):
-            own[query.columns[e]] = query.weights[e]
-        for q in range(near.offsets[r], near.offsets[r + 1]):
-            v = near.columns[q]
-            first, end = by_user.offsets[v], by_user.offsets[v + 1]
-            row = by_user.columns[first:end]
+        for e in range(offsets[r], offsets[r + 1]):
+            own[columns[e]] = weights[e]
+        for q in range(near_offsets[r], near_offsets[r + 1]):
+            v = nearest_users[q]
+            first, end = indptr[v], indptr[v + 1]
+            row = items[first:end]
             at = np.searchsorted(row, candidates[m])
             if candidates[m] < 0 or at == len(row) or row[at] != candidates[m]:
                 continue
-            scale = by_user.weights[first + at] / norms[v]
+            scale = data[first + at] / norms[v]
             for p in range(first, end):
-                i = by_user.columns[p]
+                i = items[p]
                 if i < c:
-                    share[i] += own[i] * by_user.weights[p] * scale
+                    share[i] += own[i] * data[p] * scale
         largest = np.float32(0)
-        for e in range(query.offsets[r], query.offsets[r + 1]):
-            j = query.columns[e]
+        for e in range(offsets[r], offsets[r + 1]):
+            j = columns[e]
             if share[j] > largest:
                 largest = share[j]
                 out[m] = j

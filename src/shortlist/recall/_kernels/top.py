@@ -49,7 +49,8 @@ def _cut(score: Array, k: int, bins: Array) -> tuple[int, np.float32]:
 @njit(cache=True, nogil=True)
 def dense_top(query: Sparse, table: Array, ex_offsets: Array, excluded: Array, k: int) -> tuple[Array, Array, Array]:
     """(request, column, score) of the best ``k`` columns with a positive score, best first; table [rows, columns]."""
-    n, width = len(query.offsets) - 1, table.shape[1]
+    offsets, rows, weights = query
+    n, width = len(offsets) - 1, table.shape[1]
     k = min(k, width)
     out_request = np.empty(n * k, np.uint32)
     out_column = np.empty(n * k, np.int32)
@@ -58,12 +59,12 @@ def dense_top(query: Sparse, table: Array, ex_offsets: Array, excluded: Array, k
     bins = np.empty(256, np.int64)
     m = 0
     for r in range(n):
-        if k == 0 or query.offsets[r] == query.offsets[r + 1]:
+        if k == 0 or offsets[r] == offsets[r + 1]:
             continue
         score[:] = 0
-        for e in range(query.offsets[r], query.offsets[r + 1]):
-            w = query.weights[e]
-            terms = table[query.columns[e]]
+        for e in range(offsets[r], offsets[r + 1]):
+            w = weights[e]
+            terms = table[rows[e]]
             for i in range(width):
                 score[i] += w * terms[i]
         _forbid(score, ex_offsets[r], ex_offsets[r + 1], excluded)
@@ -84,7 +85,9 @@ def sparse_top(
     query: Sparse, table: Sparse, width: int, ex_offsets: Array, excluded: Array, k: int
 ) -> tuple[Array, Array, Array]:
     """(request, column, score) as ``dense_top``, of a table in CSR with ``width`` columns and entries above zero."""
-    n = len(query.offsets) - 1
+    offsets, rows, weights = query
+    indptr, indices, data = table
+    n = len(offsets) - 1
     k = min(k, width)
     out_request = np.empty(n * k, np.uint32)
     out_column = np.empty(n * k, np.int32)
@@ -95,7 +98,7 @@ def sparse_top(
     bins = np.empty(256, np.int64)
     m = 0
     for r in range(n):
-        count = _spread(query, r, table, score, touched)
+        count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
         _forbid(score, ex_offsets[r], ex_offsets[r + 1], excluded)
         size = 0
         best, best_column = out_score[m : m + k], out_column[m : m + k]
@@ -114,25 +117,40 @@ def sparse_top(
 
 
 @njit(cache=True, nogil=True)
-def _spread(query: Sparse, r: int, table: Sparse, score: Array, touched: Array) -> int:
-    """Adds request ``r``'s terms to ``score`` (zero before) and lists the columns touched, each once."""
+def _spread(
+    start: int,
+    end: int,
+    rows: Array,
+    weights: Array,
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    score: Array,
+    touched: Array,
+) -> int:
+    """Adds one request's terms to ``score`` (zero before) and lists the columns touched, each once.
+
+    It takes plain arrays, so that it is compiled once: what the processor guesses in it for ``sparse_top`` then holds
+    for ``sparse_score`` of the same request.
+    """
     count = 0
-    for e in range(query.offsets[r], query.offsets[r + 1]):
-        w, row = query.weights[e], query.columns[e]
+    for e in range(start, end):
+        w = weights[e]
         if w <= 0:
             continue
-        for p in range(table.offsets[row], table.offsets[row + 1]):
-            i = table.columns[p]
+        for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
+            i = indices[p]
             if score[i] == 0:
                 touched[count] = i
                 count += 1
-            score[i] += max(w * table.weights[p], np.float32(1e-38))  # an underflow may not list a column twice
+            score[i] += max(w * data[p], np.float32(1e-38))  # an underflow may not list a column twice
     return count
 
 
 @njit(cache=True, nogil=True)
 def dense_score(query: Sparse, table: Array, request: Array, column: Array) -> Array:
     """[m] the score of given rows, 0 where there is no column; ``request`` ascends."""
+    offsets, rows, weights = query
     m = len(column)
     out = np.zeros(m, np.float32)
     at = np.empty(m, np.int64)  # rows of one request that have a column
@@ -143,8 +161,8 @@ def dense_score(query: Sparse, table: Array, request: Array, column: Array) -> A
             at[n] = c
             n += column[c] >= 0
             c += 1
-        for e in range(query.offsets[r], query.offsets[r + 1]):
-            w, terms = query.weights[e], table[query.columns[e]]
+        for e in range(offsets[r], offsets[r + 1]):
+            w, terms = weights[e], table[rows[e]]
             for i in range(n):
                 out[at[i]] += w * terms[column[at[i]]]
     return out
@@ -153,6 +171,8 @@ def dense_score(query: Sparse, table: Array, request: Array, column: Array) -> A
 @njit(cache=True, nogil=True)
 def sparse_score(query: Sparse, table: Sparse, width: int, request: Array, column: Array) -> Array:
     """[m] as ``dense_score``, of a table in CSR."""
+    offsets, rows, weights = query
+    indptr, indices, data = table
     m = len(column)
     out = np.zeros(m, np.float32)
     score = np.zeros(width, np.float32)
@@ -160,7 +180,7 @@ def sparse_score(query: Sparse, table: Sparse, width: int, request: Array, colum
     c = 0
     while c < m:
         r = request[c]
-        count = _spread(query, r, table, score, touched)
+        count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
         while c < m and request[c] == r:
             if column[c] >= 0:
                 out[c] = score[column[c]]
@@ -173,31 +193,34 @@ def sparse_score(query: Sparse, table: Sparse, width: int, request: Array, colum
 @njit(cache=True, nogil=True)
 def dense_largest(query: Sparse, table: Array, request: Array, column: Array) -> Array:
     """[m] the row of M with the largest positive term of each score, the first of equal ones; -1 if there is none."""
+    offsets, rows, weights = query
     out = np.full(len(column), -1, np.int32)
     for c in range(len(column)):
         i, largest = column[c], np.float32(0)
         if i < 0:
             continue
-        for e in range(query.offsets[request[c]], query.offsets[request[c] + 1]):
-            term = query.weights[e] * table[query.columns[e], i]
+        for e in range(offsets[request[c]], offsets[request[c] + 1]):
+            term = weights[e] * table[rows[e], i]
             if term > largest:
                 largest = term
-                out[c] = query.columns[e]
+                out[c] = rows[e]
     return out
 
 
 @njit(cache=True, nogil=True)
 def sparse_largest(query: Sparse, table: Sparse, request: Array, column: Array) -> Array:
     """[m] as ``dense_largest``, of a table in CSR."""
+    offsets, rows, weights = query
+    indptr, indices, data = table
     out = np.full(len(column), -1, np.int32)
     for c in range(len(column)):
         i, largest = column[c], np.float32(0)
         if i < 0:
             continue
-        for e in range(query.offsets[request[c]], query.offsets[request[c] + 1]):
-            row = query.columns[e]
-            for p in range(table.offsets[row], table.offsets[row + 1]):
-                if table.columns[p] == i and query.weights[e] * table.weights[p] > largest:
-                    largest = query.weights[e] * table.weights[p]
+        for e in range(offsets[request[c]], offsets[request[c] + 1]):
+            row = rows[e]
+            for p in range(indptr[row], indptr[row + 1]):
+                if indices[p] == i and weights[e] * data[p] > largest:
+                    largest = weights[e] * data[p]
                     out[c] = row
     return out
