@@ -12,7 +12,7 @@ from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
 from shortlist.recall._embeddings import Embeddings
-from shortlist.recall._kernels.walks import alias_rows, walk
+from shortlist.recall._kernels.walks import Graph, alias_rows, walk
 from shortlist.recall._memory import need
 from shortlist.recall._word2vec import Word2Vec, embed
 from shortlist.types import Array, Int32, Int64
@@ -119,6 +119,5 @@ def walks(
     starts = np.concatenate([rng.permutation(nodes) for _ in range(each)])
     indptr = graph.indptr.astype(np.int64)
     weights = graph.data.astype(np.float64) if weighted else np.ones(graph.nnz)
-    tables = alias_rows(indptr, weights)
-    edges = indptr, graph.indices.astype(np.int32, copy=False), weights
-    return walk(*edges, *tables, starts, length, float(p), float(q), int(rng.integers(2**62)))
+    edges = Graph(indptr, graph.indices.astype(np.int32, copy=False), weights, *alias_rows(indptr, weights))
+    return walk(edges, starts, length, float(p), float(q), int(rng.integers(2**62)))

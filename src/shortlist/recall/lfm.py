@@ -64,8 +64,8 @@ class LFM(Factors):
             rate = self.rate * (1 - 0.9 * done / self.epochs)
             ridges = self.user_regularisation, self.item_regularisation
             order, seed = rng.permutation(x.shape[0]), int(rng.integers(2**62))
-            log = x.indptr, x.indices, values, *table
-            epoch(*log, users, items, rate, *ridges, self.negatives, order, seed)
+            log = Sparse(x.indptr, x.indices, values)
+            epoch(log, table, users, items, rate, *ridges, self.negatives, order, seed)
         ridge = (1 + self.negatives) * self.user_regularisation * np.eye(self.factors)
         self._learned(items, self.negatives * (items.T * drawn) @ items + ridge)
         self.user_factors_: Float32 = users  # [n_users, f], only for user_top_like

@@ -57,7 +57,7 @@ class PersonalRank(ItemToItem):
         c = x.shape[1]
         graph, heaps = Graph.of(x), no_heaps(c, max(min(self.neighbours, c - 1), 0) + 1)
         if self.method == "push":
-            kernel = partial(random_walk.push_table, *random_walk.edges(graph), graph.users)
+            kernel = partial(random_walk.push_table, random_walk.edges(graph), graph.users)
             fill(partial(kernel, self.alpha, self.tolerance), heaps, self.threads)
         else:
             for items, ranks in self._blocks(graph, np.arange(x.shape[0], x.shape[0] + c), "personal rank of items"):
