@@ -114,6 +114,14 @@ def test_the_best_head_finds_an_item(log):
     assert found.item.tolist() == [2, 9]
 
 
+def test_a_score_beyond_all_numbers_is_nan_and_no_row(log, requests):
+    channel = Clock().fit(log)
+    channel._keep(np.where(np.arange(12)[:, None] == 5, np.float32(np.inf), channel.table_))
+    assert 5 not in channel.retrieve(requests, log.state(), 12).item
+    rows = Candidates(np.zeros(2, np.uint32), np.array([4, 5], np.int32))
+    assert np.isnan(channel.score(requests, rows, log.state())).tolist() == [False, True]
+
+
 def test_an_index_of_its_own_is_built_saved_and_searched(log, requests):
     channel = Halved().fit(log)
     assert {"index_order_", "index_start_"} <= set(channel.state())

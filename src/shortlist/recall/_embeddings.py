@@ -21,7 +21,7 @@ class Embeddings(Vectors, Collaborative):
     ``_learned``; the rest, users never seen before included, is answered from the request's history.
     """
 
-    floor: ClassVar[float] = 0.0  # unrelated vectors are at right angles: below, an item keeps away from the history
+    floor: ClassVar[float] = 0.0  # vectors at right angles: what has nothing to do with the history, or less
 
     answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
     """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this

@@ -23,7 +23,7 @@ class Factors(Vectors, Collaborative):
     A subclass hands q and G to ``_learned`` and says a and b in ``_evidence``.
     """
 
-    floor: ClassVar[float] = 0.0  # what was not taken is told apart by 0, so no more speaks for an item than that
+    floor: ClassVar[float] = 0.0  # what the model says of an item not taken: down there nothing speaks for one
 
     def _learned(self, items: Array, gram: Array) -> None:
         """Keeps the item factors [c, f] and G [f, f]."""

@@ -54,12 +54,9 @@ class Vectors(Vocabulary):
             raise ValueError(f"{type(self).__name__}.vectors: expected [{n}, heads, {f}], got {list(p.shape)}")
         return p
 
-    def _barred(self, items: Ragged) -> Ragged:
-        return Ragged(items.offsets, {"column": self._columns(items["item"])})
-
     def _best(self, vectors: Float32, exclude: Ragged, k: int) -> Candidates:
         """The best ``k`` items for given vectors [n, heads, f], but for those of ``exclude``."""
-        barred = self._barred(exclude)
+        barred = Ragged(exclude.offsets, {"column": self._columns(exclude["item"])})
         request, column, score = self.index.search(self.table_, self._built(), vectors, barred, k, self.floor)
         return Candidates(request, self.items_[column], {"score": score})
 
@@ -71,8 +68,7 @@ class Vectors(Vocabulary):
         """[m]: the score ``retrieve`` gives each row; ``floor`` or NaN for unknown items and requests without rows."""
         column = self._columns(candidates.item)
         score = inner(self.table_, self._asked(requests, state), candidates.request, column)
-        if np.isfinite(self.floor):
-            score[np.isnan(score)] = self.floor
+        score[~np.isfinite(score)] = self.floor if np.isfinite(self.floor) else np.nan
         return score
 
     def _alike(self) -> Float32:
