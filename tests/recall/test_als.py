@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.recall.als import ALS
 from shortlist.testing import worlds
 
@@ -34,8 +35,8 @@ def test_reaches_the_loss_of_exact_alternation():
     log = channel._matrix(data)
     log = log[np.diff(log.indptr) > 0]
     x = log.toarray().astype(np.float64)
-    p = channel._fold_in((log.indptr, log.indices, log.data))
-    assert loss(x, p, channel.table_.T, channel) == pytest.approx(plain(x, channel, 30), rel=5e-3)
+    p = channel._fold_in(Sparse.of(log))
+    assert loss(x, p, channel.table_, channel) == pytest.approx(plain(x, channel, 30), rel=5e-3)
 
 
 def test_threads_do_not_change_the_result():

@@ -70,7 +70,7 @@ def test_walks_join_what_no_user_took_together():
 def test_items_without_company_have_no_vector():
     data = log([(0, 0, np.array([0, 1, 2, 0])), (1, 0, np.array([3])), (2, 0, np.array([4, 4]))], n_items=6)
     channel = DeepWalk(**SMALL).fit(data)
-    lengths = np.linalg.norm(channel.table_, axis=0)
+    lengths = np.linalg.norm(channel.table_, axis=1)
     assert lengths[channel.column_[:3]].all()
     assert not lengths[channel.column_[[3, 4]]].any()
     assert channel.column_[5] == -1

@@ -51,9 +51,9 @@ def test_the_terms_of_the_history_sum_to_the_score_and_the_largest_is_the_reason
     a, b = channel._evidence(taken)
     for m in range(len(found)):
         own = slice(offsets[found.request[m]], offsets[found.request[m] + 1])
-        q = channel.table_[:, columns[own]]
+        q = channel.table_[columns[own]].T
         system = channel.gram_ + (q * a[own]) @ q.T
-        terms = b[own] * (q.T @ np.linalg.inv(system) @ channel.table_[:, channel.column_[found.item[m]]])
+        terms = b[own] * (q.T @ np.linalg.inv(system) @ channel.table_[channel.column_[found.item[m]]])
         assert terms.sum() == pytest.approx(found["score"][m], abs=2e-3)
         assert reasons[m] == channel.items_[columns[own][terms.argmax()]]
 
@@ -62,8 +62,8 @@ def test_the_terms_of_the_history_sum_to_the_score_and_the_largest_is_the_reason
 def test_similar_is_the_cosine_of_item_vectors(channel, log):
     channel = channel.fit(log)
     found = channel.similar(np.array([-1, 99, int(channel.items_[2])]), 3)
-    unit = channel.table_ / np.linalg.norm(channel.table_, axis=0)
-    cosine = unit.T @ unit[:, 2]
+    unit = channel.table_ / np.linalg.norm(channel.table_, axis=1, keepdims=True)
+    cosine = unit @ unit[2]
     cosine[2] = -1
     best = np.argsort(-cosine)[: len(found)]
     assert found.request.tolist() == [2] * len(found)

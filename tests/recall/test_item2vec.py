@@ -66,7 +66,7 @@ def test_the_score_is_the_product_of_directions_and_the_largest_term_the_reason(
     found = channel.retrieve(requests, state, 6)
     reasons = channel.explain(requests, found)
     offsets, columns, weights = channel._taken(requests)
-    v, q = channel.vectors_.astype(np.float64), channel.table_.T.astype(np.float64)
+    v, q = channel.vectors_.astype(np.float64), channel.table_.astype(np.float64)
     assert np.linalg.norm(v, axis=1) == pytest.approx(np.ones(len(v)), abs=1e-5)
     assert len(np.unique(found.request)) > 30
     for m in range(len(found)):
@@ -92,7 +92,7 @@ def test_similar_is_the_cosine_of_the_vectors_and_of_nothing_else(log):
 
 def in_pairs(channel: Item2Vec) -> Array:
     """[c] whether item 2 p speaks most for its partner 2 p + 1, and the other way round."""
-    evidence = channel.vectors_ @ channel.table_
+    evidence = channel.vectors_ @ channel.table_.T
     np.fill_diagonal(evidence, -np.inf)
     return evidence.argmax(axis=1) == (np.arange(len(evidence)) ^ 1)
 
@@ -122,7 +122,7 @@ def test_strength_is_learned_when_asked_for():
     options = {"factors": 8, "rate": 0.02, "epochs": 30, "signal": "all"}
     strong = Item2Vec.from_config(options).fit(data)
     weak = Item2Vec.from_config({**options, "weighted": False}).fit(data)  # the known defect: strength is lost
-    ahead = [float((c.table_[:, 2] - c.table_[:, 1]) @ c.vectors_[0]) for c in (strong, weak)]
+    ahead = [float((c.table_[2] - c.table_[1]) @ c.vectors_[0]) for c in (strong, weak)]
     assert ahead[0] > 1
     assert abs(ahead[1]) < 0.3
 

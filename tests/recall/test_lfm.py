@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.recall.lfm import LFM
 from shortlist.testing import worlds
 from shortlist.types import Candidates
@@ -21,7 +22,7 @@ def channel(board):
 
 
 def test_positives_near_one_and_the_others_near_zero(board, channel):
-    p = channel.user_factors_ @ channel.table_
+    p = channel.user_factors_ @ channel.table_.T
     own = worlds.colour_of(np.arange(50))[:, None] == worlds.colour_of(channel.items_)
     assert p[own].mean() > 0.7
     assert abs(p[~own].mean()) < 0.1
@@ -36,7 +37,7 @@ def test_user_top_like_and_unknown_users(channel):
 def test_topics_are_the_items_that_load_most(channel):
     found = channel.topics(2, 5)
     assert isinstance(found, Candidates)
-    loading = np.abs(channel.table_[2])
+    loading = np.abs(channel.table_[:, 2])
     assert found["score"] == pytest.approx(np.sort(loading)[::-1][:5])
     assert np.array_equal(channel.items_[np.argsort(-loading)[:5]], found.item)
 
@@ -44,8 +45,8 @@ def test_topics_are_the_items_that_load_most(channel):
 def test_folding_in_solves_the_stated_equations(board, channel):
     columns = np.array([4, 8, 11], np.int32)
     w = np.array([1.0, 0.5, 2.0], np.float32)
-    p = channel._fold_in((np.array([0, 3]), columns, w))[0]
-    q = channel.table_.T.astype(np.float64)
+    p = channel._fold_in(Sparse(np.array([0, 3]), columns, w))[0]
+    q = channel.table_.astype(np.float64)
     counts = board.item_counts()[channel.items_] ** 0.75
     pi = counts / counts.sum()
     n, total = channel.negatives, w.sum()

@@ -19,7 +19,7 @@ def test_projection_is_the_best_approximation(users: int, factors: int, scaling:
     norm = np.sqrt((x**2).sum(axis=0))
     x = x * np.where(norm > 0, norm, 1) ** (scaling - 1)
     u, s, v = np.linalg.svd(x, full_matrices=False)
-    right = channel.table_.T.astype(np.float64)
+    right = channel.table_.astype(np.float64)
     assert x @ right @ right.T == pytest.approx(u[:, :factors] * s[:factors] @ v[:factors], abs=1e-4)
     assert (right[np.abs(right).argmax(axis=0), np.arange(factors)] > 0).all()
 

@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.recall._kernels import top
+from shortlist.recall._kernels.sparse import Sparse
 
 WIDTH, ROWS = 9, 5
 
 
-def batch(rng: np.random.Generator, n: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def batch(rng: np.random.Generator, n: int) -> tuple[Sparse, np.ndarray]:
     """A random query and the same as a dense matrix [n, ROWS]."""
     dense = np.where(rng.random((n, ROWS)) < 0.5, rng.integers(1, 4, (n, ROWS)), 0).astype(np.float32)
     query = sp.csr_matrix(dense)
-    return (query.indptr.astype(np.int64), query.indices, query.data), dense
+    return Sparse(query.indptr.astype(np.int64), query.indices, query.data), dense
 
 
 def expected(scores: np.ndarray, excluded: list[list[int]], k: int) -> list[tuple[int, int, float]]:
@@ -35,16 +36,13 @@ def test_best_k_with_ties_and_exclusions(seed: int, n: int, k: int, sparse: bool
     query, weights = batch(rng, n)
     table = np.where(rng.random((ROWS, WIDTH)) < 0.4, rng.integers(1 if sparse else -2, 4, (ROWS, WIDTH)), 0)
     table = table.astype(np.float32)
-    excluded = [sorted(rng.choice(WIDTH + 2, rng.integers(0, 4), replace=False).tolist()) for _ in range(n)]
+    excluded = [sorted((rng.choice(WIDTH + 1, rng.integers(0, 4), replace=False) - 1).tolist()) for _ in range(n)]
     ex_offsets = np.concatenate([[0], np.cumsum([len(e) for e in excluded])]).astype(np.int64)
-    ex_items = np.array([i for e in excluded for i in e], np.int32)
-    column = np.arange(WIDTH, dtype=np.int32)
+    barred = np.array([i for e in excluded for i in e], np.int32)
     if sparse:
-        csr = sp.csr_matrix(table)
-        shape = csr.indptr, csr.indices, csr.data, WIDTH
-        found = top.sparse_top(*query, *shape, ex_offsets, ex_items, column, k)
+        found = top.sparse_top(query, Sparse.of(sp.csr_matrix(table)), WIDTH, ex_offsets, barred, k)
     else:
-        found = top.dense_top(*query, table, ex_offsets, ex_items, column, k)
+        found = top.dense_top(query, table, ex_offsets, barred, k)
     assert list(zip(*(part.tolist() for part in found), strict=True)) == expected(weights @ table, excluded, k)
 
 
@@ -55,17 +53,15 @@ def test_given_rows_and_their_largest_term(seed: int, sparse: bool):
     query, weights = batch(rng, 3)
     table = np.where(rng.random((ROWS, WIDTH)) < 0.5, rng.random((ROWS, WIDTH)), 0).astype(np.float32)
     request = np.sort(rng.integers(0, 3, 8)).astype(np.uint32)
-    column = rng.permutation(np.append(np.arange(WIDTH), -1)).astype(np.int32)  # one item is not known
-    items = rng.integers(-1, WIDTH + 3, 8).astype(np.int32)
-    csr = sp.csr_matrix(table)
+    column = rng.integers(-1, WIDTH, 8).astype(np.int32)  # some are of items not known
+    csr = Sparse.of(sp.csr_matrix(table))
     if sparse:
-        score = top.sparse_score(*query, csr.indptr, csr.indices, csr.data, WIDTH, request, items, column)
-        source = top.sparse_largest(*query, csr.indptr, csr.indices, csr.data, request, items, column)
+        score = top.sparse_score(query, csr, WIDTH, request, column)
+        source = top.sparse_largest(query, csr, request, column)
     else:
-        score = top.dense_score(*query, table, request, items, column)
-        source = top.dense_largest(*query, table, request, items, column)
-    for m, (r, item) in enumerate(zip(request, items, strict=True)):
-        i = column[item] if 0 <= item < len(column) else -1
+        score = top.dense_score(query, table, request, column)
+        source = top.dense_largest(query, table, request, column)
+    for m, (r, i) in enumerate(zip(request, column, strict=True)):
         terms = weights[r] * table[:, i] if i >= 0 else np.zeros(ROWS)
         assert score[m] == pytest.approx(terms.sum(), rel=1e-5)
         assert source[m] == (terms.argmax() if terms.max() > 0 else -1)

@@ -21,10 +21,10 @@ import numpy as np
 from pydantic import Field
 
 from shortlist.data import Dataset
-from shortlist.recall._collaborative import Collaborative
+from shortlist.recall._linear import ItemToItem
 
 
-class CLASS(Collaborative):
+class CLASS(ItemToItem):
     """Items that the same users took: score(r, i) = sum over j in the history of w_j c_ij / (c_jj + shrinkage).
 
     c_ij is the number of users who have both i and j. Put your formula here, and say when the channel is of use.

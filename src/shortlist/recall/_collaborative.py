@@ -1,27 +1,20 @@
-"""What the channels that learn from the log alone share: vocabulary, the request's history as weights, scoring.
-
-Each of them scores linearly, score(r, i) = sum_j w_rj M[j, i]: w from the request's own history, M learned. A user is
-only a history, so unknown users are answered like known ones and live events count at once.
-"""
+"""What the channels that learn from the log share: what of it counts, as a matrix, and of a request's history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from shortlist.component import Retriever, Search
-from shortlist.data import Dataset, Signal, State
+from shortlist.component import Search
+from shortlist.data import Dataset, Signal
 from shortlist.durations import Duration
-from shortlist.recall._kernels import top
 from shortlist.recall._kernels.history import LOG, ONCE, SUM, weighted
-from shortlist.types import Array, Candidates, Float32, Float64, Int32, Int64, Requests
-
-Query = tuple[Int64, Array, Float32]
-"""A sparse batch over the rows of M: offsets [n + 1], rows, weights."""
+from shortlist.recall._kernels.sparse import Sparse
+from shortlist.recall._vocabulary import Vocabulary
+from shortlist.types import Array, Float32, Float64, Int32, Int64, Requests
 
 _MODES = {"sum": SUM, "log": LOG, "once": ONCE}
 
@@ -33,15 +26,8 @@ LOG_AGES = Search(choices=(None, "7d", "30d", "90d", "180d", "365d"))
 """Half-lives worth trying, of a history and of the log; none = the field left out, as it is by default."""
 
 
-class Collaborative(Retriever):
-    """Linear scoring of items by the request's history.
-
-    A subclass learns ``table_`` (M: dense [rows, c] or CSR [rows, c]) and may replace ``_query`` where the rows of M
-    are not the c items of the vocabulary themselves.
-    """
-
-    if TYPE_CHECKING:
-        table_: Any  # M
+class Collaborative(Vocabulary):
+    """Learns from the log: what its events are worth, and what those of a history are that is asked about."""
 
     signal: Signal = "positive"
     """Which events are learned from and count as history: the positive ones by their weight, or the others too, by the
@@ -62,9 +48,7 @@ class Collaborative(Retriever):
         self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
         events = data.events
         counts = np.bincount(events.item[self._strength(events.weight, events.event) > 0], minlength=data.n_items)
-        self.items_: Int32 = np.flatnonzero(counts >= self.min_count).astype(np.int32)  # [c] codes, ascending
-        self.column_: Int32 = np.full(data.n_items, -1, np.int32)  # [n_items]
-        self.column_[self.items_] = np.arange(len(self.items_), dtype=np.int32)
+        self._know(np.flatnonzero(counts >= self.min_count), data.n_items)
 
     def _strength(self, weight: Float32, event: Array) -> Float32:
         """[m]: what events count, in the log as in a history: their own weight if they are positive, else nothing, or
@@ -113,83 +97,10 @@ class Collaborative(Retriever):
         counted = self._strength(events.weight, events.event) > 0
         return np.flatnonzero(counted & (events.user >= 0) & (self.column_[events.item] >= 0))
 
-    def _taken(self, requests: Requests) -> Query:
+    def _taken(self, requests: Requests) -> Sparse:
         """The history of each request as weights of columns, latest first."""
         history = requests.history
+        strength = self._strength(history["weight"], history["event"])
+        log = history.offsets, history["item"], strength, history["time"]
         rate = 1 / self.half_life if self.half_life else 0.0
-        return weighted(
-            history.offsets,
-            history["item"],
-            self._strength(history["weight"], history["event"]),
-            history["time"],
-            self.column_,
-            len(self.items_),
-            rate,
-            self.last or 0,
-            _MODES[self.repeats],
-        )
-
-    def _query(self, requests: Requests) -> Query:
-        return self._taken(requests)
-
-    def _kept(self, make: Callable[[Requests], Query], requests: Requests) -> Query:
-        """``make(requests)``, worked out once: retrieve, score and explain ask it of the same requests in turn."""
-        key = id(self), make.__name__
-        learned, kept = self.table_, requests.memo.get(key)
-        if kept is None or kept[0] is not learned:  # fitted anew since
-            kept = requests.memo[key] = (learned, make(requests))
-        return kept[1]
-
-    def _asked(self, requests: Requests) -> Query:
-        return self._kept(self._query, requests)
-
-    def _columns(self, items: Array) -> Int32:
-        """[m] columns of item codes, -1 where the model does not know the item."""
-        known = (items >= 0) & (items < len(self.column_))
-        return np.where(known, self.column_[np.where(known, items, 0)], -1) if len(self.column_) else known - 1
-
-    def fit(self, data: Dataset) -> Self:
-        """Learns M from a log that ends at the cut."""
-        raise NotImplementedError
-
-    def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
-        """The best ``k`` items with a positive score; a request without a known history gets none."""
-        return self._best(self.table_, self._asked(requests), requests.exclude.offsets, requests.exclude["item"], k)
-
-    def _best(self, table: Any, query: Query, ex_offsets: Int64, ex_items: Int32, k: int) -> Candidates:
-        """The best ``k`` columns of ``table`` for each row of the query."""
-        if sp.issparse(table):
-            csr = table.indptr, table.indices, table.data, table.shape[1]
-            found = top.sparse_top(*query, *csr, ex_offsets, ex_items, self.column_, k)
-        else:
-            found = top.dense_top(*query, table, ex_offsets, ex_items, self.column_, k)
-        request, column, score = found
-        return Candidates(request, self.items_[column], {"score": score})
-
-    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
-        """[m]: the score ``retrieve`` gives each row; 0 for items the model does not know."""
-        query, table, asked = self._asked(requests), self.table_, (candidates.request, candidates.item, self.column_)
-        if sp.issparse(table):
-            return top.sparse_score(*query, table.indptr, table.indices, table.data, table.shape[1], *asked)
-        return top.dense_score(*query, table, *asked)
-
-    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
-        """[m]: the item of the history with the largest term of the score; -1 where none speaks for the row."""
-        query, table, asked = self._asked(requests), self.table_, (candidates.request, candidates.item, self.column_)
-        if sp.issparse(table):
-            row = top.sparse_largest(*query, table.indptr, table.indices, table.data, *asked)
-        else:
-            row = top.dense_largest(*query, table, *asked)
-        return np.where(row >= 0, self.items_[row], -1).astype(np.int32) if len(self.items_) else row
-
-
-class ItemToItem(Collaborative):
-    """Linear scoring where M [c, c] says how much item j speaks for item i."""
-
-    def similar(self, items: Array, k: int) -> Candidates:
-        """The ``k`` items with the largest M[j, .] for each item j; unknown items have none."""
-        columns = self._columns(np.asarray(items))
-        known = columns >= 0
-        offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
-        query = offsets, columns[known].astype(np.int32), np.ones(known.sum(), np.float32)
-        return self._best(self.table_, query, np.arange(len(items) + 1), np.asarray(items, np.int32), k)
+        return Sparse(*weighted(*log, self.column_, len(self.items_), rate, self.last or 0, _MODES[self.repeats]))

@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
-from shortlist.recall._collaborative import Query
+from shortlist.data import State
+from shortlist.recall._collaborative import Collaborative
 from shortlist.recall._kernels.least_squares import fold_in, largest
-from shortlist.recall._latent import Latent
+from shortlist.recall._kernels.sparse import Sparse
+from shortlist.recall._vectors import Vectors
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
 
 TOLERANCE = 1e-10
 """Squared residual, relative to the start, at which a folded-in vector is exact enough for float32."""
 
 
-class Factors(Latent):
+class Factors(Vectors, Collaborative):
     """score(r, i) = p_r · q_i with p_r the solution of (G + sum_j a_rj q_j q_jᵀ) p_r = sum_j b_rj q_j.
 
-    A subclass learns ``table_`` (q transposed, [f, c]) and ``gram_`` (G [f, f]) and says a and b in ``_evidence``.
+    A subclass hands q and G to ``_learned`` and says a and b in ``_evidence``.
     """
 
+    floor: ClassVar[float] = 0.0  # what the model says of an item not taken: down there nothing speaks for one
+
     def _learned(self, items: Array, gram: Array) -> None:
-        """Stores item factors [c, f] and G."""
-        self.table_ = np.ascontiguousarray(items.T, np.float32)
+        """Keeps the item factors [c, f] and G [f, f]."""
+        self._keep(items)
         self.gram_: Float32 = np.ascontiguousarray(gram, np.float32)
 
-    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
+    def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:
         """a and b of each entry of the histories."""
         raise NotImplementedError
 
-    def _fold_in(self, taken: Query) -> Float32:
-        """[n, f]: the vector of each history, 0 for an empty one."""
-        offsets, columns, _ = taken
+    def _fold_in(self, taken: Sparse) -> Float32:
+        """[n, f]: p of each history, 0 for an empty one."""
         a, b = self._evidence(taken)
-        return fold_in(offsets, columns, a, b, self.table_, self.gram_, 2 * len(self.gram_), TOLERANCE)
+        system = taken.offsets, taken.columns, a, b, self.table_.T, self.gram_
+        return fold_in(*system, 2 * len(self.gram_), TOLERANCE)
+
+    def vectors(self, requests: Requests, state: State) -> Float32:
+        """p [n, 1, f]."""
+        return self._fold_in(self._kept(self._taken, requests))[:, None]
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item j of the history with the largest b_j q_i · A^-1 q_j, which sum to the score; -1 for none."""
-        offsets, columns, _ = taken = self._kept(self._taken, requests)
+        taken = self._kept(self._taken, requests)
         a, b = self._evidence(taken)
+        system = taken.offsets, taken.columns, a, b, self.table_.T, self.gram_
         asked = candidates.request, self._columns(candidates.item)
-        best = largest(offsets, columns, a, b, self.table_, self.gram_, *asked, 2 * len(self.gram_), TOLERANCE)
-        return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best
+        return self._named(largest(*system, *asked, 2 * len(self.gram_), TOLERANCE))

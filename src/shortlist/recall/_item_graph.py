@@ -11,9 +11,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._kernels.walks import alias_rows, walk
+from shortlist.recall._embeddings import Embeddings
+from shortlist.recall._kernels.walks import Graph, alias_rows, walk
 from shortlist.recall._memory import need
-from shortlist.recall._vectors import Vectors
 from shortlist.recall._word2vec import Word2Vec, embed
 from shortlist.types import Array, Int32, Int64
 
@@ -21,7 +21,7 @@ TOKEN, WALK = 28, 40
 """Bytes of each item of a walk (itself, its weight and what is counted by), and of each walk (offsets and orders)."""
 
 
-class Walked(Vectors, Word2Vec):
+class Walked(Embeddings, Word2Vec):
     """word2vec whose sentences are random walks over the items; a subclass says how the walks turn."""
 
     gap: Duration | None = None
@@ -112,13 +112,12 @@ def walks(
 ) -> tuple[Int32, Int64]:
     """(tokens, offsets): ``each`` walks of ``length`` nodes from every node that an edge leaves, in random order.
 
-    A step goes by the edges' weights, or evenly. ``p``, ``q``: see ``_walks.walk``. A walk ends early at a node that no
-    edge leaves.
+    A step goes by the edges' weights, or evenly. ``p``, ``q``: see ``_kernels.walks.walk``. A walk ends early at a node
+    that no edge leaves.
     """
     nodes = np.flatnonzero(np.diff(graph.indptr)).astype(np.int32)
     starts = np.concatenate([rng.permutation(nodes) for _ in range(each)])
     indptr = graph.indptr.astype(np.int64)
     weights = graph.data.astype(np.float64) if weighted else np.ones(graph.nnz)
-    tables = alias_rows(indptr, weights)
-    edges = indptr, graph.indices.astype(np.int32, copy=False), weights
-    return walk(*edges, *tables, starts, length, float(p), float(q), int(rng.integers(2**62)))
+    edges = Graph(indptr, graph.indices.astype(np.int32, copy=False), weights, *alias_rows(indptr, weights))
+    return walk(edges, starts, length, float(p), float(q), int(rng.integers(2**62)))

@@ -1,84 +1,88 @@
-"""What the channels with item vectors share: a request is the direction of its history's vectors."""
+"""What the channels that answer with vectors share: a request has vectors too, and an index finds the items."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
-from numba import njit
 
-from shortlist.component import Search
-from shortlist.recall._collaborative import Query
-from shortlist.recall._latent import Latent
-from shortlist.types import Array, Candidates, Float32, Int32, Requests
+from shortlist.data import State
+from shortlist.index import Index
+from shortlist.index.exact import Exact, inner
+from shortlist.recall._vocabulary import Vocabulary
+from shortlist.types import Array, Candidates, Float32, Ragged, Requests
+
+BUILT = "index_"
+"""How the learned attributes begin that the index built."""
 
 
-class Vectors(Latent):
-    """score(r, i) = p_r · q_i,  p_r = sum_j w_rj v_j divided by its length,  v_j of length 1
+class Vectors(Vocabulary):
+    """score(r, i) = max over the heads h of r: p_rh · q_i.
 
-    q = v, so that the score is a cosine, or what tells an item as a neighbour (its context). A subclass hands both to
-    ``_learned``; the rest, users never seen before included, is answered from the request's history.
+    ``fit`` of a subclass says which items it knows (``_know``) and hands over their vectors (``_keep``); ``vectors``
+    says what a request's are. What the log, attributes or a net have to do with either is its own affair.
     """
 
-    answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"
-    """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
-    history), or its own (what resembles it; the only one under hierarchical softmax)."""
+    floor: ClassVar[float] = -np.inf
+    """Only scores above it are rows, and what cannot be scored has it as its score. Without: any finite score is a
+    row, and what cannot be scored is NaN."""
+    index: ClassVar[Index] = Exact()
+    """How the best items are found."""
 
-    def _learned(self, vectors: Array, contexts: Array | None) -> None:
-        """Stores v [c, f], each divided by its length, and q: ``contexts`` [c, f] where there are any and ``answer``
-        asks for them, else v; q_i = 0: i is never found."""
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        self.vectors_: Float32 = np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), np.float32)
-        compared = self.vectors_ if contexts is None or self.answer == "vector" else contexts
-        self.table_ = np.ascontiguousarray(compared.T, np.float32)
+    def vectors(self, requests: Requests, state: State) -> Float32:
+        """p [n, heads, f]: one head for most; several for several interests. A head of zeros asks nothing."""
+        raise NotImplementedError
 
-    def _fold_in(self, taken: Query) -> Float32:
-        return _direction(*taken, self.vectors_)
+    def _keep(self, q: Float32) -> None:
+        """Learns the item vectors [c, f], in the order of the columns."""
+        self.table_: Float32 = np.asfortranarray(q, np.float32)
+        for name, array in self.index.build(self.table_).items():
+            setattr(self, f"{BUILT}{name}_", array)
 
-    def _unit(self) -> Float32:
-        return np.ascontiguousarray(self.vectors_.T)
+    def _built(self) -> Mapping[str, Array]:
+        """The index's own arrays, by its names for them."""
+        return {name[len(BUILT) : -1]: value for name, value in vars(self).items() if name.startswith(BUILT)}
 
-    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
-        """[m]: the item j of the history with the largest w_j v_j · q_i above 0; -1 where there is none."""
-        taken = self._kept(self._taken, requests)
-        best = _largest(*taken, self.vectors_, self.table_, candidates.request, self._columns(candidates.item))
-        return np.where(best >= 0, self.items_[best], -1).astype(np.int32) if len(self.items_) else best
+    def _asked(self, requests: Requests, state: State) -> Float32:
+        return self._kept(self._vectors, requests, state)
 
+    def _vectors(self, requests: Requests, state: State) -> Float32:
+        p = np.ascontiguousarray(self.vectors(requests, state), np.float32)
+        n, f = len(requests), self.table_.shape[1]
+        if p.ndim != 3 or p.shape[::2] != (n, f):
+            raise ValueError(f"{type(self).__name__}.vectors: expected [{n}, heads, {f}], got {list(p.shape)}")
+        return p
 
-@njit(cache=True, nogil=True)
-def _direction(offsets: Array, columns: Array, weights: Array, vectors: Array) -> Array:
-    """[n, f]: sum_j w_rj v_j divided by its length, 0 for an empty history or terms that cancel out."""
-    n, f = len(offsets) - 1, vectors.shape[1]
-    out = np.zeros((n, f), np.float32)
-    for r in range(n):
-        for e in range(offsets[r], offsets[r + 1]):
-            for d in range(f):
-                out[r, d] += weights[e] * vectors[columns[e], d]
-        square = np.float32(0)
-        for d in range(f):
-            square += out[r, d] * out[r, d]
-        if square > 0:
-            scale = np.float32(1) / np.sqrt(square)
-            for d in range(f):
-                out[r, d] *= scale
-    return out
+    def _best(self, vectors: Float32, exclude: Ragged, k: int) -> Candidates:
+        """The best ``k`` items for given vectors [n, heads, f], but for those of ``exclude``."""
+        barred = Ragged(exclude.offsets, {"column": self._columns(exclude["item"])})
+        request, column, score = self.index.search(self.table_, self._built(), vectors, barred, k, self.floor)
+        return Candidates(request, self.items_[column], {"score": score})
 
+    def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
+        """The best ``k`` items; a request whose vectors are all zero gets none."""
+        return self._best(self._asked(requests, state), requests.exclude, k)
 
-@njit(cache=True, nogil=True)
-def _largest(
-    offsets: Array, columns: Array, weights: Array, vectors: Array, table: Array, request: Array, wanted: Array
-) -> Array:
-    """[m]: the column of the request with the largest w_j v_j · q above 0, q of the column ``wanted``; or -1."""
-    out = np.full(len(wanted), -1, np.int32)
-    for m in range(len(wanted)):
-        most = np.float32(0)
-        if wanted[m] < 0:
-            continue
-        for e in range(offsets[request[m]], offsets[request[m] + 1]):
-            term = np.float32(0)
-            for d in range(len(table)):
-                term += vectors[columns[e], d] * table[d, wanted[m]]
-            if weights[e] * term > most:
-                most = weights[e] * term
-                out[m] = columns[e]
-    return out
+    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
+        """[m]: the score ``retrieve`` gives each row; ``floor`` or NaN for unknown items and requests without rows."""
+        column = self._columns(candidates.item)
+        score = inner(self.table_, self._asked(requests, state), candidates.request, column)
+        score[~np.isfinite(score)] = self.floor if np.isfinite(self.floor) else np.nan
+        return score
+
+    def _alike(self) -> Float32:
+        """[c, f]: vectors of length 1 that are near where items are alike."""
+        norms = np.linalg.norm(self.table_, axis=1, keepdims=True)
+        return self.table_ / np.maximum(norms, 1e-12).astype(np.float32)
+
+    def similar(self, items: Array, k: int) -> Candidates:
+        """The ``k`` other items with the largest cosine above ``floor`` to each item; unknown items have none."""
+        items = np.asarray(items, np.int32)
+        columns, unit = self._columns(items), self._alike()
+        known = columns >= 0
+        asked = np.zeros((len(items), 1, unit.shape[1]), np.float32)
+        asked[known, 0] = unit[columns[known]]
+        itself = Ragged(np.arange(len(items) + 1), {"column": columns})
+        request, column, score = Exact().search(unit, {}, asked, itself, k, self.floor)
+        return Candidates(request, self.items_[column], {"score": score})

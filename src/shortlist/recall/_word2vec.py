@@ -27,7 +27,7 @@ from pydantic import Field
 from shortlist.component import Component, InputError, Search
 from shortlist.progress import track
 from shortlist.recall._kernels.random import alias_table
-from shortlist.recall._kernels.word2vec import epoch, huffman
+from shortlist.recall._kernels.word2vec import Corpus, Plan, epoch, huffman
 from shortlist.types import Array, Float32, Int32, Int64
 
 
@@ -85,8 +85,9 @@ def embed(
     hierarchical = setting.loss == "hierarchical"
     tree = huffman(counts if hierarchical else np.zeros(min(c, 1)))
     drawn = alias_table(np.where(counts > 0, np.maximum(counts, 1e-12) ** setting.popularity, 0.0))
-    options = (setting.window, setting.negatives, setting.architecture == "cbow", hierarchical, shuffle)
-    fixed = (tokens, offsets, weights, _kept(counts, setting.subsample), *drawn, *tree, inputs, outputs, *options)
+    corpus = Corpus(tokens, offsets, weights, _kept(counts, setting.subsample))
+    plan = Plan(setting.window, setting.negatives, setting.architecture == "cbow", hierarchical, shuffle)
+    fixed = corpus, drawn, tree, inputs, outputs, plan
     lengths = np.diff(offsets)
     rates = np.linspace(setting.rate, setting.min_rate, setting.epochs + 1)
     with ThreadPoolExecutor(setting.threads) as pool:

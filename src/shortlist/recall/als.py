@@ -11,9 +11,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
-from shortlist.recall._collaborative import Query
 from shortlist.recall._factors import Factors
 from shortlist.recall._kernels.least_squares import solve
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Float32
 
 
@@ -76,6 +76,6 @@ class ALS(Factors):
     def _gram(self, factors: Float32) -> Float32:
         return factors.T @ factors + self.ridge_ * np.eye(self.factors, dtype=np.float32)
 
-    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
+    def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:
         a = np.float32(self.alpha) * taken[2]
         return a, 1 + a

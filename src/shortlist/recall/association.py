@@ -10,9 +10,9 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels.neighbours import as_csr
-from shortlist.recall._kernels.pairs import associate
+from shortlist.recall._kernels.pairs import Sequences, associate
+from shortlist.recall._linear import ItemToItem
 
 
 class Association(ItemToItem):
@@ -53,9 +53,8 @@ class Association(ItemToItem):
         offsets = np.searchsorted(columns[occurrences], np.arange(c + 1)).astype(np.int64)
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
         worth = self._faded(data, log["time"]).astype(np.float32)
-        heaps = associate(
-            log.offsets[users], log.offsets[users + 1], columns, log["time"], worth, occurrences, offsets,
-            self.base, self.backward, rate, self.window, max(min(self.neighbours, c - 1), 0),
-        )  # fmt: skip
-        self.table_ = as_csr(*heaps)
+        bounds = log.offsets[users], log.offsets[users + 1]
+        sequences = Sequences(*bounds, columns, log["time"], worth, occurrences, offsets)
+        k = max(min(self.neighbours, c - 1), 0)
+        self.table_ = as_csr(*associate(sequences, self.base, self.backward, rate, self.window, k))
         return self

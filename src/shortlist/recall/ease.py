@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 
 from shortlist.component import InputError, Search
 from shortlist.data import Dataset
-from shortlist.recall._collaborative import ItemToItem
+from shortlist.recall._linear import ItemToItem
 from shortlist.recall._memory import need
 
 BLOCK = 1024

@@ -10,12 +10,12 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
+from shortlist.recall._embeddings import Embeddings
 from shortlist.recall._kernels.sentences import sentences
-from shortlist.recall._vectors import Vectors
 from shortlist.recall._word2vec import Word2Vec, embed
 
 
-class Item2Vec(Vectors, Word2Vec):
+class Item2Vec(Embeddings, Word2Vec):
     """Item vectors from the company items keep in users' sequences (word2vec); a user is where their history points.
 
     score(u, i) = p_u · o_i,  p_u = sum_j w(u, j) v_j divided by its length,  v_j of length 1

@@ -10,8 +10,8 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels.neighbours import similar_columns
+from shortlist.recall._linear import ItemToItem
 
 
 class ItemCF(ItemToItem):

@@ -10,11 +10,11 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
-from shortlist.recall._collaborative import Query
 from shortlist.recall._factors import Factors
 from shortlist.recall._kernels.random import alias_table
 from shortlist.recall._kernels.sgd import epoch
-from shortlist.types import Array, Candidates, Float32
+from shortlist.recall._kernels.sparse import Sparse
+from shortlist.types import Array, Candidates, Float32, Ragged
 
 
 class LFM(Factors):
@@ -64,14 +64,14 @@ class LFM(Factors):
             rate = self.rate * (1 - 0.9 * done / self.epochs)
             ridges = self.user_regularisation, self.item_regularisation
             order, seed = rng.permutation(x.shape[0]), int(rng.integers(2**62))
-            log = x.indptr, x.indices, values, *table
-            epoch(*log, users, items, rate, *ridges, self.negatives, order, seed)
+            log = Sparse(x.indptr, x.indices, values)
+            epoch(log, table, users, items, rate, *ridges, self.negatives, order, seed)
         ridge = (1 + self.negatives) * self.user_regularisation * np.eye(self.factors)
         self._learned(items, self.negatives * (items.T * drawn) @ items + ridge)
         self.user_factors_: Float32 = users  # [n_users, f], only for user_top_like
         return self
 
-    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
+    def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:
         offsets, _, weights = taken
         lengths = np.diff(offsets)
         rows = np.repeat(np.arange(len(lengths)), lengths)
@@ -82,14 +82,13 @@ class LFM(Factors):
         """The ``k`` items with the largest positive p_u · q_i for users of the log (request = row of ``users``)."""
         users = np.asarray(users, np.int64)
         known = (users >= 0) & (users < len(self.user_factors_))
-        offsets = np.concatenate([[0], np.cumsum(known * self.factors)]).astype(np.int64)
-        rows = np.tile(np.arange(self.factors, dtype=np.int32), int(known.sum()))
-        query = offsets, rows, self.user_factors_[users[known]].ravel()
-        return self._best(self.table_, query, np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32), k)
+        asked = np.zeros((len(users), 1, self.factors), np.float32)
+        asked[known, 0] = self.user_factors_[users[known]]
+        return self._best(asked, Ragged.empty(len(users), item=np.int32), k)
 
     def topics(self, factor: int, k: int = 10) -> Candidates:
         """The ``k`` items that load most on a factor: by the size of q_if, whose sign is the column "loading"."""
-        loading = self.table_[factor]
+        loading = self.table_[:, factor]
         best = np.lexsort((self.items_, -np.abs(loading)))[:k]
         columns = {"score": np.abs(loading[best]), "loading": loading[best]}
         return Candidates(np.zeros(len(best), np.uint32), self.items_[best], columns)

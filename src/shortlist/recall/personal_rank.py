@@ -12,10 +12,10 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.progress import track
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels import random_walk
 from shortlist.recall._kernels.neighbours import as_csr, fill, no_heaps
 from shortlist.recall._kernels.random_walk import Graph, Solver
+from shortlist.recall._linear import ItemToItem
 from shortlist.recall._memory import need
 from shortlist.types import Array, Candidates, Float64, Int64
 
@@ -57,7 +57,7 @@ class PersonalRank(ItemToItem):
         c = x.shape[1]
         graph, heaps = Graph.of(x), no_heaps(c, max(min(self.neighbours, c - 1), 0) + 1)
         if self.method == "push":
-            kernel = partial(random_walk.push_table, *random_walk.edges(graph), graph.users)
+            kernel = partial(random_walk.push_table, random_walk.edges(graph), graph.users)
             fill(partial(kernel, self.alpha, self.tolerance), heaps, self.threads)
         else:
             for items, ranks in self._blocks(graph, np.arange(x.shape[0], x.shape[0] + c), "personal rank of items"):

@@ -13,6 +13,7 @@ from shortlist.component import InputError, Retriever, Search
 from shortlist.data import Codes, Dataset, State
 from shortlist.durations import Duration
 from shortlist.recall._kernels import ordered, top
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Candidates, Float32, Int32, Int64, Requests
 
 BLOCK = 16_000_000
@@ -78,9 +79,9 @@ class Popular(Retriever):
         parts = []
         for block, rows, scores in self._blocks(requests, state):
             exclude = requests.exclude if len(block) == len(requests) else requests.exclude.take(block)
-            query = np.arange(len(block) + 1), rows.astype(np.int32), np.ones(len(block), np.float32)
-            every = np.arange(scores.shape[1], dtype=np.int32)
-            request, item, score = top.dense_top(*query, scores, exclude.offsets, exclude["item"], every, k)
+            query = Sparse(np.arange(len(block) + 1), rows.astype(np.int32), np.ones(len(block), np.float32))
+            barred = np.where(exclude["item"] < scores.shape[1], exclude["item"], -1)
+            request, item, score = top.dense_top(query, scores, exclude.offsets, barred, k)
             parts.append(Candidates(block[request].astype(np.uint32), item, {"score": score}))
         if len(parts) == 1:
             return parts[0]

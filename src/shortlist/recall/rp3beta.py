@@ -9,8 +9,9 @@ from pydantic import Field
 
 from shortlist.component import Search
 from shortlist.data import Dataset
-from shortlist.recall._collaborative import ItemToItem, Query
 from shortlist.recall._kernels.neighbours import similar_columns
+from shortlist.recall._kernels.sparse import Sparse
+from shortlist.recall._linear import ItemToItem
 from shortlist.types import Requests
 
 
@@ -61,6 +62,6 @@ class RP3Beta(ItemToItem):
         self.table_.data *= np.repeat(scale, kept).astype(np.float32)
         return self
 
-    def _query(self, requests: Requests) -> Query:
+    def _query(self, requests: Requests) -> Sparse:
         offsets, columns, weights = self._taken(requests)
-        return offsets, columns, weights**self.alpha
+        return Sparse(offsets, columns, weights**self.alpha)

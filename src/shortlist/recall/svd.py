@@ -11,8 +11,8 @@ from scipy.sparse.linalg import svds
 
 from shortlist.component import Search
 from shortlist.data import Dataset
-from shortlist.recall._collaborative import Query
 from shortlist.recall._factors import Factors
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array, Float32
 
 
@@ -57,6 +57,6 @@ class SVD(Factors):
         self._learned((right * sign[:, None]).T, np.eye(f))
         return self
 
-    def _evidence(self, taken: Query) -> tuple[Float32, Float32]:
+    def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:
         _, columns, weights = taken
         return np.zeros_like(weights), weights * self.scale_[columns]

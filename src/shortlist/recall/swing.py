@@ -12,10 +12,10 @@ from pydantic import Field
 from shortlist.component import Search
 from shortlist.data import Dataset
 from shortlist.durations import Duration
-from shortlist.recall._collaborative import ItemToItem
 from shortlist.recall._kernels import pairs
 from shortlist.recall._kernels.neighbours import as_csr, fill, no_heaps
-from shortlist.types import Float32, Int32, Int64
+from shortlist.recall._kernels.sparse import Sparse
+from shortlist.recall._linear import ItemToItem
 
 FAINT = 2.0**-28
 """What age leaves of an event at least: a tie is the product of four of them, and float32 still holds it."""
@@ -62,13 +62,13 @@ class Swing(ItemToItem):
         rate = 1 / self.pair_half_life if self.pair_half_life else 0.0
         sample = self._sample(x)
         heaps = no_heaps(c, max(min(self.neighbours, c - 1), 0))
-        log = x.indptr, x.indices, worth.astype(np.float32), times, rate, *sample
-        fill(partial(pairs.swing, *log, self.alpha), heaps, self.threads)
+        log = Sparse(x.indptr, x.indices, worth.astype(np.float32))
+        fill(partial(pairs.swing, log, times, rate, sample, self.alpha), heaps, self.threads)
         self.table_ = as_csr(*heaps)
         return self
 
-    def _sample(self, x: sp.csr_matrix) -> tuple[Int64, Int32, Int64, Float32]:
-        """At most ``max_users`` users of each item (offsets, users, their entries), how much their pairs fall short."""
+    def _sample(self, x: sp.csr_matrix) -> pairs.Sample:
+        """At most ``max_users`` users of each item."""
         order = np.lexsort((np.random.default_rng(self.seed).random(x.nnz), x.indices))
         taken = np.bincount(x.indices, minlength=x.shape[1])
         place = np.arange(x.nnz) - np.repeat(np.cumsum(taken) - taken, taken)
@@ -77,4 +77,4 @@ class Swing(ItemToItem):
         kept = np.minimum(taken, self.max_users)
         scale = np.maximum(taken * (taken - 1.0), 1) / np.maximum(kept * (kept - 1.0), 1)
         offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-        return offsets, users, entries, scale.astype(np.float32)
+        return pairs.Sample(offsets, users, entries, scale.astype(np.float32))

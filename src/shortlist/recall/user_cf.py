@@ -10,12 +10,13 @@ from pydantic import Field
 
 from shortlist.component import Search
 from shortlist.data import Dataset
-from shortlist.recall._collaborative import Collaborative, Query
 from shortlist.recall._kernels import askers
-from shortlist.types import Array, Candidates, Float32, Int32, Requests
+from shortlist.recall._kernels.sparse import Sparse
+from shortlist.recall._linear import Linear
+from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests
 
 
-class UserCF(Collaborative):
+class UserCF(Linear):
     """Cosine similarity of the asker's live history to all known users, found when the request comes.
 
     s(u, v) = sum_j b_j w(u, j) x_vj / (||w(u)|| ||x_v|| + shrinkage)
@@ -64,13 +65,12 @@ class UserCF(Collaborative):
         offsets = np.searchsorted(item[kept], np.arange(by_item.shape[0] + 1))
         return sp.csr_matrix((by_item.data[kept], by_item.indices[kept], offsets), shape=by_item.shape)
 
-    def _query(self, requests: Requests) -> Query:
+    def _query(self, requests: Requests) -> Sparse:
         return self._nearest(self._kept(self._taken, requests), requests.user)
 
-    def _nearest(self, taken: Query, users: Int32) -> Query:
-        by_item = self.users_of_
-        index = by_item.indptr, by_item.indices, by_item.data
-        return askers.nearest(*taken, self.item_weight_, *index, self.norms_, users, self.shrinkage, self.neighbours)
+    def _nearest(self, taken: Sparse, users: Int32) -> Sparse:
+        by_item, options = Sparse.of(self.users_of_), (self.shrinkage, self.neighbours)
+        return Sparse(*askers.nearest(taken, self.item_weight_, by_item, self.norms_, users, *options))
 
     def similar(self, items: Array, k: int) -> Candidates:
         """The ``k`` items with the largest cosine to each item, by who took them; unknown items have none.
@@ -85,17 +85,14 @@ class UserCF(Collaborative):
         asked = self.users_of_[known]
         lengths = np.zeros(len(items) + 1, np.int64)
         lengths[1:][columns >= 0] = np.diff(asked.indptr)
-        query = np.cumsum(lengths), asked.indices, asked.data / np.repeat(norms[known], np.diff(asked.indptr))
-        return self._best(unit, query, np.arange(len(items) + 1), items, k)
+        weights = asked.data / np.repeat(norms[known], np.diff(asked.indptr))
+        query = Sparse(np.cumsum(lengths), asked.indices, weights)
+        return self._best(unit, query, Ragged(np.arange(len(items) + 1), {"item": items}), k)
 
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item of the history that ties the asker most to the neighbours who took the row; -1 for none."""
-        offsets, columns, weights = self._kept(self._taken, requests)
-        near_offsets, near, _ = self._asked(requests)
-        by_user = self.table_
-        found = askers.behind(
-            *(offsets, columns, weights * self.item_weight_[columns], near_offsets, near),
-            *(by_user.indptr, by_user.indices, by_user.data, self.norms_),
-            *(candidates.request, self._columns(candidates.item)),
-        )
-        return np.where(found >= 0, self.items_[found], -1).astype(np.int32) if len(self.items_) else found
+        taken, near = self._kept(self._taken, requests), self._asked(requests)
+        weighted = taken._replace(weights=taken.weights * self.item_weight_[taken.columns])
+        rows = candidates.request, self._columns(candidates.item)
+        found = askers.behind(weighted, near, Sparse.of(self.table_), self.norms_, *rows)
+        return self._named(found)

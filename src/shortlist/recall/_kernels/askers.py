@@ -5,28 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from shortlist.recall._kernels.top import drain, offer
+from shortlist.index.heap import drain, offer
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array
 
 
 @njit(cache=True, nogil=True)
 def nearest(
-    offsets: Array,
-    columns: Array,
-    weights: Array,
-    column_weight: Array,
-    indptr: Array,
-    users: Array,
-    data: Array,
-    norms: Array,
-    self_user: Array,
-    shrinkage: float,
-    k: int,
+    query: Sparse, column_weight: Array, by_item: Sparse, norms: Array, self_user: Array, shrinkage: float, k: int
 ) -> tuple[Array, Array, Array]:
     """(offsets, user, similarity), best first: the ``k`` users v with the largest positive
 
-    sum_j b_j w_rj x_vj / (||w_r|| ||x_v|| + shrinkage), v not the asker. ``indptr``, ``users``, ``data``: X by item.
+    sum_j b_j w_rj x_vj / (||w_r|| ||x_v|| + shrinkage), v not the asker, w = ``query``, x = ``by_item`` transposed.
     """
+    offsets, columns, weights = query
+    indptr, users, data = by_item
     n = len(offsets) - 1
     out_offsets = np.zeros(n + 1, np.int64)
     out_user = np.empty(n * k, np.int32)
@@ -65,23 +58,14 @@ def nearest(
 
 
 @njit(cache=True, nogil=True)
-def behind(
-    offsets: Array,
-    columns: Array,
-    weights: Array,
-    near_offsets: Array,
-    near: Array,
-    indptr: Array,
-    items: Array,
-    data: Array,
-    norms: Array,
-    request: Array,
-    candidates: Array,
-) -> Array:
+def behind(query: Sparse, near: Sparse, by_user: Sparse, norms: Array, request: Array, candidates: Array) -> Array:
     """[m] the history column whose share in the neighbours' similarities brings the candidate most; -1 for none.
 
-    ``weights`` carry the item weights already; ``indptr``, ``items``, ``data``: X by user, items ascending.
+    The weights of ``query`` carry the item weights already; ``near``: of ``nearest``; items of ``by_user`` ascend.
     """
+    offsets, columns, weights = query
+    near_offsets, nearest_users, _ = near
+    indptr, items, data = by_user
     out = np.full(len(candidates), -1, np.int32)
     c = 0
     for column in columns:
@@ -93,20 +77,23 @@ def behind(
         for e in range(offsets[r], offsets[r + 1]):
             own[columns[e]] = weights[e]
         for q in range(near_offsets[r], near_offsets[r + 1]):
-            v = near[q]
-            row = items[indptr[v] : indptr[v + 1]]
+            v = nearest_users[q]
+            first, end = indptr[v], indptr[v + 1]
+            row = items[first:end]
             at = np.searchsorted(row, candidates[m])
             if candidates[m] < 0 or at == len(row) or row[at] != candidates[m]:
                 continue
-            scale = data[indptr[v] + at] / norms[v]
-            for p in range(indptr[v], indptr[v + 1]):
-                if items[p] < c:
-                    share[items[p]] += own[items[p]] * data[p] * scale
+            scale = data[first + at] / norms[v]
+            for p in range(first, end):
+                i = items[p]
+                if i < c:
+                    share[i] += own[i] * data[p] * scale
         largest = np.float32(0)
         for e in range(offsets[r], offsets[r + 1]):
-            if share[columns[e]] > largest:
-                largest = share[columns[e]]
-                out[m] = columns[e]
-            own[columns[e]] = 0
+            j = columns[e]
+            if share[j] > largest:
+                largest = share[j]
+                out[m] = j
+            own[j] = 0
         share[:] = 0
     return out

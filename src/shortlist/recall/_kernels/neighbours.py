@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numba import njit
 
-from shortlist.recall._kernels.top import drain, offer
+from shortlist.index.heap import drain, offer
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array, Float32, Int32, Int64
 
 
@@ -41,13 +43,13 @@ def similar_columns(
         rate = 0.0
     weight = row_weight.astype(np.float32)
     indptr = x.indptr.astype(np.int64)
-    t_indptr, t_row, t_place, work = _transposed(indptr, x.indices, c)
+    by_column, work = _transposed(indptr, x.indices, c)
     bounds = np.searchsorted(np.cumsum(work), np.linspace(0, work.sum(), threads + 1)[1:-1]) + 1
     ranges = np.concatenate([[0], np.minimum(bounds, c), [c]])
 
     def part(t: int) -> tuple[Array, Array, Array]:
-        matrix = indptr, x.indices, data, t_indptr, t_row, t_place
-        return _pairs(ranges[t], ranges[t + 1], k, *matrix, weight, norms, shrinkage, times, rate, work)
+        log = Sparse(indptr, x.indices, data), by_column
+        return _pairs(ranges[t], ranges[t + 1], k, *log, weight, norms, shrinkage, times, rate, work)
 
     if threads == 1:
         heaps = [part(0)]
@@ -82,9 +84,17 @@ def as_csr(score: Float32, column: Int32, size: Int64) -> sp.csr_matrix:
     return sp.csr_matrix((data, indices, indptr), shape=(len(size), len(size)))
 
 
+class Entries(NamedTuple):
+    """The entries of a CSR matrix by column."""
+
+    offsets: Array  # [c + 1]
+    rows: Array
+    places: Array  # in the CSR
+
+
 @njit(cache=True, nogil=True)
-def _transposed(indptr: Array, indices: Array, c: int) -> tuple[Array, Array, Array, Array]:
-    """By column: offsets, row and place of each entry in the CSR; and how many pairs start at each column."""
+def _transposed(indptr: Array, indices: Array, c: int) -> tuple[Entries, Array]:
+    """The entries by column, and how many pairs start at each column."""
     t_indptr = np.zeros(c + 1, np.int64)
     for p in range(len(indices)):
         t_indptr[indices[p] + 1] += 1
@@ -101,7 +111,7 @@ def _transposed(indptr: Array, indices: Array, c: int) -> tuple[Array, Array, Ar
             t_place[cursor[i]] = p
             cursor[i] += 1
             work[i] += indptr[u + 1] - p - 1
-    return t_indptr, t_row, t_place, work
+    return Entries(t_indptr, t_row, t_place), work
 
 
 @njit(cache=True, nogil=True)
@@ -109,12 +119,8 @@ def _pairs(
     first: int,
     end: int,
     k: int,
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    t_indptr: Array,
-    t_row: Array,
-    t_place: Array,
+    x: Sparse,
+    by_column: Entries,
     row_weight: Array,
     norms: Array,
     shrinkage: float,
@@ -123,6 +129,8 @@ def _pairs(
     work: Array,
 ) -> tuple[Array, Array, Array]:
     """Heaps of the pairs (i, j), i < j, that start at the columns first <= i < end."""
+    indptr, indices, data = x
+    t_indptr, t_row, t_place = by_column
     c = len(norms)
     score = np.empty((c, k), np.float32)
     column = np.empty((c, k), np.int32)

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from shortlist.recall._kernels.top import offer
+from shortlist.index.heap import offer
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array
+
+
+class Sequences(NamedTuple):
+    """The m events of all sequences, one sequence after the other."""
+
+    starts: Array  # [m] where the event's sequence begins
+    ends: Array  # [m] and where it ends
+    columns: Array  # [m]
+    times: Array  # [m]
+    worth: Array  # [m] what age leaves of a pair with the event as its later one
+    occurrences: Array  # [m] event numbers grouped by column
+    offsets: Array  # [c + 1] where each column's occurrences begin
+
+
+class Sample(NamedTuple):
+    """Some of the users of each of c items."""
+
+    offsets: Array  # [c + 1]
+    users: Array
+    places: Array  # their entry for the item
+    scale: Array  # [c] how much their pairs fall short of all
 
 
 @njit(cache=True, nogil=True)
 def associate(
-    starts: Array,
-    ends: Array,
-    columns: Array,
-    times: Array,
-    worth: Array,
-    occurrences: Array,
-    occurrence_offsets: Array,
-    base: float,
-    backward: float,
-    rate: float,
-    window: int,
-    k: int,
+    log: Sequences, base: float, backward: float, rate: float, window: int, k: int
 ) -> tuple[Array, Array, Array]:
-    """Heaps (score [c, k], column [c, k], size [c]) of the items i most associated with each item j.
-
-    ``starts``, ``ends`` [m]: where the sequence of event e begins and ends; ``worth`` [m]: what age leaves of a pair
-    with e as its later event; ``occurrences``: events grouped by column.
-    """
-    c = len(occurrence_offsets) - 1
+    """Heaps (score [c, k], column [c, k], size [c]) of the items i most associated with each item j."""
+    starts, ends, columns, times, worth, occurrences, offsets = log
+    c = len(offsets) - 1
     score = np.empty((c, k), np.float32)
     column = np.empty((c, k), np.int32)
     size = np.zeros(c, np.int64)
@@ -38,7 +48,7 @@ def associate(
     by_gap = base ** np.arange(window)
     for j in range(c):
         count = 0
-        for o in range(occurrence_offsets[j], occurrence_offsets[j + 1]):
+        for o in range(offsets[j], offsets[j + 1]):
             e = occurrences[o]
             per_user = 1 / np.log(1.0 + (ends[e] - starts[e]))
             for other in range(max(starts[e], e - window), min(ends[e], e + window + 1)):
@@ -63,15 +73,10 @@ def associate(
 
 @njit(cache=True, nogil=True)
 def swing(
-    indptr: Array,
-    items: Array,
-    worth: Array,
+    log: Sparse,
     times: Array,
     rate: float,
-    by_item: Array,
-    users: Array,
-    places: Array,
-    scale: Array,
+    sample: Sample,
     alpha: float,
     score: Array,
     column: Array,
@@ -81,12 +86,13 @@ def swing(
 ) -> None:
     """Fills the heaps (score [c, k], column [c, k], size [c]) of the columns first <= i < end: those most tied to i.
 
-    ``indptr``, ``items``: what each user took; ``worth`` [nnz] of each entry, ``times`` [nnz] where ``rate`` > 0;
-    ``by_item``, ``users``, ``places``: some of the users of each item and their entry for it; ``scale`` [c].
+    ``log``: what each user took and what that is worth; ``times`` [nnz] where ``rate`` > 0.
 
     The users of an anchor i are listed under every item j they took: what two of them share is how often they meet in
     a list, and s(i, j) sums over the pairs of one list. So the work is the number of (pair of users, item in common).
     """
+    indptr, items, worth = log
+    by_item, users, places, scale = sample
     c, k = score.shape
     most, longest = 0, 0
     for i in range(first, end):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from shortlist.types import Array
+
+
+class Alias(NamedTuple):
+    """Entry i, drawn evenly, stays i with probability ``stays`` and is ``other`` else."""
+
+    stays: Array  # float32 [c]
+    other: Array  # int32 [c]
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -46,8 +53,8 @@ def drawn(state: Array, stays: Array, other: Array) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def alias_table(weights: Array) -> tuple[Array, Array]:
-    """(stays [c], other [c]): entry i, drawn evenly, stays i with this probability and is ``other`` else.
+def alias_table(weights: Array) -> Alias:
+    """The table that draws i with probability weights_i / sum of weights.
 
     Source: Vose (1991), A Linear Algorithm for Generating Random Numbers with a Given Distribution.
     """
@@ -57,7 +64,7 @@ def alias_table(weights: Array) -> tuple[Array, Array]:
         other[i] = i
         total += weights[i]
     if total <= 0:
-        return stays, other
+        return Alias(stays, other)
     for i in range(c):
         left[i] = weights[i] * (c / total)
     waiting = np.empty(c, np.int64)  # the poor from the front, the rich from the back
@@ -78,4 +85,4 @@ def alias_table(weights: Array) -> tuple[Array, Array]:
             waiting[poor] = j
             poor += 1
             rich += 1
-    return stays, other
+    return Alias(stays, other)

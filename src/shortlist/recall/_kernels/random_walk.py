@@ -8,13 +8,14 @@ n .. n+c-1; restarts and ranks are columns [n + c, b].
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numba import njit
 from scipy.linalg import cho_factor, cho_solve
 
-from shortlist.recall._kernels.top import offer
+from shortlist.index.heap import offer
 from shortlist.types import Array, Float64, Int32, Int64
 
 BLOCK = 1024
@@ -99,31 +100,48 @@ class Solver:
         return r
 
 
-Edges = tuple[Int64, Int32, Float64, Float64]
-"""Offsets, neighbours, weights and degrees as the kernels want them."""
+class Edges(NamedTuple):
+    """A graph in plain arrays, as the kernels want it."""
+
+    offsets: Int64  # [v + 1]
+    neighbours: Int32
+    weights: Float64
+    degree: Float64  # [v]
+
+
+class Room(NamedTuple):
+    """What one push works in, all zero before and after but for the lists."""
+
+    rank: Array  # [v]
+    left: Array  # [v]
+    queued: Array  # [v]
+    queue: Array  # [v]
+    seen: Array  # [v]
 
 
 def edges(graph: Graph) -> Edges:
     """The graph in plain arrays."""
     w = graph.weight
-    return w.indptr.astype(np.int64), w.indices.astype(np.int32), w.data, graph.degree
+    return Edges(w.indptr.astype(np.int64), w.indices.astype(np.int32), w.data, graph.degree)
 
 
 def push(graph: Graph, vertices: Array, alpha: float, tolerance: float) -> Float64:
     """[n + c, b]: the rank restarted at each vertex s, from below: 0 <= r_v - push_v <= tolerance d_v / d_s."""
-    return _push_all(*edges(graph), np.asarray(vertices, np.int64), alpha, tolerance).T
+    return _push_all(edges(graph), np.asarray(vertices, np.int64), alpha, tolerance).T
 
 
 @njit(cache=True, nogil=True)
-def _push_all(
-    indptr: Array, indices: Array, data: Array, degree: Array, vertices: Array, alpha: float, tolerance: float
-) -> Array:
-    v = len(degree)
-    out = np.empty((len(vertices), v))
-    rank, left, queued = np.zeros(v), np.zeros(v), np.zeros(v, np.bool_)
-    queue, seen = np.empty(v, np.int32), np.empty(v, np.int32)
+def _room(v: int) -> Room:
+    return Room(np.zeros(v), np.zeros(v), np.zeros(v, np.bool_), np.empty(v, np.int32), np.empty(v, np.int32))
+
+
+@njit(cache=True, nogil=True)
+def _push_all(graph: Edges, vertices: Array, alpha: float, tolerance: float) -> Array:
+    v = len(graph.degree)
+    out, room = np.empty((len(vertices), v)), _room(v)
+    rank, left, seen = room.rank, room.left, room.seen
     for b in range(len(vertices)):
-        count = _push(indptr, indices, data, degree, vertices[b], alpha, tolerance, rank, left, queued, queue, seen)
+        count = _push(graph, vertices[b], alpha, tolerance, room)
         out[b] = rank
         for t in range(count):
             rank[seen[t]] = 0
@@ -133,10 +151,7 @@ def _push_all(
 
 @njit(cache=True, nogil=True)
 def push_table(
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    degree: Array,
+    graph: Edges,
     users: int,
     alpha: float,
     tolerance: float,
@@ -148,11 +163,10 @@ def push_table(
 ) -> None:
     """Fills the heaps (score [c, 1 + k], column [c, 1 + k], size [c]) of the items first <= j < end: r(j)_j and the
     ``k`` largest other entries of the rank restarted at j."""
-    v, k = len(degree), score.shape[1] - 1
-    rank, left, queued = np.zeros(v), np.zeros(v), np.zeros(v, np.bool_)
-    queue, seen = np.empty(v, np.int32), np.empty(v, np.int32)
+    room, k = _room(len(graph.degree)), score.shape[1] - 1
+    rank, left, seen = room.rank, room.left, room.seen
     for j in range(first, end):
-        count = _push(indptr, indices, data, degree, users + j, alpha, tolerance, rank, left, queued, queue, seen)
+        count = _push(graph, users + j, alpha, tolerance, room)
         own = np.float32(rank[users + j])
         for t in range(count):
             i = seen[t] - users
@@ -165,26 +179,15 @@ def push_table(
 
 
 @njit(cache=True, nogil=True)
-def _push(
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    degree: Array,
-    start: int,
-    alpha: float,
-    tolerance: float,
-    rank: Array,
-    left: Array,
-    queued: Array,
-    queue: Array,
-    seen: Array,
-) -> int:
-    """Ranks from one vertex into ``rank``; lists the vertices touched in ``seen`` and returns how many.
+def _push(graph: Edges, start: int, alpha: float, tolerance: float, room: Room) -> int:
+    """Ranks from one vertex into ``room.rank``; lists the vertices touched in ``seen`` and returns how many.
 
     ``left`` is the walkers not yet followed: r = rank + sum_v left_v r(v). A vertex with more than tolerance x degree /
     degree of the start keeps its share 1 - α of them and passes on the rest, until there is none; at the end all keep
     theirs.
     """
+    indptr, indices, data, degree = graph
+    rank, left, queued, queue, seen = room
     v = len(degree)
     bound = tolerance / degree[start]
     seen[0] = queue[0] = start

@@ -5,17 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from shortlist.recall._kernels.random import drawn, uniform
+from shortlist.recall._kernels.random import Alias, drawn, uniform
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def epoch(
-    indptr: Array,
-    indices: Array,
-    values: Array,
-    stays: Array,
-    other: Array,
+    log: Sparse,
+    popular: Alias,
     users: Array,
     items: Array,
     rate: float,
@@ -27,9 +25,11 @@ def epoch(
 ) -> float:
     """One pass over the users in the given ``order``; returns the mean squared error seen.
 
-    Each positive (target 1, the step weighted by ``values``) is followed by ``negatives`` items the user has not
-    (target 0), drawn by the alias table ``stays``, ``other`` [c]. ``seed``: of order within a user and draws.
+    Each positive (target 1, the step weighted as in ``log``) is followed by ``negatives`` items the user has not
+    (target 0), drawn by ``popular``. ``seed``: of order within a user and draws.
     """
+    indptr, indices, values = log
+    stays, other = popular
     f = users.shape[1]
     own = np.zeros(items.shape[0], np.bool_)
     state = np.array([seed], np.uint64)

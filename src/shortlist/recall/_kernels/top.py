@@ -1,8 +1,8 @@
 """Kernels of linear scoring: score(r, i) = sum_j w_rj M[j, i], the best k per request, single rows, the largest term.
 
-A query is a sparse batch (offsets, rows, weights) over the rows of M. M is dense (an item-item matrix, or transposed
-factors with the rows 0..f-1) or sparse (top neighbours). Terms are added in the order of the query and never
-reassociated, so a batch, a single request and a single row give the same bits and equal columns stay exact ties.
+A query is a sparse batch over the rows of M; M is dense (an item-item matrix, or lists of everything) or sparse (top
+neighbours). Terms are added in the order of the query and never reassociated, so a batch, a single request and a single
+row give the same bits and equal columns stay exact ties. A column below 0 is none.
 """
 
 from __future__ import annotations
@@ -10,66 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from shortlist.index.heap import drain, offer
+from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _worse(score_a: float, column_a: int, score_b: float, column_b: int) -> bool:
-    """Whether a stands behind b: a lower score, or an equal one and a higher column."""
-    return score_a < score_b or (score_a == score_b and column_a > column_b)
-
-
-@njit(cache=True, nogil=True)
-def _sift(scores: Array, columns: Array, root: int, size: int) -> None:
-    """Restores the heap (worst entry at 0) after its entry ``root`` was replaced."""
-    score, column = scores[root], columns[root]
-    while True:
-        child = 2 * root + 1
-        if child >= size:
-            break
-        if child + 1 < size and _worse(scores[child + 1], columns[child + 1], scores[child], columns[child]):
-            child += 1
-        if not _worse(scores[child], columns[child], score, column):
-            break
-        scores[root], columns[root] = scores[child], columns[child]
-        root = child
-    scores[root], columns[root] = score, column
-
-
-@njit(cache=True, nogil=True, inline="always")
-def offer(scores: Array, columns: Array, size: int, k: int, score: float, column: int) -> int:
-    """Puts an entry into the heap of the best ``k`` so far; returns its new size."""
-    if size < k:
-        at = size
-        while at > 0:
-            parent = (at - 1) >> 1
-            if not _worse(score, column, scores[parent], columns[parent]):
-                break
-            scores[at], columns[at] = scores[parent], columns[parent]
-            at = parent
-        scores[at], columns[at] = score, column
-        return size + 1
-    if k > 0 and _worse(scores[0], columns[0], score, column):
-        scores[0], columns[0] = score, column
-        _sift(scores, columns, 0, k)
-    return size
-
-
-@njit(cache=True, nogil=True)
-def drain(scores: Array, columns: Array, size: int) -> None:
-    """Turns the heap into a list, best first."""
-    for end in range(size - 1, 0, -1):
-        scores[0], scores[end] = scores[end], scores[0]
-        columns[0], columns[end] = columns[end], columns[0]
-        _sift(scores, columns, 0, end)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _forbid(score: Array, start: int, end: int, items: Array, column: Array) -> None:
-    """Zeroes the score of excluded items; zero is never returned."""
+def _forbid(score: Array, start: int, end: int, columns: Array) -> None:
+    """Zeroes the score of excluded columns; zero is never returned."""
     for e in range(start, end):
-        if items[e] < len(column) and column[items[e]] >= 0:
-            score[column[items[e]]] = 0
+        if columns[e] >= 0:
+            score[columns[e]] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -96,10 +47,9 @@ def _cut(score: Array, k: int, bins: Array) -> tuple[int, np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def dense_top(
-    offsets: Array, rows: Array, weights: Array, table: Array, ex_offsets: Array, ex_items: Array, column: Array, k: int
-) -> tuple[Array, Array, Array]:
+def dense_top(query: Sparse, table: Array, ex_offsets: Array, excluded: Array, k: int) -> tuple[Array, Array, Array]:
     """(request, column, score) of the best ``k`` columns with a positive score, best first; table [rows, columns]."""
+    offsets, rows, weights = query
     n, width = len(offsets) - 1, table.shape[1]
     k = min(k, width)
     out_request = np.empty(n * k, np.uint32)
@@ -117,7 +67,7 @@ def dense_top(
             terms = table[rows[e]]
             for i in range(width):
                 score[i] += w * terms[i]
-        _forbid(score, ex_offsets[r], ex_offsets[r + 1], ex_items, column)
+        _forbid(score, ex_offsets[r], ex_offsets[r + 1], excluded)
         size = 0
         best, best_column = out_score[m : m + k], out_column[m : m + k]
         b, scale = _cut(score, k, bins)
@@ -132,19 +82,11 @@ def dense_top(
 
 @njit(cache=True, nogil=True)
 def sparse_top(
-    offsets: Array,
-    rows: Array,
-    weights: Array,
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    width: int,
-    ex_offsets: Array,
-    ex_items: Array,
-    column: Array,
-    k: int,
+    query: Sparse, table: Sparse, width: int, ex_offsets: Array, excluded: Array, k: int
 ) -> tuple[Array, Array, Array]:
-    """(request, column, score) as ``dense_top``, of a table in CSR with entries above zero."""
+    """(request, column, score) as ``dense_top``, of a table in CSR with ``width`` columns and entries above zero."""
+    offsets, rows, weights = query
+    indptr, indices, data = table
     n = len(offsets) - 1
     k = min(k, width)
     out_request = np.empty(n * k, np.uint32)
@@ -157,7 +99,7 @@ def sparse_top(
     m = 0
     for r in range(n):
         count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
-        _forbid(score, ex_offsets[r], ex_offsets[r + 1], ex_items, column)
+        _forbid(score, ex_offsets[r], ex_offsets[r + 1], excluded)
         size = 0
         best, best_column = out_score[m : m + k], out_column[m : m + k]
         for t in range(count):
@@ -186,7 +128,11 @@ def _spread(
     score: Array,
     touched: Array,
 ) -> int:
-    """Adds one request's terms to ``score`` (zero before) and lists the columns touched, each once."""
+    """Adds one request's terms to ``score`` (zero before) and lists the columns touched, each once.
+
+    It takes plain arrays, so that it is compiled once: what the processor guesses in it for ``sparse_top`` then holds
+    for ``sparse_score`` of the same request.
+    """
     count = 0
     for e in range(start, end):
         w = weights[e]
@@ -202,48 +148,32 @@ def _spread(
 
 
 @njit(cache=True, nogil=True)
-def _column_of(item: int, column: Array) -> int:
-    """The column of an item code, -1 where the model does not know the item."""
-    return int(column[item]) if 0 <= item < len(column) else -1
-
-
-@njit(cache=True, nogil=True)
-def dense_score(
-    offsets: Array, rows: Array, weights: Array, table: Array, request: Array, items: Array, column: Array
-) -> Array:
-    """[m] the score of given rows, 0 for items not known; ``request`` ascends."""
-    m = len(items)
+def dense_score(query: Sparse, table: Array, request: Array, column: Array) -> Array:
+    """[m] the score of given rows, 0 where there is no column; ``request`` ascends."""
+    offsets, rows, weights = query
+    m = len(column)
     out = np.zeros(m, np.float32)
-    at, of = np.empty(m, np.int64), np.empty(m, np.int64)  # rows of one request whose item is known, and its column
+    at = np.empty(m, np.int64)  # rows of one request that have a column
     c = 0
     while c < m:
         r, n = request[c], 0
         while c < m and request[c] == r:
-            at[n], of[n] = c, _column_of(items[c], column)
-            n += of[n] >= 0
+            at[n] = c
+            n += column[c] >= 0
             c += 1
         for e in range(offsets[r], offsets[r + 1]):
             w, terms = weights[e], table[rows[e]]
             for i in range(n):
-                out[at[i]] += w * terms[of[i]]
+                out[at[i]] += w * terms[column[at[i]]]
     return out
 
 
 @njit(cache=True, nogil=True)
-def sparse_score(
-    offsets: Array,
-    rows: Array,
-    weights: Array,
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    width: int,
-    request: Array,
-    items: Array,
-    column: Array,
-) -> Array:
+def sparse_score(query: Sparse, table: Sparse, width: int, request: Array, column: Array) -> Array:
     """[m] as ``dense_score``, of a table in CSR."""
-    m = len(items)
+    offsets, rows, weights = query
+    indptr, indices, data = table
+    m = len(column)
     out = np.zeros(m, np.float32)
     score = np.zeros(width, np.float32)
     touched = np.empty(width, np.int32)
@@ -252,9 +182,8 @@ def sparse_score(
         r = request[c]
         count = _spread(offsets[r], offsets[r + 1], rows, weights, indptr, indices, data, score, touched)
         while c < m and request[c] == r:
-            i = _column_of(items[c], column)
-            if i >= 0:
-                out[c] = score[i]
+            if column[c] >= 0:
+                out[c] = score[column[c]]
             c += 1
         for t in range(count):
             score[touched[t]] = 0
@@ -262,13 +191,12 @@ def sparse_score(
 
 
 @njit(cache=True, nogil=True)
-def dense_largest(
-    offsets: Array, rows: Array, weights: Array, table: Array, request: Array, items: Array, column: Array
-) -> Array:
+def dense_largest(query: Sparse, table: Array, request: Array, column: Array) -> Array:
     """[m] the row of M with the largest positive term of each score, the first of equal ones; -1 if there is none."""
-    out = np.full(len(items), -1, np.int32)
-    for c in range(len(items)):
-        i, largest = _column_of(items[c], column), np.float32(0)
+    offsets, rows, weights = query
+    out = np.full(len(column), -1, np.int32)
+    for c in range(len(column)):
+        i, largest = column[c], np.float32(0)
         if i < 0:
             continue
         for e in range(offsets[request[c]], offsets[request[c] + 1]):
@@ -280,26 +208,19 @@ def dense_largest(
 
 
 @njit(cache=True, nogil=True)
-def sparse_largest(
-    offsets: Array,
-    rows: Array,
-    weights: Array,
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    request: Array,
-    items: Array,
-    column: Array,
-) -> Array:
+def sparse_largest(query: Sparse, table: Sparse, request: Array, column: Array) -> Array:
     """[m] as ``dense_largest``, of a table in CSR."""
-    out = np.full(len(items), -1, np.int32)
-    for c in range(len(items)):
-        i, largest = _column_of(items[c], column), np.float32(0)
+    offsets, rows, weights = query
+    indptr, indices, data = table
+    out = np.full(len(column), -1, np.int32)
+    for c in range(len(column)):
+        i, largest = column[c], np.float32(0)
         if i < 0:
             continue
         for e in range(offsets[request[c]], offsets[request[c] + 1]):
-            for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
+            row = rows[e]
+            for p in range(indptr[row], indptr[row + 1]):
                 if indices[p] == i and weights[e] * data[p] > largest:
                     largest = weights[e] * data[p]
-                    out[c] = rows[e]
+                    out[c] = row
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -12,9 +14,20 @@ TRIES = 16
 """Rejected proposals after which a step is drawn from its whole distribution instead: as exact, and bounded."""
 
 
+class Graph(NamedTuple):
+    """Edges in CSR, neighbours ascending, with what a step is drawn by."""
+
+    indptr: Array  # [c + 1]
+    indices: Array  # [nnz]
+    weights: Array  # float64 [nnz]
+    stays: Array  # [nnz], with ``other`` and ``total`` of ``alias_rows``
+    other: Array  # [nnz]
+    total: Array  # [c]
+
+
 @njit(cache=True, nogil=True)
 def alias_rows(indptr: Array, weights: Array) -> tuple[Array, Array, Array]:
-    """(stays [nnz], other [nnz], total [c]): the alias table of each row's weights (float64), and their sum."""
+    """(stays [nnz], other [nnz], total [c]): the alias table of each row's weights, and their sum."""
     stays, other = np.empty(len(weights), np.float32), np.empty(len(weights), np.int32)
     total = np.zeros(len(indptr) - 1)
     for v in range(len(total)):
@@ -27,26 +40,14 @@ def alias_rows(indptr: Array, weights: Array) -> tuple[Array, Array, Array]:
 
 
 @njit(cache=True, nogil=True)
-def walk(
-    indptr: Array,
-    indices: Array,
-    weights: Array,
-    stays: Array,
-    other: Array,
-    total: Array,
-    starts: Array,
-    length: int,
-    p: float,
-    q: float,
-    seed: int,
-) -> tuple[Array, Array]:
+def walk(graph: Graph, starts: Array, length: int, p: float, q: float, seed: int) -> tuple[Array, Array]:
     """(tokens, offsets [len(starts) + 1]): a walk of at most ``length`` nodes from each start, ended by a node without
     edges.
 
     From v, reached from t, the walk goes to x with probability proportional to w_vx / p if x = t, w_vx if there is an
-    edge t -> x, else w_vx / q; its first step goes by w_vx alone. ``indptr``, ``indices``, ``weights``: CSR, columns
-    ascending; ``stays``, ``other``, ``total``: of ``alias_rows``.
+    edge t -> x, else w_vx / q; its first step goes by w_vx alone.
     """
+    indptr, indices, _, stays, other, _ = graph
     state = np.array([seed], np.uint64)
     tokens = np.empty(len(starts) * length, np.int32)
     offsets = np.zeros(len(starts) + 1, np.int64)
@@ -61,8 +62,7 @@ def walk(
             if low == high:
                 break
             if biased and before >= 0:
-                graph = indptr, indices, weights, stays, other
-                there = _second_order(graph, total[here], before, here, p, q, state)
+                there = _second_order(graph, before, here, p, q, state)
             else:
                 there = indices[low + drawn(state, stays[low:high], other[low:high])]
             before, here = here, there
@@ -73,13 +73,13 @@ def walk(
 
 
 @njit(cache=True, nogil=True)
-def _second_order(graph: tuple[Array, ...], total: float, t: int, v: int, p: float, q: float, state: Array) -> int:
-    """Where a walk goes from ``v`` that came from ``t``: by rejection from w_v, whose sum is ``total``.
+def _second_order(graph: Graph, t: int, v: int, p: float, q: float, state: Array) -> int:
+    """Where a walk goes from ``v`` that came from ``t``: by rejection from w_v.
 
     Every edge is proposed by m w_vx with m = max(1, 1 / q) and accepted by its own factor over m. What 1 / p exceeds m
     by would make the bound useless for small p, so that excess is a choice of its own that leads straight back.
     """
-    indptr, indices, weights, stays, other = graph
+    indptr, indices, weights, stays, other, total = graph
     low, high = indptr[v], indptr[v + 1]
     back, far = 1.0 / p, 1.0 / q
     bound, least = max(1.0, far), min(1.0, min(far, back))
@@ -88,7 +88,7 @@ def _second_order(graph: tuple[Array, ...], total: float, t: int, v: int, p: flo
         at = _edge(indptr, indices, v, t)
         excess = (back - bound) * weights[at] if at >= 0 else 0.0
     for _ in range(TRIES):
-        if excess > 0 and uniform(state) * (bound * total + excess) < excess:
+        if excess > 0 and uniform(state) * (bound * total[v] + excess) < excess:
             return t
         x = indices[low + drawn(state, stays[low:high], other[low:high])]
         bar = uniform(state) * bound

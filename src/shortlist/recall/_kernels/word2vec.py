@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from shortlist.recall._kernels.random import draw, drawn
-from shortlist.types import Array, Float32, Int32, Int64
+from shortlist.recall._kernels.random import Alias, draw, drawn
+from shortlist.types import Array
 
 LIMIT = 8
 """Beyond it the logistic function is taken to be 0 or 1."""
 STEPS = 128
 """Entries of its table for one unit; between them it is linear."""
+
+
+class Corpus(NamedTuple):
+    """Sentence s is ``tokens[offsets[s]:offsets[s + 1]]``."""
+
+    tokens: Array  # [m]
+    offsets: Array
+    weights: Array  # [m]
+    kept: Array  # [c] the probability that a token stays
+
+
+class Tree(NamedTuple):
+    """The inner nodes from the root of a binary tree to each item, and which way it turns there."""
+
+    offsets: Array  # [c + 1]
+    path: Array
+    branches: Array
+
+
+class Plan(NamedTuple):
+    """What kind of examples are made; see ``Word2Vec``."""
+
+    window: int
+    negatives: int
+    cbow: bool
+    hierarchical: bool
+    shuffle: bool
+
 
 _LOGISTIC = (1 / (1 + np.exp(-np.arange(-LIMIT * STEPS, LIMIT * STEPS + 2) / STEPS))).astype(np.float32)
 _LOGISTIC.setflags(write=False)
@@ -81,28 +109,18 @@ def epoch(
     rate: float,
     last_rate: float,
     seed: int,
-    tokens: Array,
-    offsets: Array,
-    weights: Array,
-    kept: Array,
-    stays: Array,
-    other: Array,
-    path_offsets: Array,
-    path: Array,
-    branches: Array,
+    corpus: Corpus,
+    popular: Alias,
+    tree: Tree,
     inputs: Array,
     outputs: Array,
-    window: int,
-    negatives: int,
-    cbow: bool,
-    hierarchical: bool,
-    shuffle: bool,
+    plan: Plan,
 ) -> None:
-    """One pass over the sentences numbered ``order``, the step falling from ``rate`` to ``last_rate``.
-
-    ``kept`` [c]: the probability that a token stays; ``stays``, ``other`` [c]: of ``alias_table``; ``path_offsets``,
-    ``path``, ``branches``: of ``huffman``.
-    """
+    """One pass over the sentences numbered ``order``, the step falling from ``rate`` to ``last_rate``."""
+    tokens, offsets, weights, kept = corpus
+    stays, other = popular
+    path_offsets, path, branches = tree
+    window, negatives, cbow, hierarchical, shuffle = plan
     f = inputs.shape[1]
     state = np.array([seed], np.uint64)
     total, longest, deepest = 0, 1, negatives + 1
@@ -186,22 +204,22 @@ def _outputs(
     return k
 
 
-def huffman(counts: Array) -> tuple[Int64, Int32, Float32]:
-    """(offsets [c + 1], path, branches): the inner nodes from the root to each item, and which way it turns there.
+def huffman(counts: Array) -> Tree:
+    """The tree of c items with the least sum_i counts_i * length_i.
 
-    Inner nodes are numbered 0..c-2, the root last; a branch is 1 to the rarer side. sum_i counts_i * length_i is least.
+    Inner nodes are numbered 0..c-2, the root last; a branch is 1 to the rarer side.
 
     Source: Huffman (1952), A Method for the Construction of Minimum-Redundancy Codes.
     """
     c = len(counts)
     if c < 2:
-        return np.zeros(c + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+        return Tree(np.zeros(c + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
     order = np.argsort(counts, kind="stable")
     parent, branch, depth = _tree(np.concatenate([counts[order], np.zeros(c - 1)]))
     lengths = np.empty(c, np.int64)
     lengths[order] = depth[:c]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return offsets, *_paths(order, offsets, parent, branch)
+    return Tree(offsets, *_paths(order, offsets, parent, branch))
 
 
 @njit(cache=True, nogil=True)
