@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from shortlist.component import InputError
+from shortlist.progress import listening
 from shortlist.rank.deepfm import DeepFM
 from shortlist.rank.dnn import DNN
 from shortlist.rank.fm import FM
@@ -129,6 +130,14 @@ def test_stopping_restores_the_best_and_refit_trains_as_long():
     ranker.refit(Samples.concat([train, valid]))
     assert ranker.checks_ == best
     assert not np.array_equal(score(ranker, valid), expected)
+
+
+def test_later_rows_that_cannot_tell_do_not_stop():
+    train, later, said = made_up(300), made_up(300, 1), []
+    later = replace(later, labels={"click": np.zeros(300, np.float32)})
+    with listening(lambda name, fields: said.append(fields["message"]) if name == "warning" else None):
+        assert FM(epochs=6, monitor="auc").fit(train, later).checks_ == 6
+    assert "when to stop" in said[0]
 
 
 @pytest.mark.parametrize("cls", DEEP)

@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from shortlist.nn import loop  # noqa: E402
 from shortlist.nn import onnx as native  # noqa: E402
+from shortlist.nn.rows import predict  # noqa: E402
 from shortlist.rank._deep import DeepRanker, LayeredRanker  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
@@ -54,8 +54,8 @@ def test_onnxruntime_and_torch_agree(cls, numeric):
     for rows in (samples, new, new.take(np.array([3]))):
         inputs = ranker.inputs(rows.requests, rows.candidates)
         for m in (1, len(rows)):
-            part = [a[:m] for a in inputs]
-            np.testing.assert_allclose(ranker.logits(part), loop.predict(ranker.net(), part), atol=1e-5, rtol=1e-5)
+            part = inputs.part(0, m)
+            np.testing.assert_allclose(ranker.predict(part), predict(ranker.net(), part), atol=1e-5, rtol=1e-5)
     assert ranker._scorer is not None
     again = cls.restore(ranker.config(), ranker.state(), ranker.files())
     np.testing.assert_array_equal(score(again, new), score(ranker, new))
@@ -75,7 +75,7 @@ def test_without_onnxruntime_torch_scores(monkeypatch):
 def test_without_onnx_there_is_no_file_and_it_is_said(monkeypatch):
     monkeypatch.setattr(native, "can_export", lambda: False)
     said = []
-    monkeypatch.setattr("shortlist.rank._deep.emit", lambda kind, **facts: said.append((kind, facts["message"])))
+    monkeypatch.setattr("shortlist.nn.trained.emit", lambda kind, **facts: said.append((kind, facts["message"])))
     samples = everything()
     ranker = DeepFM(**CONFIG).fit(samples)
     assert score(ranker, samples).shape == (300,)
@@ -103,8 +103,10 @@ def test_fitting_again_makes_a_new_file():
 def by_the_contract(said, columns, history):
     """Inputs made of what the file says and nothing else, a row at a time."""
     m = len(history)
-    made = {}
+    made = {"request": np.arange(m)}
     for one in said["inputs"]:
+        if one["name"] == "request":
+            continue
         rows = []
         for r in range(m):
             row = {name: column[r].tolist() for name, column in columns.items()} | {"history": history[r].tolist()}
@@ -151,13 +153,24 @@ def test_another_program_can_follow_the_contract(name, numeric):
     ranker = find("rank", name)(**config, **crosses).fit(samples)
     session = ort.InferenceSession(ranker.files()["model.onnx"], providers=["CPUExecutionProvider"])
     said = json.loads(session.get_modelmeta().custom_metadata_map["shortlist"])
-    assert (said["format"], said["output"], said["score"]) == (1, "logit", "sigmoid(logit)")
+    assert (said["format"], said["output"], said["score"]) == (2, "logit", "sigmoid(logit)")
     past = samples.requests.history["item"].reshape(-1, 4)[:, -3:][samples.candidates.request]
     given = by_the_contract(said, samples.candidates.columns, past)
     read = {tensor.name for tensor in session.get_inputs()}
-    assert all(tensor.shape[0] == "m" for tensor in session.get_inputs())
+    assert {tensor.name: tensor.shape[0] for tensor in session.get_inputs()} == {
+        name: "n" if name == "history" else "m" for name in read
+    }
     (z,) = session.run(["logit"], {key: value for key, value in given.items() if key in read})
     np.testing.assert_allclose(1 / (1 + np.exp(-z)), score(ranker, samples), atol=1e-5)
+
+
+def test_without_a_history_a_file_has_no_inputs_of_requests():
+    ranker = DeepFM(epochs=1).fit(everything())
+    model = onnx.load_from_string(ranker.files()["model.onnx"])
+    said = json.loads({entry.key: entry.value for entry in model.metadata_props}["shortlist"])
+    assert said["format"] == 1
+    assert [one["name"] for one in said["inputs"]] == ["numbers", "codes", "lists"]
+    assert {name.name for name in model.graph.input} <= {"numbers", "codes", "lists"}
 
 
 @pytest.mark.parametrize("calibration", ["closed", "isotonic"])
@@ -168,7 +181,7 @@ def test_the_contract_tells_how_the_score_is_calibrated(calibration):
         model = onnx.load_from_string(ranker.files()["model.onnx"])
         said = json.loads({entry.key: entry.value for entry in model.metadata_props}["shortlist"])
         assert said["rate"] == rate
-        p = 1 / (1 + np.exp(-ranker.logits(ranker.inputs(later.requests, later.candidates)).astype(float)))
+        p = 1 / (1 + np.exp(-ranker.predict(ranker.inputs(later.requests, later.candidates)).astype(float)))
         p = p / (p + (1 - p) / rate)
         if calibration == "isotonic":
             p = np.interp(p, *said["curve"])
