@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from shortlist.component import InputError
 from shortlist.encode.inputs import Inputs
 from shortlist.metrics.ranking import auc as plain_auc
 from shortlist.nn import loop
@@ -241,6 +243,98 @@ NONE = Rows(Inputs({"x": np.empty((0, 3), np.float32)}), np.empty(0, np.float32)
 def test_later_rows_that_cannot_tell_have_no_figure(later, loss, monitor):
     later = Rows(later.inputs, np.zeros_like(later.label), later.weight, later.offsets)
     assert later.figure(loss, monitor) is None
+
+
+@dataclass
+class Pairs:
+    """A batch of two lists."""
+
+    x: torch.Tensor
+    labels: torch.Tensor  # [b, 2]
+
+    def __len__(self):
+        return len(self.x)
+
+    def to(self, device):
+        return Pairs(self.x.to(device), self.labels.to(device))
+
+
+class Drawn:
+    """Batches of points that nobody has seen before, in every step."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def __len__(self):
+        return 256
+
+    def steps(self, batch):
+        return 256 // batch
+
+    def epoch(self, steps, generator):
+        self.epochs.append([])
+        for _ in range(steps):
+            x = torch.randn((256 // steps, 3), generator=generator)
+            self.epochs[-1].append(x)
+            yield Pairs(x, torch.stack([x[:, 0] > 0, x[:, 1] + x[:, 2] > 1], 1).float())
+
+
+class Heads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mlp = MLP(3, [8], 2)
+
+    def forward(self, x):
+        return self.mlp(x)
+
+
+def test_batches_drawn_anew_and_a_loss_of_several_heads():
+    batches, net = Drawn(), Heads()
+
+    def loss(net, batch):
+        z = net(batch.x)
+        each = nn.functional.binary_cross_entropy_with_logits(z, batch.labels, reduction="none").mean(0)
+        return each[0] + 0.5 * each[1] + 1e-4 * z.square().mean()
+
+    test = next(iter(Drawn().epoch(1, torch.Generator().manual_seed(9))))
+    figures = []
+
+    def figure(net):
+        with torch.inference_mode():
+            figures.append(float(loss(net.eval(), test)))
+        return figures[-1]
+
+    plan = Plan(epochs=60, batch=64, rate=0.02, stopping=0)
+    assert loop.train(net, batches, loss, plan, figure) == int(np.argmin(figures)) + 1
+    assert [len(epoch) for epoch in batches.epochs] == [4] * 60
+    assert len(torch.cat([x for epoch in batches.epochs for x in epoch]).unique(dim=0)) == 60 * 256
+    with torch.inference_mode():
+        z = net(test.x).numpy()
+    assert all(auc(test.labels[:, head].numpy(), z[:, head]) > 0.98 for head in (0, 1))
+
+
+def test_a_step_has_each_of_its_requests_once():
+    rng = np.random.default_rng(0)
+    request = np.repeat(np.arange(30), 4)
+    inputs = Inputs({"x": rng.normal(size=(120, 2))}, {"history": rng.integers(0, 99, (30, 7))}, request)
+    ones = np.ones(120, np.float32)
+    for offsets in (None, np.arange(31, dtype=np.int64) * 4):
+        data = Rows(inputs, ones, ones, offsets)
+        order = list(data.order(5, torch.Generator().manual_seed(1)))
+        for batch, (chosen, _) in zip(data.epoch(5, torch.Generator().manual_seed(1)), order, strict=True):
+            past, at = batch.inputs["history"], batch.inputs["request"]
+            assert len(past) == len(np.unique(request[chosen]))
+            np.testing.assert_array_equal(past[at], inputs.asked["history"][request[chosen]])
+            np.testing.assert_array_equal(batch.inputs["x"], inputs.rows["x"][chosen])
+
+
+def test_the_device_is_the_graphics_card_where_torch_sees_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert [loop.device_of(wanted).type for wanted in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(InputError, match="device: expected a graphics card"):
+        train(Line(), rows(), None, pointwise, Plan(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert [loop.device_of(wanted).type for wanted in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
 
 
 def test_threads_are_what_they_were():

@@ -34,6 +34,7 @@ def everything(m=300, seed=0):
     rng = np.random.default_rng(seed)
     n = len(samples.requests)
     columns = {name: np.zeros(4 * n, dtype) for name, dtype in HISTORY.items()}
+    columns["time"] = np.repeat(np.arange(n), 4) - np.tile([9, 5, 2, 1], n)
     past = rng.integers(0, 20, 4 * n).astype(np.int32)
     history = Ragged(np.arange(n + 1) * 4, {**columns, "item": past})
     tags = rng.integers(-1, 8, (m, 3)).astype(np.int32)
@@ -100,16 +101,17 @@ def test_fitting_again_makes_a_new_file():
     np.testing.assert_array_equal(score(ranker, other), score(DeepFM(**CONFIG).fit(other), other))
 
 
-def by_the_contract(said, columns, history):
-    """Inputs made of what the file says and nothing else, a row at a time."""
-    m = len(history)
-    made = {"request": np.arange(m)}
+def by_the_contract(said, columns, past):
+    """Inputs made of what the file says and nothing else, a row at a time; ``past``: what stands in each request."""
+    made = {"request": past.pop("request")}
     for one in said["inputs"]:
         if one["name"] == "request":
             continue
-        rows = []
+        rows, of_requests = [], one.get("of") == "request"
+        given = past if of_requests else columns
+        m = len(next(iter(given.values())))
         for r in range(m):
-            row = {name: column[r].tolist() for name, column in columns.items()} | {"history": history[r].tolist()}
+            row = {name: column[r].tolist() for name, column in given.items()}
             of = design if one["name"] == "columns" else cells
             rows.append([cell for column in one["columns"] for cell in of(column, row)])
         made[one["name"]] = np.array(rows, one["dtype"]).reshape(m, one["width"])
@@ -127,6 +129,8 @@ def cells(column, row):
         return [0 if np.isnan(value) else (value - column["mean"]) / column["deviation"]]
     if kind == "bucket":
         return [column["first"] + (0 if np.isnan(value) else 1 + sum(value > edge for edge in column["edges"]))]
+    if kind == "history bucket":
+        return [cells({**column, "kind": "bucket", "column": 0}, [v])[0] for v in value]
     known = {value: column["first"] + 1 + at for at, value in enumerate(column["known"])}
     if kind == "category":
         return [known.get(value, column["first"])]
@@ -148,17 +152,19 @@ def design(column, row):
 @pytest.mark.parametrize("numeric", ["quantile", "standard"])
 def test_another_program_can_follow_the_contract(name, numeric):
     samples = everything()
-    config = {"epochs": 1, "history": 3, "numeric": numeric, "history_shares": "kind"}
+    config = {"epochs": 1, "history": 3, "numeric": numeric, "history_shares": "kind", "history_carries": ["age"]}
     crosses = {"crosses": [("a", "kind")], "cross_min_count": 3} if name == "wide_deep" else {}
     ranker = find("rank", name)(**config, **crosses).fit(samples)
     session = ort.InferenceSession(ranker.files()["model.onnx"], providers=["CPUExecutionProvider"])
     said = json.loads(session.get_modelmeta().custom_metadata_map["shortlist"])
     assert (said["format"], said["output"], said["score"]) == (2, "logit", "sigmoid(logit)")
-    past = samples.requests.history["item"].reshape(-1, 4)[:, -3:][samples.candidates.request]
+    items, times = (samples.requests.history[name].reshape(-1, 4)[:, -3:] for name in ("item", "time"))
+    ages = (samples.requests.time[:, None] - times).astype(float)
+    past = {"history": items, "history.age": ages, "request": samples.candidates.request.astype(np.int64)}
     given = by_the_contract(said, samples.candidates.columns, past)
     read = {tensor.name for tensor in session.get_inputs()}
     assert {tensor.name: tensor.shape[0] for tensor in session.get_inputs()} == {
-        name: "n" if name == "history" else "m" for name in read
+        name: "n" if name.startswith("history") else "m" for name in read
     }
     (z,) = session.run(["logit"], {key: value for key, value in given.items() if key in read})
     np.testing.assert_allclose(1 / (1 + np.exp(-z)), score(ranker, samples), atol=1e-5)

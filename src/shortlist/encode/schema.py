@@ -62,6 +62,13 @@ class Schema:
         """The numbers of the fields of these kinds."""
         return np.flatnonzero((self.kinds[:, None] == np.array(kinds)).any(1))
 
+    def coded(self, name: str) -> int:
+        """Which column of ``codes``, and which of the fields' vectors, the coded field ``name`` is."""
+        names: list[str] = self.names[self.of_kind(*CODED)].tolist()
+        if name not in names:
+            raise InputError(f"feature column {name!r}: expected one of the ranker's codes; there are {', '.join(names)}")
+        return names.index(name)
+
     def without_numbers(self) -> Schema:
         """Only the fields that have rows in the table."""
         kept = np.flatnonzero(self.kinds != NUMBER)
