@@ -12,7 +12,7 @@ from shortlist.encode.history import Window
 
 
 class Options(Component):
-    """The fields, written once; ``Schema.learn`` reads them from any component that has them."""
+    """The fields, written once; ``learn_schema`` reads them from any component that has them."""
 
     numeric: Annotated[
         Literal["standard", "quantile", "piecewise", "periodic"],
@@ -29,7 +29,7 @@ class Options(Component):
     history: Annotated[int, Field(ge=0)] = 0
     """How many of the request's last items are a field, the mean of their vectors; 0 = none."""
     history_carries: list[str] = []
-    """What each of them has vectors of beside its item: ``event``, ``value``, ``age``, or attributes of items."""
+    """What else of each of them is a field: ``event``, ``value``, ``age``, or an attribute that the ranker knows."""
     history_shares: str = "item"
     """The column of item codes whose vectors the history uses, if it is among the ranker's."""
     hashed: list[str] = []

@@ -66,7 +66,9 @@ class Schema:
         """Which column of ``codes``, and which of the fields' vectors, the coded field ``name`` is."""
         names: list[str] = self.names[self.of_kind(*CODED)].tolist()
         if name not in names:
-            raise InputError(f"feature column {name!r}: expected one of the ranker's codes; there are {', '.join(names)}")
+            raise InputError(
+                f"feature column {name!r}: expected one of the ranker's codes; there are {', '.join(names)}"
+            )
         return names.index(name)
 
     def without_numbers(self) -> Schema:
@@ -84,7 +86,7 @@ class Schema:
         [m, l]: table rows of the lists side by side, ``length`` entries each, 0 = padding. A history's field Int32
         [n, length]: table rows, oldest first, padded with 0 on the left.
         """
-        lists = [self._list(int(f), candidates) for f in self.of_kind(LIST)]
+        lists = [self._list(f, candidates) for f in self._lists]
         rows: dict[str, Array] = {
             "numbers": self._numbers(requests, candidates),
             "codes": self._codes(requests, candidates),
@@ -107,6 +109,10 @@ class Schema:
             values = entries(requests, part, place, inside)
             found[name] = np.where(inside, self._past_rows(f, part, values.ravel()).reshape(values.shape), 0)
         return found
+
+    @cached_property
+    def _lists(self) -> list[int]:
+        return [int(f) for f in self.of_kind(LIST)]
 
     @cached_property
     def _past(self) -> list[int]:
