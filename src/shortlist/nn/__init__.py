@@ -16,9 +16,10 @@ A deep ranker is one file ``rank/NAME.py`` with a configuration and a net::
 
 A net reads tensors by name (``encode.inputs.Inputs``): ``numbers`` Float32 [m, p + g], ``codes`` Int32 [m, q] (rows of
 the one table), ``lists`` Int32 [m, l]; of requests, once each, ``history``, ``history.event`` ... Int32 [n, length],
-and ``request`` Int64 [m], which of the n each row belongs to. ``fields.py`` makes [m, F, d] of them, ``fields.count`` is F;
-with ``histories=False`` the net makes what it likes of the histories, with ``fields.vectors(x["history"])`` [n, length,
-d]. ``flat.py``: [m, D] for models that do not need a vector for each number. ``mlp.py``, ``fm.py``: terms.
+and ``request`` Int64 [m], which of the n each row belongs to. ``fields.py`` makes [m, F, d] of them, and
+``fields.count`` is F; with ``histories=False`` the net makes what it likes of the histories, by
+``fields.vectors(x["history"])`` [n, length, d]. ``flat.py``: [m, D] for models that do not need a vector for each
+number. ``mlp.py``, ``fm.py``: terms.
 
 Any component with a net is a ``Trained`` (``trained.py``): it says ``build`` and ``loss(net, batch)`` and calls
 ``learn(batches)``. ``plan.py`` has the hyperparameters of training. ``loop.py`` asks the batches for each epoch anew:
