@@ -9,6 +9,7 @@ field descriptions.
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import warnings
@@ -22,6 +23,7 @@ from pydantic.json_schema import PydanticJsonSchemaWarning
 from shortlist import durations, metrics, registry
 from shortlist.cli import scaffold
 from shortlist.data import sources, spec
+from shortlist.encode._encoder import Encoder
 from shortlist.recipe import EvaluateSpec, Recipe, SamplesSpec
 from shortlist.tabular.experiment import CrossValidationSpec
 
@@ -73,7 +75,14 @@ def listing(chinese: bool = False, up: str = "") -> str:
 
 def own(kind: str) -> list[str]:
     """Names of the components in the package itself, without those other packages have installed."""
-    return sorted(path.stem for path in (ROOT / "src/shortlist" / kind).glob("[!_]*.py"))
+    names = sorted(path.stem for path in (ROOT / "src/shortlist" / kind).glob("[!_]*.py"))
+    return [name for name in names if kind != "encode" or has_encoder(name)]
+
+
+def has_encoder(name: str) -> bool:
+    """Whether a file of ``encode/`` has a column transform, rather than what nets read."""
+    found = vars(importlib.import_module(f"shortlist.encode.{name}")).values()
+    return any(isinstance(one, type) and issubclass(one, Encoder) and one.__module__.endswith(name) for one in found)
 
 
 def file_of(kind: str, name: str) -> str:

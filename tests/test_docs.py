@@ -131,7 +131,7 @@ def test_recipes_of_the_repository_parse(path):
     assert parse(tomllib.loads(path.read_text(encoding="utf-8"))).name == path.stem
 
 
-# The channel of docs/extending.md
+# The channel and the ranker of docs/extending.md
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +142,22 @@ def shop(tmp_path_factory):
     (folder / "my_shop" / "__init__.py").touch()
     code = after(ROOT / "docs/extending.md", "channel", "python")
     (folder / "my_shop" / "channels.py").write_text(code, encoding="utf-8")
+    code = after(ROOT / "docs/extending.md", "ranker", "python")
+    (folder / "my_shop" / "rankers.py").write_text(code, encoding="utf-8")
     sys.path.insert(0, str(folder))
     yield importlib.import_module("my_shop.channels")
     sys.path.remove(str(folder))
-    for name in ("my_shop.channels", "my_shop"):
+    for name in ("my_shop.channels", "my_shop.rankers", "my_shop"):
         sys.modules.pop(name, None)
 
 
 def test_the_channel_of_the_page_keeps_the_contract(shop):
     contract.check("recall", shop.Rising)
+
+
+def test_the_ranker_of_the_page_keeps_the_contract(shop):
+    pytest.importorskip("torch")
+    contract.check("rank", importlib.import_module("my_shop.rankers").Product)
 
 
 # Commands and requests, on a small log

@@ -22,7 +22,7 @@ import lightgbm as lgb  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from shortlist.nn import loop  # noqa: E402
+from shortlist.nn.rows import predict  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.rank.gbdt import GBDT  # noqa: E402
 from shortlist.rank.gbdt_lr import GBDTLR  # noqa: E402
@@ -95,15 +95,15 @@ def main() -> None:
         for numeric in ("standard", "quantile"):
             deep = DeepFM(numeric=numeric, epochs=1).fit(train)
             z = deep.inputs(one.requests, one.candidates)
-            apart = float(np.abs(deep.logits(z) - loop.predict(deep.net(), z)).max())
+            apart = float(np.abs(deep.predict(z) - predict(deep.net(), z)).max())
             print(f"largest difference of onnxruntime from torch, {numeric}: {apart:.2g}")
             calls |= {
                 f"deepfm {numeric}, 8 factors, layers 64 and 32": lambda r=deep, o=one: r.score(
                     o.requests, o.candidates
                 ),
                 f"  of it reading the columns, {numeric}": lambda r=deep, o=one: r.inputs(o.requests, o.candidates),
-                f"  of it the net, {numeric}": lambda r=deep, z=z: r.logits(z),
-                f"deepfm {numeric} through torch": lambda r=deep, o=one: loop.predict(
+                f"  of it the net, {numeric}": lambda r=deep, z=z: r.predict(z),
+                f"deepfm {numeric} through torch": lambda r=deep, o=one: predict(
                     r.net(), r.inputs(o.requests, o.candidates)
                 ),
             }

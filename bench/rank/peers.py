@@ -26,7 +26,9 @@ with mock.patch.object(threading.Thread, "start"):  # on import it asks the netw
 from torch_rechub.basic.layers import FFM as FFMLayer
 
 from shortlist.component import Ranker
-from shortlist.nn.schema import CODED, NUMBER, POOLED, Options, Schema
+from shortlist.encode.learn import learn_schema
+from shortlist.encode.options import Options
+from shortlist.encode.schema import CODED, LIST, NUMBER
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
 
 LOSS = "binary_crossentropy"
@@ -110,7 +112,7 @@ class DeepPeer(Ranker):
         """Reads the vocabulary and makes the net."""
         names = [name for name in samples.candidates.columns if name not in self.without]
         options = Options(numeric=self.numeric, buckets=self.buckets, min_count=self.min_count)
-        self.schema_ = Schema.learn(names, samples.requests, samples.candidates, options)
+        self.schema_ = learn_schema(names, samples.requests, samples.candidates, options)
         self.model_ = self.build()
         self.model_.compile(torch.optim.Adam(self.model_.parameters(), lr=self.rate), LOSS, metrics=[LOSS])
 
@@ -128,10 +130,10 @@ class DeepPeer(Ranker):
     def inputs(self, requests: Requests, candidates: Candidates) -> list[Array]:
         """One array for each feature, in the order of ``features``."""
         s = self.schema_
-        numbers, codes, lists = s.encode(requests, candidates)
+        numbers, codes, lists = (s.encode(requests, candidates).rows[name] for name in ("numbers", "codes", "lists"))
         out = [(codes[:, at] - s.first[f]).astype(np.float32) for at, f in enumerate(s.of_kind(*CODED))]
         start = 0
-        for f in s.of_kind(*POOLED):
+        for f in s.of_kind(LIST):
             part = lists[:, start : start + int(s.length[f])]
             out.append(np.where(part > 0, part - s.first[f] + 1, 0).astype(np.float32))
             start += int(s.length[f])
@@ -142,7 +144,7 @@ class DeepPeer(Ranker):
         s = self.schema_
         names = s.names.tolist()
         found: list[Any] = [SparseFeat(names[f], int(s.width[f]), self.factors) for f in s.of_kind(*CODED)]
-        for f in s.of_kind(*POOLED):
+        for f in s.of_kind(LIST):
             column = SparseFeat(names[f], int(s.width[f]) + 1, self.factors)
             found.append(VarLenSparseFeat(column, int(s.length[f]), "mean"))
         p = len(s.of_kind(NUMBER)) + int(s.gaps.sum())

@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from shortlist.encode._encoder import quantile_edges
+from shortlist.encode.learn import learn_schema
+from shortlist.encode.options import Options
 from shortlist.nn.fields import Fields
 from shortlist.nn.flat import Flat
 from shortlist.nn.fm import bi_interaction, pairwise
 from shortlist.nn.loop import initialise
 from shortlist.nn.loss import pointwise, softmax
 from shortlist.nn.mlp import MLP, Dropout
-from shortlist.nn.schema import Options, Schema
+from shortlist.nn.rows import tensors_of
 from shortlist.nn.wide import Wide
 from shortlist.types import Candidates, Requests
 
@@ -40,8 +42,8 @@ def world(numeric="standard", m=12):
         },
     )
     requests = Requests.of(np.zeros(1), np.zeros(1))
-    schema = Schema.learn(["a", "b", "c", "l"], requests, rows, Options(numeric=numeric, buckets=4, min_count=1))
-    return schema, [torch.from_numpy(array) for array in schema.encode(requests, rows)], rows
+    schema = learn_schema(["a", "b", "c", "l"], requests, rows, Options(numeric=numeric, buckets=4, min_count=1))
+    return schema, tensors_of(schema.encode(requests, rows)), rows
 
 
 def test_pairwise_is_the_double_loop():
@@ -53,9 +55,10 @@ def test_pairwise_is_the_double_loop():
 
 
 def test_a_category_is_its_row_and_a_list_the_mean_of_its():
-    schema, (numbers, codes, lists), _ = world()
+    schema, inputs, _ = world()
+    codes, lists = inputs["codes"], inputs["lists"]
     fields = drawn(Fields(schema, 4))
-    out = fields(numbers, codes, lists).detach().numpy()
+    out = fields(inputs).detach().numpy()
     rows = fields.table.detach().numpy()
     for row in range(len(out)):
         np.testing.assert_array_equal(out[row, 0], rows[codes[row, 0]])
@@ -74,13 +77,13 @@ def test_a_standard_number_is_a_line_and_a_gap_a_step():
     with torch.no_grad():
         block.bias.normal_()
         block.missing.normal_()
-    out = fields(*inputs).detach()
-    z, gap = inputs[0][:, :2], inputs[0][:, 2]
+    out = fields(inputs).detach()
+    z, gap = inputs["numbers"][:, :2], inputs["numbers"][:, 2]
     torch.testing.assert_close(out[:, 2], (z[:, :1] * block.weight[0, 0] + block.bias[0]).detach())
     expected = z[:, 1:2] * block.weight[1, 0] + block.bias[1] + gap[:, None] * block.missing[1]
     torch.testing.assert_close(out[:, 3], expected.detach())
     assert gap.any()
-    torch.testing.assert_close(fields.eval()(*inputs), out)
+    torch.testing.assert_close(fields.eval()(inputs), out)
 
 
 def test_piecewise_curves_rise_from_bin_to_bin():
@@ -89,28 +92,27 @@ def test_piecewise_curves_rise_from_bin_to_bin():
     bounds = np.unique([rows["a"].min(), rows["a"].max(), *quantile_edges(rows["a"], 4)])
     phi = np.clip((rows["a"][:, None] - bounds[:-1]) / np.diff(bounds), 0, 1)
     weight = fields.numbers.weight[0, : phi.shape[1]].detach().numpy()
-    np.testing.assert_allclose(fields(*inputs)[:, 2].detach().numpy(), phi @ weight, atol=1e-5)
+    np.testing.assert_allclose(fields(inputs)[:, 2].detach().numpy(), phi @ weight, atol=1e-5)
 
 
 def test_periodic_curves_are_sines_of_learned_frequency():
     schema, inputs, _ = world("periodic")
     fields = drawn(Fields(schema, 4, "periodic"))
     block = fields.numbers
-    angle = 2 * np.pi * inputs[0][:, :1].numpy() * block.frequency[0].detach().numpy()
+    angle = 2 * np.pi * inputs["numbers"][:, :1].numpy() * block.frequency[0].detach().numpy()
     phi = np.concatenate([np.sin(angle), np.cos(angle)], 1)
-    np.testing.assert_allclose(fields(*inputs)[:, 2].detach(), phi @ block.weight[0].detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(fields(inputs)[:, 2].detach(), phi @ block.weight[0].detach().numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("numeric", NUMERIC)
 def test_gradients_of_fields_are_the_finite_differences(numeric):
-    schema, (numbers, codes, lists), _ = world(numeric)
+    schema, inputs, _ = world(numeric)
+    inputs["numbers"] = inputs["numbers"].double()
     fields = drawn(Fields(schema, 2, numeric)).double()
 
     def value(*weights):
         names = [name for name, _ in fields.named_parameters()]
-        out = torch.func.functional_call(
-            fields, dict(zip(names, weights, strict=True)), (numbers.double(), codes, lists)
-        )
+        out = torch.func.functional_call(fields, dict(zip(names, weights, strict=True)), (inputs,))
         return out.square().sum()
 
     weights = [p.detach().clone().requires_grad_() for p in fields.parameters()]
@@ -138,10 +140,10 @@ def test_gradients_of_the_layers_are_the_finite_differences():
 def test_flat_has_the_size_it_says(numeric):
     schema, inputs, _ = world(numeric)
     flat = drawn(Flat(schema, 4, numeric))
-    assert flat(*inputs).shape == (12, flat.size)
+    assert flat(inputs).shape == (12, flat.size)
     if numeric == "standard":
         assert flat.size == 2 * 4 + 3
-        torch.testing.assert_close(flat(*inputs)[:, -3:], inputs[0])
+        torch.testing.assert_close(flat(inputs)[:, -3:], inputs["numbers"])
 
 
 def test_wide_is_a_sparse_product():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from shortlist.component import InputError
+from shortlist.progress import listening
 from shortlist.rank.deepfm import DeepFM
 from shortlist.rank.dnn import DNN
 from shortlist.rank.fm import FM
@@ -131,6 +132,14 @@ def test_stopping_restores_the_best_and_refit_trains_as_long():
     assert not np.array_equal(score(ranker, valid), expected)
 
 
+def test_later_rows_that_cannot_tell_do_not_stop():
+    train, later, said = made_up(300), made_up(300, 1), []
+    later = replace(later, labels={"click": np.zeros(300, np.float32)})
+    with listening(lambda name, fields: said.append(fields["message"]) if name == "warning" else None):
+        assert FM(epochs=6, monitor="auc").fit(train, later).checks_ == 6
+    assert "when to stop" in said[0]
+
+
 @pytest.mark.parametrize("cls", DEEP)
 def test_what_was_learned_is_plain_arrays(cls):
     samples = made_up(500)
@@ -189,3 +198,36 @@ def test_a_list_that_a_part_lacks_is_padding():
     joined = Candidates.concat([row, Candidates(row.request, row.item, {})])
     assert joined["tags"].tolist() == [[3, 4], [-1, -1]]
     assert joined.take(np.array([1, 0]))["tags"].tolist() == [[-1, -1], [3, 4]]
+
+
+class Branded(FM):
+    """FM whose history carries what it was told of items."""
+
+    def attributes(self):
+        return {"brand": np.arange(30, dtype=np.int32) % 2}
+
+
+def test_a_history_carries_attributes_that_a_ranker_knows():
+    """Of items that training never saw in a history, the attribute still tells."""
+    train, test = asked(seed=0), asked(seed=1)
+    past = train.requests.history
+    hidden = Ragged(past.offsets, {**past.columns, "item": (past["item"] % 6).astype(np.int32)})
+    train = replace(train, requests=replace(train.requests, history=hidden))
+    config = {"ids": ["item"], "history": 1, "epochs": 15, "rate": 0.02, "batch": 64, "history_shares": "none"}
+    ranker = Branded(**config, history_carries=["brand"]).fit(train)
+    late = test.take(np.flatnonzero(test.requests.history["item"][1::2] >= 6))
+    assert auc(late, score(ranker, late)) > 0.9
+    assert auc(late, score(FM(**config).fit(train), late)) < 0.6
+    again = Branded.restore(ranker.config(), ranker.state(), ranker.files())
+    np.testing.assert_array_equal(score(again, late), score(ranker, late))
+
+
+def test_a_ranker_may_add_to_what_it_learns():
+    class Shrunk(FM):
+        def loss(self, net, batch):
+            return super().loss(net, batch) + net(batch.inputs).square().mean()
+
+    samples = made_up(400)
+    plain, shrunk = (cls(epochs=5, rate=0.02).fit(samples) for cls in (FM, Shrunk))
+    read = plain.inputs(samples.requests, samples.candidates)
+    assert np.square(shrunk.predict(read)).mean() < 0.5 * np.square(plain.predict(read)).mean()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from shortlist.nn import loop
+from shortlist.nn.rows import auc
 from shortlist.rank.fm import FM
 from shortlist.rank.fnn import FNN
 from shortlist.rank.nfm import NFM
@@ -41,7 +42,7 @@ def reached(name, order, **config):
     """The AUC on a planted cross of that order, of rows that it has not seen."""
     train, test = crossed(order, 4000, seed=0), crossed(order, 3000, seed=1)
     ranker = find("rank", name)(**({} if name == "logistic" else LEARN | config)).fit(train)
-    return loop.auc(test.labels["label"], score(ranker, test))
+    return auc(test.labels["label"], score(ranker, test))
 
 
 def test_a_world_of_crosses_is_as_it_says():
@@ -53,7 +54,7 @@ def test_a_world_of_crosses_is_as_it_says():
             assert set(column) == set(range(6))
             assert abs(np.corrcoef(column % 2, rows.labels["label"])[0, 1]) < 0.03
             sign *= 1 - 2 * (column % 2)
-        assert loop.auc(rows.labels["label"], sign) == pytest.approx(1 / (1 + np.exp(-2)), abs=0.01)
+        assert auc(rows.labels["label"], sign) == pytest.approx(1 / (1 + np.exp(-2)), abs=0.01)
         assert len(rows.candidates.columns) == order + 2
 
 
@@ -81,7 +82,7 @@ def _without_layers(name, **config):
     """The AUC on a cross of third order with no hidden layers, so that only the crosses can have found it."""
     train, test = crossed(3, 4000, seed=0), crossed(3, 3000, seed=1)
     ranker = find("rank", name)(**LEARN, hidden=[], **config).fit(train)
-    return loop.auc(test.labels["label"], score(ranker, test))
+    return auc(test.labels["label"], score(ranker, test))
 
 
 def test_maps_of_the_interaction_network_alone_find_the_third_order():
@@ -93,7 +94,7 @@ def test_maps_of_the_interaction_network_alone_find_the_third_order():
 def test_numbers_gaps_and_categories_are_learned(name, config):
     train, test = made_up(2000, 0), made_up(1000, 1)
     ranker = find("rank", name)(buckets=10, epochs=8, rate=0.01, batch=128, **config).fit(train)
-    assert loop.auc(test.labels["click"], score(ranker, test)) > 0.8
+    assert auc(test.labels["click"], score(ranker, test)) > 0.8
     assert 0.35 < score(ranker, test).mean() < 0.65
     again = type(ranker).restore(ranker.config(), ranker.state())
     np.testing.assert_array_equal(score(again, test), score(ranker, test))

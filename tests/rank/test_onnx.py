@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from shortlist.nn import loop  # noqa: E402
 from shortlist.nn import onnx as native  # noqa: E402
+from shortlist.nn.rows import predict  # noqa: E402
 from shortlist.rank._deep import DeepRanker, LayeredRanker  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
@@ -34,6 +34,7 @@ def everything(m=300, seed=0):
     rng = np.random.default_rng(seed)
     n = len(samples.requests)
     columns = {name: np.zeros(4 * n, dtype) for name, dtype in HISTORY.items()}
+    columns["time"] = np.repeat(np.arange(n), 4) - np.tile([9, 5, 2, 1], n)
     past = rng.integers(0, 20, 4 * n).astype(np.int32)
     history = Ragged(np.arange(n + 1) * 4, {**columns, "item": past})
     tags = rng.integers(-1, 8, (m, 3)).astype(np.int32)
@@ -54,8 +55,8 @@ def test_onnxruntime_and_torch_agree(cls, numeric):
     for rows in (samples, new, new.take(np.array([3]))):
         inputs = ranker.inputs(rows.requests, rows.candidates)
         for m in (1, len(rows)):
-            part = [a[:m] for a in inputs]
-            np.testing.assert_allclose(ranker.logits(part), loop.predict(ranker.net(), part), atol=1e-5, rtol=1e-5)
+            part = inputs.part(0, m)
+            np.testing.assert_allclose(ranker.predict(part), predict(ranker.net(), part), atol=1e-5, rtol=1e-5)
     assert ranker._scorer is not None
     again = cls.restore(ranker.config(), ranker.state(), ranker.files())
     np.testing.assert_array_equal(score(again, new), score(ranker, new))
@@ -75,7 +76,7 @@ def test_without_onnxruntime_torch_scores(monkeypatch):
 def test_without_onnx_there_is_no_file_and_it_is_said(monkeypatch):
     monkeypatch.setattr(native, "can_export", lambda: False)
     said = []
-    monkeypatch.setattr("shortlist.rank._deep.emit", lambda kind, **facts: said.append((kind, facts["message"])))
+    monkeypatch.setattr("shortlist.nn.trained.emit", lambda kind, **facts: said.append((kind, facts["message"])))
     samples = everything()
     ranker = DeepFM(**CONFIG).fit(samples)
     assert score(ranker, samples).shape == (300,)
@@ -100,14 +101,17 @@ def test_fitting_again_makes_a_new_file():
     np.testing.assert_array_equal(score(ranker, other), score(DeepFM(**CONFIG).fit(other), other))
 
 
-def by_the_contract(said, columns, history):
-    """Inputs made of what the file says and nothing else, a row at a time."""
-    m = len(history)
-    made = {}
+def by_the_contract(said, columns, past):
+    """Inputs made of what the file says and nothing else, a row at a time; ``past``: what stands in each request."""
+    made = {"request": past.pop("request")}
     for one in said["inputs"]:
-        rows = []
+        if one["name"] == "request":
+            continue
+        rows, of_requests = [], one.get("of") == "request"
+        given = past if of_requests else columns
+        m = len(next(iter(given.values())))
         for r in range(m):
-            row = {name: column[r].tolist() for name, column in columns.items()} | {"history": history[r].tolist()}
+            row = {name: column[r].tolist() for name, column in given.items()}
             of = design if one["name"] == "columns" else cells
             rows.append([cell for column in one["columns"] for cell in of(column, row)])
         made[one["name"]] = np.array(rows, one["dtype"]).reshape(m, one["width"])
@@ -125,6 +129,8 @@ def cells(column, row):
         return [0 if np.isnan(value) else (value - column["mean"]) / column["deviation"]]
     if kind == "bucket":
         return [column["first"] + (0 if np.isnan(value) else 1 + sum(value > edge for edge in column["edges"]))]
+    if kind == "history bucket":
+        return [cells({**column, "kind": "bucket", "column": 0}, [v])[0] for v in value]
     known = {value: column["first"] + 1 + at for at, value in enumerate(column["known"])}
     if kind == "category":
         return [known.get(value, column["first"])]
@@ -146,18 +152,31 @@ def design(column, row):
 @pytest.mark.parametrize("numeric", ["quantile", "standard"])
 def test_another_program_can_follow_the_contract(name, numeric):
     samples = everything()
-    config = {"epochs": 1, "history": 3, "numeric": numeric, "history_shares": "kind"}
+    config = {"epochs": 1, "history": 3, "numeric": numeric, "history_shares": "kind", "history_carries": ["age"]}
     crosses = {"crosses": [("a", "kind")], "cross_min_count": 3} if name == "wide_deep" else {}
     ranker = find("rank", name)(**config, **crosses).fit(samples)
     session = ort.InferenceSession(ranker.files()["model.onnx"], providers=["CPUExecutionProvider"])
     said = json.loads(session.get_modelmeta().custom_metadata_map["shortlist"])
-    assert (said["format"], said["output"], said["score"]) == (1, "logit", "sigmoid(logit)")
-    past = samples.requests.history["item"].reshape(-1, 4)[:, -3:][samples.candidates.request]
+    assert (said["format"], said["output"], said["score"]) == (2, "logit", "sigmoid(logit)")
+    items, times = (samples.requests.history[name].reshape(-1, 4)[:, -3:] for name in ("item", "time"))
+    ages = (samples.requests.time[:, None] - times).astype(float)
+    past = {"history": items, "history.age": ages, "request": samples.candidates.request.astype(np.int64)}
     given = by_the_contract(said, samples.candidates.columns, past)
     read = {tensor.name for tensor in session.get_inputs()}
-    assert all(tensor.shape[0] == "m" for tensor in session.get_inputs())
+    assert {tensor.name: tensor.shape[0] for tensor in session.get_inputs()} == {
+        name: "n" if name.startswith("history") else "m" for name in read
+    }
     (z,) = session.run(["logit"], {key: value for key, value in given.items() if key in read})
     np.testing.assert_allclose(1 / (1 + np.exp(-z)), score(ranker, samples), atol=1e-5)
+
+
+def test_without_a_history_a_file_has_no_inputs_of_requests():
+    ranker = DeepFM(epochs=1).fit(everything())
+    model = onnx.load_from_string(ranker.files()["model.onnx"])
+    said = json.loads({entry.key: entry.value for entry in model.metadata_props}["shortlist"])
+    assert said["format"] == 1
+    assert [one["name"] for one in said["inputs"]] == ["numbers", "codes", "lists"]
+    assert {name.name for name in model.graph.input} <= {"numbers", "codes", "lists"}
 
 
 @pytest.mark.parametrize("calibration", ["closed", "isotonic"])
@@ -168,7 +187,7 @@ def test_the_contract_tells_how_the_score_is_calibrated(calibration):
         model = onnx.load_from_string(ranker.files()["model.onnx"])
         said = json.loads({entry.key: entry.value for entry in model.metadata_props}["shortlist"])
         assert said["rate"] == rate
-        p = 1 / (1 + np.exp(-ranker.logits(ranker.inputs(later.requests, later.candidates)).astype(float)))
+        p = 1 / (1 + np.exp(-ranker.predict(ranker.inputs(later.requests, later.candidates)).astype(float)))
         p = p / (p + (1 - p) / rate)
         if calibration == "isotonic":
             p = np.interp(p, *said["curve"])

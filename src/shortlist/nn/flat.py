@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from shortlist.encode.schema import NUMBER, Schema
 from shortlist.nn.fields import Fields
-from shortlist.nn.schema import NUMBER, Schema
 
 
 class Flat(nn.Module):
-    """x = [e_1 ... e_q, φ(x_1) ... φ(x_p)]: vectors of categories, lists and the history, then the numbers themselves.
+    """x = [e_1 ... e_q, φ(x_1) ... φ(x_p)]: vectors of categories, lists and histories, then the numbers themselves.
 
     A number is itself (``standard``, with its gap flag) and needs no vector of its own: with many numbers this is much
     narrower than ``Fields`` flattened. Its curves (``piecewise``, ``periodic``) are vectors as there.
@@ -25,10 +27,10 @@ class Flat(nn.Module):
         self.fields = Fields(schema, width, numeric) if not self.plain else Fields(schema.without_numbers(), width)
         self.size = self.count * width + p + gaps if self.plain else self.fields.count * width
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
         """[m, size]."""
         if not self.plain:
-            return self.fields(numbers, codes, lists).flatten(1)
+            return self.fields(x).flatten(1)
         if not self.count:
-            return numbers
-        return torch.cat([self.fields(numbers, codes, lists).flatten(1), numbers], 1)
+            return x["numbers"]
+        return torch.cat([self.fields(x).flatten(1), x["numbers"]], 1)

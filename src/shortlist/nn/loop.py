@@ -3,59 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Any, Protocol
 
-import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from shortlist.nn.loss import Loss, softmax
+from shortlist.component import InputError
 from shortlist.nn.mlp import Dropout
-from shortlist.nn.schema import Inputs
-from shortlist.progress import emit, track
-from shortlist.types import Array, Float32, Int64, spans
-
-CHUNK = 2048
-"""Rows scored at once: what a net makes of them (all pairs of fields, say) should fit into the cache."""
+from shortlist.nn.plan import Plan
+from shortlist.progress import emit
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a net learns from."""
-
-    inputs: Inputs  # each [m, ...]
-    label: Float32  # [m]
-    weight: Float32  # [m]
-    offsets: Int64 | None = None  # [n + 1] where each request's rows begin, if requests must stay whole
+class Batches(Protocol):
+    """Draws what a net learns from, anew each epoch: an order of rows, fresh negatives, masks, rivals in the batch."""
 
     def __len__(self) -> int:
-        return len(self.label)
+        """Rows of an epoch."""
 
-    @property
-    def groups(self) -> int:
-        """What is shuffled: rows, or requests that stay whole."""
-        return len(self) if self.offsets is None else len(self.offsets) - 1
+    def steps(self, batch: int) -> int:
+        """How many batches of about ``batch`` rows an epoch has; 0 = there is nothing to learn from."""
+
+    def epoch(self, steps: int, generator: torch.Generator) -> Iterator[Any]:
+        """``steps`` batches with ``len`` (rows) and ``to(device)``; all luck comes from ``generator``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How to train; the ranker's hyperparameters of the same names."""
-
-    rate: float = 1e-3
-    batch: int = 512
-    epochs: int = 10
-    stopping: int = 2
-    checks: int = 1
-    l2: float = 0.0
-    embedding_l2: float = 0.0
-    schedule: str = "constant"
-    average: float = 0.0
-    monitor: str = "loss"
-    bias: str = "odds"
-    seed: int = 0
+Loss = Callable[[nn.Module, Any], Tensor]
+"""(net, batch) -> a number: of one head or of several, with whatever is to be added to it."""
+Figure = Callable[[nn.Module], float]
+"""What the net is on later rows; smaller is better."""
 
 
 def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None:
@@ -78,39 +56,43 @@ def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None
         nn.init.constant_(bias, math.log(share / (1 - share)))
 
 
-def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan, until: int = 0) -> int:
+def train(
+    net: nn.Module,
+    batches: Batches,
+    loss: Loss,
+    plan: Plan,
+    figure: Figure | None = None,
+    until: int = 0,
+    share: float = 0.5,
+) -> int:
     """Trains ``net`` in place; returns how many checks it took (``checks`` an epoch) to the weights that it now has.
 
-    With ``valid``, the weights that do best on it are put back in the end, and the end comes when ``stopping`` checks
-    in a row brought nothing better (0 = never). ``until`` > 0 ends training after so many checks instead. Later rows
-    that give every net the same figure are put aside with a warning: all epochs are trained.
+    With ``figure``, the weights that do best by it are put back in the end, and the end comes when ``stopping`` checks
+    in a row brought nothing better (0 = never). ``until`` > 0 ends training after so many checks instead. ``share`` of
+    positives is what ``net.bias`` begins with. The net is on the plan's device in training and on the processor after.
     """
     generator = torch.Generator().manual_seed(plan.seed)
-    known = len(rows) > 0 and plan.bias == "odds"
-    initialise(net, generator, float(np.average(rows.label > 0, weights=rows.weight)) if known else 0.5)
-    if len(rows) < 2:
+    initialise(net, generator, share)
+    steps = batches.steps(plan.batch)
+    if not steps:
         return 0
-    tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in rows.inputs]
-    label, weight = torch.from_numpy(rows.label), torch.from_numpy(rows.weight / rows.weight.mean())
-    steps = min(-(-len(rows) // plan.batch), rows.groups if rows.offsets is not None else len(rows) // 2)
+    device = device_of(plan.device)
+    net.to(device)
     checks = min(plan.checks, steps)
     limit = until or plan.epochs * checks
     optimisers = _optimisers(net, plan)
-    batches = _batches(rows, steps, generator)
-    average, best = _Average(net, plan.average), _Best(plan.stopping)
-    if valid is not None and not until and not _telling(valid, loss, plan.monitor):
-        emit("warning", message="the later rows are none or all alike: they do not say when to stop training")
-        valid = None
-    for check in track(range(1, limit + 1), "train"):
+    stream = _stream(batches, steps, generator)
+    average, best, pace = _Average(net, plan.average), _Best(plan.stopping), _Pace(limit)
+    for check in range(1, limit + 1):
         net.train()
-        total = torch.zeros(())
+        total, rows = torch.zeros((), device=device), 0
         first, last = (check - 1) * steps // checks, check * steps // checks
         for step in range(first, last):
-            chosen, request = next(batches)
-            if len(chosen) < 2:  # a request of one row: no order to learn, nothing to standardise over
+            batch = next(stream)
+            rows += len(batch)
+            if len(batch) < 2:  # a request of one row: no order to learn, nothing to standardise over
                 continue
-            logit = net(*[tensor.index_select(0, chosen) for tensor in tensors])
-            value = loss(logit, label.index_select(0, chosen), weight.index_select(0, chosen), request)
+            value = loss(net, batch.to(device))
             net.zero_grad(set_to_none=True)
             value.backward()
             for optimiser in optimisers:
@@ -120,64 +102,28 @@ def train(net: nn.Module, rows: Rows, valid: Rows | None, loss: Loss, plan: Plan
                 optimiser.step()
             average.update(net)
             total += value.detach()
-        loss_now = float(total) / max(1, last - first)
-        if valid is None or until:
-            emit("check", number=check, loss=loss_now)
-            continue
-        with average.applied(net):
-            best.look(net, check, measure(net, valid, loss, plan.monitor))
-        emit("check", number=check, loss=loss_now, valid=best.last)
+        said = {"loss": float(total) / max(1, last - first)}
+        if figure is not None and not until:
+            with average.applied(net):
+                best.look(net, check, figure(net))
+            said["valid"] = best.last
+        pace.tell(check, rows, said, over=best.stale)
         if best.stale:
             break
     if best.weights is None:
         average.put(net)
-        return limit
-    net.load_state_dict(best.weights)
-    return best.check
+    else:
+        net.load_state_dict(best.weights)
+    net.to("cpu")
+    return best.check or limit
 
 
-def predict(net: nn.Module, inputs: Inputs) -> Float32:
-    """[m]: the net's logits."""
-    net.eval()
-    with torch.inference_mode():
-        m = len(inputs[0])
-        tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in inputs]
-        if m <= CHUNK:
-            return np.asarray(net(*tensors).numpy(), np.float32)
-        parts = [net(*[t[a : a + CHUNK] for t in tensors]) for a in range(0, m, CHUNK)]
-        return np.asarray(torch.cat(parts).numpy(), np.float32)
-
-
-def measure(net: nn.Module, rows: Rows, loss: Loss, monitor: str) -> float:
-    """The loss on ``rows``, or 1 - AUC; smaller is better."""
-    logit = predict(net, rows.inputs)
-    if monitor == "auc":
-        return 1 - auc(rows.label, logit)
-    y, w, request = (
-        torch.from_numpy(rows.label),
-        torch.from_numpy(rows.weight),
-        torch.zeros(len(rows), dtype=torch.long),
-    )
-    if rows.offsets is not None:
-        request = torch.from_numpy(np.repeat(np.arange(len(rows.offsets) - 1), np.diff(rows.offsets)))
-    return float(loss(torch.from_numpy(logit), y, w, request))
-
-
-def _telling(rows: Rows, loss: Loss, monitor: str) -> bool:
-    """Whether ``measure`` can differ between nets."""
-    positives = int((rows.label > 0).sum())
-    if monitor == "auc":
-        return 0 < positives < len(rows)
-    return len(rows) > 0 and (loss is not softmax or positives > 0)
-
-
-def auc(label: Array, score: Array) -> float:
-    """The chance that a random positive is above a random negative; .5 where there is only one kind."""
-    positive = label > 0
-    p, n = int(positive.sum()), int((~positive).sum())
-    if not p or not n:
-        return 0.5
-    return float((rankdata(score)[positive].sum() - p * (p + 1) / 2) / (p * n))
+def device_of(wanted: str) -> torch.device:
+    """``auto``: the graphics card if torch sees one."""
+    seen = torch.cuda.is_available()
+    if wanted == "cuda" and not seen:
+        raise InputError("device: expected a graphics card for cuda, and torch sees none")
+    return torch.device("cuda" if seen and wanted != "cpu" else "cpu")
 
 
 @contextmanager
@@ -194,19 +140,26 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _batches(rows: Rows, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Epoch after epoch: row numbers, and which of the step's requests each row belongs to (or nothing of use)."""
-    n, offsets = rows.groups, rows.offsets
+def _stream(batches: Batches, steps: int, generator: torch.Generator) -> Iterator[Any]:
+    """Epoch after epoch, each begun when its first batch is wanted."""
     while True:
-        order = torch.randperm(n, generator=generator)
-        for step in range(steps):
-            part = order[n * step // steps : n * (step + 1) // steps]
-            if offsets is None:
-                yield part, part
-            else:
-                starts, ends = offsets[part], offsets[part + 1]
-                request = np.repeat(np.arange(len(part)), ends - starts)
-                yield torch.from_numpy(spans(starts, ends)), torch.from_numpy(request)
+        yield from batches.epoch(steps, generator)
+
+
+class _Pace:
+    """Says after each check how quick training is and how long it will take at most."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.began, self.rows = limit, time.perf_counter(), 0
+
+    def tell(self, check: int, rows: int, said: dict[str, float], *, over: bool) -> None:
+        self.rows += rows
+        spent = time.perf_counter() - self.began
+        left = 0.0 if over else spent / check * (self.limit - check)
+        pace = self.rows / max(spent, 1e-9)
+        emit("check", number=check, **said, rows_per_second=pace, seconds_left=left)
+        note = f"loss {said['loss']:.4g}, {pace:,.0f} rows a second, {left:.0f} s left"
+        emit("advance", title="train", done=self.limit if over else check, total=self.limit, note=note)
 
 
 def _optimisers(net: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+RowLoss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(logit [m], label [m], weight [m], request [m] counted from 0 without gaps) -> a number."""
 
 
@@ -25,12 +25,12 @@ def softmax(logit: Tensor, label: Tensor, weight: Tensor, request: Tensor) -> Te
     Source: Cao et al. (2007), Learning to Rank: from Pairwise Approach to Listwise Approach.
     """
     n = int(request[-1]) + 1 if len(request) else 0
-    top = torch.full((n,), -torch.inf).scatter_reduce(0, request, logit.detach(), "amax")
-    total = torch.zeros(n).index_add(0, request, (logit - top[request]).exp())
+    top = logit.new_full((n,), -torch.inf).scatter_reduce(0, request, logit.detach(), "amax")
+    total = logit.new_zeros(n).index_add(0, request, (logit - top[request]).exp())
     gain = weight * label
-    positives = torch.zeros(n).index_add(0, request, label)
+    positives = logit.new_zeros(n).index_add(0, request, label)
     log_share = logit - (total.log() + top)[request]
     return -(gain / positives.clamp(min=1)[request] * log_share).sum() / (positives > 0).sum().clamp(min=1)
 
 
-LOSSES: dict[str, Loss] = {"pointwise": pointwise, "softmax": softmax}
+LOSSES: dict[str, RowLoss] = {"pointwise": pointwise, "softmax": softmax}

@@ -13,7 +13,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "ge
 class Dropout(nn.Module):
     """y = x · b / (1 - rate), b ~ Bernoulli(1 - rate) in training; y = x afterwards.
 
-    Draws from ``generator``, which the training loop sets: fits in several threads do not disturb each other.
+    Draws from ``generator``, which the training loop sets: fits in several threads do not disturb each other. It is the
+    processor's, so that a seed means the same on every device.
 
     Source: Srivastava et al. (2014), Dropout: a Simple Way to Prevent Neural Networks from Overfitting.
     """
@@ -28,8 +29,8 @@ class Dropout(nn.Module):
         """The shape of ``x``."""
         if not self.training or not self.rate:
             return x
-        kept = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
-        return x * kept.div_(1 - self.rate)
+        kept = torch.empty_like(x, device="cpu").bernoulli_(1 - self.rate, generator=self.generator)
+        return x * kept.div_(1 - self.rate).to(x.device)
 
 
 class MLP(nn.Sequential):

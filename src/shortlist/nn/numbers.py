@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shortlist.nn.schema import NUMBER, Schema
+from shortlist.encode.schema import NUMBER, Schema
 
 
 class Numbers(nn.Module):
@@ -79,7 +79,7 @@ class Numbers(nn.Module):
 
         A few rows take half the time that broadcasting over short vectors takes.
         """
-        own = torch.eye(self.count).unsqueeze(2) * self.weight.squeeze(1)  # [p, p, width]
+        own = torch.eye(self.count, device=numbers.device).unsqueeze(2) * self.weight.squeeze(1)  # [p, p, width]
         gaps = self.place.unsqueeze(2) * self.missing  # [g, p, width]
         matrix = torch.cat([own, gaps]).flatten(1)
         return torch.addmm(self.bias.flatten(), numbers, matrix).view(-1, *self.bias.shape)

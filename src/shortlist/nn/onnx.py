@@ -1,14 +1,15 @@
 """A trained net as an ONNX file that says what it reads, and the session that scores with one.
 
-The file's inputs are those of the net's ``forward``, each [m, width] with m free; its output is ``logit`` [m]. Its
-metadata has one entry ``shortlist``, a JSON text made by ``contract``: what stands in each column of each input and how
-it comes of the columns that a ranker was given. A number that is not finite is missing, as NaN is.
+The file's inputs are those that the net's ``forward`` reads, each [m, width] with m free; its output is ``logit`` [m]
+unless the component names another. What belongs to a request (its history) has n rows, n free, and then ``request`` [m]
+says which of them each row belongs to; a file without such inputs has no ``request``. The metadata has one entry
+``shortlist``, a JSON text: what stands in each column of each input and how it comes of the columns that the component
+was given (``columns_read``). A number that is not finite is missing, as NaN is.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import io
 import json
 import warnings
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shortlist.nn.schema import BUCKET, CATEGORY, CODED, LIST, NUMBER, POOLED, Inputs, Schema
-from shortlist.types import Float32
+from shortlist.encode.inputs import REQUEST, Inputs
+from shortlist.encode.schema import BUCKET, CATEGORY, CODED, HISTORY_BUCKET, LIST, NUMBER, PAST, Schema
+from shortlist.types import Array, Float32
 
 if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 1
-OUTPUT = "logit"
+OF_REQUESTS = 2
+"""The format of a file with inputs of requests; of any other it is ``FORMAT``."""
 KEY = "shortlist"
 """The entry of the file's metadata."""
 CHUNK = 2_048
@@ -41,8 +44,10 @@ def can_score() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
-def export(net: nn.Module, inputs: Inputs, said: Mapping[str, Any]) -> bytes:
-    """The file, traced with the rows of ``inputs`` (two at least), ``said`` in its metadata.
+def export(net: nn.Module, inputs: Inputs, said: Mapping[str, Any], output: str = "logit") -> bytes:
+    """The file, traced with ``inputs`` (two rows at least), ``said`` in its metadata.
+
+    ``said["inputs"]`` has the columns of each input by name; an input that it does not name has none.
 
     Torch's older exporter, by tracing: every version that this package admits has it, nets here are straight lines of
     tensor operations, and it takes a tenth of a second where the newer one takes three.
@@ -50,47 +55,65 @@ def export(net: nn.Module, inputs: Inputs, said: Mapping[str, Any]) -> bytes:
     import onnx
     import torch
 
-    names = list(inspect.signature(net.forward).parameters)
-    given = tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in inputs)
+    arrays = inputs.named()
+    axes = {name: {0: "n" if name in inputs.asked else "m"} for name in arrays}
+    given = tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays.values())
     file: Any = io.BytesIO()  # admitted, though the annotation of its parameter does not say so
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter says that it is the older one, and which branches it froze
         torch.onnx.export(
-            net.eval(),
+            _one_by_one(net.eval(), list(arrays)),
             given,
             file,
             dynamo=False,
-            input_names=names,
-            output_names=[OUTPUT],
-            dynamic_axes={name: {0: "m"} for name in (*names, OUTPUT)},
+            input_names=list(arrays),
+            output_names=[output],
+            dynamic_axes={**axes, output: {0: "m"}},
         )
     model = onnx.load_from_string(file.getvalue())
-    onnx.helper.set_model_props(model, {KEY: json.dumps({**said, "inputs": _shaped(names, inputs, said["inputs"])})})
+    shaped = [
+        _shaped(name, array, name in inputs.asked, said["inputs"].get(name, [])) for name, array in arrays.items()
+    ]
+    form = OF_REQUESTS if inputs.asked else FORMAT
+    told = {"format": form, "output": output, **said, "inputs": shaped}
+    onnx.helper.set_model_props(model, {KEY: json.dumps(told)})
     return bytes(model.SerializeToString())
 
 
-def contract(
-    schema: Schema, score: Mapping[str, Any], more: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> dict[str, Any]:
-    """What another program needs to feed the file: for each input, its columns in order.
+def _one_by_one(net: nn.Module, names: Sequence[str]) -> nn.Module:
+    """The net as the exporter calls it: with one tensor after the other."""
+    from torch import Tensor, nn
 
-    ``score`` says under ``score`` what makes the ranker's score of the logit, and what that takes: ``rate``, and
-    ``curve`` [2, k], whose points (from the first row to the second) straight lines join. ``more`` are the columns of
-    inputs beyond the schema's.
+    class OneByOne(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, *tensors: Tensor) -> Tensor:
+            answer: Tensor = self.net(dict(zip(names, tensors, strict=True)))
+            return answer
+
+    return OneByOne()
+
+
+def columns_read(schema: Schema) -> dict[str, list[dict[str, Any]]]:
+    """What another program needs to feed the schema's inputs: for each, its columns in order.
+
+    A history's field is one column of as many entries as its ``last`` says, oldest first, padded with 0 on the left;
+    ``within``: microseconds before the request, and older events are left out.
     """
     numbers = [_number(schema, int(f)) for f in schema.of_kind(NUMBER)]
     gaps = [{"column": column["column"], "kind": "missing"} for column in numbers if column["gaps"]]
     coded = [_coded(schema, int(f)) for f in schema.of_kind(*CODED)]
-    pooled = [_coded(schema, int(f)) for f in schema.of_kind(*POOLED)]
-    columns = {"numbers": [*numbers, *gaps], "codes": coded, "lists": pooled, **more}
-    return {"format": FORMAT, "output": OUTPUT, **score, "inputs": columns}
+    lists = [_coded(schema, int(f)) for f in schema.of_kind(LIST)]
+    past = {str(schema.names[f]): [_coded(schema, int(f))] for f in schema.of_kind(*PAST)}
+    return {"numbers": [*numbers, *gaps], "codes": coded, "lists": lists, **past}
 
 
-def _shaped(names: Sequence[str], inputs: Inputs, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "dtype": str(array.dtype), "width": array.shape[1], "columns": columns[name]}
-        for name, array in zip(names, inputs, strict=True)
-    ]
+def _shaped(name: str, array: Array, asked: bool, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    width = array.shape[1] if array.ndim > 1 else None
+    of = {"of": REQUEST} if asked else {}
+    return {"name": name, "dtype": str(array.dtype), "width": width, **of, "columns": list(columns)}
 
 
 def _number(schema: Schema, f: int) -> dict[str, Any]:
@@ -106,10 +129,12 @@ def _number(schema: Schema, f: int) -> dict[str, Any]:
 def _coded(schema: Schema, f: int) -> dict[str, Any]:
     kind, table = str(schema.kinds[f]), schema.table.row(f)["value"]
     said: dict[str, Any] = {"column": str(schema.names[f]), "kind": kind, "first": int(schema.first[f])}
-    if kind == BUCKET:
-        return {**said, "edges": table.tolist()}
-    if kind != CATEGORY:
+    if kind not in (BUCKET, CATEGORY):
         said["entries" if kind == LIST else "last"] = int(schema.length[f])
+    if kind in PAST and schema.within is not None and schema.within[f] >= 0:
+        said["within"] = int(schema.within[f])
+    if kind in (BUCKET, HISTORY_BUCKET):
+        return {**said, "edges": table.tolist()}
     if schema.hashed[f]:
         return {**said, "hashed": int(schema.width[f])}
     return {**said, "known": [int(value) for value in table]}
@@ -129,17 +154,19 @@ class Scorer:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        said = json.loads(self._session.get_modelmeta().custom_metadata_map[KEY])
-        read = {tensor.name for tensor in self._session.get_inputs()}  # an input without a column may be left out
-        self._names = [(at, one["name"]) for at, one in enumerate(said["inputs"]) if one["name"] in read]
+        self._names = [tensor.name for tensor in self._session.get_inputs()]  # one without a column may be left out
+        self._width = [size for size in self._session.get_outputs()[0].shape[1:] if isinstance(size, int)]
 
     def predict(self, inputs: Inputs) -> Float32:
-        """[m]: the net's logits."""
-        m = len(inputs[0])
+        """[m, ...]: what the net answers to each row."""
+        m = len(inputs)
         if m <= CHUNK:
-            return self._run(inputs) if m else np.empty(0, np.float32)
-        return np.concatenate([self._run([a[at : at + CHUNK] for a in inputs]) for at in range(0, m, CHUNK)])
+            return self._run(inputs)
+        return np.concatenate([self._run(inputs.part(at, at + CHUNK)) for at in range(0, m, CHUNK)])
 
     def _run(self, inputs: Inputs) -> Float32:
-        out = self._session.run([OUTPUT], {name: np.ascontiguousarray(inputs[at]) for at, name in self._names})
+        if not len(inputs):
+            return np.empty((0, *self._width), np.float32)
+        arrays = inputs.named()
+        out = self._session.run(None, {name: np.ascontiguousarray(arrays[name]) for name in self._names})
         return np.asarray(out[0], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
@@ -12,7 +13,6 @@ from shortlist.component import Search
 from shortlist.nn.attention import PairAttention
 from shortlist.nn.fields import Fields
 from shortlist.nn.mlp import Dropout
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import DeepRanker
 
 
@@ -30,9 +30,9 @@ class AFM(DeepRanker):
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0.0, 0.5)] = 0.0
     """Share of the pooled products left out at random in training."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        fields = Fields(schema, self.factors + 1, self.numeric)
+        fields = Fields(self.schema_, self.factors + 1, self.numeric)
         return _Net(fields, PairAttention(fields.count, self.factors, self.attention), self.factors, self.dropout)
 
 
@@ -43,7 +43,7 @@ class _Net(nn.Module):
         self.fields, self.pool, self.dropout = fields, pool, Dropout(dropout)
         self.out = nn.Linear(width, 1, bias=False)
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        e = self.fields(numbers, codes, lists)  # [m, F, d + 1]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        e = self.fields(x)  # [m, F, d + 1]
         v, w = e[..., :-1], e[..., -1]
         return self.bias + w.sum(1) + self.out(self.dropout(self.pool(v))).squeeze(1)

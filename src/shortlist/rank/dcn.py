@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -12,7 +13,6 @@ from shortlist.component import Search
 from shortlist.nn.cross import CrossMatrix, CrossVector
 from shortlist.nn.flat import Flat
 from shortlist.nn.mlp import MLP
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -35,9 +35,9 @@ class DCN(LayeredRanker):
     stacked: Annotated[bool, Search(choices=(False, True))] = False
     """Whether the layers follow the crosses or stand beside them."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        flat = Flat(schema, self.factors, self.numeric)
+        flat = Flat(self.schema_, self.factors, self.numeric)
         cross: CrossVector | CrossMatrix
         if self.version == 1:
             cross = CrossVector(flat.size, self.crosses)
@@ -53,8 +53,8 @@ class _Net(nn.Module):
         self.flat, self.cross, self.mlp, self.stacked = flat, cross, mlp, stacked
         self.out = nn.Linear(mlp.size if stacked else flat.size + mlp.size, 1, bias=False)
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        x = self.flat(numbers, codes, lists)
-        crossed = self.cross(x)
-        h = self.mlp(crossed) if self.stacked else torch.cat([crossed, self.mlp(x)], 1)
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        x0 = self.flat(x)
+        crossed = self.cross(x0)
+        h = self.mlp(crossed) if self.stacked else torch.cat([crossed, self.mlp(x0)], 1)
         return self.bias + self.out(h).squeeze(1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from shortlist.nn.fields import Fields
 from shortlist.nn.fm import pairwise
 from shortlist.nn.mlp import MLP
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -21,9 +22,9 @@ class DeepFM(LayeredRanker):
     Source: Guo, Tang, Ye, Li, He (2017), DeepFM: A Factorization-Machine based Neural Network for CTR Prediction.
     """
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        fields = Fields(schema, self.factors + 1, self.numeric)
+        fields = Fields(self.schema_, self.factors + 1, self.numeric)
         return _Net(fields, self.layers(fields.count * self.factors))
 
 
@@ -33,8 +34,8 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.fields, self.mlp = fields, mlp
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        e = self.fields(numbers, codes, lists)  # [m, F, d + 1]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        e = self.fields(x)  # [m, F, d + 1]
         v, w = e[..., :-1], e[..., -1]
         y_fm = w.sum(1) + pairwise(v)
         y_dnn = self.mlp(v.flatten(1)).squeeze(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from shortlist.nn.flat import Flat
 from shortlist.nn.mlp import MLP
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -19,9 +20,9 @@ class DNN(LayeredRanker):
     Source: Covington, Adams, Sargin (2016), Deep Neural Networks for YouTube Recommendations (the ranking network).
     """
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        flat = Flat(schema, self.factors, self.numeric)
+        flat = Flat(self.schema_, self.factors, self.numeric)
         return _Net(flat, self.layers(flat.size))
 
 
@@ -31,6 +32,5 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.flat, self.mlp = flat, mlp
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        x = self.flat(numbers, codes, lists)
-        return self.bias + self.mlp(x).squeeze(1)
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        return self.bias + self.mlp(self.flat(x)).squeeze(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from shortlist.component import Search
 from shortlist.nn.field_aware import field_aware
 from shortlist.nn.fields import Fields
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import DeepRanker
 
 
@@ -27,9 +27,9 @@ class FFM(DeepRanker):
     factors: Annotated[int, Field(ge=1), Search(2, 16, log=True)] = 4
     """Width of each of a field's vectors."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        return _Net(Fields(schema, len(schema.names) * self.factors + 1, self.numeric))
+        return _Net(Fields(self.schema_, len(self.schema_.names) * self.factors + 1, self.numeric))
 
 
 class _Net(nn.Module):
@@ -38,7 +38,7 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.fields = fields
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        e = self.fields(numbers, codes, lists)  # [m, F, F · d + 1]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        e = self.fields(x)  # [m, F, F · d + 1]
         v, w = e[..., :-1].unflatten(2, (self.fields.count, -1)), e[..., -1]
         return self.bias + w.sum(1) + field_aware(v)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from shortlist.nn.fields import Fields
 from shortlist.nn.fm import pairwise
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import DeepRanker
 
 
@@ -20,9 +21,9 @@ class FM(DeepRanker):
     Source: Rendle (2010), Factorization Machines.
     """
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        return _Net(Fields(schema, self.factors + 1, self.numeric))
+        return _Net(Fields(self.schema_, self.factors + 1, self.numeric))
 
 
 class _Net(nn.Module):
@@ -31,7 +32,7 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.fields = fields
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        e = self.fields(numbers, codes, lists)  # [m, F, d + 1]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        e = self.fields(x)  # [m, F, d + 1]
         v, w = e[..., :-1], e[..., -1]
         return self.bias + w.sum(1) + pairwise(v)

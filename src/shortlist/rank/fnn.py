@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from shortlist.component import Search
 from shortlist.nn import loop
 from shortlist.nn.fields import Fields
-from shortlist.nn.loss import LOSSES
 from shortlist.nn.mlp import MLP
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 from shortlist.rank.fm import FM
 
@@ -34,20 +32,21 @@ class FNN(LayeredRanker):
     pretrain: Annotated[int, Field(ge=0), Search(choices=(0, 3, 10))] = 10
     """Passes over the rows for the factorisation machine; with ``valid``, at most; 0 = begin at random."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        fields = _Begun(schema, self.factors + 1, self.numeric)
+        fields = _Begun(self.schema_, self.factors + 1, self.numeric)
         return _Net(fields, self.layers(fields.count * (self.factors + 1)))
 
-    def train(self, net: nn.Module, rows: loop.Rows, valid: loop.Rows | None, plan: loop.Plan, until: int) -> int:
+    def train(self, net: nn.Module, batches: loop.Batches, figure: loop.Figure | None, until: int, share: float) -> int:
         """Fits the machine, then the net from where it ended."""
         if self.pretrain:
-            machine = FM(factors=self.factors, numeric=self.numeric).build(self.schema_)
+            same = {name: value for name, value in self.config().items() if name in FM.model_fields}
+            machine = FM.from_config({**same, "epochs": self.pretrain}).reading(self.schema_)
+            start = machine.build()
             before = int(self.__dict__["pretrain_checks_"]) if until else 0
-            plan_of_it = replace(plan, epochs=self.pretrain)
-            self.pretrain_checks_ = loop.train(machine, rows, valid, LOSSES[self.objective], plan_of_it, before)
-            net.fields.start = machine.fields.state_dict()  # type: ignore[union-attr]
-        return super().train(net, rows, valid, plan, until)
+            self.pretrain_checks_ = machine.train(start, batches, figure, before, share)
+            net.fields.start = start.fields.state_dict()  # type: ignore[union-attr]
+        return super().train(net, batches, figure, until, share)
 
 
 class _Begun(Fields):
@@ -68,6 +67,6 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.fields, self.mlp = fields, mlp
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        z = self.fields(numbers, codes, lists).flatten(1)  # [m, F · (d + 1)]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        z = self.fields(x).flatten(1)  # [m, F · (d + 1)]
         return self.bias + self.mlp(z).squeeze(1)

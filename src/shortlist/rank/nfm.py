@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from shortlist.nn.fields import Fields
 from shortlist.nn.fm import bi_interaction
 from shortlist.nn.mlp import MLP, Dropout
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -21,11 +22,11 @@ class NFM(LayeredRanker):
     Source: He, Chua (2017), Neural Factorization Machines for Sparse Predictive Analytics.
     """
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
         norm = nn.BatchNorm1d(self.factors) if self.batch_norm else nn.Identity()
         pooled = nn.Sequential(norm, Dropout(self.dropout))
-        return _Net(Fields(schema, self.factors + 1, self.numeric), pooled, self.layers(self.factors))
+        return _Net(Fields(self.schema_, self.factors + 1, self.numeric), pooled, self.layers(self.factors))
 
 
 class _Net(nn.Module):
@@ -34,7 +35,7 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.fields, self.pooled, self.mlp = fields, pooled, mlp
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        e = self.fields(numbers, codes, lists)  # [m, F, d + 1]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        e = self.fields(x)  # [m, F, d + 1]
         v, w = e[..., :-1], e[..., -1]
         return self.bias + w.sum(1) + self.mlp(self.pooled(bi_interaction(v))).squeeze(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -11,7 +12,6 @@ from shortlist.component import Search
 from shortlist.nn.fields import Fields
 from shortlist.nn.mlp import MLP
 from shortlist.nn.product import InnerProducts, KernelProducts, OuterProducts
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -27,9 +27,9 @@ class PNN(LayeredRanker):
     product: Annotated[Literal["inner", "outer", "kernel"], Search(choices=("inner", "outer", "kernel"))] = "inner"
     """How two vectors are multiplied."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        fields, d = Fields(schema, self.factors, self.numeric), self.factors
+        fields, d = Fields(self.schema_, self.factors, self.numeric), self.factors
         products: InnerProducts | OuterProducts | KernelProducts
         if self.product == "inner":
             products = InnerProducts(fields.count)
@@ -46,7 +46,7 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.fields, self.products, self.mlp = fields, products, mlp
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        v = self.fields(numbers, codes, lists)  # [m, F, d]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        v = self.fields(x)  # [m, F, d]
         z, p = v.flatten(1), self.products(v)
         return self.bias + self.mlp(torch.cat([z, p], 1)).squeeze(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,9 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from shortlist.encode.design import Design
+from shortlist.encode.inputs import Inputs
 from shortlist.nn.flat import Flat
 from shortlist.nn.mlp import MLP
-from shortlist.nn.schema import Inputs, Schema
 from shortlist.nn.wide import Wide
 from shortlist.rank._deep import LayeredRanker
 from shortlist.rank._linear import DesignRanker
@@ -37,9 +39,9 @@ class WideDeep(DesignRanker, LayeredRanker):
     cross_min_count: Annotated[int, Field(ge=1)] = 10
     """How often a pair must occur in training to get a weight of its own."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        flat = Flat(schema, self.factors, self.numeric)
+        flat = Flat(self.schema_, self.factors, self.numeric)
         return _Net(Wide(max(1, int(self.__dict__["design_width_"]))), flat, self.layers(flat.size))
 
     def learn_inputs(self, requests: Requests, candidates: Candidates) -> None:
@@ -50,8 +52,10 @@ class WideDeep(DesignRanker, LayeredRanker):
         self.fit_design(self._wide_table(candidates), self.wide_columns_, codes)
 
     def inputs(self, requests: Requests, candidates: Candidates) -> Inputs:
-        """``[numbers, codes, lists, columns, values]``, the last two of the design."""
-        return [*super().inputs(requests, candidates), *self.design().transform(self._wide_table(candidates))]
+        """The schema's, and ``columns`` and ``values`` of the design."""
+        read = super().inputs(requests, candidates)
+        columns, values = self.design().transform(self._wide_table(candidates))
+        return replace(read, rows={**read.rows, "columns": columns, "values": values})
 
     def more_inputs(self) -> dict[str, Any]:
         """The design's columns and the values in them."""
@@ -82,6 +86,5 @@ class _Net(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.wide, self.flat, self.mlp = wide, flat, mlp
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor, columns: Tensor, values: Tensor) -> Tensor:
-        x = self.flat(numbers, codes, lists)
-        return self.bias + self.wide(columns, values) + self.mlp(x).squeeze(1)
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        return self.bias + self.wide(x["columns"], x["values"]) + self.mlp(self.flat(x)).squeeze(1)

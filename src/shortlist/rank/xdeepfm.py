@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import torch
@@ -12,7 +13,6 @@ from shortlist.component import Search
 from shortlist.nn.cin import CIN
 from shortlist.nn.fields import Fields
 from shortlist.nn.mlp import MLP
-from shortlist.nn.schema import Schema
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -31,9 +31,9 @@ class XDeepFM(LayeredRanker):
     ] = [32, 32]
     """Maps of each layer of the interaction network."""
 
-    def build(self, schema: Schema) -> nn.Module:
+    def build(self) -> nn.Module:
         """Untrained."""
-        fields = Fields(schema, self.factors + 1, self.numeric)
+        fields = Fields(self.schema_, self.factors + 1, self.numeric)
         return _Net(fields, CIN(fields.count, self.crosses), self.layers(fields.count * self.factors))
 
 
@@ -44,8 +44,8 @@ class _Net(nn.Module):
         self.fields, self.cin, self.mlp = fields, cin, mlp
         self.out = nn.Linear(cin.size, 1, bias=False)
 
-    def forward(self, numbers: Tensor, codes: Tensor, lists: Tensor) -> Tensor:
-        e = self.fields(numbers, codes, lists)  # [m, F, d + 1]
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        e = self.fields(x)  # [m, F, d + 1]
         v, w = e[..., :-1], e[..., -1]
         y_cin = self.out(self.cin(v)).squeeze(1)
         y_dnn = self.mlp(v.flatten(1)).squeeze(1)

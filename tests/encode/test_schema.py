@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from shortlist.component import InputError
-from shortlist.nn.edges import even_edges
-from shortlist.nn.schema import Options, Schema, last_items
+from shortlist.encode.edges import even_edges
+from shortlist.encode.learn import learn_schema
+from shortlist.encode.options import Options
+from shortlist.encode.schema import Schema
 from shortlist.types import HISTORY, Candidates, Ragged, Requests
 
 
@@ -27,7 +29,13 @@ def table(m=60, seed=0):
 
 
 def learn(requests, rows, names=("price", "colour", "tags", "flag"), **options):
-    return Schema.learn(list(names), requests, rows, Options(**options))
+    return learn_schema(list(names), requests, rows, Options(**({"numeric": "standard", "buckets": 20} | options)))
+
+
+def encoded(schema, requests, rows):
+    """The three inputs that every net reads."""
+    found = schema.encode(requests, rows)
+    return found.rows["numbers"], found.rows["codes"], found.rows["lists"]
 
 
 def test_kind_follows_from_the_type():
@@ -44,7 +52,7 @@ def test_kind_follows_from_the_type():
 
 def test_numbers_are_standardised_and_gaps_told():
     requests, rows = table()
-    numbers, _, _ = learn(requests, rows).encode(requests, rows)
+    numbers, _, _ = encoded(learn(requests, rows), requests, rows)
     price = rows["price"]
     expected = (price - np.nanmean(price)) / np.nanstd(price)
     np.testing.assert_allclose(numbers[:, 0], np.nan_to_num(expected), atol=1e-5)
@@ -55,7 +63,7 @@ def test_numbers_are_standardised_and_gaps_told():
 def test_rows_of_the_table_are_told_apart_and_rare_values_share_one():
     requests, rows = table()
     schema = learn(requests, rows)
-    _, codes, lists = schema.encode(requests, rows)
+    _, codes, lists = encoded(schema, requests, rows)
     colour = rows["colour"]
     unknown = schema.first[schema.names == "colour"][0]
     assert set(codes[colour == 50, 0]) == {unknown}
@@ -75,7 +83,7 @@ def test_what_training_never_saw_is_out_of_vocabulary():
         colour=np.full(60, 2**31 - 1, np.int32),
         tags=np.full((60, 3), 999, np.int32),
     )
-    numbers, codes, lists = schema.encode(requests, strange)
+    numbers, codes, lists = encoded(schema, requests, strange)
     first = dict(zip(schema.names.tolist(), schema.first.tolist(), strict=True))
     assert (numbers[:, 0] == 0).all()
     assert (codes == first["colour"]).all()
@@ -85,7 +93,7 @@ def test_what_training_never_saw_is_out_of_vocabulary():
 def test_a_bucket_is_how_many_edges_are_below():
     requests, rows = table()
     schema = learn(requests, rows, numeric="quantile", buckets=4)
-    _, codes, _ = schema.encode(requests, rows)
+    _, codes, _ = encoded(schema, requests, rows)
     price, edges = rows["price"], even_edges(rows["price"], 4)
     at = schema.names.tolist().index("price")
     expected = np.where(np.isnan(price), 0, 1 + (price[:, None] > edges).sum(1))
@@ -95,7 +103,7 @@ def test_a_bucket_is_how_many_edges_are_below():
 def test_hashed_columns_have_no_vocabulary():
     requests, rows = table()
     schema = learn(requests, rows, hashed=["tags", "colour"], hash_width=7)
-    _, codes, lists = schema.encode(requests, rows)
+    _, codes, lists = encoded(schema, requests, rows)
     assert schema.rows == 1 + 7 + 7
     assert set(np.unique(codes)) <= set(range(1, 8))
     assert set(np.unique(lists)) <= {0, *range(8, 15)}
@@ -107,27 +115,24 @@ def test_history_is_the_last_items_and_may_share_rows_with_a_column():
     requests, rows = table()
     rows = Candidates(rows.request, (rows.item % 7).astype(np.int32), {})
     schema = learn(requests, rows, ["item"], history=2, min_count=1)
-    _, codes, lists = schema.encode(requests, rows)
+    _, codes, lists = encoded(schema, requests, rows)
+    past = schema.encode(requests, rows).asked["history"]
     assert schema.rows == 1 + 1 + 7
+    assert past.shape == (12, 2)
+    assert not lists.size
     row_of = dict(zip(rows.item.tolist(), codes[:, 0].tolist(), strict=True))
-    for row, request in enumerate(rows.request):
+    for request in rows.request:
         last = requests.history.row(int(request))["item"][-2:]
-        assert lists[row].tolist() == [row_of[int(item)] for item in last]
+        assert past[request].tolist() == [row_of[int(item)] for item in last]
     apart = learn(requests, rows, ["item"], history=2, min_count=1, history_shares="colour")
     assert apart.rows == 1 + 1 + 7 + 1 + 7
-
-
-def test_last_items_pads_on_the_left():
-    history = Ragged(np.array([0, 0, 1, 4]), {"item": np.array([5, 6, 7, 8])})
-    assert last_items(history, 2).tolist() == [[-1, -1], [-1, 5], [7, 8]]
-    assert last_items(Ragged.empty(2, item=np.int32), 2).tolist() == [[-1, -1], [-1, -1]]
 
 
 def test_a_schema_is_plain_arrays():
     requests, rows = table()
     schema = learn(requests, rows, numeric="piecewise", history=2)
     again = Schema(**schema.state())
-    for a, b in zip(schema.encode(requests, rows), again.encode(requests, rows), strict=True):
+    for a, b in zip(encoded(schema, requests, rows), encoded(again, requests, rows), strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(isinstance(v, Ragged) or v.dtype != object for v in schema.state().values())
 
@@ -135,11 +140,13 @@ def test_a_schema_is_plain_arrays():
 def test_a_batch_of_one_is_a_row_of_the_batch():
     requests, rows = table()
     schema = learn(requests, rows, history=2)
-    whole = schema.encode(requests, rows)
-    alone = schema.encode(requests.take([4]), Candidates(np.zeros(1, np.uint32), rows.item[20:21],
-                          {n: c[20:21] for n, c in rows.columns.items()}))  # fmt: skip
+    whole = encoded(schema, requests, rows)
+    one = Candidates(np.zeros(1, np.uint32), rows.item[20:21], {n: c[20:21] for n, c in rows.columns.items()})
+    alone = encoded(schema, requests.take([4]), one)
     for a, b in zip(whole, alone, strict=True):
         np.testing.assert_array_equal(a[20:21], b)
+    past = [schema.encode(*given).asked["history"] for given in ((requests, rows), (requests.take([4]), one))]
+    np.testing.assert_array_equal(past[0][4:5], past[1])
 
 
 @pytest.mark.parametrize(
@@ -186,7 +193,7 @@ def test_codes_that_double_precision_confuses_are_to_be_hashed():
         InputError, match=r"'colour': expected codes below 2\^53, found 9007199254740993; put it in hashed"
     ):
         learn(requests, far)
-    codes = learn(requests, far, hashed=["colour"], hash_width=1000).encode(requests, far)[1][:, 0]
+    codes = encoded(learn(requests, far, hashed=["colour"], hash_width=1000), requests, far)[1][:, 0]
     assert len(np.unique(codes)) == 2
 
 
@@ -207,7 +214,9 @@ def test_what_is_not_finite_is_missing(numeric):
     infinite[::7] = np.where(np.arange(len(price[::7])) % 2, np.inf, -np.inf)
     gaps, far = rows.with_columns(price=price), rows.with_columns(price=infinite)
     ways = [
-        learn(requests, which, numeric=numeric).encode(requests, each) for which in (gaps, far) for each in (gaps, far)
+        encoded(learn(requests, which, numeric=numeric), requests, each)
+        for which in (gaps, far)
+        for each in (gaps, far)
     ]
     for way in ways[1:]:
         for a, b in zip(ways[0], way, strict=True):

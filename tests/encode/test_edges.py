@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.nn.edges import even_edges
+from shortlist.encode.edges import even_edges
 
 
 def counts(values, edges):

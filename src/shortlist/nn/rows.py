@@ -1,0 +1,139 @@
+"""Labelled rows as a source of batches, what a net makes of rows, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from shortlist.encode.inputs import REQUEST, Inputs
+from shortlist.nn.loss import RowLoss, softmax
+from shortlist.types import Array, Float32, Int64, spans
+
+CHUNK = 2048
+"""Rows scored at once: what a net makes of them (all pairs of fields, say) should fit into the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of a step: what the net reads of them by name, and what it should say."""
+
+    inputs: Mapping[str, Tensor]  # each [b, ...], those of requests [r, ...]
+    label: Tensor  # [b]
+    weight: Tensor  # [b]
+    group: Tensor  # [b] which of the step's requests, from 0 without gaps, if requests stay whole; else nothing of use
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on ``device``; itself if it is there."""
+        inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.label.to(device), self.weight.to(device), self.group.to(device))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a net learns from: ``loop.Batches`` in random order, each row once an epoch."""
+
+    inputs: Inputs
+    label: Float32  # [m]
+    weight: Float32  # [m]
+    offsets: Int64 | None = None  # [n + 1] where each request's rows begin, if requests must stay whole
+    tensors: dict[str, Tensor] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", tensors_of(self.inputs))
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def groups(self) -> int:
+        """What is shuffled: rows, or requests that stay whole."""
+        return len(self) if self.offsets is None else len(self.offsets) - 1
+
+    def share(self) -> float:
+        """Of the rows' weight, how much is positive; a half where there are none."""
+        return float(np.average(self.label > 0, weights=self.weight)) if len(self) else 0.5
+
+    def steps(self, batch: int) -> int:
+        """How many batches of about ``batch`` rows an epoch has."""
+        if len(self) < 2:
+            return 0
+        return min(-(-len(self) // batch), self.groups if self.offsets is not None else len(self) // 2)
+
+    def epoch(self, steps: int, generator: torch.Generator) -> Iterator[Batch]:
+        """``steps`` batches in an order drawn from ``generator``."""
+        label, weight = torch.from_numpy(self.label), torch.from_numpy(self.weight / self.weight.mean())
+        for chosen, group in self.order(steps, generator):
+            yield Batch(self._inputs(chosen), label.index_select(0, chosen), weight.index_select(0, chosen), group)
+
+    def order(self, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Row numbers, and which of the step's requests each row belongs to (or nothing of use)."""
+        n, offsets = self.groups, self.offsets
+        order = torch.randperm(n, generator=generator)
+        for step in range(steps):
+            part = order[n * step // steps : n * (step + 1) // steps]
+            if offsets is None:
+                yield part, part
+            else:
+                starts, ends = offsets[part], offsets[part + 1]
+                group = np.repeat(np.arange(len(part)), ends - starts)
+                yield torch.from_numpy(spans(starts, ends)), torch.from_numpy(group)
+
+    def _inputs(self, chosen: Tensor) -> dict[str, Tensor]:
+        """Of the rows ``chosen``, and of each of their requests once."""
+        taken = {name: self.tensors[name].index_select(0, chosen) for name in self.inputs.rows}
+        if self.inputs.request is not None:
+            requests, at = torch.unique(self.tensors[REQUEST].index_select(0, chosen), return_inverse=True)
+            taken |= {name: self.tensors[name].index_select(0, requests) for name in self.inputs.asked}
+            taken[REQUEST] = at
+        return taken
+
+    def loss(self, net: nn.Module, loss: RowLoss) -> float:
+        """Of all rows."""
+        group = np.zeros(len(self), np.int64)
+        if self.offsets is not None:
+            group = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        given = (predict(net, self.inputs), self.label, self.weight, group)
+        return float(loss(*map(torch.from_numpy, given)))
+
+    def figure(self, loss: RowLoss, monitor: str) -> Callable[[nn.Module], float] | None:
+        """What is looked at: the loss, or 1 - AUC; smaller is better. None where it is the same for every net."""
+        positives = int((self.label > 0).sum())
+        if monitor == "auc":
+            return (lambda net: 1 - auc(self.label, predict(net, self.inputs))) if 0 < positives < len(self) else None
+        telling = len(self) > 0 and (loss is not softmax or positives > 0)
+        return (lambda net: self.loss(net, loss)) if telling else None
+
+
+def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
+    """The arrays as tensors, by name."""
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.named().items()}
+
+
+def predict(net: nn.Module, inputs: Inputs) -> Float32:
+    """[m, ...]: what the net answers to each row."""
+    net.eval()
+    parameter = next(net.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    with torch.inference_mode():
+        parts = [
+            net({name: tensor.to(device) for name, tensor in tensors_of(inputs.part(a, a + CHUNK)).items()})
+            for a in range(0, max(1, len(inputs)), CHUNK)
+        ]
+        return np.asarray((parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy(), np.float32)
+
+
+def auc(label: Array, score: Array) -> float:
+    """The chance that a random positive is above a random negative; .5 where there is only one kind."""
+    positive = label > 0
+    p, n = int(positive.sum()), int((~positive).sum())
+    if not p or not n:
+        return 0.5
+    return float((rankdata(score)[positive].sum() - p * (p + 1) / 2) / (p * n))
