@@ -45,6 +45,10 @@ class Exposures:
         position = frame["position"].fill_null(float("nan")).to_numpy() if "position" in frame.columns else None
         return Exposures.of(frame["user"].to_numpy(), frame["item"].to_numpy(), frame["time"].to_numpy(), position)
 
+    def frame(self) -> pl.DataFrame:
+        """The inverse of ``read``."""
+        return pl.DataFrame({"user": self.user, "item": self.item, "time": self.time, "position": self.position})
+
     @staticmethod
     def concat(parts: list[Exposures]) -> Exposures:
         """All rows, sorted by time; of equal times, those of an earlier part first."""
