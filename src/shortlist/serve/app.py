@@ -32,7 +32,8 @@ from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics
 from shortlist.serve.clock import Kind
-from shortlist.serve.live import STORE, Live, View
+from shortlist.serve.live import STORE, Live
+from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
 PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from shortlist.component import InputError
 from shortlist.data import Dataset
-from shortlist.serve.live import View
 from shortlist.serve.store import Record
+from shortlist.serve.view import View
 from shortlist.types import Array, Int32, Ragged
 
 SHOWN = "shown"
