@@ -70,8 +70,9 @@ class Shown:
     user; with ``users`` None about the item, whoever saw it; with ``items`` None about the user, whatever it was. An
     exposure of nobody known (user -1) counts for its item alone. A code never met was never shown.
 
-    Segments are those of ``State``: a snapshot, and live rows merged by size. A million exposures take 20 MB; what is
-    asked by pair 20-32 MB more (the fewer repeats, the more), by user or by item 12 MB each, once somebody asks.
+    Segments are those of ``State``: a snapshot, and live rows merged by size. A million exposures take 20 MB. What is
+    asked by user, by item or by both takes, once somebody asks, 12 MB more and 16 bytes for each user, item or pair (at
+    most 28 MB); best positions 4 MB, mean ones 16 MB.
     ``State.kept`` outlives exposures that come in: nothing worked out from them may be put there.
     """
 
