@@ -13,6 +13,7 @@ Each record counts once:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,8 @@ import polars as pl
 from shortlist.bundle import Bundle
 from shortlist.data import Dataset, Events, Exposures, State
 from shortlist.serve.store import Record, digest
-from shortlist.types import Bool
+
+Rows = TypeVar("Rows", Events, Exposures)
 
 
 class View:
@@ -56,27 +58,25 @@ class View:
 
     def _add(self, records: Sequence[Record]) -> None:
         """Records as a new piece of state; new ids get the next free codes, unknown kinds of event are passed over."""
-        data = self.data
-        events: list[tuple[int, int, int, float, int]] = []
-        shown: list[tuple[int, int, int, float]] = []
-        for record in records:  # one pass, so that the codes of new ids depend on the order of the records alone
-            happened = data.behaviours.code(record["event"]) if record["kind"] == "event" else None
-            if happened is not None and happened < 0:
-                continue
-            code = data.user_ids.add(record["user"]) if record.get("user") is not None else -1
-            about, when = data.item_ids.add(record["item"]), record["time"]
-            if happened is None:
-                shown.append((code, about, when, _number(record.get("position"))))
-            else:
-                events.append((code, about, happened, _number(record.get("value")), when))
-        if events:
-            user, item, kind, value, time = (np.array(column) for column in zip(*events, strict=True))
-            fresh = Events.of(user, item, kind, value, time, data.behaviours)
-            self.state.append(fresh.take(~_among(fresh, self._snapshot, ["user", "item", "event", "time"])))
-        if shown:
-            user, item, time, position = (np.array(column) for column in zip(*shown, strict=True))
-            rows = Exposures.of(user, item, time, position)
-            self.state.shown.append(rows.take(~_among(rows, self._shown, ["user", "item", "time"])))
+        data, kind = self.data, self.data.behaviours.code
+        records = [record for record in records if record["kind"] == "shown" or kind(record["event"]) >= 0]
+        if not records:
+            return
+        user = np.array([data.user_ids.add(r["user"]) if "user" in r else -1 for r in records], np.int32)
+        item = np.array([data.item_ids.add(record["item"]) for record in records], np.int32)
+        time = np.array([record["time"] for record in records], np.int64)
+        happened = [record for record in records if record["kind"] == "event"]
+        if happened:
+            rows = slice(None) if len(happened) == len(records) else [r["kind"] == "event" for r in records]
+            values = np.array([np.nan if r.get("value") is None else r["value"] for r in happened], np.float32)
+            kinds = np.array([kind(record["event"]) for record in happened], np.int16)
+            events = Events.of(user[rows], item[rows], kinds, values, time[rows], data.behaviours)
+            self.state.append(_unknown(events, self._snapshot, ["user", "item", "event", "time"]))
+        if len(happened) < len(records):
+            rows = [record["kind"] == "shown" for record in records]
+            position = np.array([record.get("position", np.nan) for record in records], np.float32)
+            shown = Exposures.of(user[rows], item[rows], time[rows], position[rows])
+            self.state.shown.append(_unknown(shown, self._shown, ["user", "item", "time"]))
 
     def _forget(self, key: bytes, until: int) -> None:
         raw = next((raw for raw in self.data.user_ids.ids if raw and digest(raw) == key), None)
@@ -89,18 +89,15 @@ class View:
             self.data.user_ids.forget(raw)  # should they come back, they are new: nothing learned is tied to them
 
 
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _among(rows: Events | Exposures, log: Events | Exposures, columns: list[str]) -> Bool:
-    """[m] mask: rows that the bundle's ``log`` has too, judged by ``columns``; both are in time order."""
+def _unknown(rows: Rows, log: Rows, columns: list[str]) -> Rows:
+    """The rows that the bundle's ``log`` does not have, judged by ``columns``; both are in time order."""
     late = int(np.searchsorted(rows.time, log.time[-1], side="right")) if len(log) else 0
-    mask = np.zeros(len(rows), bool)
-    if late:
-        frame = pl.DataFrame({name: getattr(rows, name)[:late] for name in columns})
-        first, end = np.searchsorted(log.time, rows.time[0]), np.searchsorted(log.time, rows.time[late - 1], "right")
-        span = pl.DataFrame({name: getattr(log, name)[first:end] for name in columns}).unique()
-        both = frame.join(span.with_columns(known=pl.lit(True)), on=columns, how="left", maintain_order="left")
-        mask[:late] = both["known"].fill_null(False).to_numpy()
-    return mask
+    if not late:
+        return rows
+    frame = pl.DataFrame({name: getattr(rows, name)[:late] for name in columns})
+    first, end = np.searchsorted(log.time, rows.time[0]), np.searchsorted(log.time, rows.time[late - 1], side="right")
+    span = pl.DataFrame({name: getattr(log, name)[first:end] for name in columns}).unique()
+    both = frame.join(span.with_columns(known=pl.lit(True)), on=columns, how="left", maintain_order="left")
+    mask = np.ones(len(rows), bool)
+    mask[:late] = both["known"].is_null().to_numpy()
+    return rows.take(mask)
