@@ -220,6 +220,14 @@ class CountsAll(Feature):
         return {"count": counts[candidates.item].astype(np.float32)}
 
 
+class CountsLaterSlates(Feature):
+    """How often the item was shown, ever after included."""
+
+    def compute(self, requests, candidates, state):
+        counts = np.bincount(state.shown.exposures.item, minlength=200)
+        return {"count": counts[candidates.item].astype(np.float32)}
+
+
 class Shy(Feature):
     """Has columns only where there are rows."""
 
@@ -253,6 +261,7 @@ class LosesScores(Merge):
         ("rules", Rescores, "drops_and_orders"),
         ("rules", Stutters, "forbids_each_once"),
         ("features", CountsAll, "later_events_change_nothing"),
+        ("features", CountsLaterSlates, "later_events_change_nothing"),
         ("features", Shy, "empty_batch"),
         ("rank", Blind, "learns_a_planted_signal"),
         ("merge", LosesScores, "keeps_who_found_what"),

@@ -87,6 +87,11 @@ def damage_newer(folder):
     return "manifest.json", f"format {bundles.FORMAT + 1} is newer than {bundles.FORMAT}"
 
 
+def damage_older(folder):
+    edit(folder, format=bundles.FORMAT - 1)
+    return "manifest.json", f"format {bundles.FORMAT - 1} is older than {bundles.FORMAT}.*fit again"
+
+
 def damage_recipe(folder):
     recipe = json.loads((folder / "manifest.json").read_text())["recipe"]
     edit(folder, recipe=recipe | {"depth": 7})
@@ -108,6 +113,7 @@ DAMAGES = [
     damage_no_manifest,
     damage_half_a_manifest,
     damage_newer,
+    damage_older,
     damage_recipe,
     damage_fields,
 ]
@@ -175,7 +181,6 @@ def test_a_folder_in_the_place_of_the_link_is_not_replaced(shop_run, tmp_path):
         ("watermark", 0),
         ("ranker", None),
         ("behaviours", {"names": ["event"], "strengths": [9.0], "minimum": [None]}),
-        ("format", 0),
     ],
 )
 def test_an_edited_field_is_refused(copy, field, value):
@@ -349,7 +354,12 @@ def people(tmp_path):
         behaviours,
     )
     table = Table.of(frame, "user", kinds, users)
-    data = Dataset(log, behaviours, users, items, table, Table.of(None, "item", {}, items), np.zeros(2, np.int64))
+    shown = pl.DataFrame(
+        {"user": [1, 0, -1, 0], "item": [0, 1, 1, 1], "time": [2, 3, 5, 7], "position": [1.0, None, 2.0, 1.0]},
+        schema={"user": pl.Int32, "item": pl.Int32, "time": pl.Int64, "position": pl.Float32},
+    )
+    table_of_items = Table.of(None, "item", {}, items)
+    data = Dataset(log, behaviours, users, items, table, table_of_items, np.zeros(2, np.int64), exposures=shown)
     recipe = parse({"name": "people", "data": {"source": "none"}, "recall": {"hot": {"type": "popular"}}})
     pipeline = recipe.pipeline()
     pipeline.fit_recall(data)
@@ -358,7 +368,7 @@ def people(tmp_path):
 
 def test_forgetting_a_person_shifts_no_code(people):
     before = open_bundle(people).data.users
-    assert bundles.forget(people, "a") == 2
+    assert bundles.forget(people, "a") == 4  # two events, twice shown something
     opened = open_bundle(people)
     after, rest = opened.data.users, np.arange(1, 3)
     assert opened.hash == bundles.read_manifest(people)["hash"]
@@ -371,11 +381,21 @@ def test_forgetting_a_person_shifts_no_code(people):
     assert bundles.forget(people, "") is None
     assert bundles.forget(people, "a") is None
     assert not any(b"Aalsmeer" in file.read_bytes() for file in people.rglob("*") if file.is_file())
-    assert bundles.forget(people, "b") == 1
+    assert bundles.forget(people, "b") == 2
     assert open_bundle(people).data.users.codes["town"].first(np.arange(3)).tolist() == [-1, -1, 2]
 
 
-@pytest.mark.parametrize("last", range(12))
+def test_what_was_shown_is_kept_and_goes_with_the_person(people):
+    def rows():
+        shown = open_bundle(people).data.state().shown.exposures
+        return list(zip(shown.user.tolist(), shown.time.tolist(), shown.position.tolist(), strict=True))
+
+    assert str(rows()) == "[(1, 2, 1.0), (0, 3, nan), (-1, 5, 2.0), (0, 7, 1.0)]"
+    bundles.forget(people, "a")
+    assert rows() == [(1, 2, 1.0), (-1, 5, 2.0)]
+
+
+@pytest.mark.parametrize("last", range(14))
 def test_forgetting_may_be_interrupted_at_any_step(people, monkeypatch, last):
     """The ``last``-th change on disk and all later ones do not happen: the bundle opens all the same."""
     steps = [0]

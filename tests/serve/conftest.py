@@ -105,9 +105,9 @@ def run(published: Path, tmp_path: Path) -> Path:
 def serve(run: Path, tmp_path: Path) -> Serve:
     """Starts the service (``with serve() as client``); started again, it finds its store again."""
 
-    def start(path: Path = run, clock: str = "log") -> Any:
+    def start(path: Path = run, clock: str = "log", **options: Any) -> Any:
         live = Live.open(path, tmp_path / "store", clock)  # type: ignore[arg-type]
-        return calling(create(live), live)
+        return calling(create(live, **options), live)
 
     return start
 

@@ -13,8 +13,9 @@ from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.data import Dataset, Events
 from shortlist.serve.clock import Clock
-from shortlist.serve.live import Live, View
+from shortlist.serve.live import Live
 from shortlist.serve.store import forgotten
+from shortlist.serve.view import View
 from shortlist.testing import worlds
 
 FOREVER = np.array([np.iinfo(np.int64).max])

@@ -85,6 +85,8 @@ def test_two_processes_see_each_others_events_deletions_and_turns(published: Pat
         first = slate(one, "u01")[0]
         assert one.post("/v1/events", json=[view("u01", first), view("somebody", "i03")]).status_code == 202
         assert first not in slate(two, "u01")
+        assert one.post("/v1/events", json=[{**view("u01", first), "event": "shown"}]).status_code == 202
+        assert two.get("/v1/users/u01").json()["shown"] == 41  # forty in the bundle's log
         assert two.post("/v1/events", json=[view("somebody", "i05")]).status_code == 202
         for client in (one, two):
             assert client.get("/v1/users/somebody").json()["events"] == 2

@@ -110,6 +110,15 @@ def test_forgetting_removes_a_users_events_and_leaves_a_note_without_the_id(reop
     assert store.forget("nobody", 7) == 0
 
 
+def test_what_was_shown_goes_with_the_user_and_what_nobody_saw_stays(reopen: Open) -> None:
+    store = reopen()
+    seen = {"kind": "shown", "item": "i", "time": 1, "position": 1}
+    store.append([{**seen, "user": "ann", "id": "shown r i"}, {**seen, "id": "shown q i"}, event("ann")])
+    assert store.forget("ann", 7) == 2
+    assert [(r["sequence"], r["kind"]) for r in store.read(0)] == [(2, "shown"), (4, "forget")]
+    assert store.append([{**seen, "user": "ann", "id": "shown r i"}, {**seen, "id": "shown q i"}]) == 1
+
+
 def test_sequences_are_unique_when_many_write_at_once(reopen: Open) -> None:
     store = reopen()
     with ThreadPoolExecutor(4) as pool:

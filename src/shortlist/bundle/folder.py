@@ -3,8 +3,9 @@
     manifest.json            name, format, content hash, recipe, versions, fitted_until, watermark, digests of all files
     components/STAGE.NAME/   a component's arrays (``.npy``) and native model files
     catalogue/               item ids and attributes
-    users/                   user ids, attributes, the event snapshot: beside the hash, so that a person can be deleted;
-                             the manifest names this folder, so that replacing the manifest replaces all of it
+    users/                   user ids, attributes, the snapshots of events and exposures: beside the hash, so that a
+                             person can be deleted; the manifest names this folder, so that replacing the manifest
+                             replaces all of it
 
 Nothing here is code: opening a bundle builds components from the recipe and hands them arrays.
 """
@@ -37,12 +38,13 @@ from shortlist.bundle.manifest import (
     write_manifest,
 )
 from shortlist.component import Component, HardRule, InputError
-from shortlist.data import Dataset, Events, Table, Vocab
+from shortlist.data import Dataset, Events, Exposures, Table, Vocab
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import Recipe, parse
 from shortlist.types import Array
 
 _EVENT_COLUMNS = ("user", "item", "event", "value", "time", "weight")
+_LOGS = ("events", "exposures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,9 @@ def point(link: Path, target: Path) -> None:
 
 
 def forget(path: Path, user: str) -> int | None:
-    """Takes a person out of a bundle's ``users/``: id, attributes and events. Returns how many events; None if unknown.
+    """Takes a person out of a bundle's ``users/``: id, attributes, events and exposures.
+
+    Returns how many events and exposures there were; None if unknown.
 
     The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
     A new folder is written beside the old one, then the manifest that names it replaces the manifest: whenever this is
@@ -160,14 +164,17 @@ def forget(path: Path, user: str) -> int | None:
     mine = (ids["user"] == user).arg_true()
     if not user or not len(mine):
         return None
-    events = pl.read_parquet(old / "events.parquet")
-    kept = events.filter(pl.col("user") != mine[0])
     fresh = path / f"users-{secrets.token_hex(4)}"
     fresh.mkdir()
     ids.with_columns(pl.col("user").replace(user, "")).write_parquet(fresh / "ids.parquet")
     people = pl.read_parquet(old / "users.parquet").filter(pl.col("user") != user)
     people.write_parquet(fresh / "users.parquet")
-    kept.write_parquet(fresh / "events.parquet")
+    gone = 0
+    for log in _LOGS:
+        rows = pl.read_parquet(old / f"{log}.parquet")
+        kept = rows.filter(pl.col("user") != mine[0])
+        kept.write_parquet(fresh / f"{log}.parquet")
+        gone += len(rows) - len(kept)
     said = json.loads((old / "kinds.json").read_text(encoding="utf-8"))
     for name, levels in said["levels"].items():  # what nobody else has goes too; its code stays taken
         held = set(people[name].explode() if said["kinds"][name] == "list" else people[name])
@@ -179,7 +186,7 @@ def forget(path: Path, user: str) -> int | None:
     write_manifest(scratch, manifest)
     os.replace(scratch, path / "manifest.json")
     shutil.rmtree(old)
-    return len(events) - len(kept)
+    return gone
 
 
 def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "rank"] | None = None) -> Bundle:
@@ -259,6 +266,8 @@ def _write_users(folder: Path, data: Dataset) -> None:
     _write_kinds(folder, data.users)
     events = pl.DataFrame({name: getattr(data.events, name) for name in _EVENT_COLUMNS})
     events.write_parquet(folder / "events.parquet")
+    shown = Exposures.none() if data.exposures is None else Exposures.read(data.exposures)
+    shown.frame().write_parquet(folder / "exposures.parquet")
 
 
 def _write_kinds(folder: Path, table: Table) -> None:
@@ -277,6 +286,7 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
         said = json.loads((folder / "kinds.json").read_text(encoding="utf-8"))
         return Table.of(pl.read_parquet(folder / f"{key}s.parquet"), key, said["kinds"], vocab, said["levels"])
 
+    shown = pl.read_parquet(people / "exposures.parquet")
     events = pl.read_parquet(people / "events.parquet")
     columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}
     return Dataset(
@@ -287,6 +297,7 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
         table(people, "user", users),
         table(path / "catalogue", "item", items),
         ids["available_from"].to_numpy(),
+        exposures=shown if len(shown) else None,
     )
 
 

@@ -16,7 +16,8 @@ from shortlist.component import InputError
 from shortlist.data import Behaviours
 from shortlist.recipe import explain
 
-FORMAT = 1
+FORMAT = 2
+"""2: ``users/`` holds what was shown."""
 HASHED = ("format", "recipe", "ranker", "behaviours", "fitted_until", "watermark", "files")
 """What makes a bundle the one it is; people's data (``users``, ``user_files``) and notes lie outside."""
 _PLAIN = r"[^/\\\x00.][^/\\\x00]*"
@@ -62,7 +63,7 @@ class _Manifest(_Strict):
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of the bundle at ``path``; raises ``InputError`` if it is absent, malformed or of a newer format."""
+    """The manifest of the bundle at ``path``; raises ``InputError`` if it is absent, malformed or of another format."""
     file = path / "manifest.json"
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
@@ -74,6 +75,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(f"{file}: has no format number")
     if manifest["format"] > FORMAT:
         raise InputError(f"{file}: format {manifest['format']} is newer than {FORMAT}, the newest this version reads")
+    if manifest["format"] < FORMAT:
+        raise InputError(
+            f"{file}: format {manifest['format']} is older than {FORMAT}, which this version reads: fit again"
+        )
     missing = _Manifest.model_fields.keys() - manifest.keys()
     if missing:
         raise InputError(f"{file}: lacks {', '.join(sorted(missing))}")

@@ -269,6 +269,9 @@ def serve(
         str, typer.Option(help="Where live events are kept: a directory or redis://...")
     ] = "./shortlist-store",
     clock: Annotated[str, typer.Option(help="wall, or log: the data's last moment plus uptime.")] = "wall",
+    record_shown: Annotated[
+        bool, typer.Option("--record-shown", help="Keep every item of an answer as shown.")
+    ] = False,
 ) -> None:
     """Serve recommendations over HTTP, with live events."""
     try:
@@ -277,7 +280,8 @@ def serve(
         raise InputError(f"serving needs the package {error.name!r}: pip install 'shortlist[serve]'") from error
     if clock not in ("wall", "log"):
         raise InputError(f"--clock {clock}: expected wall or log")
-    run(bundle, host=host, port=port, workers=workers, store=store, clock=cast(Literal["wall", "log"], clock))
+    kind = cast(Literal["wall", "log"], clock)
+    run(bundle, host=host, port=port, workers=workers, store=store, clock=kind, record_shown=record_shown)
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from shortlist.data.dataset import FOREVER, Dataset, Signal
 from shortlist.data.events import Behaviours, Events
+from shortlist.data.exposures import Exposures
+from shortlist.data.shown import Shown
 from shortlist.data.state import State
 from shortlist.data.table import MISSING_TIME, Codes, Table
 from shortlist.data.vocab import Vocab
@@ -13,6 +15,8 @@ __all__ = [
     "Codes",
     "Dataset",
     "Events",
+    "Exposures",
+    "Shown",
     "Signal",
     "State",
     "Table",

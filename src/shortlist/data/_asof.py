@@ -115,6 +115,16 @@ def crossed_counts(
 
 
 @njit(cache=True)
+def running_minimum(offsets: Array, values: Array) -> Array:
+    """[m]: the smallest value from the beginning of its group up to each place; NaN while there is none."""
+    out = values.copy()
+    for group in range(len(offsets) - 1):
+        for place in range(offsets[group] + 1, offsets[group + 1]):
+            out[place] = np.fmin(out[place - 1], out[place])
+    return out
+
+
+@njit(cache=True)
 def decayed_counts(
     ids: Array, weights: Array, times: Array, ticks: Array, rate: float, running: Array, reference: int, out: Array
 ) -> int:

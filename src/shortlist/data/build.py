@@ -55,7 +55,7 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
         Table.of(raw.users, "user", raw.kinds.get("users", {}), users, _levels(like.users if like else None)),
         item_table,
         available_from(log, item_table),
-        exposures=raw.exposures,
+        exposures=None if raw.exposures is None else _shown(raw.exposures, users, items),
         triples=raw.triples,
         ties=raw.ties,
     )
@@ -68,6 +68,14 @@ def available_from(log: Events, items: Table) -> Int64:
     since = np.where(items.listed, MISSING_TIME, first)
     stated = items.times.get("available_from")
     return since if stated is None else np.where(stated != MISSING_TIME, stated, since)
+
+
+def _shown(exposures: pl.DataFrame, users: Vocab, items: Vocab) -> pl.DataFrame:
+    """The rows in time order with codes for ids; nobody known is -1, and the item is always known."""
+    coded = {"user": users.encode(exposures["user"]), "item": items.encode(exposures["item"])}
+    return exposures.with_columns(**{name: pl.Series(codes) for name, codes in coded.items()}).sort(
+        "time", maintain_order=True
+    )
 
 
 def _known(raw: Raw, like: Dataset) -> Behaviours:

@@ -11,6 +11,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from shortlist.data.events import Behaviours, Events
+from shortlist.data.exposures import Exposures
 from shortlist.data.state import State
 from shortlist.data.table import MISSING_TIME, Table
 from shortlist.data.vocab import Vocab
@@ -35,7 +36,7 @@ class Dataset:
     users: Table
     items: Table
     available_from: Int64  # [n_items] MISSING_TIME = always, FOREVER = not yet
-    exposures: pl.DataFrame | None = None
+    exposures: pl.DataFrame | None = None  # as [data.exposures] has them, users and items in codes, time ascending
     triples: pl.DataFrame | None = None
     ties: pl.DataFrame | None = None
     end: int | None = None  # events are known before this moment; None = to the end of the log
@@ -81,7 +82,8 @@ class Dataset:
 
     def state(self) -> State:
         """The as-of view of this log."""
-        return State(self.behaviours, self.users, self.items, self.available_from, self.events)
+        shown = None if self.exposures is None else Exposures.read(self.exposures)
+        return State(self.behaviours, self.users, self.items, self.available_from, self.events, shown)
 
     def matrix(self, signal: Signal = "positive", half_life: int | None = None) -> sp.csr_matrix:
         """CSR float32 [n_users, n_items]: summed strength of each pair, optionally decayed from the last event on.

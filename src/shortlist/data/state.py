@@ -2,7 +2,8 @@
 
 A ``State`` is a few immutable, time-sorted segments of events and the attribute tables. A question names its moment and
 only events at or before it are counted, so adding later events changes no answer. Live events make new small segments,
-merged by size as in a log-structured tree; a snapshot plus a tail answers exactly as one long log would.
+merged by size as in a log-structured tree; a snapshot plus a tail answers exactly as one long log would. The same holds
+for what was shown (``State.shown``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import numpy as np
 from shortlist.data import _asof
 from shortlist.data._decayed import DecayedSums, Key
 from shortlist.data._kept import Kept
+from shortlist.data._segments import appended
 from shortlist.data.events import Behaviours, Events
+from shortlist.data.exposures import Exposures
+from shortlist.data.shown import Shown
 from shortlist.data.table import Table
 from shortlist.types import HISTORY, Array, Float32, Float64, Int32, Int64, Ragged, spans
 
@@ -62,15 +66,34 @@ class _Segment:
         starts = np.searchsorted(keys >> 16, np.arange((int(keys[-1]) >> 16) + 2 if len(keys) else 1))
         return starts, keys & 0xFFFF, np.append(first, len(rows)), self.events.time[rows[order]]
 
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def joined(self, later: _Segment) -> _Segment:
+        """Both as one segment; of equal times, the events of this one first."""
+        return _Segment(Events.concat([self.events, later.events]), self._behaviours, self._users)
+
 
 class State:
-    """Answers about users and items as of a moment. Codes it has never met have no history and no counts."""
+    """Answers about users and items as of a moment. Codes it has never met have no history and no counts.
 
-    def __init__(self, behaviours: Behaviours, users: Table, items: Table, available_from: Int64, events: Events):
+    ``shown`` answers in the same way what was shown to whom.
+    """
+
+    def __init__(
+        self,
+        behaviours: Behaviours,
+        users: Table,
+        items: Table,
+        available_from: Int64,
+        events: Events,
+        shown: Exposures | None = None,
+    ):
         self.behaviours = behaviours
         self.users = users
         self.items = items
         self.available_from = available_from
+        self.shown = Shown(Exposures.none() if shown is None else shown)
         self._segments = [_Segment(events, behaviours, users)]
         self.kept = Kept()  # what channels worked out as of a moment; replaced when events of before it come in
         self._sums = DecayedSums(behaviours, users, items)
@@ -90,21 +113,21 @@ class State:
         """Adds live events (in time order among themselves, at any time)."""
         if not len(events):
             return
-        tail = [*self._segments[1:], _Segment(events, self.behaviours, self.users)]
-        while len(tail) > 1 and len(tail[-2].events) <= 2 * len(tail[-1].events):
-            last, before = tail.pop(), tail.pop()
-            tail.append(_Segment(Events.concat([before.events, last.events]), self.behaviours, self.users))
-        self._segments = [self._segments[0], *tail]  # one assignment: readers see the old list or the new
+        new = _Segment(events, self.behaviours, self.users)
+        self._segments = appended(
+            self._segments, new, _Segment.joined
+        )  # one assignment: readers see the old or the new
         self.kept = self.kept.before(int(events.time[0]))  # as of an earlier moment all stays what it was
 
     def forget(self, user: int, until: int) -> None:
-        """Drops a user's events at or before ``until``; what was counted with them is counted anew."""
+        """Drops a user's events and exposures at or before ``until``; what was counted with them is counted anew."""
 
         def without(segment: _Segment) -> _Segment:
             mine = (segment.events.user == user) & (segment.events.time <= until)
             return _Segment(segment.events.take(~mine), self.behaviours, self.users) if mine.any() else segment
 
         self._segments = [without(segment) for segment in self._segments]
+        self.shown.forget(user, until)
         self._sums = DecayedSums(self.behaviours, self.users, self.items)
         self.kept = Kept()
 

@@ -32,7 +32,8 @@ from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics
 from shortlist.serve.clock import Kind
-from shortlist.serve.live import STORE, Live, View
+from shortlist.serve.live import STORE, Live
+from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -42,8 +43,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 MISSING: dict[int | str, dict[str, Any]] = {404: {"model": wire.Problem, "description": "Not known"}}
 
 
-def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
-    """The application over an opened ``Live``, which it closes when it stops."""
+def create(live: Live, metrics: Metrics | None = None, record_shown: bool = False) -> FastAPI:
+    """The application over an opened ``Live``, which it closes when it stops.
+
+    With ``record_shown`` an answer's items are in the store as shown before it goes out.
+    """
     counted = metrics or Metrics()
 
     @asynccontextmanager
@@ -73,13 +77,16 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
     @app.post("/v1/recommendations", responses={200: {"model": wire.Slate}, **PROBLEMS})
     async def recommendations(ask: wire.Ask) -> Response:
         """A slate for somebody, now."""
-        return said(recommend(live, ask, counted))
+        told = recommend(live, ask, counted)
+        if record_shown and told["items"]:
+            await run_in_threadpool(live.store.append, wire.slate_shown(told, ask.user, live.now(live.view())))
+        return said(told)
 
     @app.post(
         "/v1/events", status_code=202, responses={202: {"model": wire.Receipt}, **PROBLEMS}, openapi_extra=_POSTED
     )
     async def events(posted: list[Any]) -> Response:
-        """Keeps what happened: durable when this answers, and known to the next recommendation."""
+        """Keeps what happened or was shown: durable when this answers, and known to the next recommendation."""
         if len(posted) > wire.MAX_EVENTS:
             raise HTTPException(422, f"{len(posted)} events, expected at most {wire.MAX_EVENTS} at a time")
 
@@ -103,7 +110,7 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
 
     @app.get("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
     async def profile(user: str, n: Annotated[int, Query(ge=0, le=wire.MAX_N)] = 20) -> Response:
-        """What is known of somebody: how many events of each kind, and the last ``n``, latest first."""
+        """What is known of somebody: how many events of each kind, how much was shown, the last ``n``, latest first."""
         view = live.view()
         code = known(view.data.user_ids.code(user) if user else -1, f"user {user!r}")
         return said(describe(view, user, code, live.now(view), n))
@@ -114,6 +121,7 @@ def create(live: Live, metrics: Metrics | None = None) -> FastAPI:
 
         Gone when this answers: their live events in the store; their id, attributes and events in the ``users`` folder
         of every version of the bundle; their history in this process, and in the others before their next answer. What
+        was shown to them counts among the events. What
         models learned from them together with others stays in the bundles, under a number that leads to nobody, until
         the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
         so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
@@ -218,6 +226,7 @@ def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, An
         "events": len(past["item"]),
         "positive": int((past["weight"] > 0).sum()),
         "by_event": dict(zip(names, counts, strict=True)),
+        "shown": int(view.state.shown.counts(np.array([code]), None, np.array([now]))[0, 0]),
         "recent": recent,
     }
 
@@ -255,6 +264,7 @@ def run(
     workers: int = 1,
     store: str | Path = STORE,
     clock: Kind = "wall",
+    record_shown: bool = False,
 ) -> None:
     """Serves until it is stopped. ``bundle`` is a bundle, a link to one, or a run's directory.
 
@@ -262,19 +272,19 @@ def run(
     """
     settings = {"http": "auto", "loop": "auto", "access_log": False, "host": host, "port": port}
     if workers == 1:
-        uvicorn.run(create(Live.open(bundle, store, clock)), **settings)  # type: ignore[arg-type]
+        uvicorn.run(create(Live.open(bundle, store, clock), None, record_shown), **settings)  # type: ignore[arg-type]
         return
     Live.open(bundle, store, clock).close()
     with tempfile.TemporaryDirectory(prefix="shortlist-metrics-") as together:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = together
-        os.environ["SHORTLIST_SERVE"] = orjson.dumps([str(bundle), str(store), clock]).decode()
+        os.environ["SHORTLIST_SERVE"] = orjson.dumps([str(bundle), str(store), clock, record_shown]).decode()
         uvicorn.run("shortlist.serve.app:worker", factory=True, workers=workers, **settings)  # type: ignore[arg-type]
 
 
 def worker() -> FastAPI:
     """The application of one of several worker processes, which ``run`` tells its settings by the environment."""
-    bundle, store, clock = orjson.loads(os.environ["SHORTLIST_SERVE"])
-    return create(Live.open(Path(bundle), store, clock))
+    bundle, store, clock, record_shown = orjson.loads(os.environ["SHORTLIST_SERVE"])
+    return create(Live.open(Path(bundle), store, clock), None, record_shown)
 
 
 _POSTED = {

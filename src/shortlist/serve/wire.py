@@ -15,10 +15,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from shortlist.component import InputError
 from shortlist.data import Dataset
-from shortlist.serve.live import View
 from shortlist.serve.store import Record
+from shortlist.serve.view import View
 from shortlist.types import Array, Int32, Ragged
 
+SHOWN = "shown"
+"""The name under which it is posted that an item was shown, where the log has no behaviour of that name."""
 MAX_N = 500
 MAX_EVENTS = 1000
 MAX_LIST = 10_000
@@ -97,20 +99,20 @@ class Ask(Wire):
 
 
 class Posted(Wire):
-    """Something that happened."""
+    """Something that happened, or was shown."""
 
     user: Id
     item: Id
     event: Id
-    """A behaviour of the bundle."""
+    """A behaviour of the bundle; or ``shown``: the item was shown to the user."""
     time: Moment = None
     """Now when absent; at most a minute ahead."""
     value: Value | None = None
     request_id: Word | None = None
-    """The answer it follows from, and the item's position in it."""
+    """The answer it follows from, and the item's position in it (of what was shown, from 1)."""
     position: Annotated[int, Field(ge=0, le=100_000, strict=True)] | None = None
     id: Id | None = None
-    """A name for the event: posted twice, it counts once."""
+    """A name for the event: posted twice, it counts once. What was shown has one by ``request_id`` and ``item``."""
 
 
 class Shown(BaseModel):
@@ -179,16 +181,40 @@ def records(posted: Sequence[Any], view: View, now: int) -> tuple[list[Record], 
     for index, one in enumerate(posted):
         try:
             event = Posted.model_validate(one)
-            if event.event not in names:
-                raise InputError(f"event: {event.event!r} is not one of {', '.join(names)}")
+            shown = event.event == SHOWN and SHOWN not in names
+            if shown:
+                _check_shown(event)
+            elif event.event not in names:
+                raise InputError(f"event: {event.event!r} is not one of {', '.join(names)}, {SHOWN}")
             time = _not_ahead(event.time, now)
         except ValidationError as error:
             rejected.append({"index": index, "reason": line(error)})
         except InputError as error:
             rejected.append({"index": index, "reason": str(error)})
         else:
-            kept.append({"kind": "event", **event.model_dump(exclude_none=True), "time": time})
+            record = {**event.model_dump(exclude_none=True), "time": time}
+            kept.append(_shown(record) if shown else {"kind": "event", **record})
     return kept, rejected
+
+
+def slate_shown(told: Mapping[str, Any], user: str | None, time: int) -> list[Record]:
+    """The records that say an answer was shown as it is, from its first item to its last."""
+    common = {"user": user, "time": time, "request_id": told["request_id"]}
+    rows = [{**common, "item": row["item"], "position": place} for place, row in enumerate(told["items"], 1)]
+    return [_shown({key: value for key, value in row.items() if value is not None}) for row in rows]
+
+
+def _shown(record: Record) -> Record:
+    """The record of an exposure; an item counts once as shown on the slate of one answer, whoever says so."""
+    named = {"id": f"shown {record['request_id']} {record['item']}"} if "request_id" in record else {}
+    return {"kind": "shown", **named, **{key: value for key, value in record.items() if key != "event"}}
+
+
+def _check_shown(event: Posted) -> None:
+    if event.value is not None:
+        raise InputError("value: what was shown has none")
+    if event.position == 0:
+        raise InputError("position: of what was shown counts from 1, found 0")
 
 
 def history(past: Sequence[Past], data: Dataset, now: int) -> Ragged:

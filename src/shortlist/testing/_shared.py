@@ -250,6 +250,8 @@ def strangers(subject: Subject) -> None:
     live = base.state.events.take(slice(-3, None))
     state = subject.world.state()
     state.append(replace(live, item=live.item + n_items, user=live.user + n_users, time=live.time + 1))
+    shown = base.state.shown.exposures.take(slice(-3, None))
+    state.shown.append(replace(shown, item=shown.item + n_items, user=shown.user + n_users, time=shown.time + 1))
     for what in (asked, replace(asked, state=state), replace(base, state=state)):
         answer = subject.ask(subject.fitted, what)
         owe(np.isin(answer.request, np.arange(6)).all(), "rows of no request come back")
@@ -266,7 +268,10 @@ def _with_new_items(history: Ragged, n_items: int) -> Ragged:
 
 
 def later_events_change_nothing(subject: Subject) -> None:
-    """An answer is the same whether the state ends at the request, runs on, or has later events appended."""
+    """An answer is the same whether the state ends at the request, runs on, or has later events appended.
+
+    The same for what is shown later.
+    """
     data = subject.world
     cut, now = data.cut(0.7), data.cut(0.8)
     component = subject.fit(subject.fresh(), data.until(cut))
@@ -278,6 +283,10 @@ def later_events_change_nothing(subject: Subject) -> None:
     later = data.events.between(now + 1, None)
     live.append(later)
     live.append(replace(later, item=later.item + data.n_items, time=later.time + HOUR))
+    shown = data.state().shown.exposures
+    shown = shown.take(shown.time > now)
+    live.shown.append(shown)
+    live.shown.append(replace(shown, item=shown.item + data.n_items, time=shown.time + HOUR))
     for what, state in (("a state with the future in it", data.state()), ("later events appended", live)):
         for _ in range(2):
             agree(subject.ask(component, replace(asked, state=state)), expected, what, exact=True)

@@ -44,6 +44,7 @@ def dataset(
     ties: pl.DataFrame | None = None,
     triples: pl.DataFrame | None = None,
     available_from: Array | None = None,
+    exposures: pl.DataFrame | None = None,
 ) -> Dataset:
     """A data set from columns of codes; attributes are frames with a row per code and the kind of each column."""
     n_users = _size(user) if n_users is None else n_users
@@ -60,6 +61,7 @@ def dataset(
         _table(users, "user", user_ids, kinds or {}),
         _table(items, "item", item_ids, kinds or {}),
         np.full(n_items, MISSING_TIME, np.int64) if available_from is None else np.asarray(available_from, np.int64),
+        exposures=exposures,
         triples=triples,
         ties=ties,
     )
@@ -75,6 +77,8 @@ def checkerboard(n_users: int = 50, n_items: int = 50, unseen: int = 1, days: in
 
     Item attributes: ``colour`` (category), ``tags`` (list), ``price`` (number), ``released`` (time, before the log
     begins), ``title`` (text). User attributes: ``team`` (category), ``age`` (number).
+
+    Each user was shown eight slates of five items of any colour, at random moments of those days.
     """
     rng = np.random.default_rng(seed)
     user, item, time = [], [], []
@@ -93,7 +97,28 @@ def checkerboard(n_users: int = 50, n_items: int = 50, unseen: int = 1, days: in
         np.concatenate(time),
         n_users=n_users,
         n_items=n_items,
+        exposures=slates(np.repeat(np.arange(n_users), 8), n_items, days * 1440, MINUTE, seed=seed),
         **_attributes(n_users, n_items, rng),  # type: ignore[arg-type]
+    )
+
+
+def slates(user: Array, n_items: int, span: int, unit: int = 1, size: int = 5, seed: int = 0) -> pl.DataFrame:
+    """Exposures as ``Dataset`` holds them: for each of ``user`` [s] a slate of ``size`` items, each drawn at random.
+
+    Times are START (0 for a ``unit`` of 1) and a multiple of ``unit`` below ``span`` units; a tenth of the rows does
+    not say its position.
+    """
+    rng = np.random.default_rng([seed, len(user)])  # its own: what else is drawn from the seed stays as it is
+    time = np.sort(rng.integers(0, span, len(user))) * unit + (START if unit > 1 else 0)
+    position = np.tile(np.arange(1, size + 1, dtype=np.float32), len(user))
+    position[rng.random(len(position)) < 0.1] = np.nan
+    return pl.DataFrame(
+        {
+            "user": np.repeat(rng.permutation(user), size).astype(np.int32),
+            "item": rng.integers(0, n_items, len(position)).astype(np.int32),
+            "time": np.repeat(time, size).astype(np.int64),
+            "position": position,
+        }
     )
 
 
@@ -142,11 +167,12 @@ def random_log(
     span: int = 20,
     unknown: float = 0.1,
     unit: int = 1,
+    shown: int = 0,
 ) -> Dataset:
     """Events drawn at random: times are multiples of ``unit`` in [0, span × unit), so that many are equal.
 
     A share ``unknown`` of the events has no user, a third of them no value, and each item becomes available at a
-    random moment, always or never. For property tests.
+    random moment, always or never. ``shown`` slates were shown, some of them to nobody known. For property tests.
     """
     rng = np.random.default_rng(seed)
     value = rng.integers(1, 6, events).astype(np.float32)
@@ -162,6 +188,7 @@ def random_log(
         n_users=users,
         n_items=items,
         available_from=rng.choice(choices, items),
+        exposures=slates(np.arange(shown) % (users + 1) - 1, items, span, unit, 3, seed) if shown else None,
     )
 
 
@@ -234,5 +261,5 @@ def _size(codes: Array | Sequence[int]) -> int:
 
 __all__ = [
     "DAY", "MINUTE", "SHOP", "START", "VIEW", "checkerboard", "colour_of", "crossed", "dataset", "empty", "random_log",
-    "two_behaviours",
+    "slates", "two_behaviours",
 ]  # fmt: skip

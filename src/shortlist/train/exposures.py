@@ -38,12 +38,9 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     if data.exposures is None:
         raise InputError('samples.source: "exposures" needs [data.exposures], the log of what was shown')
     frame = data.exposures.filter(pl.col("time") < closes)
-    moment = pl.format("{} {}", pl.col("user").fill_null(""), "time")
+    moment = pl.format("{} {}", "user", "time")
     slate = pl.coalesce("request", moment) if "request" in frame.columns else moment
     frame = frame.with_columns(slate.alias("slate")).filter(pl.col("time").min().over("slate") >= opens)
-    frame = frame.with_columns(
-        user=pl.Series(data.user_ids.encode(frame["user"])), item=pl.Series(data.item_ids.encode(frame["item"]))
-    ).filter(pl.col("item") >= 0)
     log = data.events
     good = {POSITIVE: log.weight > 0}
     for name, kinds in (labels or {}).items():

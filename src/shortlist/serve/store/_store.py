@@ -7,8 +7,9 @@ wrote it.
 A record is a JSON object with a ``kind``:
 
     event      user, item, event, time (microseconds), value?, id?, request_id?, position?
+    shown      item, time, user?, id?, request_id?, position? (from 1): an item that was shown
     forget     digest (of the user's id), until: the user's earlier events are gone
-    activate   bundle: the processes turn to this version
+    activate   bundle, arm?: the processes turn to this version, all requests or those of the arm; null lets an arm go
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Store(Protocol):
         ...
 
     def forget(self, user: str, until: int) -> int:
-        """Removes a user's events and leaves a ``forget`` record in one step. Returns how many events there were."""
+        """Removes a user's records and leaves a ``forget`` record in one step. Returns how many there were."""
         ...
 
     def close(self) -> None:
