@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from shortlist import report
-from shortlist.cli import terminal
+from shortlist.cli.leaderboards import leaderboard
 from shortlist.component import InputError
 from shortlist.evaluate import Evaluation
 from shortlist.evaluate.compare import compare
@@ -83,13 +83,13 @@ def test_a_channel_that_brings_nothing_is_named(document):
     cf, hot = document["channels"]["cf"], document["channels"]["hot"]
     cf["brings_nothing"], hot["brings_nothing"], hot["gain"]["low"] = False, True, -0.1
     assert checked(report.page(document)).count("hot brings nothing ") == 2  # in both pictures
-    assert terminal.leaderboard(document).caption == "bring nothing to @all, each with the others there: hot"
+    assert leaderboard(document).caption == "bring nothing to @all, each with the others there: hot"
     hot["gain"]["low"] = 0.1
     assert checked(report.page(document)).count("hot brings nothing but order") == 2
-    assert terminal.leaderboard(document).caption.endswith(": hot; but to the order: hot")
+    assert leaderboard(document).caption.endswith(": hot; but to the order: hot")
     hot["brings_nothing"] = None  # one user is no interval
     assert "hot brings nothing" not in checked(report.page(document))
-    assert terminal.leaderboard(document).caption is None
+    assert leaderboard(document).caption is None
 
 
 def test_names_cannot_become_markup(document):

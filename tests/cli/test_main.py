@@ -87,7 +87,7 @@ def test_fit_prints_leaderboard_slate_and_how_to_serve(shop, tmp_path, shortlist
     code, out, _ = shortlist_command("fit", shop / "shop.toml", "--data", shop, "--out", tmp_path / "run")
     assert code == 0
     lines = out.splitlines()
-    assert max(len(line) for line in lines if "|" not in line and "bundle" not in line) <= 100
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 100
     for said in (
         "NDCG@3 (95 %)",
         "slate − it",
