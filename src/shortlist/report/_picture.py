@@ -31,7 +31,7 @@ def svg(document: Document, recipe: Mapping[str, Any], colours: str) -> str:
     """The picture; ``recipe`` says how many rows each stage hands on."""
     k = min(document["protocol"]["k"])
     metric = f"ndcg@{k}"
-    found = {name: value for name, value in stages(document).items() if metric in value}
+    found: dict[str, Mapping[str, Any]] = {n: v for n, v in stages(document).items() if metric in v}
     channels = {name: found[name] for name in document["channels"] if name in found}
     scale = Scale.over([value[metric][bound] for value in found.values() for bound in ("mean", "low", "high")])
     slate = document["slate"]
