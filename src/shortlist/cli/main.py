@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -97,17 +97,17 @@ def fit(
             return
         fitted = train.fit(read_recipe, root=data, out=out, final=final, overrides=set or ())
         report.write(fitted.evaluation, out / "report.html")
+    example = _example(out / "bundle")
     document = fitted.evaluation.document
-    terminal.out.print(leaderboards.leaderboard(document), "")
-    _print_example(out / "bundle")
+    terminal.out.print(leaderboards.leaderboard(document), "", *example)
     gib = document["peak_memory_bytes"] / 2**30
     terminal.out.print(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
     terminal.out.print(f"left in {out}: bundle, report.html, evaluation.json, rows.parquet (the lists)")
     terminal.out.print(f"serve it:  shortlist serve {out / 'bundle'} --clock log")
 
 
-def _print_example(path: Path) -> None:
-    """A slate with reasons: that of the user of the last event that has one."""
+def _example(path: Path) -> list[Any]:
+    """A slate with reasons, that of the user of the last event that has one, and an empty line; or nothing."""
     import numpy as np
 
     from shortlist import answer
@@ -115,12 +115,12 @@ def _print_example(path: Path) -> None:
     opened = _open(path, trust=True)  # made here just now
     users = opened.data.events.user[opened.data.events.user >= 0]
     if not len(users):
-        return
+        return []
     state, user = opened.data.state(), int(users[-1])
     requests = answer.requests_of(state, np.array([user]), max(state.last, opened.pipeline.fitted_until or 0))
     found = answer.recommend(opened.pipeline, state, requests, 10)
     told = answer.tell(found, opened.pipeline, opened.data)
-    terminal.out.print(tables.slate(opened.data.user_ids.ids[user], told[0], whole=False), "")
+    return [tables.slate(opened.data.user_ids.ids[user], told[0], whole=False), ""]
 
 
 @app.command(rich_help_panel=overview.MEASURE)

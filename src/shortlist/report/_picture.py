@@ -7,7 +7,8 @@ every viewer knows them), a background of its own, and text that is nowhere long
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shortlist.report._draw import Scale, decimal, grid, interval, text, ticks, whisker
@@ -34,72 +35,96 @@ def svg(document: Document, recipe: Mapping[str, Any], colours: str) -> str:
     found: dict[str, Mapping[str, Any]] = {n: v for n, v in stages(document).items() if metric in v}
     channels = {name: found[name] for name in document["channels"] if name in found}
     scale = Scale.over([value[metric][bound] for value in found.values() for bound in ("mean", "low", "high")])
-    slate = document["slate"]
     body = HEAD + max(ROW * len(channels), 4 * 44) + 10
-    height = body + FOOT
-
-    def figures(x: int, y: float, value: Mapping[str, Any], share: str, kind: str = "") -> str:
-        """Chart, NDCG and recall of one list, in the middle of ``y``."""
-        marks = grid(scale, slate[metric]["mean"]) + whisker(scale, value[metric], kind)
-        return (
-            f'<svg x="{x}" y="{y - ROW / 2}" width="{STRIP}" height="{ROW}">{marks}</svg>'
-            + _text(x + STRIP + 64, y, decimal(value[metric]["mean"]), f"end {'strong' if kind else ''}")
-            + _text(x + STRIP + 114, y, decimal(value[share]["mean"]), "end")
-        )
-
-    def panel(place: tuple[int, int], title: str, at: int) -> str:
-        """Box, title, and what stands over chart and figures."""
-        x, width = place
-        return (
-            f'<rect class="box" x="{x}" y="12" width="{width}" height="{body - 12}" rx="8"/>'
-            + _text(x + 14, 30, title, "strong")
-            + f'<svg class="ticks" x="{at}" y="38" width="{STRIP}" height="20">{ticks(scale)}</svg>'
-            + _text(at + STRIP + 64, 50, f"NDCG@{k}", "end soft")
-            + _text(at + STRIP + 114, 50, "recall", "end soft")
-        )
-
-    middle = 12 + (body - 12) / 2
-    parts = [
-        f'<rect class="box" x="{LOG[0]}" y="12" width="{LOG[1]}" height="{body - 12}" rx="8"/>',
-        _text(LOG[0] + LOG[1] / 2, middle - 22, "log", "middle strong"),
-        _text(LOG[0] + LOG[1] / 2, middle, f"{document['data']['events']:,}", "middle"),
-        _text(LOG[0] + LOG[1] / 2, middle + 18, "events", "middle soft"),
-        *(_arrow(x - 18, middle) for x in (CHANNELS[0], STAGES[0])),
-    ]
-    chart = CHANNELS[0] + 132
-    parts.append(panel(CHANNELS, f"recall: {len(channels)} channels, {recipe.get('depth', 200)} rows each", chart))
-    for number, (name, value) in enumerate(sorted(channels.items(), key=lambda pair: -pair[1][metric]["mean"])):
-        y = HEAD + ROW * (number + 0.5)
-        parts += [_text(CHANNELS[0] + 14, y, _short(name, 16)), figures(chart, y, value, "recall@all")]
-    chart = STAGES[0] + 140
-    parts.append(panel(STAGES, "merge, rank, re-rank", chart))
-    rows = _steps(document, recipe, found, k)
-    step = (body - 10 - HEAD) / len(rows)
-    for number, (name, detail, value, share) in enumerate(rows):
-        y = HEAD + step * (number + 0.5)
-        kind = "blue" if value is slate else ""
-        if kind:
-            parts.append(
-                f'<rect class="best" x="{STAGES[0] + 1}" y="{y - step / 2}" width="{STAGES[1] - 2}" height="{step}"/>'
-            )
-        strong = "strong" if kind else ""
-        parts += [_text(STAGES[0] + 14, y - 8, name, strong), _text(STAGES[0] + 14, y + 9, _short(detail, 22), "soft")]
-        parts.append(figures(chart, y, value, share, kind))
-        if number:
-            parts.append(_arrow(STAGES[0] + 26, y - step / 2, down=True))
+    chart = _Chart(scale, k, document["slate"][metric]["mean"], body)
     said = (
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} people after "
         f"{str(document['protocol']['opens'])[:10]}, {document['protocol']['requests']} protocol.",
         "Lines are 95 % intervals, dashed is the slate. recall: share of all right items among the rows that a stage "
         "hands on.",
     )
-    parts += [_text(LOG[0], body + 22 + 18 * line, words_, "soft") for line, words_ in enumerate(said)]
-    label = text(" ".join(said))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
-        f'height="{height:g}" role="img" aria-label="{label}"><title>{label}</title><style>{_style(colours)}</style>'
-        f'<rect class="paper" width="{WIDTH}" height="{height:g}" rx="10"/>{"".join(parts)}</svg>\n'
+    drawn = (
+        chart.box(LOG),
+        *_log(document, body),
+        *(_arrow(x - 18, 6 + body / 2) for x in (CHANNELS[0], STAGES[0])),
+        chart.panel(CHANNELS, f"recall: {len(channels)} channels, {recipe.get('depth', 200)} rows each", 132),
+        *_channels(chart, channels),
+        chart.panel(STAGES, "merge, rank, re-rank", 140),
+        *_stages(chart, _steps(document, recipe, found, k)),
+        *(_text(LOG[0], body + 22 + 18 * number, line, "soft") for number, line in enumerate(said)),
     )
+    label, height = text(" ".join(said)), body + FOOT
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" role="img" aria-label="{label}"><title>{label}</title><style>{_style(colours)}</style>'
+        f'<rect class="paper" width="{WIDTH}" height="{height}" rx="10"/>{"".join(drawn)}</svg>\n'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """What both panels share: the scale, the cut-off, the slate's mean, where the boxes end."""
+
+    scale: Scale
+    k: int
+    slate: float
+    body: int
+
+    def box(self, place: tuple[int, int]) -> str:
+        """The background of a panel."""
+        return f'<rect class="box" x="{place[0]}" y="12" width="{place[1]}" height="{self.body - 12}" rx="8"/>'
+
+    def panel(self, place: tuple[int, int], title: str, at: int) -> str:
+        """Box, title, and what stands over chart and figures; the chart begins ``at`` pixels from the left edge."""
+        x = place[0] + at
+        return (
+            self.box(place)
+            + _text(place[0] + 14, 30, title, "strong")
+            + f'<svg class="ticks" x="{x}" y="38" width="{STRIP}" height="20">{ticks(self.scale)}</svg>'
+            + _text(x + STRIP + 64, 50, f"NDCG@{self.k}", "end soft")
+            + _text(x + STRIP + 114, 50, "recall", "end soft")
+        )
+
+    def figures(self, x: int, y: float, value: Mapping[str, Any], share: str, kind: str = "") -> str:
+        """Chart, NDCG and recall of one list, centred on the height ``y``."""
+        ndcg = value[f"ndcg@{self.k}"]
+        marks = grid(self.scale, self.slate) + whisker(self.scale, ndcg, kind)
+        return (
+            f'<svg x="{x}" y="{y - ROW / 2:g}" width="{STRIP}" height="{ROW}">{marks}</svg>'
+            + _text(x + STRIP + 64, y, decimal(ndcg["mean"]), f"end {'strong' if kind else ''}")
+            + _text(x + STRIP + 114, y, decimal(value[share]["mean"]), "end")
+        )
+
+
+def _log(document: Document, body: int) -> Iterator[str]:
+    middle = LOG[0] + LOG[1] / 2
+    lines = (("log", "middle strong"), (f"{document['data']['events']:,}", "middle"), ("events", "middle soft"))
+    for number, (said, kind) in enumerate(lines):
+        yield _text(middle, body / 2 - 14 + 20 * number, said, kind)
+
+
+def _channels(chart: _Chart, channels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A row a channel, the best first."""
+    order = sorted(channels, key=lambda name: -channels[name][f"ndcg@{chart.k}"]["mean"])
+    for number, name in enumerate(order):
+        y = HEAD + ROW * (number + 0.5)
+        yield _text(CHANNELS[0] + 14, y, _short(name, 16))
+        yield chart.figures(CHANNELS[0] + 132, y, channels[name], "recall@all")
+
+
+def _stages(chart: _Chart, steps: Sequence[tuple[str, str, Mapping[str, Any], str]]) -> Iterator[str]:
+    """A row a stage, with arrows between; the last is the slate."""
+    x, height = STAGES[0], (chart.body - 10 - HEAD) / len(steps)
+    for number, (name, detail, value, share) in enumerate(steps):
+        y, last = HEAD + height * (number + 0.5), number == len(steps) - 1
+        if last:
+            box = f'x="{x + 1}" y="{y - height / 2:g}" width="{STAGES[1] - 2}" height="{height:g}"'
+            yield f'<rect class="best" {box}/>'
+        yield _text(x + 14, y - 8, name, "strong" if last else "")
+        yield _text(x + 14, y + 9, _short(detail, 22), "soft")
+        yield chart.figures(x + 140, y, value, share, "blue" if last else "")
+        if number:
+            yield _arrow(x + 26, y - height / 2, down=True)
 
 
 def _steps(
