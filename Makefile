@@ -38,7 +38,6 @@ bench: $(VENV)/.bench
 docs: $(VENV)/.dev
 	$(BIN)/python docs/components.py
 	$(BIN)/python bench/figures.py
-	test ! -f docs/stubs.py || $(BIN)/python docs/stubs.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import shortlist
 from shortlist.recipe import parse
 from shortlist.registry import KINDS, entry, find
 from shortlist.testing import contract
@@ -282,6 +284,18 @@ def test_the_commands_of_the_readme_work(ran, folder):
         "report.html",
     }
     assert (folder / "slates.parquet").is_file()
+
+
+@pytest.mark.skipif(not hasattr(shortlist, "read"), reason="the package has no Python face yet")
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_python_of_the_readme_works(name, ran, folder, monkeypatch):
+    (code,) = blocks(ROOT / name, "python")
+    monkeypatch.chdir(folder)
+    Path("lines.py").write_text(code.replace("recipes/movielens-100k.toml", "ratings.toml"), encoding="utf-8")
+    names = runpy.run_path("lines.py")
+    assert len(code.splitlines()) == 8
+    assert names["run"].bundle.exists()
+    assert len(names["funnel"].recommend("196", n=10, explain=True)) == 10
 
 
 @pytest.fixture(scope="module")
