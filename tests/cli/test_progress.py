@@ -100,8 +100,8 @@ def fitted(recipe: Path, out: Path, *more: object) -> list[str]:
 
 
 def check(lines: list[str]) -> None:
-    """Two screens less the line that make adds before and after; nothing twice; 100 columns."""
-    assert len(lines) <= TWO_SCREENS - 2, "\n".join(lines)
+    """Two screens less the line that make adds; nothing twice; 100 columns."""
+    assert len(lines) <= TWO_SCREENS - 1, "\n".join(lines)
     said = [re.sub(r"  \d.*", "", line) for line in lines if line.startswith("  ") and line.strip()]
     assert len(said) == len(set(said)), said
     assert max(map(len, lines)) <= 100

@@ -107,7 +107,7 @@ def fit(
 
 
 def _example(path: Path) -> list[Any]:
-    """A slate with reasons, that of the user of the last event that has one, and an empty line; or nothing."""
+    """A slate with reasons: that of the user of the last event that has one, or nothing."""
     import numpy as np
 
     from shortlist import answer
@@ -120,7 +120,7 @@ def _example(path: Path) -> list[Any]:
     requests = answer.requests_of(state, np.array([user]), max(state.last, opened.pipeline.fitted_until or 0))
     found = answer.recommend(opened.pipeline, state, requests, 10)
     told = answer.tell(found, opened.pipeline, opened.data)
-    return [tables.slate(opened.data.user_ids.ids[user], told[0], whole=False), ""]
+    return [tables.slate(opened.data.user_ids.ids[user], told[0], whole=False)]
 
 
 @app.command(rich_help_panel=overview.MEASURE)
