@@ -17,7 +17,7 @@ help:
 	@echo "make clean     remove the environment and caches; runs/ stays"
 
 demo: $(VENV)/.serve
-	$(BIN)/shortlist fit recipes/movielens-100k.toml
+	@$(BIN)/shortlist fit recipes/movielens-100k.toml
 	@echo "Serve it: make serve"
 
 serve: $(VENV)/.serve runs/movielens-100k/bundle

@@ -1,4 +1,4 @@
-"""Fills the figures of README.md, README.zh.md and docs/data.md from the results that lie beside the benchmarks.
+"""Fills the figures of the readmes, docs/data.md and docs/funnel.svg from the results that lie beside the benchmarks.
 
     python bench/figures.py            rewrites the files
     python bench/figures.py --check    exit code 1 if one of them is not what the results say
@@ -8,59 +8,54 @@ No figure is typed by hand: a number is changed by running its benchmark again. 
 
 from __future__ import annotations
 
+import io
 import json
-import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from shortlist import report
+from shortlist.cli.leaderboards import leaderboard
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "docs"))
+from marked import Parts, main  # noqa: E402
+from marked import stale as stale_parts  # noqa: E402
+
+DEMO = "movielens-100k"
+SLOWER = 0.91
+"""From this ratio of times on, a peer counts as no faster: the mark of bench/recall."""
+SHOWN = ("als", "ease", "item2vec", "item_cf", "node2vec", "deepfm", "xdeepfm")
+"""The models of the readme's table; bench/ has them all."""
+SCORED = ("gbdt, 200 trees × 31 leaves", "lightgbm Booster.predict on a ready matrix")
+"""Two rows of bench/rank/latency.json: our trees and the peer's."""
 Words = Mapping[str, str]
 ENGLISH: Words = {
-    "funnel": "{requests:,} requests of {users:,} users after {opens}, {protocol} protocol; fitted and evaluated in "
-    "{seconds:.0f} s, peak memory {gib:.2f} GiB.",
-    "brief": "{requests:,} requests of {users:,} users after {opens}, {protocol} protocol.",
-    "funnel head": "| | NDCG@{k} | 95 % | slate − row, 95 % | recall@{wide} | only it found |",
-    "rankers": "Rankers on plain tables beside the same model of another library (mean AUC over the seeds): Adult's "
-    "settings by cross-validation on its training file, the others' on validation rows; intervals, GAUC, calibration, "
-    "training speed, and rankers in the funnel: [bench/rank](bench/rank/RESULTS.md).",
-    "serve": "One request in process, {candidates:.0f} candidates, one thread, {n} items told with reasons "
-    "(`{recipe}`): p50 {p50:.2f} ms, p99 {p99:.2f} ms on the clock; {c50:.2f} and {c99:.2f} ms computing.",
-    "rank": "Scoring one request by a ranker, milliseconds:",
-    "rank head": "| Columns | Ranker | p50 on the clock | p50 computing |",
-    "recall": "Recall@200 of every channel on its own and of all merged to 200 rows, fitted before the test window, "
-    "settings chosen before it; intervals, costs, growth, what each adds: [bench/recall](bench/recall/RESULTS.md).",
-    "neighbours": "The same neighbours as a peer's model on the same matrix (share of 100, ties counted as equal):",
-    "lists": "NDCG@10 of the same model, ours and the peer's:",
-    "lists head": "| Channel | Peer | Ours | Peer's | Difference, 95 % |",
-    "fits": "Seconds to fit, medians on the wall clock; ratio is the fastest peer's time over ours:",
-    "fits head": "| Channel | Threads | Ours | Peers | Ratio |",
-    "none": "Nothing has been measured yet: run `make bench`, then `make docs`.",
-    "stages": "merge=merged|slate=slate",
+    "funnel head": "| NDCG@{k} | requests | best channel alone | all channels merged | slate | slate − best channel |",
+    "peer head": "| Model | Library | NDCG@10 or AUC | theirs | Timed | Times as fast |",
+    "fit": "fit {events:,} events: {ours:.2f} s, theirs {theirs:.2f} s",
+    "train": "rows a second in training",
+    "score": "score 300 rows × 60 columns: {ours:.2f} ms, theirs {theirs:.2f} ms",
+    "slower": "Not always: {rows}.",
+    "slower row": "with {threads} threads `{model}` takes {ours:.2f} s and {peer} {theirs:.2f} s",
+    "serve": "One request through the whole funnel, {candidates:.0f} candidates, one thread, {n} items with reasons: "
+    "half within {p50:.1f} ms, 99 of 100 within {p99:.1f} ms ([bench/serve](bench/serve/latency.md)).",
 }
 CHINESE: Words = {
-    "funnel": "{opens} 之后 {users:,} 名用户的 {requests:,} 次请求，{protocol} 协议；训练加评估共 {seconds:.0f} 秒，"
-    "内存峰值 {gib:.2f} GiB。",
-    "brief": "{opens} 之后 {users:,} 名用户的 {requests:,} 次请求，{protocol} 协议。",
-    "funnel head": "| | NDCG@{k} | 95% 区间 | 最终列表 − 本行，95% 区间 | recall@{wide} | 独有命中 |",
-    "rankers": "普通表格上的排序模型与其他库的同一模型（各随机种子 AUC 的均值）：Adult 只在训练文件上交叉验证选参，"
-    "其余用验证集选参；区间、GAUC、校准、训练速度以及漏斗中的排序模型见 [bench/rank](bench/rank/RESULTS.md)。",
-    "serve": "进程内单次请求（`{recipe}`，{candidates:.0f} 个候选，单线程，返回 {n} 个物品及推荐理由）："
-    "墙钟 p50 {p50:.2f} ms、p99 {p99:.2f} ms；其中计算 {c50:.2f} 与 {c99:.2f} ms。",
-    "rank": "单个请求的排序打分耗时（毫秒）：",
-    "rank head": "| 列 | 排序模型 | 墙钟 p50 | 计算 p50 |",
-    "recall": "每个召回通道单独的 recall@200，以及全部通道合并为 200 行之后的结果；训练与选参都在测试窗口之前完成。"
-    "区间、开销、规模增长与各通道的贡献见 [bench/recall](bench/recall/RESULTS.md)。",
-    "neighbours": "与同类库在同一矩阵上得到的邻居是否相同（前 100 个的重合比例，相似度相等视为相同）：",
-    "lists": "同一模型的 NDCG@10，本项目与同类库：",
-    "lists head": "| 通道 | 对照库 | 本项目 | 对照库 | 差，95% 区间 |",
-    "fits": "训练耗时（秒，墙钟中位数）；比值为最快的对照库除以本项目：",
-    "fits head": "| 通道 | 线程 | 本项目 | 对照库 | 比值 |",
-    "none": "尚无测量结果：先运行 `make bench`，再运行 `make docs`。",
-    "stages": "merge=合并|slate=最终列表",
+    "funnel head": "| NDCG@{k} | 请求数 | 最好的单路召回 | 多路合并 | 最终列表 | 最终列表 − 最好的单路 |",
+    "peer head": "| 模型 | 对照库 | NDCG@10 或 AUC | 对照库 | 计时内容 | 速度倍数 |",
+    "fit": "训练 {events:,} 条事件：{ours:.2f} 秒，对照库 {theirs:.2f} 秒",
+    "train": "训练时每秒处理的行数",
+    "score": "为 300 行 × 60 列打分：{ours:.2f} 毫秒，对照库 {theirs:.2f} 毫秒",
+    "slower": "也有更慢的情况：{rows}。",
+    "slower row": "用 {threads} 个线程时，`{model}` 需 {ours:.2f} 秒，{peer} 需 {theirs:.2f} 秒",
+    "serve": "整个漏斗处理一次请求（{candidates:.0f} 个候选，单线程，返回 {n} 个物品及理由）：中位数 {p50:.1f} 毫秒，"
+    "第 99 百分位 {p99:.1f} 毫秒（[bench/serve](bench/serve/latency.md)）。",
 }
 
 
@@ -76,147 +71,125 @@ def rule(head: str) -> list[str]:
 
 
 def interval(figure: Mapping[str, float], sign: str = "") -> str:
-    """``[low, high]``, or nothing where there is none."""
+    """``0.206 [0.182, 0.232]``, of a mean or a difference."""
     low, high = figure.get("low"), figure.get("high")
-    return "" if low is None or high is None else f"[{low:{sign}.4f}, {high:{sign}.4f}]"
+    bounds = "" if low is None or high is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"{figure.get('mean', figure.get('diff')):{sign}.3f}{bounds}"
 
 
-def command(name: str) -> str:
-    """What fits and evaluates a recipe; one that reads files must be told where they are."""
-    recipe = ROOT / "recipes" / f"{name}.toml"
-    tables = recipe.is_file() and tomllib.loads(recipe.read_text(encoding="utf-8"))["data"]["source"] == "tables"
-    return f"shortlist fit recipes/{name}.toml{' --data FOLDER' if tables else ''}"
+def demo() -> str:
+    """What the two commands print, shortened: the leaderboard without most channels, and the end of the tests."""
+    document = read("funnel/results.json")[DEMO]
+    file = io.StringIO()
+    Console(file=file, width=80, highlight=False, soft_wrap=True).print(leaderboard(document))
+    table = [line.rstrip() for line in file.getvalue().splitlines()]
+    left_out = sorted(document["channels"], key=lambda name: document["channels"][name]["ndcg@10"]["mean"])[1:-1]
+    kept = [line for line in table if line and line.split(maxsplit=1)[0] not in left_out]
+    first = next(number for number, line in enumerate(kept) if line.startswith("merge "))
+    last = next(number for number, line in enumerate(kept) if line.startswith("slate "))
+    gib = document["peak_memory_bytes"] / 2**30
+    lines = ["$ make demo", *kept[:first], "...", *kept[first : last + 1], "..."]
+    lines.append(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
+    if tested := read("suite.json"):
+        lines += ["$ make test", "...", tested["said"]]
+    return "\n".join(["```console", *lines, "```"])
 
 
-def funnel(words: Words) -> list[str]:
-    """The leaderboard of each recipe that has been evaluated."""
+def picture() -> str:
+    """The funnel of the demo as SVG."""
+    tables = tomllib.loads((ROOT / f"recipes/{DEMO}.toml").read_text(encoding="utf-8"))
+    return report.picture(read("funnel/results.json")[DEMO], tables)
+
+
+def funnel(words: Words) -> str:
+    """Each recipe that has been evaluated: its best channel, its merge, its slate."""
     lines: list[str] = []
-    called = dict(pair.split("=") for pair in words["stages"].split("|"))
-    for name, document in read("funnel/results.json").items():
-        if "slate" not in document:
-            continue
-        protocol, paired = document["protocol"], document.get("paired", {})
-        k, wide = min(protocol["k"]), max(protocol["k"])
-        told = "funnel" if document.get("fit_seconds") and document.get("peak_memory_bytes") else "brief"
-        lines += [f"**{name}**: `{document.get('command') or command(name)}`", ""]
-        lines += [
-            words[told].format(
-                requests=document["requests"],
-                users=document["users"],
-                opens=protocol["opens"][:10],
-                protocol=protocol["requests"],
-                seconds=document.get("fit_seconds") or 0,
-                gib=(document.get("peak_memory_bytes") or 0) / 2**30,
-            ),
-            "",
-            *rule(words["funnel head"].format(k=k, wide=wide)),
+    for name, document in sorted(read("funnel/results.json").items()):
+        k = min(document["protocol"]["k"])
+        metric = f"ndcg@{k}"
+        lines = lines or rule(words["funnel head"].format(k=k))
+        best = max(document["channels"], key=lambda channel: document["channels"][channel][metric]["mean"])
+        cells = [
+            f"[{name}](recipes/{name}.toml)",
+            f"{document['requests']:,}",
+            f"`{best}` {document['channels'][best][metric]['mean']:.3f}",
+            interval(document["stages"]["merge"][metric]),
+            f"**{interval(document['slate'][metric])}**",
+            interval(document["paired"][best][metric], "+"),
         ]
-        stages = {key: value for key, value in document.get("stages", {}).items() if key != "rules" and value}
-        for row, values in {**document["channels"], **stages, "slate": document["slate"]}.items():
-            ndcg = values.get(f"ndcg@{k}")
-            if ndcg is None:
-                continue
-            difference = paired.get(row, {}).get(f"ndcg@{k}", {})
-            apart = f"{difference['diff']:+.4f} {interval(difference, '+')}" if "diff" in difference else ""
-            bold = "**" if row == "slate" else ""
-            cells = [
-                f"{bold}{called.get(row, row)}{bold}",
-                f"{ndcg['mean']:.4f}",
-                interval(ndcg),
-                apart,
-                f"{values[f'recall@{wide}']['mean']:.3f}" if f"recall@{wide}" in values else "",
-                f"{values['unique_hits']:,}" if "unique_hits" in values else "",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    return lines
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def rankers(words: Words) -> list[str]:
-    """The first table of ``bench/rank``, as it stands there."""
-    table = section("rank/RESULTS.md", "AUC at a glance")
-    return ["`python bench/rank/run.py --data FOLDER`", "", words["rankers"], "", table, ""] if table else []
+def peers(words: Words) -> str:
+    """The same models in other libraries: how good, how fast, and where ours is slower."""
+    rows, slower = [], []
+    for model, peer, threads, ours, theirs, events in fits():
+        if theirs / ours < SLOWER:
+            told = {"threads": threads, "model": model, "ours": ours, "peer": peer, "theirs": theirs}
+            slower.append(words["slower row"].format(**told))
+        if model in SHOWN and threads == "1" and (found := quality(model, peer)):
+            timed = words["fit"].format(events=events, ours=ours, theirs=theirs)
+            rows.append([f"`{model}`", peer, *found, timed, f"{theirs / ours:.1f}"])
+    for file in sorted(HERE.glob("rank/results/speed.*.json")):
+        table, model = file.name.split(".")[1:3]
+        if model not in SHOWN:
+            continue
+        speed = read(f"rank/results/{file.name}")["threads"]["1"]
+        found = ranked(table, model)
+        rows.append([f"`{model}`", "deepctr-torch", *found, words["train"], f"{speed['ratio']:.1f}"])
+    timed = {row["what"]: row["clock_ms"] for row in read("rank/latency.json").get("rows", [])[::-1]}
+    if set(SCORED) <= timed.keys():
+        ours, theirs = (timed[what] for what in SCORED)
+        said = words["score"].format(ours=ours, theirs=theirs)
+        rows.append(["`gbdt`", "lightgbm", *ranked("adult", "gbdt"), said, f"{theirs / ours:.1f}"])
+    lines = [*rule(words["peer head"]), *(f"| {' | '.join(row)} |" for row in rows), ""]
+    if slower:
+        lines += [words["slower"].format(rows="; ".join(slower))]
+    return "\n".join([*lines, *latency(words)])
+
+
+def fits() -> Iterator[tuple[str, str, str, float, float, int]]:
+    """(model, fastest peer, threads, our seconds, the peer's, events) of every timed fit."""
+    for file in sorted(HERE.glob("recall/results/peers.*.json")):
+        for threads, entry in read(f"recall/results/{file.name}").get("speed", {}).items():
+            walls = {name: run["wall"] for name, run in entry.get("seconds", {}).items()}
+            if len(walls) > 1:
+                ours = walls.pop("shortlist")
+                peer = min(walls, key=lambda name: walls[name])
+                yield file.name.split(".")[1], peer.split(",")[0], threads, ours, walls[peer], entry["events"]
+
+
+def quality(model: str, peer: str) -> list[str]:
+    """NDCG@10 of a channel and of the same model in ``peer``, on the same questions."""
+    found = read(f"recall/results/peers.{model}.json").get("quality", {})
+    named = [name for name in (peer, f"{peer}, contexts") if "ndcg@10" in found.get(name, {})]
+    if not named:
+        return []
+    figures = found[named[0]]["ndcg@10"]
+    return [f"{figures[side]['mean']:.4f}" for side in ("shortlist", "peer")]
+
+
+def ranked(table: str, model: str) -> list[str]:
+    """AUC of a ranker and of its peer, as ``bench/rank/RESULTS.md`` has them."""
+    lines = section("rank/RESULTS.md", table).splitlines()
+    cells = next(line for line in lines if line.startswith(f"| {model} |")).split("|")
+    return [cells[2].strip(), cells[4].strip()]
 
 
 def latency(words: Words) -> list[str]:
-    """One request through the funnel, and through the rankers alone."""
-    lines: list[str] = []
-    for path in sorted(HERE.glob("serve/*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not {"total", "processor", "candidates"} <= found.keys():
-            continue
-        total, cpu = found["total"], found["processor"]
-        said = words["serve"].format(
-            **{key: found[key] for key in ("candidates", "n", "recipe")},
-            p50=total["p50"],
-            p99=total["p99"],
-            c50=cpu["p50"],
-            c99=cpu["p99"],
-        )
-        lines += [f"`{found['command']}`", "", said, ""]
-    found = read("rank/latency.json")
-    if found:
-        lines += [f"`{found['command']}`", "", words["rank"], "", *rule(words["rank head"])]
-        for row in (row for row in found["rows"] if not row["what"].startswith(" ")):
-            lines.append(f"| {row['columns']} | {row['what'].strip()} | {row['clock_ms']:.2f} | {row['cpu_ms']:.2f} |")
-        lines.append("")
-    return lines
-
-
-def recall(words: Words) -> list[str]:
-    """The first table of ``bench/recall``, as it stands there."""
-    table = section("recall/RESULTS.md", "recall@200 at a glance")
-    return ["`python bench/recall/run.py --data FOLDER`", "", words["recall"], "", table, ""] if table else []
+    """One request through the funnel."""
+    found = read("serve/latency.json")
+    if not found:
+        return []
+    times = {"p50": found["total"]["p50"], "p99": found["total"]["p99"]}
+    return [words["serve"].format(candidates=found["candidates"], n=found["n"], **times)]
 
 
 def section(page: str, heading: str) -> str:
     """What stands below a heading of the second level."""
-    file = HERE / page
-    rest = file.read_text(encoding="utf-8").partition(f"## {heading}\n")[2] if file.exists() else ""
+    rest = (HERE / page).read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
     return rest.split("\n## ")[0].strip()
-
-
-def peers(words: Words) -> list[str]:
-    """Recall channels beside the same models of other libraries."""
-    files = sorted((HERE / "recall/results").glob("peers.*.json"))
-    rows = {file.name.split(".")[1]: read(f"recall/results/{file.name}") for file in files}
-    quality = [
-        (model, peer, values)
-        for model, row in rows.items()
-        for peer, values in row.get("quality", {}).items()
-        if isinstance(values, Mapping)
-    ]
-    if not quality:
-        return []
-    lines = ["`python bench/recall/peers.py`", "", words["neighbours"], ""]
-    for model, peer, values in quality:
-        if "neighbours@100" in values:
-            lines.append(f"- `{model}`, {peer}: {values['neighbours@100']['tied']:.4f}")
-    lines += ["", words["lists"], "", *rule(words["lists head"])]
-    for model, peer, values in quality:
-        if "ndcg@10" in values:
-            ours, theirs, apart = (values["ndcg@10"][key] for key in ("shortlist", "peer", "paired"))
-            lines.append(
-                f"| {model} | {peer} | {ours['mean']:.4f} | {theirs['mean']:.4f} "
-                f"| {apart['diff']:+.4f} {interval(apart, '+')} |"
-            )
-    fits = []
-    for model, row in rows.items():
-        for threads, entry in row.get("speed", {}).items():
-            if walls := {name: run["wall"] for name, run in entry.get("seconds", {}).items()}:
-                ours = walls.pop("shortlist")
-                others = ", ".join(f"{name} {seconds:.2f}" for name, seconds in walls.items())
-                ratio = min(walls.values()) / ours
-                fits.append(f"| {model} | {threads} | {ours:.2f} | {others} | {ratio:.2f} |")
-    if fits:
-        lines += ["", words["fits"], "", *rule(words["fits head"]), *fits]
-    return [*lines, ""]
-
-
-def everything(words: Words) -> str:
-    """All figures of the readme."""
-    lines = [*funnel(words), *rankers(words), *latency(words), *recall(words), *peers(words)]
-    return "\n".join(lines or [words["none"]]).strip()
 
 
 def memory() -> str:
@@ -225,39 +198,18 @@ def memory() -> str:
     return text.split("\n", 1)[1].strip()
 
 
-PARTS: dict[str, Callable[[], str]] = {
-    "README.md": lambda: everything(ENGLISH),
-    "README.zh.md": lambda: everything(CHINESE),
-    "docs/data.md": memory,
+PARTS: Parts = {
+    "README.md": {"demo": demo, "funnel": lambda: funnel(ENGLISH), "peers": lambda: peers(ENGLISH)},
+    "README.zh.md": {"demo": demo, "funnel": lambda: funnel(CHINESE), "peers": lambda: peers(CHINESE)},
+    "docs/data.md": {"figures": memory},
+    "docs/funnel.svg": {"": picture},
 }
-
-
-def filled(text: str, body: str) -> str:
-    """``text`` with ``body`` between its two markers."""
-    begin, end = "<!-- figures:begin -->", "<!-- figures:end -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.S)
-    if len(pattern.findall(text)) != 1:
-        raise ValueError(f"expected one {begin} ... {end}")
-    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
 
 
 def stale(write: bool) -> list[str]:
     """The files whose figures are not what the results say; ``write`` mends them."""
-    found = []
-    for name, make in PARTS.items():
-        path = ROOT / name
-        before = path.read_text(encoding="utf-8")
-        after = filled(before, make())
-        if after != before:
-            found.append(name)
-            if write:
-                path.write_text(after, encoding="utf-8")
-    return found
+    return stale_parts(PARTS, write)
 
 
 if __name__ == "__main__":
-    check = "--check" in sys.argv[1:]
-    out_of_step = stale(write=not check)
-    for file in out_of_step:
-        print(f"{file}: {'not what the results say; run make docs' if check else 'written'}")
-    sys.exit(int(check and bool(out_of_step)))
+    main(PARTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import shortlist
 from shortlist.recipe import parse
+from shortlist.registry import KINDS, entry, find
 from shortlist.testing import contract
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +31,10 @@ TABLES = {"source": "tables", "split": {"test": 0.9}, "events": {"path": "log.cs
 
 
 def script(path: str):
-    """A script of the repository as a module."""
+    """A script of the repository as a module; it finds its neighbours as if it were run."""
+    folder = str((ROOT / path).parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -54,29 +60,95 @@ def test_generated_parts_are_in_step(path):
 
 
 def test_generated_parts_name_every_component():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = [name for kind, name, _ in contract.found() if f"(src/shortlist/{kind}/{name}.py)" not in text]
-    assert missing == []
+    page = (ROOT / "docs/components.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for kind, name, _ in contract.found():
+        assert f"[`{name}`](../src/shortlist/{kind}/{name}.py)" in page, (kind, name)
+        assert f"`{name}`" in readme, (kind, name)
+
+
+def test_every_key_is_told_at_its_component_or_once_where_it_is_shared():
+    keys = script("docs/keys.py")
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    kinds = re.split(r"^### ", page.split("hyperparameters:begin")[1], flags=re.M)[1:]
+    for kind, text in zip(KINDS, kinds, strict=True):
+        told = {
+            head: set(re.findall(r"^\| `(\w+)` \|", part, re.M))
+            for head, part in re.findall(r"^#### ([^\n]+)\n(.*?)(?=^####|\Z)", text, re.M | re.S)
+        }
+        classes = {name: find(kind, name) for name in keys.own(kind) if entry(kind, name).available}
+        common = keys.shared(classes)
+        for name, cls in classes.items():
+            above = [told[keys.heading(kind, base)] for base in common if issubclass(cls, base)]
+            assert told[f"`{name}`"].union(*above) >= set(cls.model_fields), name
+            inherited = [key for key, base in keys.definers(cls).items() if base in common]
+            assert told[f"`{name}`"].isdisjoint(inherited), name
+
+
+def test_deep_rankers_share_their_keys():
+    keys = script("docs/keys.py")
+    classes = {name: find("rank", name) for name in keys.own("rank") if entry("rank", name).available}
+    if "deepfm" not in classes:
+        pytest.skip("torch is not installed")
+    shared = {keys.heading("rank", base): names for base, names in keys.shared(classes).items()}
+    assert {"afm", "dcn", "deepfm", "xdeepfm"} <= set(shared["What deep rankers share"])
+    assert "gbdt" not in shared["What deep rankers share"]
+
+
+FIGURE = {"mean": 0.1234, "low": 0.1, "high": 0.2}
+DOCUMENT = {
+    "name": "movielens-100k",
+    "data": {"events": 98765},
+    "protocol": {"k": [10, 50], "opens": "1998-04-01T00:00:00Z", "requests": "replay"},
+    "requests": 1234,
+    "users": 56,
+    "fit_seconds": 61.4,
+    "peak_memory_bytes": 3 * 2**30,
+    "fit_steps": {"evaluate": 2.25},
+    "slate": {"ndcg@10": {**FIGURE, "mean": 0.1779}, "recall@50": FIGURE, "recall@10": FIGURE},
+    "channels": {
+        name: {"ndcg@10": {**FIGURE, "mean": mean}, "recall@50": FIGURE, "recall@all": FIGURE, "unique_hits": 7}
+        for name, mean in {"hot": 0.11, "warm": 0.12, "cf": 0.13}.items()
+    },
+    "stages": {"merge": {"ndcg@10": FIGURE, "recall@50": FIGURE, "recall@all": FIGURE}, "rules": {}},
+    "paired": {"cf": {"ndcg@10": {"diff": 0.01, "low": -0.001, "high": 0.021}}},
+}
 
 
 def test_figures_show_what_the_results_hold(monkeypatch):
     figures = script("bench/figures.py")
-    ndcg = {"ndcg@10": {"mean": 0.12341, "low": 0.1, "high": 0.2}, "recall@50": {"mean": 0.5}}
-    document = {
-        "protocol": {"k": [10, 50], "opens": "1998-04-01T00:00:00Z", "requests": "replay"},
-        "requests": 1234,
-        "users": 56,
-        "slate": ndcg,
-        "channels": {"hot": {**ndcg, "unique_hits": 7}},
-        "stages": {"merge": ndcg, "rules": {"seen": ndcg}},
-        "paired": {"hot": {"ndcg@10": {"diff": 0.01, "low": -0.001, "high": 0.021}}},
-    }
-    monkeypatch.setattr(figures, "read", lambda path: {"log": document} if path.startswith("funnel") else {})
+    results = {"funnel/results.json": {"movielens-100k": DOCUMENT}, "suite.json": {"said": "7 passed in 1.00s"}}
+    monkeypatch.setattr(figures, "read", lambda path: results.get(path, {}))
     for words in (figures.ENGLISH, figures.CHINESE):
-        text = figures.everything(words)
-        assert "| hot | 0.1234 | [0.1000, 0.2000] | +0.0100 [-0.0010, +0.0210] | 0.500 | 7 |" in text
-        assert "1,234" in text
-        assert "shortlist fit recipes/log.toml" in text
+        text = figures.funnel(words)
+        assert "| 1,234 | `cf` 0.130 | 0.123 [0.100, 0.200] | **0.178 [0.100, 0.200]** |" in text
+        assert "+0.010 [-0.001, +0.021] |" in text
+    printed = figures.demo()
+    assert "$ make demo" in printed
+    assert "fitted and evaluated in 61 s, peak memory 3.00 GiB" in printed
+    assert "7 passed in 1.00s" in printed
+    assert re.search(r"^cf +\.130 \(\.100, \.200\) \+\.010 \(-\.001, \+\.021\)", printed, re.M)
+
+
+def test_peers_show_quality_and_time_and_where_ours_is_slower(monkeypatch):
+    figures = script("bench/figures.py")
+    quality = {"ndcg@10": {"shortlist": {"mean": 0.2}, "peer": {"mean": 0.19}}}
+    seconds = {"1": {"shortlist": 2.0, "other": 3.0, "slow": 9.0}, "2": {"shortlist": 2.0, "other": 1.0, "slow": 9.0}}
+    speed = {
+        threads: {"events": 5000, "seconds": {name: {"wall": wall} for name, wall in walls.items()}}
+        for threads, walls in seconds.items()
+    }
+    rows = {"recall/results/peers.als.json": {"quality": {"other": quality, "slow": quality}, "speed": speed}}
+    monkeypatch.setattr(figures, "read", lambda path: rows.get(path, {}))
+    monkeypatch.setattr(figures, "SHOWN", ("als",))
+    text = figures.peers(figures.ENGLISH)
+    assert "| `als` | other | 0.2000 | 0.1900 | fit 5,000 events: 2.00 s, theirs 3.00 s | 1.5 |" in text
+    assert "Not always: with 2 threads `als` takes 2.00 s and other 1.00 s." in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_a_readme_is_read_to_the_end(name):
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_the_two_readmes_say_the_same():
@@ -84,7 +156,8 @@ def test_the_two_readmes_say_the_same():
 
     def skeleton(text):
         commands = re.findall(r"^(?:make|shortlist|curl) .*?(?=\s{2,}#|$)", text, re.M)
-        return commands, len(re.findall(r"^## ", text, re.M)), re.findall(r"docs/\w+\.md", text)
+        figures = re.findall(r"\d+\.\d+", text)
+        return commands, len(re.findall(r"^## ", text, re.M)), re.findall(r"(?:docs|bench)/[\w/-]+\.\w+", text), figures
 
     assert skeleton(english) == skeleton(chinese)
 
@@ -184,7 +257,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ran(folder):
-    """What the commands under "Your own data" printed, by command; ``serve`` is left to the next fixture."""
+    """What the commands of the readme and then of docs/data.md printed; ``serve`` is left to the next fixture."""
     from typer.testing import CliRunner
 
     from shortlist.cli import main as cli
@@ -192,7 +265,8 @@ def ran(folder):
     printed = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for line in after(ROOT / "README.md", "own data", "bash").splitlines():
+        pages = [after(ROOT / name, "own data", "bash") for name in ("README.md", "docs/data.md")]
+        for line in "".join(pages).splitlines():
             if line.startswith("shortlist serve"):
                 continue
             if line.startswith("shortlist "):
@@ -217,6 +291,18 @@ def test_the_commands_of_the_readme_work(ran, folder):
         "report.html",
     }
     assert (folder / "slates.parquet").is_file()
+
+
+@pytest.mark.skipif(not hasattr(shortlist, "read"), reason="the package has no Python face yet")
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_python_of_the_readme_works(name, ran, folder, monkeypatch):
+    (code,) = blocks(ROOT / name, "python")
+    monkeypatch.chdir(folder)
+    Path("lines.py").write_text(code.replace("recipes/movielens-100k.toml", "ratings.toml"), encoding="utf-8")
+    names = runpy.run_path("lines.py")
+    assert len(code.splitlines()) == 8
+    assert names["run"].bundle.exists()
+    assert len(names["funnel"].recommend("196", n=10, explain=True)) == 10
 
 
 @pytest.fixture(scope="module")

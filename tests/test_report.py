@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import re
+import tomllib
 from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 
 from shortlist import report
-from shortlist.cli import terminal
+from shortlist.cli.leaderboards import leaderboard
 from shortlist.component import InputError
 from shortlist.evaluate import Evaluation
 from shortlist.evaluate.compare import compare
@@ -83,13 +86,13 @@ def test_a_channel_that_brings_nothing_is_named(document):
     cf, hot = document["channels"]["cf"], document["channels"]["hot"]
     cf["brings_nothing"], hot["brings_nothing"], hot["gain"]["low"] = False, True, -0.1
     assert checked(report.page(document)).count("hot brings nothing ") == 2  # in both pictures
-    assert terminal.leaderboard(document).caption == "bring nothing to @all, each with the others there: hot"
+    assert leaderboard(document).caption == "bring nothing to @all, each with the others there: hot"
     hot["gain"]["low"] = 0.1
     assert checked(report.page(document)).count("hot brings nothing but order") == 2
-    assert terminal.leaderboard(document).caption.endswith(": hot; but to the order: hot")
+    assert leaderboard(document).caption.endswith(": hot; but to the order: hot")
     hot["brings_nothing"] = None  # one user is no interval
     assert "hot brings nothing" not in checked(report.page(document))
-    assert terminal.leaderboard(document).caption is None
+    assert leaderboard(document).caption is None
 
 
 def test_names_cannot_become_markup(document):
@@ -176,3 +179,66 @@ def test_numbers_as_written():
         "–",
     ]
     assert [percent(0.5), percent(1, 30), percent(0), percent(None)] == ["50 %", "3.3 %", "0 %", "–"]
+
+
+class Picture(HTMLParser):
+    """Where every text of an SVG begins and ends, in the picture's own coordinates; ticks are in percent."""
+
+    def __init__(self):
+        super().__init__()
+        self.at, self.found, self.size, self.inside = None, [], (0.0, 0.0), 0
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "svg":
+            self.inside += 1
+            if self.inside == 1:
+                self.size = (float(given["width"]), float(given["height"]))
+        elif tag == "text" and self.inside == 1:
+            letter = 6.8 if "soft" in given.get("class", "") else 8.2  # DejaVu Sans, as wide as a system font gets
+            self.at = (float(given["x"]), float(given["y"]), given["text-anchor"], letter)
+
+    def handle_endtag(self, tag):
+        self.inside -= tag == "svg"
+        self.at = None if tag == "text" else self.at
+
+    def handle_data(self, data):
+        if self.at:
+            x, y, anchor, letter = self.at
+            wide = letter * len(data)
+            first = x - {"start": 0, "middle": wide / 2, "end": wide}[anchor]
+            self.found.append((data, first, first + wide, y))
+
+
+@pytest.mark.parametrize("name", ["movielens-100k", "movietweetings"])
+def test_the_picture_shows_the_figures_and_cuts_no_text(name):
+    root = Path(__file__).parents[1]
+    document = json.loads((root / "bench/funnel/results.json").read_text(encoding="utf-8"))[name]
+    recipe = tomllib.loads((root / f"recipes/{name}.toml").read_text(encoding="utf-8"))
+    svg = report.picture(document, recipe)
+    ElementTree.fromstring(svg)
+    assert "prefers-color-scheme:dark" in svg
+    assert "var(" not in svg
+    picture = Picture()
+    picture.feed(svg)
+    words = [data for data, *_ in picture.found]
+    for channel, value in document["channels"].items():
+        assert channel in words
+        assert {decimal(value["ndcg@10"]["mean"]), decimal(value["recall@all"]["mean"])} <= set(words)
+    slate = document["slate"]["ndcg@10"]
+    assert f"{decimal(slate['mean'])} [{decimal(slate['low'])}, {decimal(slate['high'])}]" in words
+    assert f"recall: {len(document['channels'])} channels, {recipe.get('depth', 200)} rows each" in words
+    for data, first, last, y in picture.found:
+        assert first >= 0, data
+        assert last <= picture.size[0], data
+        assert 0 < y < picture.size[1], data
+        for other, begins, ends, line in picture.found:
+            assert other is data or abs(line - y) > 9 or last <= begins or ends <= first, (data, other)
+
+
+def test_a_picture_escapes_names_and_shortens_long_ones(document):
+    text = json.dumps(document).replace('"cf"', '"<b>&a name that is very much too long"')
+    svg = report.picture(json.loads(text), {"rules": [{"type": "a_rule_with_a_long_name"}, {"type": "another"}]})
+    ElementTree.fromstring(svg)
+    assert "&lt;b&gt;&amp;a name that…" in svg
+    assert "a_rule_with_a_long_na…" in svg

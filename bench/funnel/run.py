@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shortlist import train
-from shortlist.cli import terminal
+from shortlist.cli.progress import progress
 from shortlist.recipe import read
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ RECIPES = HERE.parent.parent / "recipes"
 def measure(name: str, data: Path | None) -> dict[str, Any]:
     """Fits and evaluates one recipe; the evaluation document with what it was made with."""
     recipe = read(RECIPES / f"{name}.toml")
-    with tempfile.TemporaryDirectory() as folder, terminal.progress():
+    with tempfile.TemporaryDirectory() as folder, progress():
         fitted = train.fit(recipe, root=data, out=Path(folder))
     return {**fitted.evaluation.document, "seed": recipe.seed, "versions": train.versions(), "cores": os.cpu_count()}
 
@@ -70,7 +70,7 @@ def main() -> None:
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for name in asked.only:
         if name == "movietweetings" and asked.movietweetings is None:
-            terminal.err.print("  movietweetings: left out, give --movietweetings DIR")
+            print("movietweetings: left out, give --movietweetings DIR")
             continue
         results[name] = measure(name, asked.movietweetings if name == "movietweetings" else None)
         train.write_text(file, json.dumps(results, indent=1) + "\n")

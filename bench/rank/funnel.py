@@ -17,7 +17,7 @@ import polars as pl
 from results import HERE, keep, kept, provenance, say
 
 from shortlist import train
-from shortlist.cli import terminal
+from shortlist.cli.progress import progress
 from shortlist.metrics.interval import mean_interval, paired_interval
 from shortlist.recipe import Recipe, read
 from shortlist.types import Float64
@@ -69,7 +69,7 @@ def run(asked: argparse.Namespace, recipes: list[str]) -> None:
 def measure(recipe: Recipe, sections: dict[str, dict[str, Any]], root: Path | None) -> dict[str, Any]:
     """Every ranker's NDCG@10 on the last fifth of its window and on the test window."""
     changed = recipe.model_copy(update={"rank": sections})
-    with tempfile.TemporaryDirectory() as folder, terminal.progress():
+    with tempfile.TemporaryDirectory() as folder, progress():
         fitted = train.fit(changed, root=root, out=Path(folder))
     document = fitted.evaluation.document
     users, values = by_request(fitted.evaluation.rows)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from shortlist.cli import terminal
+from shortlist.cli import overview, tables, terminal
+from shortlist.cli.progress import progress
 from shortlist.documents import dumps, refuse_unwritable, write_text
 
 KINDS = {"number": "num", "category": "cat", "list": "list"}
@@ -19,7 +20,7 @@ CURVED = 0.02
 
 def add_to(app: typer.Typer) -> None:
     """Registers the command of this file."""
-    app.command()(features)
+    app.command(rich_help_panel=overview.IMPROVE)(features)
 
 
 def features(
@@ -34,13 +35,13 @@ def features(
     repeats: Annotated[int, typer.Option(min=1, help="Times each column is shuffled.")] = 3,
     top: Annotated[int, typer.Option(min=0, help="Columns shown here; 0 = all. JSON and page have all.")] = 40,
 ) -> None:
-    """Profile every feature column: missing, drift, what it tells alone, whether it leaks the label."""
+    """Profile every feature column: gaps, drift, worth alone, leaks."""
     from shortlist.columns import report
     from shortlist.recipe import read
     from shortlist.report import _features as page
 
     refuse_unwritable(as_json, html)
-    with terminal.progress():
+    with progress():
         document = report.run(read(recipe, set or ()), root=data, importance=importance, repeats=repeats)
     if as_json:
         write_text(as_json, dumps(document))
@@ -60,7 +61,7 @@ def _table(document: Mapping[str, Any], top: int) -> Any:
         f" of {rows['requests']:,} requests" if funnel else ""
     )
     heads = ["", "kind", "missing", "drift", "info", "AUC", *(["later", "GAUC"] if funnel else [])]
-    table = terminal._table(title, heads, ("kind",))
+    table = tables.table(title, heads, ("kind",))
     table.columns[0].justify = "left"
     for column in document["columns"][: top or None]:
         curved = column["auc_by_value"] is not None and column["auc_by_value"] > (column["auc"] or 0.0) + CURVED
@@ -69,10 +70,10 @@ def _table(document: Mapping[str, Any], top: int) -> Any:
             escape(column["name"]),
             KINDS[column["type"]],
             f"{100 * column['missing']:.0f} %",
-            terminal._decimal(column["drift"]["psi"]),
+            tables.decimal(column["drift"]["psi"]),
             f"{100 * (column['information'] or 0.0):.1f} %",
-            sign + terminal._decimal(column["auc_by_value"] if curved else column["auc"]),
-            *([terminal._decimal(column["auc_later"]), terminal._decimal(column["gauc"])] if funnel else []),
+            sign + tables.decimal(column["auc_by_value"] if curved else column["auc"]),
+            *([tables.decimal(column["auc_later"]), tables.decimal(column["gauc"])] if funnel else []),
         ]
         table.add_row(*cells, style="bold red" if column["suspect"] else "")
     hidden = len(document["columns"]) - table.row_count
@@ -80,13 +81,12 @@ def _table(document: Mapping[str, Any], top: int) -> Any:
         "drift: population stability index of the later part; info: share of the label's entropy explained beyond "
         "chance; AUC: rising ↑, falling ↓, or by its values' mean labels, out of fold ~"
     ) + (f"; {hidden} more: --top 0" if hidden else "")
-    table.caption_justify = "left"
     return table
 
 
 def _warned(columns: Sequence[Mapping[str, Any]]) -> Any:
     """The columns with warnings."""
-    table = terminal._table("what to look at", ("column", "warning"), ("column", "warning"))
+    table = tables.table("what to look at", ("column", "warning"), ("column", "warning"))
     for column in sorted(columns, key=lambda column: not column["suspect"]):
         if column["warnings"]:
             style = "bold red" if column["suspect"] else ""
@@ -97,9 +97,9 @@ def _warned(columns: Sequence[Mapping[str, Any]]) -> Any:
 def _lost(ranker: str, found: Mapping[str, Any], asked: Mapping[str, Any], top: int) -> Any:
     """What a ranker loses without a column, the largest loss first."""
     figures = found["figures"]
-    said = ", ".join(f"{name} {terminal._decimal(value, 4)}" for name, value in figures.items())
+    said = ", ".join(f"{name} {tables.decimal(value, 4)}" for name, value in figures.items())
     title = f"ranker {ranker}: {said} on {asked['rows']:,} rows; lost when shuffled ({asked['repeats']} times)"
-    table = terminal._table(title, ["", *(f"{name} lost" for name in figures)])
+    table = tables.table(title, ["", *(f"{name} lost" for name in figures)])
     first = found["by"]
     for kind in ("families", "columns"):
         drops = sorted(found[kind].items(), key=lambda pair: -(pair[1][first]["drop"] or 0.0))
@@ -111,5 +111,5 @@ def _lost(ranker: str, found: Mapping[str, Any], asked: Mapping[str, Any], top: 
 
 
 def _spread(drop: Mapping[str, float | None]) -> str:
-    said = terminal._decimal(drop["drop"], 4, sign=True)
-    return said if drop["deviation"] is None else f"{said} ± {terminal._decimal(drop['deviation'], 4)}"
+    said = tables.decimal(drop["drop"], 4, sign=True)
+    return said if drop["deviation"] is None else f"{said} ± {tables.decimal(drop['deviation'], 4)}"

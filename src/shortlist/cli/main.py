@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -13,7 +13,8 @@ import shortlist
 from shortlist.cli import threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
-from shortlist.cli import features, parts, terminal, tune
+from shortlist.cli import features, leaderboards, overview, parts, tables, terminal, tune
+from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
 from shortlist.progress import step
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from shortlist.bundle import Bundle
 
 app = typer.Typer(
+    cls=overview.Overview,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -67,11 +69,11 @@ def _open(path: Path, *, trust: bool = False) -> Bundle:
     """The bundle; reading a large one shows."""
     from shortlist.bundle import open_bundle
 
-    with terminal.progress(), step("open bundle"):
+    with progress(), step("open bundle"):
         return open_bundle(path, trust=trust)
 
 
-@app.command()
+@app.command(rich_help_panel=overview.MEASURE)
 def fit(
     recipe: RecipePath,
     data: Root = None,
@@ -88,24 +90,24 @@ def fit(
     out = out or Path("runs") / read_recipe.name
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: expected a folder, found a file")
-    with terminal.progress():
+    with progress():
         if not read_recipe.recall:
             document = experiment.run(read_recipe, root=data, out=out)
-            terminal.out.print(terminal.rankers(document))
+            terminal.out.print(leaderboards.rankers(document))
             return
         fitted = train.fit(read_recipe, root=data, out=out, final=final, overrides=set or ())
         report.write(fitted.evaluation, out / "report.html")
+    example = _example(out / "bundle")
     document = fitted.evaluation.document
-    terminal.out.print(terminal.leaderboard(document))
-    _print_example(out / "bundle")
+    terminal.out.print(leaderboards.leaderboard(document), "", *example)
     gib = document["peak_memory_bytes"] / 2**30
     terminal.out.print(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
-    terminal.out.print(f"bundle {out / 'bundle'}, report {out / 'report.html'}, lists {out / 'rows.parquet'}")
+    terminal.out.print(f"left in {out}: bundle, report.html, evaluation.json, rows.parquet (the lists)")
     terminal.out.print(f"serve it:  shortlist serve {out / 'bundle'} --clock log")
 
 
-def _print_example(path: Path) -> None:
-    """A slate with reasons: that of the user of the last event that has one."""
+def _example(path: Path) -> list[Any]:
+    """A slate with reasons: that of the user of the last event that has one, or nothing."""
     import numpy as np
 
     from shortlist import answer
@@ -113,15 +115,15 @@ def _print_example(path: Path) -> None:
     opened = _open(path, trust=True)  # made here just now
     users = opened.data.events.user[opened.data.events.user >= 0]
     if not len(users):
-        return
+        return []
     state, user = opened.data.state(), int(users[-1])
     requests = answer.requests_of(state, np.array([user]), max(state.last, opened.pipeline.fitted_until or 0))
     found = answer.recommend(opened.pipeline, state, requests, 10)
     told = answer.tell(found, opened.pipeline, opened.data)
-    terminal.out.print(terminal.slate(opened.data.user_ids.ids[user], told[0]))
+    return [tables.slate(opened.data.user_ids.ids[user], told[0], whole=False)]
 
 
-@app.command()
+@app.command(rich_help_panel=overview.MEASURE)
 def evaluate(
     bundle: BundlePath,
     data: Root = None,
@@ -138,7 +140,7 @@ def evaluate(
     opened = _open(bundle)
     if opened.manifest.get("final"):
         raise InputError(f"{bundle}: was refitted at the end of the log (--final); no later events are left to test on")
-    with terminal.progress():
+    with progress():
         with step("read data"):
             raw = source(opened.recipe.data.source)(opened.recipe.data, data)
             assert isinstance(raw, Raw)  # a bundle's recipe has channels
@@ -154,10 +156,10 @@ def evaluate(
         write_text(as_json, dumps(document))
     if rows:
         write_parquet(evaluation.rows, rows)
-    terminal.out.print(terminal.leaderboard(document))
+    terminal.out.print(leaderboards.leaderboard(document))
 
 
-@app.command()
+@app.command(rich_help_panel=overview.MEASURE)
 def compare(
     recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted unless runs/NAME is theirs already, or runs.")],
     data: Root = None,
@@ -185,7 +187,7 @@ def compare(
         if not comparison.is_run_of(run, recipe):
             if run.exists():
                 terminal.err.print(f"  note: {run} is not of this recipe; fitting again")
-            with terminal.progress():
+            with progress():
                 train.fit(recipe, root=data, out=run)
         runs.append(run)
     document = comparison.compare(runs)
@@ -193,10 +195,10 @@ def compare(
         write_text(as_json, dumps(document))
     if html:
         write_text(html, report.comparison(document))
-    terminal.out.print(terminal.comparison(document))
+    terminal.out.print(leaderboards.comparison(document))
 
 
-@app.command()
+@app.command(rich_help_panel=overview.ANSWER)
 def recommend(
     bundle: BundlePath,
     user: Annotated[str | None, typer.Option(help="One user's id.")] = None,
@@ -224,24 +226,24 @@ def recommend(
     now = batch.moment(time) if time else max(state.last, opened.pipeline.fitted_until or 0)
     if user is not None:
         requests = answer.requests_of(state, np.array([answer.user_code(opened.data, user)]), now)
-        with terminal.progress(), step("recommend"):
+        with progress(), step("recommend"):
             found = answer.recommend(opened.pipeline, state, requests, n)
         told = answer.tell(found, opened.pipeline, opened.data, explain)[0]
         if as_json:
             sys.stdout.write(json.dumps({"user": user, "bundle": opened.hash[:12], "items": told}) + "\n")
         else:
-            terminal.out.print(terminal.slate(user, told))
+            terminal.out.print(tables.slate(user, told))
         return
     assert users is not None
     assert out is not None
-    with terminal.progress():
+    with progress():
         many = batch.known_users(many, opened, users)
         frame = batch.score(opened, state, many, now, n, explain)
     write_parquet(frame, out)
     terminal.out.print(f"{frame['user'].n_unique():,} users, {len(frame):,} rows in {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=overview.ANSWER)
 def similar(
     bundle: BundlePath,
     item: Annotated[str, typer.Option(help="An item's id.")],
@@ -256,10 +258,10 @@ def similar(
     if as_json:
         sys.stdout.write(json.dumps({"item": item, "channels": found}) + "\n")
     else:
-        terminal.out.print(terminal.neighbours(item, found))
+        terminal.out.print(tables.neighbours(item, found))
 
 
-@app.command()
+@app.command(rich_help_panel=overview.ANSWER)
 def serve(
     bundle: BundlePath,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -284,11 +286,11 @@ def serve(
     run(bundle, host=host, port=port, workers=workers, store=store, clock=kind, record_shown=record_shown)
 
 
-@app.command()
+@app.command(rich_help_panel=overview.MEASURE)
 def report(
     bundle: BundlePath, out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html")
 ) -> None:
-    """Write the page of a run again, from the evaluation.json beside its bundle."""
+    """Write a run's page again from its evaluation.json."""
     from shortlist import report as pages
 
     near = (bundle / "evaluation.json", bundle.parent / "evaluation.json", bundle.parent.parent / "evaluation.json")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from shortlist import registry
-from shortlist.cli import terminal
+from shortlist.cli import overview, tables, terminal
+from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, write_text
 from shortlist.progress import step
@@ -18,15 +19,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OWN = "tables"
 """The source of a user's own files: a recipe names them, so there is nothing to fetch."""
 
-data_app = typer.Typer(no_args_is_help=True, help="Named public data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Named public data sets: list, get, show.")
 
 
 def add_to(app: typer.Typer) -> None:
     """Registers the commands of this file."""
-    app.command("list")(list_components)
-    app.command()(new)
-    app.command()(init)
-    app.add_typer(data_app, name="data")
+    app.command(rich_help_panel=overview.BEGIN)(init)
+    app.add_typer(data_app, name="data", rich_help_panel=overview.BEGIN)
+    app.command("list", rich_help_panel=overview.BEGIN)(list_components)
+    app.command(rich_help_panel=overview.BEGIN)(new)
 
 
 def list_components(
@@ -49,7 +50,7 @@ def list_components(
         sys.stdout.write(dumps(listed[kind] if kind else listed))
         return
     for each, entries_ in listed.items():
-        terminal.out.print(terminal.components(each, entries_))
+        terminal.out.print(tables.components(each, entries_))
 
 
 def new(
@@ -105,9 +106,9 @@ def data_get(name: Annotated[str, typer.Argument(help="As in shortlist data list
 @data_app.command("show")
 def data_show(name: Annotated[str, typer.Argument(help="As in shortlist data list.")]) -> None:
     """Look at the first rows of each table of a data set."""
-    tables = _load(name)
+    loaded = _load(name)
     for table in ("events", "items", "users", "train", "test"):
-        frame = getattr(tables, table, None)
+        frame = getattr(loaded, table, None)
         if frame is not None:
             terminal.out.print(f"{table}: {len(frame):,} rows")
             terminal.out.print(str(frame.head(5)))
@@ -121,5 +122,5 @@ def _load(name: str) -> Any:
     if name == OWN:
         raise InputError(f"data {name}: is for your own files; shortlist init EVENTS drafts a recipe from them")
     load = source(name)
-    with terminal.progress(), step(f"data set {name}"):
+    with progress(), step(f"data set {name}"):
         return load(DataSpec(source=name), None)

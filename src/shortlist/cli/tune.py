@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from shortlist.cli import terminal
+from shortlist.cli import leaderboards, overview, terminal
+from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import refuse_unwritable, write_text
 
 
 def add_to(app: typer.Typer) -> None:
     """Registers the command of this file."""
-    app.command()(tune)
+    app.command(rich_help_panel=overview.IMPROVE)(tune)
 
 
 def tune(
@@ -31,7 +32,7 @@ def tune(
     out: Annotated[Path | None, typer.Option(help="Recipe to write; default RECIPE-tuned.toml beside it.")] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write every trial here.")] = None,
 ) -> None:
-    """Search hyperparameters before the test window and write the best back as a recipe.
+    """Search hyperparameters before the test window, write a recipe.
 
     Without --channel, --ranker or --merge: every channel in turn, or every ranker of a recipe without channels. Ctrl-C
     ends the search and keeps the best so far.
@@ -48,13 +49,13 @@ def tune(
         tuple(channel or ()), tuple(ranker or ()), merge=merge, trials=trials, minutes=minutes, metric=metric, seed=seed
     )
     name = read_recipe.name if target == recipe else f"{read_recipe.name.removesuffix('-tuned')}-tuned"
-    with terminal.progress():
+    with progress():
         tuned = tuning.tune(read_recipe, recipe.read_text(encoding="utf-8"), asked, root=data, name=name)
     write_text(target, tuned.text)
     if as_json is not None:
         write_text(as_json, json.dumps(tuned.document, indent=1, ensure_ascii=False) + "\n")
     for section in tuned.document["sections"]:
-        terminal.out.print(terminal.tuned(section))
+        terminal.out.print(leaderboards.tuned(section))
     if tuned.document["left"]:
         terminal.out.print(f"stopped before {', '.join(tuned.document['left'])}")
     terminal.out.print(f"wrote {target}; a gain is measured where it was chosen and flatters, later events decide:")

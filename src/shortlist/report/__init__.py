@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shortlist.documents import jsonable, write_text
-from shortlist.report import _details, _draw, _sections, _words
+from shortlist.report import _details, _draw, _picture, _sections, _words
 from shortlist.report._comparison import body
 
 if TYPE_CHECKING:
@@ -55,5 +55,14 @@ def comparison(document: Mapping[str, Any]) -> str:
     return _draw.page(f"{' against '.join(reversed(names))}", _style(), body(document))
 
 
+def picture(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The funnel with its figures as one SVG file, from ``evaluation.json`` and the tables of the recipe behind it."""
+    return _picture.svg(jsonable(document), recipe, _file("colours.css"))
+
+
 def _style() -> str:
-    return resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    return _file("colours.css") + _file("page.css")
+
+
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

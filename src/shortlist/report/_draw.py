@@ -75,12 +75,14 @@ class Scale:
 
 def strip(scale: Scale, marks: str, label: str, ref: float | None = None) -> str:
     """One row of a chart: grid lines, an optional line of reference, marks."""
-    grid = "".join(
-        f'<line class="grid" x1="{scale.at(t)}%" x2="{scale.at(t)}%" y1="0" y2="100%"/>' for t in scale.ticks()
-    )
-    if ref is not None:
-        grid += f'<line class="ref" x1="{scale.at(ref)}%" x2="{scale.at(ref)}%" y1="0" y2="100%"/>'
-    return f'<svg class="strip" role="img" aria-label="{text(label)}"><title>{text(label)}</title>{grid}{marks}</svg>'
+    drawn = grid(scale, ref) + marks
+    return f'<svg class="strip" role="img" aria-label="{text(label)}"><title>{text(label)}</title>{drawn}</svg>'
+
+
+def grid(scale: Scale, ref: float | None = None) -> str:
+    """The lines behind the marks."""
+    lines = [("grid", tick) for tick in scale.ticks()] + ([] if ref is None else [("ref", ref)])
+    return "".join(f'<line class="{c}" x1="{scale.at(v)}%" x2="{scale.at(v)}%" y1="0" y2="100%"/>' for c, v in lines)
 
 
 def whisker(scale: Scale, value: dict[str, float | None], kind: str = "") -> str:
@@ -106,6 +108,11 @@ def bar(scale: Scale, value: float | None, kind: str = "") -> str:
 
 def axis(scale: Scale, sign: bool = False, digits: int | None = None) -> str:
     """The row of tick labels over a chart."""
+    return row("", f'<svg class="strip ticks" aria-hidden="true">{ticks(scale, sign, digits)}</svg>', "", "axis")
+
+
+def ticks(scale: Scale, sign: bool = False, digits: int | None = None) -> str:
+    """The labels of the grid lines."""
     ticks = scale.ticks()
     if digits is None:
         step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
@@ -116,7 +123,7 @@ def axis(scale: Scale, sign: bool = False, digits: int | None = None) -> str:
         anchor = "start" if place < 4 else "end" if place > 96 else "middle"
         said = decimal(tick, digits, sign) if tick else "0"
         labels += f'<text x="{place}%" y="80%" text-anchor="{anchor}">{said}</text>'
-    return row("", f'<svg class="strip ticks" aria-hidden="true">{labels}</svg>', "", "axis")
+    return labels
 
 
 def row(name: str, picture: str, figure: str, kind: str = "") -> str:

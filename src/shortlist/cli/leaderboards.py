@@ -1,0 +1,153 @@
+"""Leaderboards of the terminal: a funnel's stages, runs side by side, rankers on a plain table, settings tried."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from shortlist.cli.tables import decimal, interval, table
+
+NARROW = 78
+"""Columns for sentences below a table, so that they also fit the narrowest terminal."""
+
+
+def leaderboard(document: Mapping[str, Any]) -> Table:
+    """Each channel, each stage and the slate, with 95 % intervals; a rule only where it changed something."""
+    asked = document["protocol"]
+    k, wide = min(asked["k"]), max(asked["k"])
+    metric = f"ndcg@{k}"
+    title = (
+        f"{document['name']}: {document['requests']:,} requests of {document['users']:,} users, "
+        f"{asked['requests']} protocol, from {asked['opens'][:10]}"
+    )
+    heads = ("", f"NDCG@{k} (95 %)", "slate − it", f"rec.\n@{wide}", "rec.\n@all", "only\nit", "adds\n@all", "cov.")
+    shown = table(title, heads)
+    shown.padding = (0, 0, 0, 0)
+    rows = _rows(document, metric)
+    channels = list(document["channels"])
+    several = any(name.startswith("rank.") for name in rows)
+    for label, values in rows.items():
+        paired = document["paired"].get(label, {}).get(metric)
+        same = label in ("rank", "slate") and paired and not any(paired[bound] for bound in ("diff", "low", "high"))
+        shown.add_row(
+            escape(f"rank ({document.get('ranker')})" if several and label == "rank" else label),
+            _bare(interval(values[metric])),
+            "" if same else _bare(interval(paired, sign=True)),
+            _bare(decimal(values[f"recall@{wide}"]["mean"])),
+            "" if label == "slate" else _bare(decimal(values["recall@all"]["mean"])),
+            f"{values['unique_hits']:,}" if "unique_hits" in values else "",
+            _bare(decimal(values["ceiling_gain"]["diff"], sign=True)) if "ceiling_gain" in values else "",
+            _bare(decimal(values.get(f"coverage@{k}"))),
+            style="bold" if label == "slate" else "",
+            end_section=bool(channels) and label == channels[-1],
+        )
+    idle = {name: values for name, values in document["channels"].items() if values.get("brings_nothing")}
+    if idle:
+        orders = [name for name, values in idle.items() if (values["gain"]["low"] or 0) > 0]
+        but = f"; but to the order: {', '.join(orders)}" if orders else ""
+        said = f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}"
+        shown.caption = escape(textwrap.fill(said, NARROW))
+    if not rows:
+        shown.caption = "no request of the test window has a right answer: nothing to report"
+    return shown
+
+
+def _rows(document: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, Any]]:
+    """What the leaderboard shows, in the order of the funnel."""
+    rows: dict[str, Mapping[str, Any]] = dict(document["channels"])
+    rows |= {name: value for name, value in document["stages"].items() if name != "rules" and value}
+    for name, value in document["stages"].get("rules", {}).items():
+        change = value.get("change", {}).get(metric)
+        if not change or any(change[bound] for bound in ("diff", "low", "high")):
+            rows[f"rule {name}"] = value
+    return {label: value for label, value in {**rows, "slate": document["slate"]}.items() if metric in value}
+
+
+def _bare(figure: str) -> str:
+    """.154 for 0.154: eight columns of figures fit into 80."""
+    return figure.replace("0.", ".")
+
+
+def comparison(document: Mapping[str, Any]) -> Table:
+    """Each run against the first, metric by metric."""
+    baseline = document["runs"][0]["name"]
+    shown = table(f"against {baseline}, request by request", ("", baseline, "it", "difference (95 %)", "p", ""))
+    for pair in document["pairs"]:
+        shown.add_row(f"[bold]{escape(pair['name'])}[/bold]")
+        for stage, metrics in pair["stages"].items():
+            for metric, found in metrics.items():
+                if not metric.startswith(("ndcg", "recall", "hit")):
+                    continue
+                sure = found["low"] is not None and (found["low"] > 0 or found["high"] < 0)
+                word = ("better" if found["low"] > 0 else "worse") if sure else "could be chance"
+                shown.add_row(
+                    f"  {stage} {metric}",
+                    decimal(found["baseline"]["mean"]),
+                    decimal(found["run"]["mean"]),
+                    interval(found, sign=True),
+                    decimal(found["p"]),
+                    word,
+                )
+        shown.add_section()
+    said = [
+        f"{pair['name']}: {pair['requests']:,} shared requests of {pair['users']:,} users; "
+        f"{pair['only_run'] + pair['only_baseline']:,} had no partner and are left out"
+        for pair in document["pairs"]
+    ]
+    shown.caption = escape("\n".join([*said, *(f"note: {note}" for note in document["notes"])]))
+    return shown
+
+
+def rankers(document: Mapping[str, Any]) -> Table:
+    """Rankers on a plain table: cross-validation and test AUC, beside the figures to beat."""
+    asked = document["protocol"]
+    seeds = len(asked["seeds"])
+    title = (
+        f"{document['name']}: {asked['train']:,} training and {asked['test']:,} test rows, {asked['folds']}-fold "
+        f"cross-validation, {seeds} seed{'s' if seeds > 1 else ''}"
+    )
+    shown = table(
+        title, ("ranker", "CV AUC", "reference", "test AUC", "± seeds", "reference ", "chosen"), ("ranker", "chosen")
+    )
+    for name, found in document["rankers"].items():
+        reference = found.get("reference", {})
+        chosen = ", ".join(f"{key} {value}" for key, value in found["chosen"].items())
+        shown.add_row(
+            escape(name),
+            decimal(found["cv_auc"], 4),
+            decimal(reference.get("cv_auc"), 4),
+            f"[bold]{decimal(found['test_auc'], 4)}[/bold]",
+            decimal(found.get("test_auc_deviation"), 4),
+            decimal(reference.get("test_auc"), 4),
+            escape(chosen),
+        )
+    return shown
+
+
+def tuned(section: Mapping[str, Any], most: int = 6) -> Table:
+    """The settings tried for one section: its own, and the best of the others."""
+    trials = list(enumerate(section["trials"]))
+    others = sorted((t for t in trials[1:] if t[1]["value"] is not None), key=lambda t: (-t[1]["value"], t[0]))
+    title = f"{section['section']} ({section['type']}): {section['metric']}, {section['asked']}"
+    shown = table(title, ("trial", section["metric"], "setting"), ("setting",))
+    for number, trial in [trials[0], *others[:most]]:
+        changed = {key: value for key, value in trial["params"].items() if value != section["current"][key]}
+        setting = ", ".join(f"no {k}" if v is None else f"{k} = {json.dumps(v)}" for k, v in changed.items())
+        style = "bold" if number == section["best"] else ""
+        shown.add_row(str(number), decimal(trial["value"], 4), escape(setting) or "as it was", style=style)
+    refused = f", {section['refused']} refused" if section["refused"] else ""
+    ended = ", stopped" if section["stopped"] else ""
+    gain = interval(section["gain"], sign=True)
+    chance = "" if section["gain"]["low"] is None or section["gain"]["low"] > 0 else ", which could be chance,"
+    if not section["best"]:
+        gain, chance = "nothing better found", ""
+    shown.caption = escape(
+        f"{decimal(section['before'], 4)} before, {decimal(section['after'], 4)} after: {gain}{chance} in "
+        f"{len(trials)} trials{refused}{ended}"
+    )
+    return shown

@@ -1,0 +1,67 @@
+"""Tables of the terminal fit into 80 columns, and ``--help`` on one screen."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from shortlist.cli import tables
+from shortlist.cli.leaderboards import leaderboard
+from shortlist.cli.overview import GROUPS
+
+RESULTS = json.loads((Path(__file__).parents[2] / "bench/funnel/results.json").read_text(encoding="utf-8"))
+
+
+def drawn(table, width: int) -> list[str]:
+    """The lines of a table on a terminal of ``width`` columns."""
+    file = io.StringIO()
+    Console(file=file, width=width, highlight=False, soft_wrap=True).print(table)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_leaderboard_has_a_line_a_row_and_every_figure(name, width):
+    document = RESULTS[name]
+    lines = drawn(leaderboard(document), width)
+    assert max(map(len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    for channel, values in document["channels"].items():
+        (line,) = (line for line in lines if line.startswith(f"{channel} "))
+        ndcg = values["ndcg@10"]
+        assert f"{ndcg['mean']:.3f} ({ndcg['low']:.3f}, {ndcg['high']:.3f})".replace("0.", ".") in line
+        assert f"{values['unique_hits']:,}" in line.split()
+    assert sum(line.startswith("slate ") for line in lines) == 1
+
+
+def test_a_rule_has_a_row_only_where_it_changed_something():
+    document = json.loads(json.dumps(RESULTS["movielens-100k"]))
+    rules = document["stages"]["rules"]
+    name = next(iter(rules))
+    assert not any(line.startswith("rule") for line in drawn(leaderboard(document), 100))
+    rules[name]["change"]["ndcg@10"]["diff"] = -0.01
+    assert any(line.startswith(f"rule {name} ") for line in drawn(leaderboard(document), 100))
+
+
+def test_the_example_slate_is_a_line_an_item():
+    title, reason = "A title that is much too long for one line of a terminal", "because of [another] long title"
+    items = [{"item": str(n), "title": title, "score": 0.5, "channels": ["a", "b"], "reason": reason} for n in range(9)]
+    lines = drawn(tables.slate("7", items, whole=False), 80)
+    assert len(lines) == 3 + len(items)
+    assert max(map(len, lines)) <= 80
+    assert "[another]" in "".join(drawn(tables.slate("7", items), 200))
+    assert len(drawn(tables.slate("7", items), 80)) > 3 + len(items)  # asked for, a reason is told in full
+
+
+def test_help_is_one_screen_with_every_command_in_its_group(shortlist_command):
+    code, out, _ = shortlist_command("--help")
+    lines = out.splitlines()
+    assert code == 0
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith("...") for line in lines[1:])
+    assert [line for line in lines if line in (*GROUPS, "More")] == list(GROUPS)
