@@ -291,15 +291,30 @@ def sparse_largest(
     items: Array,
     column: Array,
 ) -> Array:
-    """[m] as ``dense_largest``, of a table in CSR."""
-    out = np.full(len(items), -1, np.int32)
-    for c in range(len(items)):
-        i, largest = _column_of(items[c], column), np.float32(0)
-        if i < 0:
-            continue
-        for e in range(offsets[request[c]], offsets[request[c] + 1]):
+    """[m] as ``dense_largest``, of a table in CSR; the terms of a request are gone through once for all its rows."""
+    m = len(items)
+    out, largest = np.full(m, -1, np.int32), np.zeros(m, np.float32)
+    row_of = np.zeros(len(column), np.int64)  # 1 + the first row of the request that asks for the column
+    c = 0
+    while c < m:
+        first, r = c, request[c]
+        while c < m and request[c] == r:
+            i = _column_of(items[c], column)
+            if i >= 0 and row_of[i] == 0:
+                row_of[i] = c + 1
+            c += 1
+        for e in range(offsets[r], offsets[r + 1]):
             for p in range(indptr[rows[e]], indptr[rows[e] + 1]):
-                if indices[p] == i and weights[e] * data[p] > largest:
-                    largest = weights[e] * data[p]
-                    out[c] = rows[e]
+                at = row_of[indices[p]] - 1
+                if at >= 0 and weights[e] * data[p] > largest[at]:
+                    largest[at] = weights[e] * data[p]
+                    out[at] = rows[e]
+        for at in range(first, c):
+            i = _column_of(items[at], column)
+            if i >= 0:
+                out[at] = out[row_of[i] - 1]
+        for at in range(first, c):
+            i = _column_of(items[at], column)
+            if i >= 0:
+                row_of[i] = 0
     return out
