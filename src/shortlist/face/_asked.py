@@ -35,12 +35,12 @@ class Asked:
     time: int
 
     @staticmethod
-    def of(log: Log, users: Ids, now: Moment | None) -> Asked:
-        """Raises ``InputError`` if ``now`` is no moment, or one before the end of what was learned from."""
-        end = max(log.state.last, log.data.fitted_until)
-        time = end if now is None else moment(now)
-        if time < end:
-            raise InputError(f"now: {stamp(time)} is before the end of the log, {stamp(end)}; it would know the future")
+    def of(log: Log, users: Ids, now: Moment | None, until: int | None) -> Asked:
+        """``until`` is the last moment that was learned from; raises ``InputError`` if ``now`` is none or before it."""
+        until = until or 0
+        time = max(log.state.last, until) if now is None else moment(now)
+        if time < until:
+            raise InputError(f"now: {stamp(time)} is before {stamp(until)}, the end of what was learned from")
         return Asked(log, list(dict.fromkeys(ids_of(users))), time)
 
     def batches(self, exclude_seen: bool) -> Iterator[tuple[int, Requests]]:

@@ -161,7 +161,8 @@ def read(
             paths[name] = Path(scratch) / f"{name}.parquet"
             frame.write_parquet(paths[name])
         try:
-            section = tomllib.loads(draft(*(paths.get(name) for name in ("events", "items", "users")), said))["data"]  # type: ignore[arg-type]
+            drafted = draft(paths["events"], paths.get("items"), paths.get("users"), said)
+            section: dict[str, Any] = tomllib.loads(drafted)["data"]
             section |= _rules(positive, strengths, section)
             spec = _spec(section)
             raw = source("tables")(spec, None)

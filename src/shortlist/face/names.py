@@ -52,7 +52,7 @@ def found(name: str) -> Any:
         return cls
     from shortlist.face.recommender import recommender_of
 
-    return recommender_of(cls)  # type: ignore[arg-type]
+    return recommender_of(cls)
 
 
 def public() -> list[str]:

@@ -53,7 +53,7 @@ class Recommender:
         log unless given. ``reason`` is null where the channel cannot name one.
         """
         log, parts = self._fitted(), []
-        asked = Asked.of(log, users, now)
+        asked = Asked.of(log, users, now, log.data.fitted_until)
         names = pl.Series(asked.users, dtype=pl.String)
         for first, requests in asked.batches(exclude_seen):
             rows = self.component.retrieve(requests, log.state, n)
@@ -113,7 +113,7 @@ def neighbours(channel: Any, log: Log, items: list[str], n: int) -> pl.DataFrame
 
 @cache
 def recommender_of(cls: type[Retriever]) -> type[Recommender]:
-    """The class that makes a ``cls`` of its hyperparameters and puts the verbs around it, with its signature and doc."""
+    """The class that makes a ``cls`` of hyperparameters and puts the verbs around it, with its signature and doc."""
 
     def __init__(self: Recommender, **hyperparameters: Any) -> None:
         Recommender.__init__(self, made(cls, hyperparameters))
@@ -128,5 +128,3 @@ def made(cls: type[Retriever], hyperparameters: Mapping[str, Any]) -> Retriever:
         return cls.from_config(hyperparameters)
     except ValidationError as error:
         raise InputError(explained(error, cls.__name__, cls)) from None
-
-
