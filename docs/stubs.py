@@ -49,7 +49,8 @@ def stub() -> str:
             lines += ["", "    def __init__(", "        self,", "        *,", *said, "    ) -> None: ...", ""]
         else:
             lines += ["", "    def __init__(self) -> None: ...", ""]
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines).rstrip() + "\n"
+    return text if text.count("_Any") > 1 else text.replace("from typing import Any as _Any\n", "")
 
 
 def written(kind: Any) -> str:
@@ -58,7 +59,8 @@ def written(kind: Any) -> str:
     if origin is Literal:
         return f"_Literal[{', '.join(map(quoted, inside))}]"
     if origin in (Union, types.UnionType):
-        return " | ".join(dict.fromkeys(written(part) for part in inside))
+        parts = {written(part) for part in inside}  # Python keeps the order in which it first met them, which varies
+        return " | ".join(sorted(parts, key=lambda part: (part == "None", part)))
     if inside and isinstance(origin, type):
         return f"{origin.__name__}[{', '.join(written(part) for part in inside)}]"
     if kind in (None, type(None)):

@@ -163,7 +163,7 @@ def least_positive(values: Iterable[float]) -> float | None:
 def _positive(log: Look, roles: dict[str, str]) -> list[str]:
     if "event" in roles or "value" not in roles:
         return ["# positive = { buy = true }  # which events count as right; as it stands, every event does"]
-    scale = {float(cell) for cell in log.filled(roles["value"])}
+    scale = {float(cell) for cell in log.filled(roles["value"]) if is_number(cell)}
     least = least_positive(scale)
     if least is None:
         return ["# positive = { rating = 1 }  # the values are no rating scale: say from where on they count as right"]

@@ -42,8 +42,9 @@ def found(name: str) -> Any:
         return getattr(importlib.import_module(OWN[name]), name)
     place = None if name.startswith("_") else components().get(name)
     if place is None:
-        near = [] if name.startswith("_") else difflib.get_close_matches(name, public(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        known = {} if name.startswith("_") else {one.lower(): one for one in public()}
+        near = difflib.get_close_matches(name.lower(), known, 1)
+        hint = f"; did you mean {known[near[0]]}?" if near else ""
         raise AttributeError(f"module 'shortlist' has no attribute {name!r}{hint}", name=name)
     from shortlist.registry import find
 

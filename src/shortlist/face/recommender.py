@@ -93,7 +93,7 @@ class Recommender:
 
     def __repr__(self) -> str:
         part = self.component
-        said = (f"{name}={getattr(part, name)!r}" for name in type(part).model_fields if name in part.model_fields_set)
+        said = (f"{name}={value!r}" for name, value in part.config().items() if name in part.model_fields_set)
         return f"{type(part).__name__}({', '.join(said)})"
 
 
