@@ -92,7 +92,7 @@ def test_a_trace_has_every_stage(run):
     assert not trace.failed
     assert "recall.cf: 200 rows" in repr(trace)
     assert "<h4>merge" in trace._repr_html_()
-    with pytest.raises(sl.InputError, match="no stage 'merged'; there are recall.cf"):
+    with pytest.raises(sl.InputError, match=r"no stage 'merged'; there are recall.cf"):
         trace["merged"]
 
 

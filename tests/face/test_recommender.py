@@ -108,7 +108,7 @@ def test_now_is_the_end_of_the_log_unless_said(films):
     end = films.events["time"][-1]
     assert asked.recommend("x", now=end).equals(asked.recommend("x"))
     assert asked.recommend("x", now=datetime(1999, 1, 1, tzinfo=UTC)).equals(asked.recommend("x", now="1999-01-01"))
-    with pytest.raises(sl.InputError, match="now: 1990.* is before 1998-04-22"):
+    with pytest.raises(sl.InputError, match=r"now: 1990.* is before 1998-04-22"):
         asked.recommend("x", now="1990-01-01")
     with pytest.raises(sl.InputError, match="now: expected ISO 8601"):
         asked.recommend("x", now="soon")

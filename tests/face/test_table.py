@@ -82,5 +82,5 @@ def test_wrong_names_and_kinds_are_said(people):
         sl.table("people.csv", label="income")
     with pytest.raises(sl.InputError, match=r"See sl.read\('movielens-100k'\)"):
         sl.table("movielens-100k")
-    with pytest.raises(sl.InputError, match="column 'days' is .*; expected numbers, text or truth values"):
+    with pytest.raises(sl.InputError, match=r"column 'days' is .*; expected numbers, text or truth values"):
         sl.table(people.with_columns(days=pl.lit([1])), label="income", positive=">50K")
