@@ -139,8 +139,8 @@ def page(results: Mapping[str, Any]) -> str:
         f"{log['items']:,} items (`bench/recall/generator.py`); the {asked['n']} best for {asked['users']:,} users, by "
         f"cosine with {asked['neighbours']} neighbours, without what the user has. One thread, one process, the "
         f"entrants in turn: medians of {asked['rounds']} rounds. `times ours` is the median over the rounds of an "
-        f"entrant's seconds over those of `{OURS}`, which is the call as it stands; no peer gives reasons. `same items`: "
-        "share of our rows that the entrant has too (the rest are ties).",
+        f"entrant's seconds over those of `{OURS}`, which is the call as it stands; no peer gives reasons. "
+        "`same items`: share of our rows that the entrant has too (the rest are ties).",
         "",
         "| | seconds | least to most | times ours | least to most | same items |",
         "|---|---|---|---|---|---|",

@@ -39,7 +39,7 @@ Positive = bool | float | str | Sequence[str] | Mapping[str, bool | float]
 Tabular = str | Path | ArrowTable | pl.LazyFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Log:
     """Who did what when, and the catalogue: what every ``fit`` takes.
 
