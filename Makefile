@@ -37,6 +37,7 @@ bench: $(VENV)/.bench
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/components.py
+	$(BIN)/python docs/stubs.py
 	$(BIN)/python bench/figures.py
 
 lint: $(VENV)/.dev

@@ -25,6 +25,7 @@ LEVELS = [
     ["report", "train"],
     ["tuning", "columns", "serve", "spark"],
     ["cli"],
+    ["face"],
 ]
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 EXTRAS = {

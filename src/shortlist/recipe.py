@@ -217,8 +217,8 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Recipe:
         raise InputError(f"{path}: expected a recipe file: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}") from error
-    for override in overrides:
-        _override(tables, override)
+    for one in overrides:
+        override(tables, one)
     try:
         return parse(tables)
     except InputError as error:
@@ -311,10 +311,11 @@ def _model_at(model: Any, loc: tuple[Any, ...]) -> Any:
     return model
 
 
-def _override(tables: dict[str, Any], override: str) -> None:
-    key, sign, text = override.partition("=")
+def override(tables: dict[str, Any], written: str) -> None:
+    """Sets a key of parsed tables as ``--set KEY=VALUE`` writes it; raises ``InputError`` if there is no such place."""
+    key, sign, text = written.partition("=")
     if not sign:
-        raise InputError(f"--set {override}: expected KEY=VALUE, such as recall.cf.neighbours=200")
+        raise InputError(f"--set {written}: expected KEY=VALUE, such as recall.cf.neighbours=200")
     try:
         value = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
@@ -322,11 +323,11 @@ def _override(tables: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     table: Any = tables
     for part in parents:
-        table = table[_number(part, table, override)] if isinstance(table, list) else table.setdefault(part, {})
+        table = table[_number(part, table, written)] if isinstance(table, list) else table.setdefault(part, {})
         if not isinstance(table, dict | list):
-            raise InputError(f"--set {override}: {part} is not a table")
+            raise InputError(f"--set {written}: {part} is not a table")
     if isinstance(table, list):
-        table[_number(last, table, override)] = value
+        table[_number(last, table, written)] = value
     else:
         table[last] = value
 
@@ -338,4 +339,4 @@ def _number(part: str, entries: list[Any], override: str) -> int:
     return int(part)
 
 
-__all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "explain", "parse", "read"]
+__all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "explain", "override", "parse", "read"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from shortlist.component import Compares, Explains, InputError
 from shortlist.data import Dataset, State
@@ -69,7 +70,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
     because = (_because(answer, pipeline, found) if explain else np.full(len(rows), -1, np.int32)).tolist()
     fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
     scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
-    titles, ids = _titles(data), data.item_ids.ids
+    title_of, ids = _titles(data), data.item_ids.ids
     told: list[list[dict[str, Any]]] = [[] for _ in range(len(answer.requests))]
     for r, (request, item) in enumerate(zip(rows.request.tolist(), rows.item.tolist(), strict=True)):
         line: dict[str, Any] = {
@@ -77,11 +78,11 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
             "score": scores[r] if math.isfinite(scores[r]) else None,
             "channels": ["fallback"] if fallback[r] else found[r],
         }
-        title = titles(item)
+        title = title_of(item)
         if title:
             line["title"] = title
         if explain:
-            line["reason"] = _sentence(because[r], line["channels"], data, titles)
+            line["reason"] = _sentence(because[r], line["channels"], data, title_of)
             if because[r] >= 0:
                 line["because"] = ids[because[r]]
         told[request].append(line)
@@ -138,28 +139,32 @@ def item_code(data: Dataset, raw: str) -> int:
 
 def similar(pipeline: Pipeline, data: Dataset, item: int, k: int) -> dict[str, list[dict[str, Any]]]:
     """For each channel that has an opinion, the ``k`` items most like ``item``."""
-    titles = _titles(data)
+    title_of = _titles(data)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, channel in pipeline.recall.items():
         if isinstance(channel, Compares):
             rows = channel.similar(np.array([item], np.int32), k)
             found[name] = [
                 {"item": data.item_ids.ids[i], "score": float(s)}
-                | ({"title": titles(int(i))} if titles(int(i)) else {})
+                | ({"title": title_of(int(i))} if title_of(int(i)) else {})
                 for i, s in zip(rows.item, rows["score"], strict=True)
             ]
     return found
 
 
-def _sentence(because: int, channels: Sequence[str], data: Dataset, titles: Any) -> str:
+def _sentence(because: int, channels: Sequence[str], data: Dataset, title_of: Any) -> str:
     if because >= 0:
-        return f"because of {titles(because) or data.item_ids.ids[because]}"
+        return f"because of {title_of(because) or data.item_ids.ids[because]}"
     return "popular now" if channels == ["fallback"] else f"found by {', '.join(channels)}"
 
 
+def titles(data: Dataset) -> pl.Series | None:
+    """[n_items] titles by item code, the first text column of the catalogue where none is called so; None if none."""
+    texts = data.items.texts
+    return texts.get("title", next(iter(texts.values()), None))
+
+
 def _titles(data: Dataset) -> Any:
-    """Item code -> its title, from the first text column of the catalogue."""
-    column = (
-        data.items.texts.get("title") if "title" in data.items.texts else next(iter(data.items.texts.values()), None)
-    )
+    """Item code -> its title."""
+    column = titles(data)
     return lambda code: column[code] if column is not None and code < len(column) else None

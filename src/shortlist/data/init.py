@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from shortlist.component import InputError
@@ -61,13 +61,19 @@ k = [10, 50]
 SCALE = 25  # more distinct values than this are no rating
 
 
-def draft(events: Path | str, items: Path | str | None = None, users: Path | str | None = None) -> str:
+def draft(
+    events: Path | str,
+    items: Path | str | None = None,
+    users: Path | str | None = None,
+    given: Mapping[str, str] | None = None,
+) -> str:
     """A recipe in TOML that reads these files, with what was guessed said in comments.
 
+    ``given`` names the columns that are known: role (``user``, ``item``, ``time``, ``event``, ``value``) -> column.
     Raises ``InputError`` if a file is missing or empty, or no column looks like the user, the item or the time.
     """
     log = look(Path(events))
-    roles = _roles(log)
+    roles = _roles(log, given or {})
     name = re.sub(r"[^a-z0-9]+", "-", Path(events).name.split(".")[0].lower()).strip("-") or "draft"
     lines = [
         "# Drafted from a look at the first rows of the files: check [data], then run `shortlist fit` on this file.",
@@ -90,12 +96,15 @@ def draft(events: Path | str, items: Path | str | None = None, users: Path | str
     return "\n".join(lines) + "\n" + SECTIONS
 
 
-def _roles(log: Look) -> dict[str, str]:
-    """Which column is the user, item, time, event and value; by its name, then by what it holds."""
-    roles: dict[str, str] = {}
+def _roles(log: Look, given: Mapping[str, str]) -> dict[str, str]:
+    """Which column is the user, item, time, event and value: as given, by its name, then by what it holds."""
+    for role, column in given.items():
+        if column not in log.columns:
+            raise InputError(f"{log.path}: no column {column!r} to be the {role}; found {', '.join(log.columns)}")
+    roles = dict(given)
     plain = {name: re.sub(r"[^a-z0-9]", "", name.split(":")[0].lower()) for name in log.columns}
     for role, words in WORDS.items():
-        for word in words.split():  # the likelier word first
+        for word in words.split() if role not in roles else ():  # the likelier word first
             named = next((n for n, p in plain.items() if p == word and n not in roles.values()), None)
             if named is not None and _fits(role, log, named):
                 roles[role] = named
@@ -118,7 +127,7 @@ def _roles(log: Look) -> dict[str, str]:
         if role not in roles:
             raise InputError(
                 f"{log.path}: no column looks like the {role}; found {', '.join(log.columns)}: "
-                f"name it in [data.events] columns by hand"
+                f'say which it is ({role} = "...", in a recipe under [data.events] columns)'
             )
     return roles
 
@@ -143,25 +152,23 @@ def _fits(role: str, log: Look, name: str) -> bool:
     return True
 
 
-def _scale(log: Look, roles: dict[str, str]) -> list[float]:
-    """The values of a rating, ascending; empty if the value is none."""
-    if "value" not in roles:
-        return []
-    values = sorted({float(cell) for cell in log.filled(roles["value"])})
-    return values if 1 < len(values) <= SCALE else []
+def least_positive(values: Iterable[float]) -> float | None:
+    """The rating from seven tenths of the scale on; None if the values are no rating scale."""
+    scale = sorted(set(values))
+    if not 1 < len(scale) <= SCALE:
+        return None
+    return next(value for value in scale if value >= scale[0] + 0.7 * (scale[-1] - scale[0]) - 1e-9)
 
 
 def _positive(log: Look, roles: dict[str, str]) -> list[str]:
-    scale = _scale(log, roles)
     if "event" in roles or "value" not in roles:
         return ["# positive = { buy = true }  # which events count as right; as it stands, every event does"]
-    if not scale:
+    scale = {float(cell) for cell in log.filled(roles["value"]) if is_number(cell)}
+    least = least_positive(scale)
+    if least is None:
         return ["# positive = { rating = 1 }  # the values are no rating scale: say from where on they count as right"]
-    low, high = scale[0], scale[-1]
-    least = next(value for value in scale if value >= low + 0.7 * (high - low) - 1e-9)
-    return [
-        f"positive = {{ rating = {least:g} }}  # ratings go from {low:g} to {high:g}; lower ones stay in the history"
-    ]
+    span = f"{min(scale):g} to {max(scale):g}"
+    return [f"positive = {{ rating = {least:g} }}  # ratings go from {span}; lower ones stay in the history"]
 
 
 def _file(seen: Look, roles: dict[str, str] | None = None) -> list[str]:

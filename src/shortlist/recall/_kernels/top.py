@@ -209,18 +209,32 @@ def dense_largest(query: Sparse, table: Array, request: Array, column: Array) ->
 
 @njit(cache=True, nogil=True)
 def sparse_largest(query: Sparse, table: Sparse, request: Array, column: Array) -> Array:
-    """[m] as ``dense_largest``, of a table in CSR."""
+    """[m] as ``dense_largest``, of a table in CSR; the terms of a request are gone through once for all its rows."""
     offsets, rows, weights = query
     indptr, indices, data = table
-    out = np.full(len(column), -1, np.int32)
-    for c in range(len(column)):
-        i, largest = column[c], np.float32(0)
-        if i < 0:
-            continue
-        for e in range(offsets[request[c]], offsets[request[c] + 1]):
+    m, width = len(column), 0
+    for c in range(m):
+        width = max(width, column[c] + 1)
+    out, largest = np.full(m, -1, np.int32), np.zeros(m, np.float32)
+    row_of = np.zeros(width, np.int64)  # 1 + the first row of the request that asks for the column
+    c = 0
+    while c < m:
+        first, r = c, request[c]
+        while c < m and request[c] == r:
+            if column[c] >= 0 and row_of[column[c]] == 0:
+                row_of[column[c]] = c + 1
+            c += 1
+        for e in range(offsets[r], offsets[r + 1]):
             row = rows[e]
             for p in range(indptr[row], indptr[row + 1]):
-                if indices[p] == i and weights[e] * data[p] > largest:
-                    largest = weights[e] * data[p]
-                    out[c] = row
+                at = row_of[indices[p]] - 1 if indices[p] < width else -1
+                if at >= 0 and weights[e] * data[p] > largest[at]:
+                    largest[at] = weights[e] * data[p]
+                    out[at] = row
+        for at in range(first, c):
+            if column[at] >= 0:
+                out[at] = out[row_of[column[at]] - 1]
+        for at in range(first, c):
+            if column[at] >= 0:
+                row_of[column[at]] = 0
     return out
