@@ -182,3 +182,17 @@ def test_new_items_behaviours_and_attributes_are_out_of_vocabulary():
 def test_what_cannot_be_carried_is_named(options, message):
     with pytest.raises(InputError, match=message):
         learned(options)
+
+
+def test_a_field_of_a_history_is_called_as_nothing_else():
+    class Called(Options):
+        def windows(self):
+            return [Window(self.history_shares, 2, ("age",))]
+
+    for name in ("item", "request"):
+        with pytest.raises(InputError, match=f"{name}: the last items are a field of that name"):
+            learned(Called(history_shares=name))
+    requests, rows = asked()
+    rows = rows.with_columns(**{"past.age": np.zeros(len(rows), np.float32)})
+    with pytest.raises(InputError, match=r"past\.age: the last items are a field of that name"):
+        learn_schema(["past.age"], requests, rows, Called(history_shares="past"))

@@ -18,8 +18,9 @@ CARRIED = (EVENT, VALUE, AGE)
 class Window:
     """The last ``length`` events of a history, or those of them that are not older than ``within``.
 
-    Each entry has its item, under the window's name, and what it ``carries`` under ``name.event``, ``name.value``,
-    ``name.age`` (moment of the request - moment of the event) or ``name.ATTRIBUTE``, the item's.
+    Each entry has its item, under the window's name (a word without a dot), and what it ``carries`` under
+    ``name.event``, ``name.value``, ``name.age`` (moment of the request - moment of the event) or ``name.ATTRIBUTE``,
+    the item's.
     """
 
     name: str
@@ -64,13 +65,13 @@ def entries(requests: Requests, part: str, place: Int64, inside: Bool) -> Array:
 
 
 def check(windows: list[Window], columns: list[str], attributes: list[str]) -> None:
-    """Raises ``InputError`` for a window called as a column or another window, or one that carries what is not."""
-    names = [window.name for window in windows]
+    """Raises ``InputError`` for a field called as a column or as another, and for what an entry cannot carry."""
+    taken = [*columns, "numbers", "codes", "lists", "request"]
     for window in windows:
-        if window.name in columns or names.count(window.name) > 1 or "." in window.name:
-            raise InputError(
-                f"{window.name}: the last items are a field of that name, and so is a column: leave one out"
-            )
+        for field in window.parts():
+            if field in taken:
+                raise InputError(f"{field}: the last items are a field of that name, and so is a column: leave one out")
+            taken.append(field)
         for part in window.carries:
             if part not in (*CARRIED, *attributes):
                 known = ", ".join((*CARRIED, *attributes))

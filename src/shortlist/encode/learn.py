@@ -11,7 +11,7 @@ import numpy as np
 from shortlist.component import InputError
 from shortlist.encode._encoder import known_values
 from shortlist.encode.edges import even_edges
-from shortlist.encode.history import CARRIED, EVENT, Window, check, entries, last
+from shortlist.encode.history import AGE, CARRIED, VALUE, Window, check, entries, last
 from shortlist.encode.options import Options
 from shortlist.encode.schema import (
     BUCKET,
@@ -30,6 +30,9 @@ from shortlist.encode.schema import (
 from shortlist.encode.standardise import moments
 from shortlist.types import Array, Candidates, Ragged, Requests
 
+CODES = (CATEGORY, LIST, HISTORY)
+"""Kinds of fields whose values are codes: they may be hashed, and a history may use their vectors."""
+
 
 def learn_schema(
     names: Sequence[str],
@@ -44,32 +47,16 @@ def learn_schema(
     """
     attributes, windows = attributes or {}, list(options.windows())
     check(windows, list(names), list(attributes))
-    kinds = {name: kind_of(name, column_of(name, requests, candidates), options.numeric) for name in names}
-    coded = (CATEGORY, LIST, HISTORY)
-    carried = {field: part for window in windows for field, part in window.parts().items()}
-    kinds |= {field: HISTORY if part not in CARRIED or part == EVENT else HISTORY_BUCKET
-              for field, part in carried.items()}  # fmt: skip
+    values = {name: column_of(name, requests, candidates) for name in names}
+    kinds = {name: kind_of(name, values[name], options.numeric) for name in names}
+    for window in windows:
+        values |= _entries(window, requests, attributes)
+        kinds |= {field: HISTORY_BUCKET if part in (VALUE, AGE) else HISTORY for field, part in window.parts().items()}
     for name in options.hashed:
-        if kinds.get(name) not in coded:
+        if kinds.get(name) not in CODES:
             raise InputError(f"hashed: {name!r} is no column of codes or lists that the ranker reads")
-    past = _past_values(windows, requests, attributes)
-    order = [n for group in (CODED, POOLED, (NUMBER,)) for n, kind in kinds.items() if kind in group]
-    shares = _shares(windows)
-    learned: list[_Field] = []
-    at: dict[str, int] = {}
-    rows = 1
-    for name in order:
-        values = past[name] if name in past else column_of(name, requests, candidates)
-        field = _learn(name, kinds[name], values, options)
-        twins = [learned[at[other]] for other in shares.get(name, ()) if other in at]
-        twins = [twin for twin in twins if twin.kind in coded]
-        if twins:
-            field = replace(field, width=twins[0].width, first=twins[0].first, table=twins[0].table)
-        elif field.kind != NUMBER:
-            field.first = rows
-            rows += field.width
-        at[name] = len(learned)
-        learned.append(field)
+    order = [name for group in (CODED, POOLED, (NUMBER,)) for name, kind in kinds.items() if kind in group]
+    learned = _placed([_learn(name, kinds[name], values[name], options) for name in order], _shares(windows))
     schema = Schema(
         np.array([field.name for field in learned], np.str_),
         np.array([field.kind for field in learned], np.str_),
@@ -81,16 +68,35 @@ def learn_schema(
         np.array([field.deviation for field in learned], np.float64),
         np.array([field.gaps for field in learned], np.bool_),
     )
+    return _with_windows(schema, windows, attributes)
+
+
+def _placed(fields: list[_Field], shares: Mapping[str, Sequence[str]]) -> list[_Field]:
+    """The fields with their rows of the table: those of the first that they share with, else rows of their own."""
+    placed: dict[str, _Field] = {}
+    rows = 1
+    for field in fields:
+        twins = [placed[name] for name in shares.get(field.name, ()) if name in placed and placed[name].kind in CODES]
+        if twins:
+            field = replace(field, width=twins[0].width, first=twins[0].first, table=twins[0].table)
+        elif field.kind != NUMBER:
+            field = replace(field, first=rows)
+            rows += field.width
+        placed[field.name] = field
+    return list(placed.values())
+
+
+def _with_windows(schema: Schema, windows: list[Window], attributes: Mapping[str, Array]) -> Schema:
+    """The schema with what only some histories need: how old entries may be, table rows of attributes by item."""
+    names: list[str] = schema.names.tolist()
     within = {field: window.within for window in windows for field in window.parts()}
     if any(age is not None for age in within.values()):
-        ages = [-1 if (age := within.get(field.name)) is None else age for field in learned]
+        ages = [-1 if (age := within.get(name)) is None else age for name in names]
         schema = replace(schema, within=np.array(ages, np.int64))
-    if looked := {field: part for field, part in carried.items() if part in attributes}:
-        found: list[Array | Sequence[float]] = [
-            schema._rows_of(f, attributes[looked[one.name]]) if one.name in looked else []
-            for f, one in enumerate(learned)
-        ]
-        schema = replace(schema, looked=_ragged(found, "row", np.int32))
+    carried = {field: part for window in windows for field, part in window.parts().items() if part in attributes}
+    if carried:
+        codes = [attributes[carried[name]] if name in carried else np.empty(0, np.int32) for name in names]
+        schema = replace(schema, looked=_ragged([schema.rows_of(f, c) for f, c in enumerate(codes)], "row", np.int32))
     return schema
 
 
@@ -112,17 +118,16 @@ def _ragged(parts: Sequence[Array | Sequence[float]], column: str, dtype: Any) -
     return Ragged(offsets, {column: np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)})
 
 
-def _past_values(windows: list[Window], requests: Requests, attributes: Mapping[str, Array]) -> dict[str, Array]:
-    """What the entries of each history's field are in training, [n, length]; -1 or NaN where padded."""
+def _entries(window: Window, requests: Requests, attributes: Mapping[str, Array]) -> dict[str, Array]:
+    """What the window's entries carry in training, by field, [n, length]; -1 or NaN where padded."""
+    place, inside = last(requests, window.length, window.within)
     found = {}
-    for window in windows:
-        place, inside = last(requests, window.length, window.within)
-        for field, part in window.parts().items():
-            values = entries(requests, part, place, inside)
-            if part in attributes:
-                known = (values >= 0) & (values < len(attributes[part]))
-                values = np.where(known, np.append(attributes[part], -1)[np.where(known, values, -1)], -1)
-            found[field] = values
+    for field, part in window.parts().items():
+        values = entries(requests, part, place, inside)
+        if part in attributes:
+            known = (values >= 0) & (values < len(attributes[part]))
+            values = np.where(known, np.append(attributes[part], -1)[np.where(known, values, -1)], -1)
+        found[field] = values
     return found
 
 

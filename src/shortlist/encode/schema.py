@@ -122,7 +122,7 @@ class Schema:
         if self.kinds[f] == HISTORY_BUCKET:
             return (self.first[f] + buckets_of(values, self.table.row(f)["value"])).astype(np.int32)
         if part in ("", EVENT) or self.looked is None:
-            return self._rows_of(f, values)
+            return self.rows_of(f, values)
         looked = self.looked.row(f)["row"]
         known = (values >= 0) & (values < len(looked))
         return np.where(known, np.append(looked, 0)[np.where(known, values, -1)], self.first[f]).astype(np.int32)
@@ -138,7 +138,7 @@ class Schema:
         codes = np.empty((len(candidates), len(names)), np.int32)
         kernel.encode(self._columns(names, requests, candidates), *spec, codes, np.empty((0, 0), np.float32))
         for f in hashed_codes:
-            codes[:, f] = self._rows_of(f, column_of(str(self.names[f]), requests, candidates))
+            codes[:, f] = self.rows_of(f, column_of(str(self.names[f]), requests, candidates))
         return codes
 
     @cached_property
@@ -178,7 +178,8 @@ class Schema:
         """[f]: which fields have rows without a vocabulary."""
         return ~np.isin(self.kinds, (NUMBER, BUCKET, HISTORY_BUCKET)) & (self.width != self.table.lengths + 1)
 
-    def _rows_of(self, f: int, values: Array) -> Int32:
+    def rows_of(self, f: int, values: Array) -> Int32:
+        """[m]: the table rows of codes ``values`` [m] of field ``f``."""
         known = self.table.row(f)["value"]
         codes = hashed(values, int(self.width[f]), 0) if self.hashed[f] else codes_of(values, known)
         return (self.first[f] + codes).astype(np.int32)
@@ -193,7 +194,7 @@ class Schema:
                 f"feature column {name!r}: expected {length} entries a row, integer codes, "
                 f"found shape {cells.shape} of {cells.dtype}"
             )
-        return np.where(cells < 0, 0, self._rows_of(f, cells.ravel()).reshape(cells.shape)).astype(np.int32)
+        return np.where(cells < 0, 0, self.rows_of(f, cells.ravel()).reshape(cells.shape)).astype(np.int32)
 
     def blank(self, m: int) -> tuple[Requests, Candidates]:
         """``m`` rows of two requests in which everything is missing: what ``encode`` takes, without any data."""
