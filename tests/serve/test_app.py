@@ -285,3 +285,16 @@ def test_the_hot_routes_shapes_are_in_the_schema(client: Any) -> None:
     posted = paths["/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(posted["items"]["required"]) == {"user", "item", "event"}
     assert "HTTPValidationError" not in json.dumps(paths)
+
+
+def test_an_observer_hears_of_every_answer_whatever_version_gives_it(serve):
+    heard = []
+    with serve() as client:
+        client.live.observers.append(lambda requests, slates, trace: heard.append((len(requests), len(slates))))
+        client.post("/v1/recommendations", json={"n": 3})
+        assert heard == [(1, 3)]
+        other = next(b["bundle"] for b in client.get("/v1/bundles").json()["bundles"] if not b["active"])
+        assert client.post("/v1/bundles/activate", json={"bundle": other}).status_code == 200
+        assert len(heard) == 1  # the answer that tried the new version was for nobody
+        client.post("/v1/recommendations", json={"n": 2})
+        assert heard == [(1, 3), (1, 2)]

@@ -7,6 +7,7 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 
 from shortlist.pipeline import Trace
+from shortlist.types import Candidates, Requests
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -30,8 +31,8 @@ class Metrics:
         )
         self.events = Counter("shortlist_events", "Events posted", ["outcome"], registry=self.registry)
 
-    def traced(self, trace: Trace) -> None:
-        """Counts what one answer took."""
+    def observe(self, requests: Requests, slates: Candidates, trace: Trace) -> None:
+        """Counts what one answer took: an ``Observer``."""
         for stage, seconds in trace.seconds.items():
             self.stages.labels(stage).observe(seconds)
         for channel in trace.failed:

@@ -54,6 +54,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         view = live.view()
         warm(view, live.now(view))
+        live.observers.append(counted.observe)
         if warning := live.clock.warning(view.last):
             log.warning(warning)
         yield
@@ -77,7 +78,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @app.post("/v1/recommendations", responses={200: {"model": wire.Slate}, **PROBLEMS})
     async def recommendations(ask: wire.Ask) -> Response:
         """A slate for somebody, now."""
-        told = recommend(live, ask, counted)
+        told = recommend(live, ask)
         if record_shown and told["items"]:
             await run_in_threadpool(live.store.append, wire.slate_shown(told, ask.user, live.now(live.view())))
         return said(told)
@@ -172,7 +173,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     return app
 
 
-def recommend(live: Live, ask: wire.Ask, metrics: Metrics | None = None) -> dict[str, Any]:
+def recommend(live: Live, ask: wire.Ask) -> dict[str, Any]:
     """The answer to one request, as it goes over the wire."""
     view = live.view()
     now = live.now(view)
@@ -187,8 +188,6 @@ def recommend(live: Live, ask: wire.Ask, metrics: Metrics | None = None) -> dict
         ids=np.array([number], np.uint64),
     )
     found = answer.recommend(view.bundle.pipeline, view.state, requests, ask.n)
-    if metrics is not None:
-        metrics.traced(found.trace)
     told = {
         "request_id": f"{number:016x}",
         "bundle": view.bundle.path.name,

@@ -19,6 +19,7 @@ from shortlist import answer
 from shortlist import bundle as bundles
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
+from shortlist.pipeline import Observer
 from shortlist.serve.clock import Clock, Kind
 from shortlist.serve.store import Record, Store, open_store
 from shortlist.serve.view import View
@@ -40,6 +41,8 @@ class Live:
         self.store = store
         self.clock = clock
         self.failed: str | None = None  # the last activation that did not work
+        self.observers: list[Observer] = []  # hear of every answer of every view
+        view.bundle.pipeline.observers = self.observers
         self._views: dict[str | None, View] = {None: view}
         self._heeded = view.applied  # sequence up to which turns to another version were heeded
         self._activating = threading.Lock()
@@ -146,6 +149,7 @@ class Live:
             answer.recommend(
                 fresh.bundle.pipeline, fresh.state, answer.requests_of(fresh.state, np.array([-1]), fresh.last)
             )
+            fresh.bundle.pipeline.observers = self.observers  # nobody hears of the answer that tried it
             self._views = {**self._views, arm: fresh}  # one assignment: a request sees the old view or the new
             self.failed = None
             return fresh
