@@ -37,6 +37,7 @@ SCORED = ("gbdt, 200 trees × 31 leaves", "lightgbm Booster.predict on a ready m
 Words = Mapping[str, str]
 ENGLISH: Words = {
     "funnel head": "| NDCG@{k} | requests | best channel alone | all channels merged | slate | slate − best channel |",
+    "seeds": "; {n} seeds: {low:.3f} to {high:.3f}",
     "peer head": "| Model | Library | NDCG@10 or AUC | theirs | Timed | Times as fast |",
     "fit": "fit {events:,} events: {ours:.2f} s, theirs {theirs:.2f} s",
     "train": "rows a second in training",
@@ -48,6 +49,7 @@ ENGLISH: Words = {
 }
 CHINESE: Words = {
     "funnel head": "| NDCG@{k} | 请求数 | 最好的单路召回 | 多路合并 | 最终列表 | 最终列表 − 最好的单路 |",
+    "seeds": "；{n} 个种子：{low:.3f} 到 {high:.3f}",
     "peer head": "| 模型 | 对照库 | NDCG@10 或 AUC | 对照库 | 计时内容 | 速度倍数 |",
     "fit": "训练 {events:,} 条事件：{ours:.2f} 秒，对照库 {theirs:.2f} 秒",
     "train": "训练时每秒处理的行数",
@@ -101,6 +103,12 @@ def picture() -> str:
     return report.picture(read("funnel/results.json")[DEMO], tables)
 
 
+def seeds(document: Mapping[str, Any], words: Words) -> str:
+    """The slate's figure with other seeds."""
+    found = sorted(document.get("slate_by_seed", {}).values())
+    return words["seeds"].format(n=len(found), low=found[0], high=found[-1]) if len(found) > 1 else ""
+
+
 def funnel(words: Words) -> str:
     """Each recipe that has been evaluated: its best channel, its merge, its slate."""
     lines: list[str] = []
@@ -114,7 +122,7 @@ def funnel(words: Words) -> str:
             f"{document['requests']:,}",
             f"`{best}` {document['channels'][best][metric]['mean']:.3f}",
             interval(document["stages"]["merge"][metric]),
-            f"**{interval(document['slate'][metric])}**",
+            f"**{interval(document['slate'][metric])}**{seeds(document, words)}",
             interval(document["paired"][best][metric], "+"),
         ]
         lines.append(f"| {' | '.join(cells)} |")
