@@ -32,6 +32,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on ``device``; itself if it is there."""
+        if self.label.device == device:
+            return self
         inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
         return Batch(inputs, self.label.to(device), self.weight.to(device), self.group.to(device))
 
