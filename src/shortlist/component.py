@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests, Samples
 
 if TYPE_CHECKING:
-    from shortlist.data import Dataset, State
+    from shortlist.data import Dataset, State, Table
 
 
 class InputError(Exception):
@@ -227,6 +227,15 @@ class Refits(Protocol):
 
     def refit(self, samples: Samples) -> Self:
         """Learns from all of ``samples`` for as long as ``valid`` said in ``fit``."""
+        ...
+
+
+@runtime_checkable
+class ReadsItems(Protocol):
+    """A ranker that wants to know the catalogue, for what a request's history carries of its items."""
+
+    def read_items(self, items: Table) -> None:
+        """Called before ``fit``, with the attributes of all items."""
         ...
 
 

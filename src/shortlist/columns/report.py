@@ -62,7 +62,7 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
         rankers: dict[str, Ranker] = {}
         for name in recipe.rankers:
             with step(f"fit ranker {name}"):
-                rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
+                rankers[name] = made.fit(recipe.ranker(name))
         document |= _importance(rankers, check.served, _funnel_measures(check), repeats, recipe.seed)
     return document
 

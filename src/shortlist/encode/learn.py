@@ -143,7 +143,7 @@ def _shares(windows: list[Window]) -> dict[str, list[str]]:
                 own = part or window.shares
                 earlier = (one for one in windows[:number] if (part or one.shares) == own)
                 names = [f"{one.name}.{part}" if part else one.name for one in earlier]
-                shares[field] = [own, *names]
+                shares[field] = [own, *([f"profile.item.{part}"] if part else []), *names]
     return shares
 
 

@@ -29,7 +29,8 @@ class Options(Component):
     history: Annotated[int, Field(ge=0)] = 0
     """How many of the request's last items are a field, the mean of their vectors; 0 = none."""
     history_carries: list[str] = []
-    """What else of each of them is a field: ``event``, ``value``, ``age``, or an attribute that the ranker knows."""
+    """What else of each of them is a field: ``event``, ``value``, ``age``, or an attribute of the item (a category, or
+    the first value of a list), which shares its vectors with the target's column ``profile.item.NAME``."""
     history_shares: str = "item"
     """The column of item codes whose vectors the history uses, if it is among the ranker's."""
     hashed: list[str] = []

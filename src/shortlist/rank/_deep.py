@@ -24,7 +24,7 @@ from shortlist.rank._table import TableRanker, sigmoid
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
 
 if TYPE_CHECKING:
-    from shortlist.data import State
+    from shortlist.data import State, Table
 
 PREFIX = "schema_"
 
@@ -52,10 +52,17 @@ class DeepRanker(Trained, Options, TableRanker):
 
     lists: ClassVar[bool] = True
     _schema: Any = PrivateAttr(default=None)
+    _attributes: dict[str, Array] = PrivateAttr(default_factory=dict)
+
+    def read_items(self, items: Table) -> None:
+        """Takes what histories carry of the catalogue: a category, or the first value of a list."""
+        every = np.arange(items.n)
+        wanted = {part for window in self.windows() for part in window.carries}
+        self._attributes = {name: codes.first(every) for name, codes in items.codes.items() if name in wanted}
 
     def attributes(self) -> Mapping[str, Array]:
-        """Columns of codes by item, -1 = missing, for histories to carry: none, unless a ranker has some."""
-        return {}
+        """Columns of codes by item, -1 = missing, for histories to carry."""
+        return self._attributes
 
     def learn_inputs(self, requests: Requests, candidates: Candidates) -> None:
         """Learns what ``inputs`` needs from the training rows."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from shortlist.component import InputError, Ranker, Refits
-from shortlist.data import Dataset, State
+from shortlist.component import InputError, Ranker, ReadsItems, Refits
+from shortlist.data import Dataset, State, Table
 from shortlist.data.protocol import Questions, replay
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
@@ -35,6 +35,13 @@ class RankerSamples:
     valid: Samples  # every row of the last fifth
     questions: Questions  # of ``valid``, with all their targets, found by a channel or not
     served: Samples  # ``valid`` as it would be asked for: where a row was shown is not known when it is scored
+    items: Table
+
+    def fit(self, ranker: Ranker) -> Ranker:
+        """The ranker, fitted on them."""
+        if isinstance(ranker, ReadsItems):
+            ranker.read_items(self.items)
+        return ranker.fit(self.train, self.valid)
 
     def ndcg(self, ranker: Ranker, state: State) -> float:
         """Mean NDCG@10 of a fitted ranker on the last fifth."""
@@ -64,12 +71,11 @@ def samples_for_rankers(
     if pipeline.prerank is not None:
         pipeline.prerank.fit(weighted(_found(sampled(coarse=True)), **spec.weights), whole(coarse=True))
     samples, check = _found(sampled()), whole()
-    emit(
-        "samples", rows=len(samples), positives=int(np.nansum(samples.labels[POSITIVE])), requests=len(samples.requests)
-    )
-    return RankerSamples(
-        weighted(samples, **spec.weights), samples, check, valid, check if served is None else served()
-    )
+    positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
+    told: Any = positives if len(positives) > 1 else positives[POSITIVE]
+    emit("samples", rows=len(samples), positives=told, requests=len(samples.requests))
+    learned = weighted(samples, **spec.weights)
+    return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
 
 
 class Making(Protocol):
@@ -172,7 +178,7 @@ def fit_rankers(
     choice: dict[str, float] = {}
     for name in recipe.rankers:
         with step(f"fit ranker {name}"):
-            rankers[name] = recipe.ranker(name).fit(made.train, made.valid)
+            rankers[name] = made.fit(recipe.ranker(name))
         choice[name] = made.ndcg(rankers[name], state)
         emit("ranker", name=name, ndcg=choice[name])
     whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)

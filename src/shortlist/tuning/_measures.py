@@ -157,7 +157,7 @@ def rankers(schedule: Schedule, metric: Metric) -> dict[str, Objective]:
 
     def objective(name: str) -> Objective:
         def measure(section: Mapping[str, Any]) -> Float64:
-            ranker = recipe.component("rank", _rank(recipe, name), dict(section)).fit(made.train, made.valid)
+            ranker = made.fit(recipe.component("rank", _rank(recipe, name), dict(section)))
             scored = rows.with_columns(**ranker.score(made.served.requests, rows, state))
             return metric(scored.ranked(), questions)
 
