@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -264,3 +265,14 @@ class Rule(Component):
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """A subset of the rows, in a new order within each request."""
         raise NotImplementedError
+
+
+def able(part: object, power: type) -> Any:
+    """``part`` if it has a power (a Protocol of this file), else None; found out once a class, as each request asks."""
+    kind: Any = type(part)
+    return part if _able(kind, power) else None
+
+
+@cache
+def _able(kind: type, power: type) -> bool:
+    return issubclass(kind, power)

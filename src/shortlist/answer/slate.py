@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, InputError
+from shortlist.component import Compares, Explains, InputError, able
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
@@ -97,8 +97,8 @@ def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
 def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
     bare = answer.rows.select(())
     because = np.full(len(bare), -1, np.int32)
-    able = {name for name, channel in pipeline.recall.items() if isinstance(channel, Explains)}
-    left = [[name for name in names if name in able] for names in found]
+    explaining = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Explains))}
+    left = [[name for name in names if name in explaining] for names in found]
     asked: dict[str, list[int]] = {"": list(range(len(bare)))}
     while asked:  # each row asks its best channel; only rows without a reason ask their next one
         silent = [r for rows in asked.values() for r in rows if because[r] < 0 and left[r]]
@@ -106,7 +106,7 @@ def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int3
         for r in sorted(silent):
             asked.setdefault(left[r].pop(0), []).append(r)
         for name, rows in asked.items():
-            because[rows] = pipeline.recall[name].explain(answer.requests, bare.take(np.array(rows)))  # type: ignore[attr-defined]
+            because[rows] = explaining[name].explain(answer.requests, bare.take(np.array(rows)))
     return because
 
 
@@ -142,8 +142,8 @@ def similar(pipeline: Pipeline, data: Dataset, item: int, k: int) -> dict[str, l
     title_of = _titles(data)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, channel in pipeline.recall.items():
-        if isinstance(channel, Compares):
-            rows = channel.similar(np.array([item], np.int32), k)
+        if compares := able(channel, Compares):
+            rows = compares.similar(np.array([item], np.int32), k)
             found[name] = [
                 {"item": data.item_ids.ids[i], "score": float(s)}
                 | ({"title": title_of(int(i))} if title_of(int(i)) else {})

@@ -50,7 +50,7 @@ def _search(
     request, column, score = np.empty(n * k, np.uint32), np.empty(n * k, np.int32), np.empty(n * k, np.float32)
     barred = np.zeros(c, np.int32)  # 1 + the last request that may not have the column
     best, own = np.empty(min(BLOCK, c), np.float32), np.empty(min(BLOCK, c), np.float32)
-    least = np.nextafter(np.float32(floor), np.float32(np.inf))
+    least, bins = np.nextafter(np.float32(floor), np.float32(np.inf)), np.empty(256, np.int64)
     m = 0
     for r in range(n):
         for e in range(offsets[r], offsets[r + 1]):
@@ -73,14 +73,51 @@ def _search(
                     if own[i] > best[i]:
                         best[i] = own[i]
             for i in range(width):
-                if bar <= best[i] < np.inf and barred[start + i] != r + 1:
+                if barred[start + i] == r + 1 or not best[i] < np.inf:
+                    best[i] = -np.inf
+            if size == 0 and width > 2 * k:
+                bar = _bar(best[:width], k, bar, bins)
+            for i in range(width):
+                if best[i] >= bar:
                     size = offer(kept, kept_column, size, k, best[i], start + i)
                     if size == k:
-                        bar = kept[0]
+                        bar = max(bar, kept[0])
         drain(kept, kept_column, size)
         request[m : m + size] = r
         m += size
     return request[:m], column[:m], score[:m]
+
+
+@njit(cache=True, nogil=True)
+def _bar(scores: Array, k: int, least: np.float32, bins: Array) -> np.float32:
+    """A score that at least ``k`` of ``scores`` reach, or ``least``: a heap offered no lower ones is filled sooner.
+
+    A histogram between the lowest and the highest score from ``least`` on; the bar is the lowest score in the bins that
+    the best ``k`` fill.
+    """
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for i in range(len(scores)):
+        if scores[i] >= least:
+            low, high = min(low, scores[i]), max(high, scores[i])
+    spread = high - low
+    if not 1e-30 < spread < 1e30:
+        return least
+    scale = np.float32(len(bins) - 1) / spread
+    bins[:] = 0
+    for i in range(len(scores)):
+        if scores[i] >= least:
+            bins[int((scores[i] - low) * scale)] += 1
+    b, above = len(bins) - 1, bins[-1]
+    while b > 0 and above < k:
+        b -= 1
+        above += bins[b]
+    if above < k:
+        return least
+    bar = high
+    for i in range(len(scores)):
+        if scores[i] >= least and scores[i] < bar and int((scores[i] - low) * scale) >= b:
+            bar = scores[i]
+    return bar
 
 
 @njit(cache=True, nogil=True)

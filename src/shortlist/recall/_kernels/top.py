@@ -14,6 +14,9 @@ from shortlist.index.heap import drain, offer
 from shortlist.recall._kernels.sparse import Sparse
 from shortlist.types import Array
 
+FEW = 3
+"""Rows of a request up to which going through its terms for each is quicker than once for all."""
+
 
 @njit(cache=True, nogil=True, inline="always")
 def _forbid(score: Array, start: int, end: int, columns: Array) -> None:
@@ -209,21 +212,36 @@ def dense_largest(query: Sparse, table: Array, request: Array, column: Array) ->
 
 @njit(cache=True, nogil=True)
 def sparse_largest(query: Sparse, table: Sparse, request: Array, column: Array) -> Array:
-    """[m] as ``dense_largest``, of a table in CSR; the terms of a request are gone through once for all its rows."""
+    """[m] as ``dense_largest``, of a table in CSR.
+
+    The terms of a request are gone through once for all its rows; or, where these are few, once for each, which needs
+    no table of who asked.
+    """
     offsets, rows, weights = query
     indptr, indices, data = table
     m, width = len(column), 0
     for c in range(m):
         width = max(width, column[c] + 1)
     out, largest = np.full(m, -1, np.int32), np.zeros(m, np.float32)
-    row_of = np.zeros(width, np.int64)  # 1 + the first row of the request that asks for the column
+    row_of = np.zeros(width if m > FEW else 0, np.int64)  # 1 + the first row of the request that asks for the column
     c = 0
     while c < m:
         first, r = c, request[c]
         while c < m and request[c] == r:
-            if column[c] >= 0 and row_of[column[c]] == 0:
-                row_of[column[c]] = c + 1
             c += 1
+        if c - first <= FEW:
+            for at in range(first, c):
+                i = column[at]
+                for e in range(offsets[r], offsets[r + 1]) if i >= 0 else range(0):
+                    row = rows[e]
+                    for p in range(indptr[row], indptr[row + 1]):
+                        if indices[p] == i and weights[e] * data[p] > largest[at]:
+                            largest[at] = weights[e] * data[p]
+                            out[at] = row
+            continue
+        for at in range(c - 1, first - 1, -1):
+            if column[at] >= 0:
+                row_of[column[at]] = at + 1
         for e in range(offsets[r], offsets[r + 1]):
             row = rows[e]
             for p in range(indptr[row], indptr[row + 1]):
