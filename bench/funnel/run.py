@@ -20,6 +20,7 @@ from typing import Any
 
 from shortlist import train
 from shortlist.cli.progress import progress
+from shortlist.documents import write_text
 from shortlist.recipe import read
 
 HERE = Path(__file__).parent
@@ -97,8 +98,8 @@ def main() -> None:
             print("movietweetings: left out, give --movietweetings DIR")
             continue
         results[name] = measure(name, asked.movietweetings if name == "movietweetings" else None, asked.seeds)
-        train.write_text(file, json.dumps(results, indent=1) + "\n")
-        train.write_text(HERE / "RESULTS.md", markdown(results))
+        write_text(file, json.dumps(results, indent=1) + "\n")
+        write_text(HERE / "RESULTS.md", markdown(results))
 
 
 if __name__ == "__main__":
