@@ -75,7 +75,9 @@ def markdown(results: dict[str, Any]) -> str:
 
 def by_seed(document: dict[str, Any]) -> str:
     """``7: 0.2010, 8: 0.2031; mean 0.2021, standard deviation 0.0011``."""
-    found = document["slate_by_seed"]
+    found = document.get(
+        "slate_by_seed", {str(document["seed"]): document["slate"][f"ndcg@{min(document['protocol']['k'])}"]["mean"]}
+    )
     said = ", ".join(f"{seed}: {value:.4f}" for seed, value in found.items())
     if len(found) < 2:
         return said

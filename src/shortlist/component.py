@@ -16,13 +16,10 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict
 
 from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests, Samples
+from shortlist.types import InputError as InputError  # told by everybody who has anything to do with components
 
 if TYPE_CHECKING:
     from shortlist.data import Dataset, State, Table
-
-
-class InputError(Exception):
-    """The user's input is wrong: the message is one clear line naming the thing, what was expected, what was found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
+class InputError(Exception):
+    """The user's input is wrong: the message is one clear line naming the thing, what was expected, what was found."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """Rows of different lengths: row ``r`` of column ``c`` is ``columns[c][offsets[r]:offsets[r + 1]]``."""

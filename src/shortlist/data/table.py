@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from shortlist.component import InputError
 from shortlist.data.vocab import Vocab
 from shortlist.durations import UNITS
-from shortlist.types import Array, Float32, Int32, Int64, Ragged, spans
+from shortlist.types import Array, Float32, InputError, Int32, Int64, Ragged, spans
 
 MISSING_TIME = np.iinfo(np.int64).min
 """A time that is not known."""

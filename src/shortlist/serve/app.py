@@ -13,6 +13,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.exceptions import HTTPException as Refused
 
-from shortlist import __version__, answer
+from shortlist import answer
 from shortlist.component import InputError
 from shortlist.pipeline import stamp
 from shortlist.serve import wire
@@ -60,7 +61,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         yield
         live.close()
 
-    app = FastAPI(title="Shortlist", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Shortlist", version=version("shortlist"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, metrics=counted)
 
     @app.exception_handler(RequestValidationError)
