@@ -16,13 +16,15 @@ from shortlist.data import FOREVER, Dataset
 from shortlist.data.protocol import replay
 from shortlist.documents import dumps, jsonable
 from shortlist.evaluate import evaluate
-from shortlist.evaluate._figures import _means, _paired
+from shortlist.evaluate._figures import _by_popularity, _means, _paired
 from shortlist.evaluate.window import Run, _rows
 from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.metrics.interval import mean_interval, paired_interval
 from shortlist.pipeline import Pipeline
 from shortlist.questions import answerable, questions_of
+from shortlist.recall.fresh import Fresh
 from shortlist.rules.available import Available
+from shortlist.testing import worlds
 from shortlist.testing.worlds import random_log
 from shortlist.types import Candidates
 
@@ -148,7 +150,11 @@ def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
     few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
     lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
     data = open_bundle(shop_run.out / "bundle").data
-    assert _rows(Run({}, lists, {}, {}, {}, 0, {}), few, data)["user"].to_list() == [None, data.user_ids.ids[0], None]
+    assert _rows(Run({}, lists, {}, {}, {}, 0, None, {}), few, data)["user"].to_list() == [
+        None,
+        data.user_ids.ids[0],
+        None,
+    ]
 
 
 def test_a_window_without_questions_is_a_document_of_nulls_not_an_error(replayed, shop, shop_run):
@@ -234,3 +240,27 @@ def test_a_channel_twice_brings_nothing_and_is_said_to(shop, shop_run):
         assert said[name]["unique_hits"] == 0
     once = evaluate(pipeline, log, opened.recipe.evaluate, cut).document["channels"]
     assert not once["cf"]["brings_nothing"]
+
+
+def test_serendipity_does_not_depend_on_the_order_of_channels(shop, shop_run):
+    """Against the channel of the type popular, wherever it stands; without one, against the fallback."""
+    opened = open_bundle(shop_run.out / "bundle")
+    log, cut = train.load(opened.recipe, shop)[0], opened.manifest["cuts"]["test"]
+    fresh, usual = Fresh(window="365d").fit(log.until(cut)), opened.pipeline.recall
+    orders = [{"new": fresh, **usual}, {**usual, "new": fresh}, {"new": fresh, "cf": usual["cf"]}]
+    found = []
+    for recall in orders:
+        pipeline = replace(opened.pipeline, recall=recall, ranker=None)
+        found.append(evaluate(pipeline, log, opened.recipe.evaluate, cut).document["channels"])
+    for name in ("cf", "new"):  # the fallback is of the same type
+        assert len({channels[name]["serendipity@3"] for channels in found}) == 1
+    assert found[0]["cf"]["serendipity@3"] > 0
+
+
+def test_an_item_with_most_of_all_events_is_the_head():
+    data = worlds.dataset(np.zeros(20, int), np.array([3] * 11 + [0, 1, 2] * 3), np.arange(20), n_items=4)
+    questions = replay(data, data.state(), 0, None)
+    lists = {"slate": Candidates(np.zeros(1, np.uint32), np.array([3], np.int32))}
+    tiers = _by_popularity(Run({}, lists, {}, {}, {}, 0, None, {}), questions, data, 10)
+    assert set(tiers) == {"head", "middle", "tail"}
+    assert tiers["head"]["targets"] == int((questions.targets["item"] == 3).sum()) > 0

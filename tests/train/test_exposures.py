@@ -65,6 +65,16 @@ def test_slates_and_labels_from_later_events():
     assert samples.candidates[SHOWN_AT].tolist()[:3] == [1, 2, 3]
 
 
+def test_two_users_of_one_request_id_have_two_slates():
+    """As logs have it whose ids begin anew every day, or name a page and not a visit."""
+    data = small(request=["1"] * 7)
+    samples = exposed(data, data.state(), 0, 100 * MINUTE, 20 * MINUTE)
+    assert sorted(samples.requests.user.tolist()) == [-1, 0, 1]
+    user = samples.requests.user[samples.candidates.request]
+    items = data.item_ids.decode(samples.candidates.item)
+    assert sorted(zip(user.tolist(), items, strict=True)) == [(-1, "new"), (0, "x"), (0, "y"), (0, "z"), (1, "x")]
+
+
 def test_what_happens_after_the_window_is_not_looked_at():
     data = small()
     early = exposed(data, data.state(), 0, 25 * MINUTE, 20 * MINUTE)

@@ -32,6 +32,7 @@ class Run:
     unique: dict[str, Float64]  # channel -> [n] targets that only it found
     without: dict[str, Values]  # channel -> metric -> [n] of the merged list had that channel been silent
     found: int  # targets that any channel found
+    baseline: Candidates | None  # what anybody would have been shown: see ``document``
     seconds: dict[str, float]
 
 
@@ -44,18 +45,19 @@ def document(
     spec: EvaluateSpec,
     opens: int,
     seed: int,
-    popular: str | None = None,
 ) -> Figures:
-    """Everything but the protocol; counts of the log are of events before ``opens``. NaN is not yet null."""
+    """Everything but the protocol; counts of the log are of events before ``opens``. NaN is not yet null.
+
+    Serendipity is measured against ``run.baseline``.
+    """
     users, before, k = questions.requests.user, data.until(opens), min(spec.k)
     means = _means(run.values, users, seed)
     arrival = _arrival(data)
-    baseline = run.lists.get(f"recall.{popular}") if popular else None
     table = {
         stage: {
             **means[stage],
             **_beyond(run.lists[stage], questions, data, before, k, arrival),
-            **_serendipity(run.lists[stage], baseline, questions, k),
+            **_serendipity(run.lists[stage], run.baseline, questions, k),
             "hits": run.hits[stage],
             f"hits@{k}": int(is_target(run.lists[stage].head(k), questions.targets).sum()),
         }
@@ -212,13 +214,13 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
 
 
 def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> Figures:
-    """Recall of targets in the head (items that make half of all events), the middle and the tail (the last fifth)."""
+    """Recall of targets in the head (the fewest items with half of all events), the middle, the tail (the last fifth)."""
     counts = before.item_counts("all")
     order = np.argsort(-counts, kind="stable")
-    share = np.cumsum(counts[order]) / max(counts.sum(), 1)
+    before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)  # share of the items more popular
     tier = np.full(len(counts), 2)
-    tier[order[share <= 0.8]] = 1
-    tier[order[share <= 0.5]] = 0
+    tier[order[before_it < 0.8]] = 1
+    tier[order[before_it < 0.5]] = 0  # the item that completes the half is in it, if it is one with most of all events
     targets = questions.targets
     wanted = keys(targets.rows, targets["item"])
     shown = run.lists["slate"].head(k)

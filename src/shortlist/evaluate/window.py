@@ -55,8 +55,7 @@ def evaluate(
         questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
     )
     run = _measured(pipeline, questions, state, spec, rankers or {})
-    popular = next((name for name, channel in pipeline.recall.items() if not channel.personalised), None)
-    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed, popular)
+    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
     protocol = {
         **spec.model_dump(mode="json"),
         "opens": stamp(opens),
@@ -78,6 +77,8 @@ def _measured(
     without: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
     anybody = 0
     seconds: dict[str, float] = defaultdict(float)
+    popular = _popular(pipeline)
+    baseline: list[Candidates] = [Candidates.empty()]
     for first in track(range(0, len(questions), BATCH), "evaluate"):
         batch = questions.take(np.arange(first, min(first + BATCH, len(questions))))
         slate, trace = pipeline.recommend(batch.requests, state, deepest)
@@ -97,6 +98,8 @@ def _measured(
             kept = rows.head(deepest)
             shown = Candidates((kept.request + first).astype(np.uint32), kept.item, {})
             lists[stage].append(shown.with_columns(score=kept.columns.get("score", np.full(len(kept), np.nan))))
+        rows = _baseline(pipeline, popular, trace, state, deepest)
+        baseline.append(Candidates((rows.request + first).astype(np.uint32), rows.item))
         found_once, found_at_all = _found(trace, batch)
         anybody += found_at_all
         for name, counts in found_once.items():
@@ -113,8 +116,27 @@ def _measured(
         {name: np.concatenate(counts) if counts else np.empty(0) for name, counts in alone.items()},
         {name: {m: np.concatenate(v) for m, v in metrics.items()} for name, metrics in without.items()},
         anybody,
+        Candidates.concat(baseline) if popular or pipeline.fallback else None,
         dict(seconds),
     )
+
+
+def _popular(pipeline: Pipeline) -> str | None:
+    """The channel that serendipity is measured against: that of the type ``popular``; without one it is the fallback.
+
+    Of several the one that is called so, or the first by name: the order in a recipe says nothing.
+    """
+    named = sorted(n for n, c in pipeline.recall.items() if type(c).__module__.rpartition(".")[2] == "popular")
+    return "popular" if "popular" in named else next(iter(named), None)
+
+
+def _baseline(pipeline: Pipeline, popular: str | None, trace: Trace, state: State, k: int) -> Candidates:
+    """What anybody would have been shown."""
+    if popular is not None:
+        return trace.stages[f"recall.{popular}"].head(k)
+    if pipeline.fallback is None or trace.recalled is None:
+        return Candidates.empty()
+    return pipeline.fallback.retrieve(trace.recalled.requests, state, k)
 
 
 def _hits(rows: Candidates, batch: Questions) -> Float64:
