@@ -18,6 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from shortlist.cli import threads  # noqa: F401 - before numpy, as the command line: the same figures
+
+# isort: split
 from shortlist import train
 from shortlist.cli.progress import progress
 from shortlist.documents import write_text

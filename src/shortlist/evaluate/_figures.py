@@ -214,7 +214,7 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
 
 
 def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> Figures:
-    """Recall of targets in the head (the fewest items with half of all events), the middle, the tail (the last 20 %)."""
+    """Recall of targets in the head (the fewest items with half of all events), the middle, the tail (the rest)."""
     counts = before.item_counts("all")
     order = np.argsort(-counts, kind="stable")
     before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)  # share of the items more popular
