@@ -259,6 +259,21 @@ def test_the_columns_that_a_rule_needs_ride_on_to_it(pipeline, asked, ranked):
     assert sorted(others) == sorted(Needy.needs)
 
 
+@pytest.mark.parametrize("column", ["near.score", "near.rank", "near.dense"])
+def test_what_a_rule_needs_of_a_channel_that_fails_is_empty(pipeline, asked, column):
+    class Wanting(Needy):
+        needs: ClassVar[Sequence[str]] = [column]
+
+        def apply(self, requests, candidates, state):
+            assert np.isnan(candidates[column]).all()
+            return candidates
+
+    broken = replace(pipeline, recall={**pipeline.recall, "near": Failing()}, rules={"wanting": Wanting()})
+    slate, trace = broken.recommend(asked.requests, asked.state)
+    assert list(trace.failed) == ["near"]
+    assert len(slate)
+
+
 def test_a_rule_that_needs_what_nobody_makes_is_told(pipeline, asked):
     class Lost(Needy):
         needs: ClassVar[Sequence[str]] = ["counts.gone"]
