@@ -278,3 +278,19 @@ def test_what_cannot_be_is_said(folder, tmp_path, change, message):
     (tmp_path / "r.toml").write_text(RECIPE.replace(*change))
     with pytest.raises(InputError, match=message):
         train.fit(read(tmp_path / "r.toml"), root=folder, out=tmp_path / "out")
+
+
+def test_a_label_without_the_value_to_judge_by_is_not_observed():
+    """y was met without a value twelve minutes in; x has none at all, and for z nothing followed."""
+    data = small()
+    labels = {"liked": {"view": 4.0}, "met": {"view": True}}
+    samples = exposed(data, data.state(), 0, 100 * MINUTE, 20 * MINUTE, labels)
+    names = data.item_ids.decode(samples.candidates.item)
+    first = samples.candidates.request == 0
+    found = {
+        label: dict(zip(np.array(names)[first].tolist(), samples.labels[label][first].tolist(), strict=True))
+        for label in labels
+    }
+    assert found["met"] == {"x": 0.0, "y": 1.0, "z": 0.0}
+    assert np.isnan(found["liked"].pop("y"))
+    assert found["liked"] == {"x": 0.0, "z": 0.0}
