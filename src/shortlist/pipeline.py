@@ -263,23 +263,24 @@ class Pipeline:
                 yield from ((name, column) for column in rule.needs)
 
     def _needed(self, featured: Candidates) -> dict[str, Array]:
-        """The columns that rules ask for, NaN for those of a channel that failed.
-
-        Raises ``InputError`` for one that no feature and no channel makes.
-        """
-        silent = {f"{name}{part}" for name in self.recall for part in (".score", ".rank")}
-        silent |= {name + DENSE for name, channel in self.recall.items() if able(channel, Scores)}
+        """The columns that rules ask for, NaN of a channel that failed; raises ``InputError`` if nobody makes one."""
         needed: dict[str, Array] = {}
         for rule, column in self._needs():
             if column in featured:
                 needed[column] = featured[column]
-            elif column in silent:
+            elif self._tells(column):
                 needed[column] = np.full(len(featured), np.nan, np.float32)
             else:
                 near = difflib.get_close_matches(column, featured.columns, 1, 0.4)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise InputError(f"rules.{rule}: needs the column {column!r}, which no feature makes{hint}")
         return needed
+
+    def _tells(self, column: str) -> bool:
+        """Whether a channel makes the column when it answers."""
+        name, _, part = column.rpartition(".")
+        scored = able(self.recall.get(name), Scores) is not None
+        return name in self.recall and part in ("score", "rank", *(["dense"] if scored else []))
 
     # fit
 
