@@ -17,7 +17,7 @@ from shortlist.testing import worlds
 from shortlist.testing._shared import agree
 from shortlist.testing.case import HOUR, case, pick
 from shortlist.train import rankers as ranking
-from shortlist.types import Candidates
+from shortlist.types import Candidates, keys
 
 TABLES = {
     "name": "board",
@@ -139,6 +139,27 @@ def test_a_channel_that_fails_costs_its_own_rows_only(pipeline, asked):
     assert len(slate) == len(usual)
 
 
+class Rude(Retriever):
+    """Answers with what is forbidden.
+
+    Source: this test.
+    """
+
+    def retrieve(self, requests, state, k):
+        barred = requests.exclude
+        return Candidates(barred.rows.astype(np.uint32), barred["item"], {"score": np.ones(len(barred.rows))}).head(k)
+
+
+def test_what_is_forbidden_is_not_shown_whatever_a_channel_says(pipeline, asked):
+    rude = replace(pipeline, recall={**pipeline.recall, "near": Rude()}, ranker=None)
+    slate, trace = rude.recommend(asked.requests, asked.state)
+    barred = trace.recalled.requests.exclude
+    found = trace.stages["merge"].keys
+    assert np.isin(keys(barred.rows, barred["item"]), found).any()
+    assert not np.isin(slate.keys, keys(barred.rows, barred["item"])).any()
+    assert "forbidden rows came back" in trace.failed["exclude"]
+
+
 def test_no_requests_no_rows(pipeline, asked):
     slate, _ = pipeline.recommend(asked.requests.take(np.empty(0, np.int64)), asked.state)
     assert isinstance(slate, Candidates)
@@ -203,6 +224,15 @@ def test_the_dear_features_see_only_what_the_pre_ranker_keeps(coarse, asked):
     agree(kept, kept.ranked(), "the pre-ranked list and its own order")
 
 
+def test_a_pre_ranker_that_keeps_few_leaves_room_for_the_fallback(coarse, asked):
+    """Eight rows are too few for rules to choose five from, however many the channels found."""
+    pipeline, _ = coarse
+    for few, spare in ((replace(pipeline, keep=8), True), (replace(pipeline, prerank=None), False)):
+        _, trace = few.recommend(asked.requests.take([0]), asked.state, 5)
+        assert len(trace.stages["merge"]) >= 20
+        assert (len(trace.recalled.spare) > 0) == spare
+
+
 def test_the_pre_ranker_stands_in_the_evaluation(coarse, board):
     pipeline, _ = coarse
     found = evaluate(pipeline, board, EvaluateSpec(k=[5]), board.cut(0.8)).document
@@ -257,6 +287,21 @@ def test_the_columns_that_a_rule_needs_ride_on_to_it(pipeline, asked, ranked):
         name for name in slate.columns if name.startswith(("counts.", "profile.", "channel.")) or ".dense" in name
     ]
     assert sorted(others) == sorted(Needy.needs)
+
+
+@pytest.mark.parametrize("column", ["near.score", "near.rank", "near.dense"])
+def test_what_a_rule_needs_of_a_channel_that_fails_is_empty(pipeline, asked, column):
+    class Wanting(Needy):
+        needs: ClassVar[Sequence[str]] = [column]
+
+        def apply(self, requests, candidates, state):
+            assert np.isnan(candidates[column]).all()
+            return candidates
+
+    broken = replace(pipeline, recall={**pipeline.recall, "near": Failing()}, rules={"wanting": Wanting()})
+    slate, trace = broken.recommend(asked.requests, asked.state)
+    assert list(trace.failed) == ["near"]
+    assert len(slate)
 
 
 def test_a_rule_that_needs_what_nobody_makes_is_told(pipeline, asked):

@@ -210,7 +210,8 @@ class Pipeline:
         if not self._ranks:
             return rows.select(kept)
         featured = self.featured(requests, rows, state, trace)
-        rows = featured.select([*kept, *self._needed(featured)])
+        needed = self._needed(featured)
+        rows = featured.select(kept).with_columns(**needed)
         if self.ranker is None:
             return rows
         with trace.timed("rank"):
@@ -261,15 +262,25 @@ class Pipeline:
             if isinstance(rule, Rule):
                 yield from ((name, column) for column in rule.needs)
 
-    def _needed(self, featured: Candidates) -> list[str]:
-        """The columns that rules ask for; raises ``InputError`` for one that no feature and no channel makes."""
-        wanted = list(self._needs())
-        for rule, column in wanted:
-            if column not in featured:
+    def _needed(self, featured: Candidates) -> dict[str, Array]:
+        """The columns that rules ask for, NaN of a channel that failed; raises ``InputError`` if nobody makes one."""
+        needed: dict[str, Array] = {}
+        for rule, column in self._needs():
+            if column in featured:
+                needed[column] = featured[column]
+            elif self._tells(column):
+                needed[column] = np.full(len(featured), np.nan, np.float32)
+            else:
                 near = difflib.get_close_matches(column, featured.columns, 1, 0.4)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise InputError(f"rules.{rule}: needs the column {column!r}, which no feature makes{hint}")
-        return list(dict.fromkeys(column for _, column in wanted))
+        return needed
+
+    def _tells(self, column: str) -> bool:
+        """Whether a channel makes the column when it answers."""
+        name, _, part = column.rpartition(".")
+        scored = able(self.recall.get(name), Scores) is not None
+        return name in self.recall and part in ("score", "rank", *(["dense"] if scored else []))
 
     # fit
 

@@ -275,6 +275,8 @@ def _refuse_idle(recipe: Recipe) -> None:
     if recipe.recall:
         if recipe.cross_validation:
             raise InputError("cross_validation: tunes rankers on a plain table only; this recipe has channels")
+        if recipe.prerank and not recipe.rank:
+            raise InputError("prerank: hands its best rows to a ranker, and the recipe has none ([rank])")
         return
     for idle in ("fallback", "merge", "prerank", "features", "samples", "rules", "evaluate", "depth", "keep"):
         if idle in given:

@@ -22,6 +22,8 @@ from shortlist.bundle import open_bundle, save
 from shortlist.component import InputError
 from shortlist.data import Behaviours, Dataset, Events, Table, Vocab
 from shortlist.recipe import parse
+from shortlist.rules.fill import Fill
+from shortlist.rules.seen import Seen
 
 
 @pytest.fixture
@@ -45,6 +47,21 @@ def test_opened_it_answers_as_saved(shop, shop_run, tmp_path):
     assert first.columns.keys() == second.columns.keys()
     for name in first.columns:
         assert np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f"), name
+
+
+def test_a_half_has_what_its_stages_learned_and_nothing_else(shop_run, tmp_path):
+    """Hard rules speak before retrieval: what one has learned is recall's, what another rule has is ranking's."""
+    opened = open_bundle(shop_run.out / "bundle")
+    rules = {"seen": Seen(), "fill": Fill()}
+    for rule in rules.values():
+        rule.learned_ = np.arange(3)
+    recipe = parse({**opened.recipe.model_dump(mode="json"), "rules": [{"type": name} for name in rules]})
+    pipeline = replace(opened.pipeline, rules=rules)
+    path = save(tmp_path / "bundle", pipeline, recipe, opened.data, opened.manifest["ranker"], {})
+    for half, own in (("recall", "seen"), ("rank", "fill"), (None, None)):
+        found = open_bundle(path, half=half).pipeline
+        assert [name for name, rule in found.rules.items() if rule.state()] == ([own] if own else list(rules))
+        assert [bool(found.recall["cf"].state()), bool(found.ranker.state())] == [half != "rank", half != "recall"]
 
 
 def damage_truncate(folder):

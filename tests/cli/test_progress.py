@@ -81,11 +81,13 @@ def test_a_terminal_sees_checks_in_the_bar_and_keeps_none(written):
     file = written(is_terminal=True)
     with shown.progress():
         work()
-        with step("train"):
+        with step("fit ranker dcn"):  # as the training loop tells of itself
             emit("check", number=7, loss=0.25)
+            emit("advance", title="train", done=7, total=9, note="loss 0.25")
             time.sleep(0.15)  # a bar is drawn ten times a second
     kept = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
-    assert "train: number 7, loss 0.2500" in kept
+    assert "train: loss 0.25" in kept
+    assert "fit ranker dcn:" not in kept  # said once, in the bar that moves
     assert not re.search(r"^  check", kept, re.M)
 
 

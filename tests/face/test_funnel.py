@@ -10,6 +10,7 @@ import pytest
 
 import shortlist as sl
 from shortlist.bundle import open_bundle
+from shortlist.component import Rule
 from shortlist.face.recommender import ROWS
 
 FRAME = {**ROWS, "channels": pl.List(pl.String), "reason": pl.String}
@@ -58,6 +59,31 @@ def test_fallback_and_rules(films):
     assert frame["channels"].to_list() == [["fallback"]] * 4
     assert frame["score"].null_count() == 4
     assert frame["reason"].to_list() == ["popular now"] * 4
+
+
+class LastFirst(Rule):
+    """Turns the list round."""
+
+    def apply(self, requests, candidates, state):
+        return candidates.take(np.lexsort((-candidates.positions(), candidates.request)))
+
+
+class Halved(LastFirst):
+    """Drops every other row."""
+
+    def apply(self, requests, candidates, state):
+        return candidates.take(candidates.positions() % 2 == 0)
+
+
+def test_several_rules_of_one_kind_or_of_ones_own_all_apply(films):
+    twice = [sl.Scatter(most={"genres": 1}, window=2), sl.Scatter(most={"genres": 2}, window=3)]
+    funnel = sl.Funnel(cf=sl.ItemCF(), rules=[*twice, LastFirst(), Halved()]).fit(films)
+    assert list(funnel.pipeline.rules) == ["scatter", "scatter.1", "LastFirst", "Halved"]
+    assert [rule.config() for rule in list(funnel.pipeline.rules.values())[:2]] == [rule.config() for rule in twice]
+
+
+def test_an_id_may_be_a_number_of_numpy(mixed):
+    assert mixed.recommend(np.int64(196), n=3).equals(mixed.recommend("196", n=3))
 
 
 def test_a_funnel_needs_channels_and_a_log(films):

@@ -93,3 +93,10 @@ def test_given_rows_have_the_best_head_s_score_and_nan_where_nothing_is_asked():
     request, column = np.array([0, 0, 0, 1, 1, 2], np.uint32), np.array([0, 1, 2, 0, -1, 0], np.int32)
     assert inner(table, p, request, column).tolist()[:4] == [1, 2, -1, -1]
     assert np.isnan(inner(table, p, request, column)[4:]).all()
+
+
+@pytest.mark.parametrize("heads", [[[np.nan], [2]], [[2], [np.nan]]])
+def test_a_head_that_is_no_number_leaves_the_score_to_the_others(heads):
+    table, p, nothing = np.ones((1, 1), np.float32), np.array([heads], np.float32), Ragged.empty(1, column=np.int32)
+    request, column, score = Exact().search(table, {}, p, nothing, 1, -np.inf)
+    assert score.tolist() == inner(table, p, request, column).tolist() == [2]

@@ -55,6 +55,8 @@ def test_the_names_it_reads():
         ("True", "expected numbers"),
         ("like @ watch", "expected numbers"),
         ("watch + ~like", "at character 9, '~like'"),
+        ("like" + " ** watch" * 500, "too deep"),
+        ("1" + "0" * 400 + " * like", "a number too large"),
     ],
 )
 def test_anything_else_is_refused_where_it_stands(text, said):

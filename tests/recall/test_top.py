@@ -47,11 +47,13 @@ def test_best_k_with_ties_and_exclusions(seed: int, n: int, k: int, sparse: bool
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10_000), st.booleans())
-def test_given_rows_and_their_largest_term(seed: int, sparse: bool):
+@given(st.integers(0, 10_000), st.booleans(), st.booleans())
+def test_given_rows_and_their_largest_term(seed: int, sparse: bool, ties: bool):
+    """Few rows of a request and many are gone through differently; of equal terms the first counts."""
     rng = np.random.default_rng(seed)
     query, weights = batch(rng, 3)
-    table = np.where(rng.random((ROWS, WIDTH)) < 0.5, rng.random((ROWS, WIDTH)), 0).astype(np.float32)
+    drawn = rng.integers(1, 4, (ROWS, WIDTH)) if ties else rng.random((ROWS, WIDTH))
+    table = np.where(rng.random((ROWS, WIDTH)) < 0.5, drawn, 0).astype(np.float32)
     request = np.sort(rng.integers(0, 3, 8)).astype(np.uint32)
     column = rng.integers(-1, WIDTH, 8).astype(np.int32)  # some are of items not known
     csr = Sparse.of(sp.csr_matrix(table))

@@ -238,6 +238,41 @@ def test_other_processes_follow_an_arm_and_a_start_finds_it(live: Live, run: Pat
     again.close()
 
 
+def test_of_turns_in_a_row_the_last_stays(live: Live, run: Path, tmp_path: Path) -> None:
+    """A second turn, back or away, comes while the first is still being opened."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shortlist.serve.live.open_store", lambda _: live.store)
+        second = Live.open(run, tmp_path / "store", "log")
+        main, fresh = live.view().bundle.path.name, other(live)
+        with second._activating:  # nothing can be opened yet
+            live.activate(fresh)
+            live.activate(fresh, arm="b")
+            second.view()
+            live.activate(main)
+            live.release("b")
+            second.view()
+            time.sleep(0.1)
+        for _ in range(200):  # what still waits gets its turn
+            time.sleep(0.01)
+            assert second.view().bundle.path.name == main
+        assert list(second._views) == [None]
+
+
+def test_a_view_that_is_put_in_place_meanwhile_is_not_answered_from_unread(live: Live) -> None:
+    """A thread turns to a version after the records were looked at: the answer is from views that have them all."""
+    live.activate(other(live), arm="b")
+    looked = live.store.last
+
+    def meanwhile() -> int:
+        last = looked()
+        live._let_go("b")
+        return last
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live.store, "last", meanwhile)
+        assert live.view("b").applied == looked()
+
+
 def test_worlds_of_the_board_have_exposures(board: Dataset) -> None:
     """What the numbers above rest on."""
     assert (board.exposures["user"].value_counts()["count"] == BOARD).all()  # type: ignore[index]

@@ -51,6 +51,14 @@ def test_histories_carry_attributes_and_share_the_targets_vectors(shop, sellers,
     assert not np.array_equal(slate["score"][:20], swapped["score"][:20])
 
 
+def test_a_pre_ranker_reads_the_catalogue_too(shop, sellers, tmp_path):
+    tables = recipe_of(shop).model_dump(exclude_unset=True)
+    tables["prerank"] = {**tables["rank"], "epochs": 1, "history_carries": ["seller"], "reads": ["channel"]}
+    tables["rank"] = {"type": "logistic"}
+    fitted = train.fit(parse({**tables, "keep": 5}), root=sellers, out=tmp_path)
+    assert "history.seller" in open_bundle(fitted.out / "bundle").pipeline.prerank.schema_.names.tolist()
+
+
 def test_what_the_catalogue_lacks_cannot_be_carried(shop, sellers, tmp_path):
     with pytest.raises(InputError, match=r"history: its entries cannot carry 'price'; there are event, value, age"):
         train.fit(recipe_of(shop, history_carries=["price"]), root=sellers, out=tmp_path)

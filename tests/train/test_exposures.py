@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +16,9 @@ from shortlist.data.build import dataset
 from shortlist.data.raw import Raw
 from shortlist.data.spec import DataSpec
 from shortlist.pipeline import Trace
-from shortlist.recipe import POSITIVE, read
+from shortlist.recipe import POSITIVE, parse, read
 from shortlist.train import rankers
-from shortlist.train.exposures import clicked, drawn, exposed
+from shortlist.train.exposures import clicked, drawn, exposed, scored
 from shortlist.types import SHOWN_AT
 
 MINUTE = 60_000_000
@@ -232,6 +233,29 @@ def test_the_place_takes_its_part_of_a_click_and_scoring_is_as_if_first(made, fo
     assert (served["position.shown"] == 0).all()
 
 
+def test_what_was_shown_is_learned_from_wherever_the_pre_ranker_puts_it(folder):
+    """The pre-ranker keeps one row of thirteen, and five were shown."""
+    recipe = parse(
+        {
+            **tomllib.loads(RECIPE),
+            "features": [{"type": "channel"}, {"type": "position", "serve_as": 1}, {"type": "recency"}],
+            "prerank": {"type": "logistic", "reads": ["channel"]},
+            "keep": 1,
+        }
+    )
+    data, _ = train.load(recipe, folder)
+    cuts, pipeline, state = train.Cuts.of(data, recipe), recipe.pipeline(), data.state()
+    narrow = rankers.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test).valid.candidates
+    pipeline.prerank = None
+    shown = exposed(data, state, int(cuts.rank), int(cuts.test), recipe.samples.window)
+    shown = shown.take(np.arange(len(shown.requests) - len(np.unique(narrow.request)), len(shown.requests)))
+    whole = scored(pipeline, shown, state).candidates
+    np.testing.assert_array_equal(narrow.keys, whole.keys)
+    assert set(narrow.columns) == set(whole.columns)
+    for name in whole.columns:
+        np.testing.assert_array_equal(narrow[name], whole[name], err_msg=name)
+
+
 class First(Ranker):
     """Thinks that what stood first is best."""
 
@@ -288,3 +312,19 @@ def test_what_cannot_be_is_said(folder, tmp_path, change, message):
     (tmp_path / "r.toml").write_text(RECIPE.replace(*change))
     with pytest.raises(InputError, match=message):
         train.fit(read(tmp_path / "r.toml"), root=folder, out=tmp_path / "out")
+
+
+def test_a_label_without_the_value_to_judge_by_is_not_observed():
+    """y was met without a value twelve minutes in; x has none at all, and for z nothing followed."""
+    data = small()
+    labels = {"liked": {"view": 4.0}, "met": {"view": True}}
+    samples = exposed(data, data.state(), 0, 100 * MINUTE, 20 * MINUTE, labels)
+    names = data.item_ids.decode(samples.candidates.item)
+    first = samples.candidates.request == 0
+    found = {
+        label: dict(zip(np.array(names)[first].tolist(), samples.labels[label][first].tolist(), strict=True))
+        for label in labels
+    }
+    assert found["met"] == {"x": 0.0, "y": 1.0, "z": 0.0}
+    assert np.isnan(found["liked"].pop("y"))
+    assert found["liked"] == {"x": 0.0, "z": 0.0}

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shortlist import train
+from shortlist import answer, train
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.evaluate import evaluate
-from shortlist.recipe import read
+from shortlist.recipe import parse, read
 from shortlist.train import samples
 
 
@@ -90,6 +90,20 @@ def test_without_a_rank_cut_no_ranker_is_trained(shop, tmp_path):
     assert fitted.evaluation.document["ranker"] is None
     assert "rank" not in fitted.evaluation.document["stages"]
     assert open_bundle(tmp_path / "out/bundle").pipeline.ranker is None
+
+
+def test_a_pre_ranker_stands_and_falls_with_the_rankers(shop, tmp_path):
+    tables = read(shop / "shop.toml").model_dump(exclude_unset=True)
+    tables["prerank"] = {"type": "logistic"}
+    with pytest.raises(InputError, match=r"prerank: hands its best rows to a ranker, and the recipe has none"):
+        parse({name: part for name, part in tables.items() if name != "rank"})
+    tables["data"]["split"] = {"tune": 0.5, "test": 0.8}
+    fitted = train.fit(parse(tables), root=shop, out=tmp_path / "out")
+    assert not {"prerank", "rank"} & fitted.evaluation.document["stages"].keys()
+    bundle = open_bundle(tmp_path / "out/bundle")
+    assert bundle.pipeline.prerank is None
+    requests = answer.requests_of(bundle.data.state(), np.arange(3), bundle.pipeline.fitted_until)
+    assert len(bundle.pipeline.recommend(requests, bundle.data.state())[0])
 
 
 def test_a_funnel_that_finds_no_target_has_nothing_to_rank_and_says_so(shop, tmp_path, monkeypatch):

@@ -209,6 +209,8 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
     pipeline = recipe.pipeline()
     if manifest["ranker"]:
         pipeline.ranker = recipe.ranker(manifest["ranker"])
+    else:
+        pipeline.prerank = None  # learned with a ranker or not at all
     restored: dict[str, Any] = {
         stage: _restore(path, f"components/{stage}/", part, manifest["files"])
         if half in (None, _half(stage, part))

@@ -27,7 +27,7 @@ def features(
     recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")],
     data: Annotated[Path | None, typer.Option("--data", help="Relative paths in the recipe start here.")] = None,
     set: Annotated[list[str] | None, typer.Option("--set", help="Override: samples.negatives=50.")] = None,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Write the profile here.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
     importance: Annotated[
         bool, typer.Option("--importance", help="Fit the rankers; what do they lose without each column?")

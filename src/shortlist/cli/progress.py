@@ -55,16 +55,13 @@ class _Bars:
                 self._bars.update(self._tasks[title], completed=fields["done"], total=fields["total"], description=said)
                 if fields["done"] == fields["total"]:
                     self._bars.remove_task(self._tasks.pop(title))
-        elif name == "check" and self._tasks:
-            title, task = list(self._tasks.items())[-1]
-            self._bars.update(task, description=escape(f"{title}: {_said(fields)}"))
         elif name == "done":
             task = self._tasks.pop(fields["title"], None)
             if task is not None:
                 self._bars.remove_task(task)
             if fields["seconds"] >= SHORT:
                 self._bars.console.print(f"  {escape(fields['title'])}  [dim]{fields['seconds']:.1f} s[/dim]")
-        else:
+        elif name != "check":  # told beside it by an ``advance`` with a note
             self._bars.console.print(f"  {name}: {_said(fields)}", markup=False)
 
 
@@ -99,8 +96,9 @@ class _Lines:
         while not self._closed.wait(PATIENCE / 30):
             if heard != self._said:
                 patience, heard = PATIENCE, self._said
-            if self._running and time.monotonic() - heard >= patience:
-                terminal.err.print(f"  {self._running[-1]} ...", markup=False)
+            running = self._running[-1:]  # a look of its own: the step may end meanwhile
+            if running and time.monotonic() - heard >= patience:
+                terminal.err.print(f"  {running[0]} ...", markup=False)
                 patience *= 2
 
     def _say(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""A recipe's feature columns, looked at: their profile, and what its rankers would lose without each.
+"""A recipe's feature columns, looked at: what they are like, and what its rankers would lose without each.
 
 In a funnel the columns are those of the ranker's samples: channels and features fitted at ``rank``, questions of
 [rank, test), the last fifth kept apart. On a plain table they are the training rows; of the test rows only the columns
@@ -29,7 +29,7 @@ from shortlist.train.rankers import RankerSamples, sampled_alike
 from shortlist.types import Samples
 
 ROWS = 100_000
-"""At most about so many rows of each part are profiled: whole requests, drawn at random."""
+"""At most about so many rows of each part are looked at: whole requests, drawn at random."""
 IMPORTANCE_ROWS = 20_000
 """At most about so many rows of the last fifth are scored again and again."""
 

@@ -20,7 +20,7 @@ from shortlist.types import Array, Int32, Requests
 
 BATCH = 1024
 """Requests answered together."""
-Id = str | int
+Id = str | int | np.integer[Any]
 Moment = str | datetime | date | int
 Ids = Id | Iterable[Id]
 """One id or many: a list, a column of a frame, an array. Numbers are read as the text they are written as."""
@@ -55,7 +55,7 @@ class Asked:
 
 def ids_of(asked: Ids) -> list[str]:
     """Ids as strings."""
-    return [str(asked)] if isinstance(asked, str | int) else [str(one) for one in asked]
+    return [str(asked)] if isinstance(asked, str | int | np.integer) else [str(one) for one in asked]
 
 
 def item_codes(log: Log, items: Sequence[str]) -> Int32:

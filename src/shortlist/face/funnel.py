@@ -12,7 +12,7 @@ import polars as pl
 
 from shortlist import answer
 from shortlist.bundle import Bundle, open_bundle
-from shortlist.component import InputError, Merge, Retriever, Rule
+from shortlist.component import Compares, HardRule, InputError, Merge, Retriever, Rule, able
 from shortlist.data import Dataset
 from shortlist.face._asked import Asked, Ids, Moment, concat, ids_of
 from shortlist.face.log import Log, Tabular, log_of
@@ -71,7 +71,7 @@ class Funnel:
         *,
         merge: Merge | None = None,
         fallback: Recommender | Retriever | None = None,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[Rule | HardRule] = (),
         depth: int = 200,
         **channels: Recommender | Retriever,
     ) -> None:
@@ -83,7 +83,7 @@ class Funnel:
             recall={name: _fresh(channel) for name, channel in channels.items()},
             merge=ReciprocalRank() if merge is None else merge,
             fallback=None if fallback is None else _fresh(fallback),
-            rules={type(rule).__module__.rpartition(".")[2]: rule for rule in rules},
+            rules=_named(rules),
             depth=depth,
         )
         self.bundle: Bundle | None = None
@@ -140,10 +140,10 @@ class Funnel:
         An unknown item has none.
         """
         log, asked = self._fitted(), ids_of(items)
-        able = {name: channel for name, channel in self.pipeline.recall.items() if hasattr(channel, "similar")}
         frames = [
             neighbours(channel, log, asked, n).insert_column(1, pl.lit(name).alias("channel"))
-            for name, channel in able.items()
+            for name, channel in self.pipeline.recall.items()
+            if able(channel, Compares)
         ]
         return concat(frames, {"item": pl.String(), "channel": pl.String(), **LIKE})
 
@@ -179,6 +179,16 @@ class Funnel:
 def open(bundle: str | Path, *, trust: bool = False) -> Funnel:
     """The funnel of a bundle, such as ``run.bundle``; ``trust`` admits one whose recipe names code of its own."""
     return Funnel.of(open_bundle(Path(bundle), trust=trust))
+
+
+def _named(rules: Sequence[Rule | HardRule]) -> dict[str, Rule | HardRule]:
+    """Unfitted copies by the names a recipe would give them; a rule of one's own goes by that of its class."""
+    named: dict[str, Rule | HardRule] = {}
+    for number, rule in enumerate(rules):
+        room, _, name = type(rule).__module__.rpartition(".")
+        name = name if room == "shortlist.rules" else type(rule).__name__
+        named[name if name not in named else f"{name}.{number}"] = type(rule).from_config(rule.config())
+    return named
 
 
 def _fresh(channel: Recommender | Retriever) -> Retriever:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from shortlist.component import InputError, Retriever
+from shortlist.component import Compares, Explains, InputError, Retriever, able
 from shortlist.data import Dataset
 from shortlist.face._asked import Asked, Ids, Moment, concat, ids_of, item_codes, picked
 from shortlist.face._signature import signature
@@ -75,15 +75,15 @@ class Recommender:
         """
         log = self._fitted()
         asked = ids_of(items)
-        if not hasattr(self.component, "similar"):
+        if (channel := able(self.component, Compares)) is None:
             raise InputError(f"{type(self.component).__name__}: does not compare items")
-        return neighbours(self.component, log, asked, n)
+        return neighbours(channel, log, asked, n)
 
     def _reasons(self, log: Log, requests: Any, rows: Any) -> pl.Series:
         """[m] "because of TITLE", null where the channel names nothing."""
-        if not hasattr(self.component, "explain"):
+        if (channel := able(self.component, Explains)) is None:
             return pl.Series([None], dtype=pl.String).new_from_index(0, len(rows))
-        because = self.component.explain(requests, rows.select(()))
+        because = channel.explain(requests, rows.select(()))
         return "because of " + picked(log.item_names, because)
 
     def _fitted(self) -> Log:

@@ -134,6 +134,6 @@ def _inner(table: Array, vectors: Array, request: Array, column: Array) -> Array
             score = np.float32(0)
             for d in range(f):
                 score += p[d] * table[d, column[m]]
-            if not score <= out[m]:  # the first, or better
+            if score > out[m] or np.isnan(out[m]):  # better, or the first that is a number
                 out[m] = score
     return out

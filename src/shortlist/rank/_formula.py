@@ -36,8 +36,11 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
 def names(text: str) -> list[str]:
     """The columns a formula reads, in its order; raises ``InputError`` that shows where it is no formula."""
     found: dict[str, None] = {}
-    with np.errstate(all="ignore"):
-        _walk(_parsed(text), text, lambda name, node: found.setdefault(name) or 1.0)
+    try:
+        with np.errstate(all="ignore"):
+            _walk(_parsed(text), text, lambda name, node: found.setdefault(name) or 1.0)
+    except (RecursionError, OverflowError) as error:
+        raise InputError(f"formula {text[:60]!r}: too deep, or a number too large") from error
     return list(found)
 
 

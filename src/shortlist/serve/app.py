@@ -111,7 +111,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         return said({"item": item, "bundle": view.bundle.path.name, "similar": found})
 
     @app.get("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
-    async def profile(user: str, n: Annotated[int, Query(ge=0, le=wire.MAX_N)] = 20) -> Response:
+    async def person(user: str, n: Annotated[int, Query(ge=0, le=wire.MAX_N)] = 20) -> Response:
         """What is known of somebody: how many events of each kind, how much was shown, the last ``n``, latest first."""
         view = live.view()
         code = known(view.data.user_ids.code(user) if user else -1, f"user {user!r}")
@@ -208,7 +208,7 @@ def recommend(live: Live, ask: wire.Ask) -> dict[str, Any]:
 
 
 def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, Any]:
-    """A user's profile."""
+    """What is known of a user."""
     data, past = view.data, view.state.history(np.array([code], np.int32), np.array([now]))
     names = data.behaviours.names
     counts = np.bincount(past["event"], minlength=len(names)).tolist()

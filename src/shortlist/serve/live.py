@@ -9,7 +9,7 @@ everybody else. Each has a bundle, identities and a state of its own and applies
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class Live:
         view.bundle.pipeline.observers = self.observers
         self._views: dict[str | None, View] = {None: view}
         self._heeded = view.applied  # sequence up to which turns to another version were heeded
-        self._activating = threading.Lock()
+        self._wanted: dict[str | None, str | None] = {}  # what the latest of them said, by arm
+        self._activating = threading.RLock()
 
     @staticmethod
     def open(path: Path, store: str | Path = STORE, clock: Kind = "wall") -> Live:
@@ -58,9 +59,9 @@ class Live:
         view, records = View(bundle), kept.read(0)
         view.apply(records)
         live = Live(path, view, kept, Clock(clock, view.last))
-        for arm, name in _turns(records).items():
-            if arm is not None and name is not None:  # which version answers everybody else, the path says
-                live._follow(name, arm)
+        live._wanted = _turns(records)
+        for arm in live._wanted.keys() - {None}:  # which version answers everybody else, the path says
+            live._follow(arm)
         return live
 
     @property
@@ -73,13 +74,13 @@ class Live:
 
         Raises ``InputError`` if no version was activated for the arm, or none is open here yet.
         """
-        last = self.store.last()
-        if any(view.applied != last for view in self._views.values()):
-            self._catch_up()
-        if arm not in self._views:
-            held = ", ".join(sorted(name for name in self._views if name is not None)) or "none"
+        views, last = self._views, self.store.last()  # these: a thread may put others in their place meanwhile
+        if any(view.applied != last for view in views.values()):
+            self._catch_up(views)
+        if arm not in views:
+            held = ", ".join(sorted(name for name in views if name is not None)) or "none"
             raise InputError(f"arm {arm!r}: has no version open, expected one of {held}")
-        return self._views[arm]
+        return views[arm]
 
     def now(self, view: View) -> int:
         """The moment a request is asked at; nothing known is later."""
@@ -154,30 +155,34 @@ class Live:
             self.failed = None
             return fresh
 
-    def _catch_up(self) -> None:
-        views = self._views
+    def _catch_up(self, views: Mapping[str | None, View]) -> None:
         records = self.store.read(min(view.applied for view in views.values()))
         for view in views.values():
             view.apply([record for record in records if record["sequence"] > view.applied])
         turns = _turns(record for record in records if record["sequence"] > self._heeded)
         self._heeded = max(self._heeded, records[-1]["sequence"]) if records else self._heeded
-        for arm, name in turns.items():
-            if name != (views[arm].bundle.path.name if arm in views else None):
-                threading.Thread(target=self._follow, args=(name, arm), daemon=True).start()
+        self._wanted.update(turns)
+        for arm in turns:
+            threading.Thread(target=self._follow, args=(arm,), daemon=True).start()
 
     def _let_go(self, arm: str | None) -> None:
         with self._activating:
             self._views = {other: view for other, view in self._views.items() if other != arm}
 
-    def _follow(self, name: str | None, arm: str | None) -> None:
-        """Another process has turned to a version: so does this one, without holding up its answers."""
-        try:
-            if name is None:
-                self._let_go(arm)
-            else:
-                self._turn(name, arm)
-        except Exception as error:  # whatever it is, the old version goes on and /readyz says why
-            self.failed = f"bundle {name}: {error}"
+    def _follow(self, arm: str | None) -> None:
+        """Another process has turned to a version: so does this one, without holding up its answers.
+
+        Which one is asked only once it is this turn's turn: of several in a row, the last must stay.
+        """
+        with self._activating:
+            name, held = self._wanted[arm], self._views.get(arm)
+            try:
+                if name is None:
+                    self._let_go(arm)
+                elif held is None or name != held.bundle.path.name:
+                    self._turn(name, arm)
+            except Exception as error:  # whatever it is, the old version goes on and /readyz says why
+                self.failed = f"bundle {name}: {error}"
 
 
 def _turns(records: Iterable[Record]) -> dict[str | None, str | None]:

@@ -31,7 +31,8 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     A user's rows with the same ``request`` are one slate; without it, their rows at one time. It is asked 1 microsecond
     before its first row was shown. A label is the exposure's own ``label`` (above 0; empty = not observed),
     else whether the user was positive about the item within ``window`` microseconds; rows whose window runs beyond
-    ``closes`` are not observed; so it is with each of ``labels`` and its events. The position (from 1) is the column
+    ``closes`` are not observed; so it is with each of ``labels`` and its events, and a row followed only by events that
+    lack the value to judge them by is not observed either. The position (from 1) is the column
     ``shown.position``, NaN where the log has none.
     Raises ``InputError`` without ``[data.exposures]``.
     """
@@ -42,10 +43,14 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     slate = pl.coalesce(pl.format("{} by {}", "user", "request"), moment) if "request" in frame.columns else moment
     frame = frame.with_columns(slate.alias("slate")).filter(pl.col("time").min().over("slate") >= opens)
     log = data.events
-    good = {POSITIVE: log.weight > 0}
+    good, unknown = {POSITIVE: log.weight > 0}, {}
     for name, kinds in (labels or {}).items():
-        good[name] = judged(log.event, log.value, kinds, data.behaviours, f"samples.labels.{name}")[0]
+        path = f"samples.labels.{name}"
+        good[name], unknown[name] = judged(log.event, log.value, kinds, data.behaviours, path)
     told = {f"label.{name}": _label(frame, data, mask, closes, window) for name, mask in good.items()}
+    for name, mask in unknown.items():
+        label, perhaps = told[f"label.{name}"], _label(frame, data, mask, closes, window)
+        told[f"label.{name}"] = label.set(((label == 0) & (perhaps == 1)).fill_null(False), None)
     if "label" in frame.columns:
         told[f"label.{POSITIVE}"] = (frame["label"] > 0).cast(pl.Float32)
     frame = frame.with_columns(**told)

@@ -39,9 +39,7 @@ class RankerSamples:
 
     def fit(self, ranker: Ranker) -> Ranker:
         """The ranker, fitted on them."""
-        if isinstance(ranker, ReadsItems):
-            ranker.read_items(self.items)
-        return ranker.fit(self.train, self.valid)
+        return _fitted(ranker, self.items, self.train, self.valid)
 
     def ndcg(self, ranker: Ranker, state: State) -> float:
         """Mean NDCG@10 of a fitted ranker on the last fifth."""
@@ -69,13 +67,20 @@ def samples_for_rankers(
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
         served = None
     if pipeline.prerank is not None:
-        pipeline.prerank.fit(weighted(_found(sampled(coarse=True)), **spec.weights), whole(coarse=True))
+        learned = weighted(_found(sampled(coarse=True)), **spec.weights)
+        _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
     samples, check = _found(sampled()), whole()
     positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
     told: Any = positives if len(positives) > 1 else positives[POSITIVE]
     emit("samples", rows=len(samples), positives=told, requests=len(samples.requests))
     learned = weighted(samples, **spec.weights)
     return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
+
+
+def _fitted(ranker: Ranker, items: Table, train: Samples, valid: Samples) -> Ranker:
+    if isinstance(ranker, ReadsItems):
+        ranker.read_items(items)
+    return ranker.fit(train, valid)
 
 
 class Making(Protocol):

@@ -105,6 +105,7 @@ class Schedule:
             return {}, {}, None
         if self.cuts.rank is None:
             emit("warning", message="data.split has no rank: no ranker is trained, the merge order is shown")
+            pipeline.prerank = None  # nor is it: both learn from the same rows
             return {}, {}, None
         with self.timed("rank: channels at rank, samples from [rank, test)"):
             fitted, ndcg = fit_rankers(pipeline, self.recipe, self.data, self.state, self.cuts.rank, self.cuts.test)
