@@ -44,6 +44,15 @@ def test_wrong_configuration_is_refused(config):
         Example.from_config(config)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [({"wide": 5}, r"Example.wide: unknown; did you mean width\?"), ({"width": 0}, "Example.width: .* found 0")],
+)
+def test_a_constructor_says_what_is_wrong_in_one_line(config, message):
+    with pytest.raises(InputError, match=message):
+        Example(**config)
+
+
 def test_only_learned_attributes_may_be_added():
     one = Example()
     one.table_ = np.arange(3)

@@ -6,6 +6,7 @@ by folder and file.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkab
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests, Samples
 from shortlist.types import InputError as InputError  # told by everybody who has anything to do with components
@@ -58,6 +59,13 @@ class Component(BaseModel):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Hyperparameters of earlier versions and what they are called now: the error for the old one names the new one."""
 
+    def __init__(self, **hyperparameters: Any) -> None:
+        """Raises ``InputError`` on a hyperparameter that is unknown (the nearest is named) or out of range."""
+        try:
+            super().__init__(**hyperparameters)
+        except ValidationError as error:
+            raise InputError(explain(error, type(self).__name__, type(self))) from None
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name.endswith("_") and not name.startswith("_"):
             self.__dict__[name] = value  # learned, not configured
@@ -66,8 +74,10 @@ class Component(BaseModel):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A fresh component; raises ``pydantic.ValidationError`` on an unknown key or a value out of range."""
-        return cls.model_validate(dict(config))
+        """A fresh component; raises ``pydantic.ValidationError``, which a recipe words with its own path."""
+        component = cls.__new__(cls)
+        cls.__pydantic_validator__.validate_python(dict(config), self_instance=component)
+        return component
 
     def config(self) -> dict[str, Any]:
         """The hyperparameters: ``from_config(config())`` is the same component, unfitted."""
@@ -97,6 +107,36 @@ class Component(BaseModel):
         component = cls.from_config(config)
         component.__dict__.update(_unflatten(arrays))
         return component
+
+
+def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
+    """The first thing pydantic found wrong, as ``path: what was expected, what was found``."""
+    found_wrong = error.errors()
+    # a misspelt key often leaves a required one missing as well: the former says what to do
+    first = next((one for one in found_wrong if one["type"] == "extra_forbidden"), found_wrong[0])
+    where = ".".join([path, *(str(part) for part in first["loc"] if not str(part).startswith("function-"))]).strip(".")
+    if first["type"] == "extra_forbidden":
+        inner = _model_at(model, first["loc"][:-1])
+        if new := getattr(inner, "renamed", {}).get(first["loc"][-1]):
+            return f"{where}: is called {new} now"
+        known = list(getattr(inner, "model_fields", {}))
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.5)
+        return f"{where}: unknown; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+    if first["type"] == "missing":
+        return f"{where}: missing"
+    message = first["msg"].removeprefix("Value error, ")
+    found = first.get("input")
+    return f"{where}: {message[0].lower()}{message[1:]}; found {found!r}"[:500]
+
+
+def _model_at(model: Any, loc: tuple[Any, ...]) -> Any:
+    """The model nested at ``loc``, looking through Optional and list."""
+    for part in loc:
+        if not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
+            continue
+        inner = model.model_fields[part].annotation
+        model = next((a for a in [inner, *getattr(inner, "__args__", ())] if hasattr(a, "model_fields")), model)
+    return model
 
 
 def _flatten(name: str, value: Any) -> dict[str, Array]:

@@ -6,7 +6,6 @@ is an error at its exact path. There is no inheritance; ``--set a.b=value`` over
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -18,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from shortlist import search
-from shortlist.component import Component, InputError
+from shortlist.component import Component, InputError, explain
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
@@ -283,36 +282,6 @@ def _refuse_idle(recipe: Recipe) -> None:
             raise InputError(f"{idle}: does nothing without channels ([recall.NAME])")
 
 
-def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
-    """The first thing pydantic found wrong, as ``path: what was expected, what was found``."""
-    found_wrong = error.errors()
-    # a misspelt key often leaves a required one missing as well: the former says what to do
-    first = next((one for one in found_wrong if one["type"] == "extra_forbidden"), found_wrong[0])
-    where = ".".join([path, *(str(part) for part in first["loc"] if not str(part).startswith("function-"))]).strip(".")
-    if first["type"] == "extra_forbidden":
-        inner = _model_at(model, first["loc"][:-1])
-        if new := getattr(inner, "renamed", {}).get(first["loc"][-1]):
-            return f"{where}: is called {new} now"
-        known = list(getattr(inner, "model_fields", {}))
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.5)
-        return f"{where}: unknown; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
-    if first["type"] == "missing":
-        return f"{where}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    found = first.get("input")
-    return f"{where}: {message[0].lower()}{message[1:]}; found {found!r}"[:500]
-
-
-def _model_at(model: Any, loc: tuple[Any, ...]) -> Any:
-    """The model nested at ``loc``, looking through Optional and list."""
-    for part in loc:
-        if not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
-            continue
-        inner = model.model_fields[part].annotation
-        model = next((a for a in [inner, *getattr(inner, "__args__", ())] if hasattr(a, "model_fields")), model)
-    return model
-
-
 def override(tables: dict[str, Any], written: str) -> None:
     """Sets a key of parsed tables as ``--set KEY=VALUE`` writes it; raises ``InputError`` if there is no such place."""
     key, sign, text = written.partition("=")
@@ -341,4 +310,4 @@ def _number(part: str, entries: list[Any], override: str) -> int:
     return int(part)
 
 
-__all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "explain", "override", "parse", "read"]
+__all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "override", "parse", "read"]

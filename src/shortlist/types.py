@@ -317,6 +317,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.candidates)
 
+    def __repr__(self) -> str:
+        columns, labels = (", ".join(named) for named in (self.candidates.columns, self.labels))
+        return f"Samples: {len(self):,} rows of {len(self.requests):,} requests; columns {columns}; labels {labels}"
+
     def take(self, requests: Array) -> Samples:
         """The samples of the requests numbered ``requests`` (ascending), renumbered from 0."""
         requests = np.asarray(requests, np.int64)

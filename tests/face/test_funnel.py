@@ -93,6 +93,33 @@ def test_a_funnel_needs_channels_and_a_log(films):
         sl.Funnel(cf=sl.ItemCF()).recommend("1")
 
 
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"cf": sl.ItemCF}, r"cf: expected a recall channel .*, found the class ItemCF; make one: ItemCF\(\)"),
+        ({"cf": "item_cf"}, "cf: expected a recall channel .*, found 'item_cf'"),
+        ({"cf": sl.Quota()}, "cf: expected a recall channel .*, found Quota"),
+        ({"hot": sl.Popular(), "merge": "quota"}, "merge: expected a merge such as .*, found 'quota'"),
+        ({"hot": sl.Popular(), "rules": [sl.Popular()]}, "rules: expected a rule such as .*, found Popular"),
+        ({"hot": sl.Popular(), "fallback": "popular"}, "fallback: expected a recall channel"),
+        ({"slate": sl.Popular()}, "slate: no name for a channel"),
+        ({"hot": sl.Popular(), "ranker": sl.Logistic()}, "ranker: no name for a channel; .*recipe"),
+        ({"hot": sl.Popular(), "depth": 0}, "depth: expected at least 1, found 0"),
+    ],
+)
+def test_what_does_not_belong_is_refused_at_once(parts, message):
+    with pytest.raises(sl.InputError, match=f"Funnel: {message}"):
+        sl.Funnel(**parts)
+
+
+def test_one_rule_or_two_of_a_kind(films):
+    one = sl.Funnel(hot=sl.Popular(), rules=sl.Blacklist(items=["50"])).fit(films)
+    two = sl.Funnel(hot=sl.Popular(), rules=[sl.Blacklist(items=["50"]), sl.Blacklist(items=["313"])]).fit(films)
+    assert "50" not in one.recommend("x")["item"]
+    assert "313" in one.recommend("x")["item"]
+    assert not {"50", "313"}.intersection(two.recommend("x")["item"])
+
+
 def test_a_bundle_answers_as_the_command_line_does(run, shortlist_command):
     funnel = sl.open(run.bundle)
     frame = funnel.recommend("196", n=10, explain=True)
@@ -120,6 +147,9 @@ def test_a_trace_has_every_stage(run):
     assert "<h4>merge" in trace._repr_html_()
     with pytest.raises(sl.InputError, match=r"no stage 'merged'; there are recall.cf"):
         trace["merged"]
+    for users in (["196", "7"], []):
+        with pytest.raises(sl.InputError, match=f"trace: expected one user, found {len(users)}"):
+            funnel.trace(users)
 
 
 def test_a_bundle_is_fitted_already(run):

@@ -23,7 +23,8 @@ def test_a_file_a_frame_and_a_name_are_one_log(desk, films):
     same(frame, films)
     assert file.items["title"][0] == "Toy Story (1995)"
     assert "100,000 events (rating) of 943 users and 1,682 items" in repr(file)
-    assert "right: rating from 4 on" in repr(file)
+    assert f"right: rating from 4 on ({(films.events['weight'] > 0).sum():,} events)" in repr(file)
+    assert "items: item = 'item', title, genres" in repr(file)
     assert "value = 'rating'" in repr(frame)
 
 
@@ -71,6 +72,9 @@ def test_behaviours_and_what_they_are_worth(films):
         ),
         (lambda f: sl.read(f, positive={"buy": True}), "data.positive.buy: the log has no such event; it has rating"),
         (lambda f: sl.read(f, items=f.select(pl.lit("zz").alias("item"))), "items: no column holds ids of the log's"),
+        (lambda f: sl.read(f.head(0)), "events: expected events, found columns without rows: user, item, time, value"),
+        (lambda f: sl.read(f).until(2.0), "until: expected a fraction from 0 to 1 or a moment, found 2.0"),
+        (lambda f: sl.read(f).until("soon"), "until: expected ISO 8601 .*, found 'soon'"),
         (lambda f: sl.read(7), "events: expected a path or a frame of polars, pandas or Arrow, found a int"),
         (lambda f: sl.read("nowhere.csv"), "nowhere.csv: expected a file, found nothing"),
         (lambda f: sl.read("adult"), r"adult: a plain table .*See sl.table\('adult'\)"),

@@ -78,6 +78,12 @@ def test_a_wrong_hyperparameter_names_the_nearest():
         sl.ItemCF(neighbors=10)
     with pytest.raises(InputError, match=r"ItemCF.neighbours: .*greater than or equal to 1; found 0"):
         sl.ItemCF(neighbours=0)
+    with pytest.raises(InputError, match=r"GBDT.treees: unknown; did you mean trees\?"):
+        sl.GBDT(treees=1)
+    with pytest.raises(InputError, match=r"MMR.bi: unknown; did you mean by\?"):
+        sl.MMR(bi=["genres"])
+    with pytest.raises(TypeError, match=r"ItemCF.__init__\(\) takes 1 positional"):
+        sl.ItemCF(100)
 
 
 def test_a_channel_says_what_was_set():

@@ -84,9 +84,37 @@ def test_ids_are_text_whatever_they_come_as(films):
     said = asked.recommend(["196", "7"], n=2)
     assert said.equals(asked.recommend([196, 7], n=2))
     assert said.equals(asked.recommend(np.array([196, 7]), n=2))
+    assert said.head(2).equals(asked.recommend(np.int64(196), n=2))
     assert asked.recommend([], n=2).is_empty()
     assert dict(asked.recommend([], n=2).schema) == FRAME
     assert asked.similar(242, n=2).equals(asked.similar("242", n=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": -1}, "n: expected a whole number from 0 on, found -1"),
+        ({"n": 1.5}, "n: expected a whole number"),
+        ({"n": "5"}, "n: expected a whole number"),
+        ({"users": None}, "expected an id or many .*, found a NoneType"),
+        ({"users": pl.DataFrame({"user": ["196"]})}, "expected an id or many .*, found a DataFrame"),
+        ({"now": 0.5}, "now: expected ISO 8601, a datetime or microseconds since 1970, found 0.5"),
+    ],
+)
+def test_wrong_questions_are_refused(films, options, message):
+    for asked in (sl.Popular().fit(films), sl.Funnel(hot=sl.Popular()).fit(films)):
+        with pytest.raises(sl.InputError, match=message):
+            asked.recommend(**{"users": "196", **options})
+    with pytest.raises(sl.InputError, match="n: expected"):
+        sl.ItemCF().fit(films).similar("242", n=-1)
+
+
+def test_no_rows_and_more_rows_than_there_are(films):
+    for asked in (sl.Popular().fit(films), sl.Funnel(hot=sl.Popular()).fit(films)):
+        assert asked.recommend("196", n=0).is_empty()
+        whole = asked.recommend("196", n=10**6)
+        assert 10 < len(whole) == whole["item"].n_unique()
+        assert len(whole) <= len(films.items)
 
 
 def test_reasons_name_what_the_user_took(films):

@@ -88,13 +88,15 @@ def test_a_recipes_own_split_and_positive_stand_before_the_logs(desk, films, tmp
 
 
 def test_compare_pairs_request_by_request(run, other):
-    frame = sl.compare(run, other)
+    with pytest.warns(UserWarning, match="only-cf found nothing at all for 75 of its 231 requests"):
+        frame = sl.compare(run, other)
     assert frame.columns == ["run", "stage", "metric", "baseline", "value", "diff", "low", "high", "p", "requests"]
     line = frame.filter((pl.col("stage") == "slate") & (pl.col("metric") == "ndcg@10")).row(0, named=True)
     assert line["run"] == "only-cf"
     assert line["diff"] == pytest.approx(line["value"] - line["baseline"], abs=1e-5)
     assert line["low"] <= line["diff"] <= line["high"]
-    mirrored = sl.compare(other.path, str(run.path))
+    with pytest.warns(UserWarning, match="only-cf found nothing"):
+        mirrored = sl.compare(other.path, str(run.path))
     back = mirrored.filter((pl.col("stage") == "slate") & (pl.col("metric") == "ndcg@10")).row(0, named=True)
     assert back["diff"] == pytest.approx(-line["diff"], abs=1e-5)
 
@@ -104,6 +106,10 @@ def test_wrong_recipes_are_told_at_their_path(films, tmp_path):
         sl.fit({"name": "x", "recall": {"cf": {"type": "item_cf", "neighbors": 3}}}, data=films)
     with pytest.raises(sl.InputError, match="data: missing"):
         sl.fit({"name": "x", "recall": {"cf": {"type": "item_cf"}}})
+    with pytest.raises(sl.InputError, match=r"data: expected a folder, or a log .* found a DataFrame"):
+        sl.fit(ONLY_CF, data=films.events)
+    with pytest.raises(sl.InputError, match="compare: expected runs or their folders, one by one; found a list"):
+        sl.compare(["a", "b"])
     with pytest.raises(sl.InputError, match=r"nowhere.toml: no such recipe file"):
         sl.fit("nowhere.toml")
     with pytest.raises(sl.InputError, match=r"evaluation.json: not found; expected a folder that fit has filled"):

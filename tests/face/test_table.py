@@ -21,6 +21,7 @@ def test_a_frame_becomes_samples_to_learn_from_and_to_test_on(people):
     assert train.candidates["age"].dtype == np.float32
     assert train.candidates["workclass"].dtype == np.int32
     assert "income" not in train.candidates
+    assert repr(train).startswith("Samples: 3,000 rows of 3,000 requests; columns age, workclass, ")
     ranker = sl.GBDT(trees=30).fit(train)
     score = ranker.score(test.requests, test.candidates)["score"]
     assert sl.auc(ranker, test) > 0.85

@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shortlist.component import InputError
+from shortlist.component import InputError, explain
 from shortlist.data import Behaviours
-from shortlist.recipe import explain
 
 FORMAT = 2
 """2: ``users/`` holds what was shown."""
@@ -68,7 +67,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{file}: not found; {path} is not a bundle") from error
+        inside = path / "bundle"
+        hint = f"its bundle is {inside}" if (inside / "manifest.json").is_file() else f"{path} is not a bundle"
+        raise InputError(f"{file}: not found; {hint}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: truncated or not JSON: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):

@@ -76,17 +76,18 @@ def _bare(figure: str) -> str:
 def comparison(document: Mapping[str, Any]) -> Table:
     """Each run against the first, metric by metric."""
     baseline = document["runs"][0]["name"]
-    shown = table(f"against {baseline}, request by request", ("", baseline, "it", "difference (95 %)", "p", ""))
+    shown = table(f"against {baseline}, request by request", ("", "baseline", "it", "difference (95 %)", "p", ""))
     for pair in document["pairs"]:
         shown.add_row(f"[bold]{escape(pair['name'])}[/bold]")
         for stage, metrics in pair["stages"].items():
+            shown.add_row(f"  {stage}")
             for metric, found in metrics.items():
                 if not metric.startswith(("ndcg", "recall", "hit")):
                     continue
                 sure = found["low"] is not None and (found["low"] > 0 or found["high"] < 0)
                 word = ("better" if found["low"] > 0 else "worse") if sure else "could be chance"
                 shown.add_row(
-                    f"  {stage} {metric}",
+                    f"    {metric}",
                     decimal(found["baseline"]["mean"]),
                     decimal(found["run"]["mean"]),
                     interval(found, sign=True),

@@ -161,7 +161,7 @@ def evaluate(
 
 @app.command(rich_help_panel=overview.MEASURE)
 def compare(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipes, fitted unless runs/NAME is theirs already, or runs.")],
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes (fitted where runs/NAME is not theirs) or runs.")],
     data: Root = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
@@ -250,7 +250,7 @@ def similar(
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Items most like one, by each channel that has an opinion."""
+    """Items most like one, by each channel that compares items."""
     from shortlist import answer
 
     opened = _open(bundle)

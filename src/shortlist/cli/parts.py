@@ -70,7 +70,7 @@ def init(
     users: Annotated[Path | None, typer.Option(help="The user table.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
 ) -> None:
-    """Draft a recipe from a look at files it has never met."""
+    """Draft a recipe from a look at your files."""
     from shortlist.data.init import draft
 
     text = draft(events, items, users)

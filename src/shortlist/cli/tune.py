@@ -34,8 +34,9 @@ def tune(
 ) -> None:
     """Search hyperparameters before the test window, write a recipe.
 
-    Without --channel, --ranker or --merge: every channel in turn, or every ranker of a recipe without channels. Ctrl-C
-    ends the search and keeps the best so far.
+    Without --channel, --ranker or --merge: every channel in turn, or every ranker of a recipe without channels.
+
+    Ctrl-C ends the search and keeps the best so far.
     """
     from shortlist import tuning
     from shortlist.recipe import read

@@ -98,6 +98,8 @@ def draft(
 
 def _roles(log: Look, given: Mapping[str, str]) -> dict[str, str]:
     """Which column is the user, item, time, event and value: as given, by its name, then by what it holds."""
+    if not any(log.filled(name) for name in log.columns):
+        raise InputError(f"{log.path}: expected events, found columns without rows: {', '.join(log.columns)}")
     for role, column in given.items():
         if column not in log.columns:
             raise InputError(f"{log.path}: no column {column!r} to be the {role}; found {', '.join(log.columns)}")

@@ -69,6 +69,12 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
         for key in ("requests", "opens", "closes", "moments", "ahead", "horizon", "min_gap")
         if document["protocol"].get(key) != first.get(key)
     ]
+    for name, asked, table in zip(names, (document["requests"] for document in documents), tables, strict=True):
+        if silent := asked - table.select(ASKED).n_unique():
+            notes.append(
+                f"{name} found nothing at all for {silent:,} of its {asked:,} requests; they leave no rows and take no "
+                "part, so it looks too good beside a run that answers them"
+            )
     shared = [k for k in first["k"] if all(k in document["protocol"]["k"] for document in documents)]
     if not shared:
         raise InputError(f"{runs[0]}: its lists are measured at {first['k']}, a cut-off the other runs do not share")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,7 @@ import polars as pl
 
 from shortlist import answer
 from shortlist.component import InputError
-from shortlist.data.spec import microseconds
-from shortlist.face.log import Log
+from shortlist.face.log import Log, Moment, moment
 from shortlist.pipeline import stamp
 from shortlist.rules.seen import Seen
 from shortlist.types import Array, Int32, Requests
@@ -21,7 +19,6 @@ from shortlist.types import Array, Int32, Requests
 BATCH = 1024
 """Requests answered together."""
 Id = str | int | np.integer[Any]
-Moment = str | datetime | date | int
 Ids = Id | Iterable[Id]
 """One id or many: a list, a column of a frame, an array. Numbers are read as the text they are written as."""
 
@@ -38,7 +35,7 @@ class Asked:
     def of(log: Log, users: Ids, now: Moment | None, until: int | None) -> Asked:
         """``until`` is the last moment that was learned from; raises ``InputError`` if ``now`` is none or before it."""
         until = until or 0
-        time = max(log.state.last, until) if now is None else moment(now)
+        time = max(log.state.last, until) if now is None else moment("now", now)
         if time < until:
             raise InputError(f"now: {stamp(time)} is before {stamp(until)}, the end of what was learned from")
         return Asked(log, list(dict.fromkeys(ids_of(users))), time)
@@ -54,23 +51,24 @@ class Asked:
 
 
 def ids_of(asked: Ids) -> list[str]:
-    """Ids as strings."""
-    return [str(asked)] if isinstance(asked, str | int | np.integer) else [str(one) for one in asked]
+    """Ids as strings; raises ``InputError`` for what holds none, such as a whole frame."""
+    if isinstance(asked, str | int | np.integer):
+        return [str(asked)]
+    if isinstance(asked, Iterable) and not hasattr(asked, "columns"):  # a frame would give its columns
+        return [str(one) for one in asked]
+    raise InputError(f"expected an id or many (a list, one column of a frame), found a {type(asked).__name__}")
+
+
+def at_most(n: int) -> int:
+    """How many rows are asked for; raises ``InputError`` unless that is a whole number from 0 on."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise InputError(f"n: expected a whole number from 0 on, found {n!r}")
+    return int(n)
 
 
 def item_codes(log: Log, items: Sequence[str]) -> Int32:
     """[n] codes; -1 for an item not known."""
     return np.array([log.data.item_ids.code(item) for item in items], np.int32)
-
-
-def moment(now: Moment) -> int:
-    """Microseconds since 1970 of ISO 8601 text, a date or datetime (UTC unless it says otherwise), or such a number."""
-    if isinstance(now, str):
-        try:
-            now = datetime.fromisoformat(now)
-        except ValueError:
-            raise InputError(f"now: expected ISO 8601 such as 1998-04-01T12:00:00, found {now!r}") from None
-    return now if isinstance(now, int) else microseconds(now)
 
 
 def picked(names: pl.Series, codes: Array) -> pl.Series:

@@ -6,22 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 
 from shortlist import answer
 from shortlist.bundle import Bundle, open_bundle
-from shortlist.component import Compares, HardRule, InputError, Merge, Retriever, Rule, able
+from shortlist.component import Compares, Component, HardRule, InputError, Merge, Retriever, Rule, able
 from shortlist.data import Dataset
-from shortlist.face._asked import Asked, Ids, Moment, concat, ids_of
+from shortlist.face._asked import Asked, Ids, Moment, at_most, concat, ids_of
 from shortlist.face.log import Log, Tabular, log_of
 from shortlist.face.recommender import LIKE, ROWS, Recommender, neighbours
 from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.pipeline import Pipeline
+from shortlist.recipe import STAGES
 from shortlist.registry import names
 from shortlist.types import Candidates
 
+WORDS = {Retriever: "recall channel such as ItemCF()", Merge: "merge such as Quota()", Rule: "rule such as Fill()"}
+"""What goes where, in an error."""
 SHOWN = 5
 """Rows of a stage that a trace shows."""
 
@@ -79,10 +82,14 @@ class Funnel:
             raise InputError(
                 f"Funnel: expected channels by name, such as cf=ItemCF(); there are {', '.join(names('recall'))}"
             )
+        if taken := sorted({"ranker", *STAGES}.intersection(channels)):
+            raise InputError(f"Funnel: {taken[0]}: no name for a channel; to have a ranker, fit a recipe (sl.fit)")
+        if depth < 1:
+            raise InputError(f"Funnel: depth: expected at least 1, found {depth}")
         self.pipeline = Pipeline(
-            recall={name: _fresh(channel) for name, channel in channels.items()},
-            merge=ReciprocalRank() if merge is None else merge,
-            fallback=None if fallback is None else _fresh(fallback),
+            recall={name: _fresh(name, channel) for name, channel in channels.items()},
+            merge=ReciprocalRank() if merge is None else _checked("merge", merge, Merge),
+            fallback=None if fallback is None else _fresh("fallback", fallback),
             rules=_named(rules),
             depth=depth,
         )
@@ -120,7 +127,7 @@ class Funnel:
         unless said, a bundle does as its rules say and a funnel put together here leaves it out. ``channels`` are those
         that found the row, best first; a row of the fallback has no score. ``now`` is the end of the log unless given.
         """
-        log, parts = self._fitted(), []
+        log, n, parts = self._fitted(), at_most(n), []
         asked = Asked.of(log, users, now, self.pipeline.fitted_until)
         schema = {**ROWS, "channels": pl.List(pl.String())} | ({"reason": pl.String()} if explain else {})
         for first, requests in asked.batches(self._leaves_out(exclude_seen)):
@@ -151,8 +158,10 @@ class Funnel:
         self, user: str | int, n: int = 10, *, exclude_seen: bool | None = None, now: Moment | None = None
     ) -> Trace:
         """What every channel found for one person, how it was merged, ranked and ruled on, and what that took."""
-        log = self._fitted()
+        log, n = self._fitted(), at_most(n)
         asked = Asked.of(log, user, now, self.pipeline.fitted_until)
+        if len(asked.users) != 1:
+            raise InputError(f"trace: expected one user, found {len(asked.users)}")
         (_, requests) = next(asked.batches(self._leaves_out(exclude_seen)))
         found = answer.recommend(self.pipeline, log.state, requests, n)
         stages = {stage: _frame(log, rows) for stage, rows in found.trace.stages.items()}
@@ -178,23 +187,33 @@ class Funnel:
 
 def open(bundle: str | Path, *, trust: bool = False) -> Funnel:
     """The funnel of a bundle, such as ``run.bundle``; ``trust`` admits one whose recipe names code of its own."""
+    if not isinstance(bundle, str | Path):
+        raise InputError(f"open: expected the folder of a bundle, such as run.bundle, found a {type(bundle).__name__}")
     return Funnel.of(open_bundle(Path(bundle), trust=trust))
+
+
+def _fresh(name: str, channel: Recommender | Retriever) -> Retriever:
+    """An unfitted copy, so that fitting the funnel leaves what it was made of as it is."""
+    part = channel.component if isinstance(channel, Recommender) else _checked(name, channel, Retriever)
+    return type(part).from_config(part.config())
 
 
 def _named(rules: Sequence[Rule | HardRule]) -> dict[str, Rule | HardRule]:
     """Unfitted copies by the names a recipe would give them; a rule of one's own goes by that of its class."""
     named: dict[str, Rule | HardRule] = {}
-    for number, rule in enumerate(rules):
-        room, _, name = type(rule).__module__.rpartition(".")
+    for number, rule in enumerate([rules] if isinstance(rules, Rule | HardRule) else rules):
+        room, _, name = type(_checked("rules", rule, Rule, HardRule)).__module__.rpartition(".")
         name = name if room == "shortlist.rules" else type(rule).__name__
         named[name if name not in named else f"{name}.{number}"] = type(rule).from_config(rule.config())
     return named
 
 
-def _fresh(channel: Recommender | Retriever) -> Retriever:
-    """An unfitted copy, so that fitting the funnel leaves what it was made of as it is."""
-    part = channel.component if isinstance(channel, Recommender) else channel
-    return type(part).from_config(part.config())
+def _checked(place: str, part: Any, *kinds: type[Component]) -> Any:
+    """``part`` if it is of one of ``kinds``; raises ``InputError`` otherwise."""
+    if isinstance(part, kinds):
+        return part
+    found = f"the class {part.__name__}; make one: {part.__name__}()" if isinstance(part, type) else repr(part)
+    raise InputError(f"Funnel: {place}: expected a {WORDS[kinds[0]]}, found {found}")
 
 
 def _frame(log: Log, rows: Candidates) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,15 +16,14 @@ import polars as pl
 from pydantic import ValidationError
 
 from shortlist.answer import titles
-from shortlist.component import InputError
+from shortlist.component import InputError, explain
 from shortlist.data import Dataset, State, Table
 from shortlist.data.build import dataset
 from shortlist.data.init import draft, least_positive
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
-from shortlist.data.spec import DataSpec
+from shortlist.data.spec import DataSpec, microseconds
 from shortlist.pipeline import stamp
-from shortlist.recipe import explain
 
 SPLIT = {"tune": 0.7, "rank": 0.8, "test": 0.9}
 """Where a recipe that says nothing of it cuts a log."""
@@ -35,6 +35,7 @@ class ArrowTable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object = None, /) -> object: ...
 
 
+Moment = str | datetime | date | int
 Positive = bool | float | str | Sequence[str] | Mapping[str, bool | float]
 Tabular = str | Path | ArrowTable | pl.LazyFrame
 
@@ -98,9 +99,15 @@ class Log:
         """What is known of users: user and attributes."""
         return _dated(self.data.users, self.data.users.frame("user", self.data.user_ids.ids))
 
-    def until(self, cut: float | int) -> Log:
-        """The log before ``cut``: a fraction of its events by time, or microseconds since 1970."""
-        return Log(self.data.until(self.data.cut(cut)), self.section, self.frames)
+    def until(self, cut: float | Moment) -> Log:
+        """The log before ``cut``: a fraction of its events by time, or a moment. Raises ``InputError``."""
+        if isinstance(cut, float) and not 0 <= cut <= 1:
+            raise InputError(f"until: expected a fraction from 0 to 1 or a moment, found {cut}")
+        return Log(
+            self.data.until(self.data.cut(cut if isinstance(cut, float) else moment("until", cut))),
+            self.section,
+            self.frames,
+        )
 
     def written(self, folder: Path) -> dict[str, Any]:
         """The ``[data]`` of a recipe that reads this log; tables that came from memory are written to ``folder``."""
@@ -121,8 +128,12 @@ class Log:
         columns = self.section.get("events", {}).get("columns")
         if columns:
             said += "\n  columns: " + ", ".join(f"{role} = {name!r}" for role, name in columns.items())
+        for table, key in (("items", "item"), ("users", "user")):
+            if attributes := dict(self.section.get(table, {}).get("columns", {})):
+                said += f"\n  {table}: " + ", ".join([f"{key} = {attributes.pop(key)!r}", *attributes])
         rule = self.section.get("positive")
-        return f"{said}\n  right: " + (", ".join(_told(*part) for part in rule.items()) if rule else "every event")
+        right = ", ".join(_told(*part) for part in rule.items()) if rule else "every event"
+        return f"{said}\n  right: {right} ({int((events.weight > 0).sum()):,} events)"
 
 
 def read(
@@ -191,6 +202,18 @@ def frame_of(table: Any, name: str) -> pl.DataFrame:
     if hasattr(table, "__arrow_c_stream__"):
         return pl.DataFrame(table)
     raise InputError(f"{name}: expected a path or a frame of polars, pandas or Arrow, found a {type(table).__name__}")
+
+
+def moment(name: str, at: Moment) -> int:
+    """Microseconds since 1970 of ISO 8601 text, a date or datetime (UTC unless it says otherwise), or such a number."""
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            raise InputError(f"{name}: expected ISO 8601 such as 1998-04-01T12:00:00, found {at!r}") from None
+    if not isinstance(at, int | date):
+        raise InputError(f"{name}: expected ISO 8601, a datetime or microseconds since 1970, found {at!r}")
+    return at if isinstance(at, int) else microseconds(at)
 
 
 def _dated(table: Table, frame: pl.DataFrame) -> pl.DataFrame:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
 
 from shortlist.component import Compares, Explains, InputError, Retriever, able
 from shortlist.data import Dataset
-from shortlist.face._asked import Asked, Ids, Moment, concat, ids_of, item_codes, picked
+from shortlist.face._asked import Asked, Ids, Moment, at_most, concat, ids_of, item_codes, picked
 from shortlist.face._signature import signature
 from shortlist.face.log import Log, Tabular, log_of
-from shortlist.recipe import explain as explained
 
 ROWS = {"user": pl.String(), "item": pl.String(), "score": pl.Float32(), "rank": pl.Int32()}
 LIKE = {"item": pl.String(), "similar": pl.String(), "score": pl.Float32(), "rank": pl.Int32()}
@@ -52,7 +49,7 @@ class Recommender:
         everybody of one that does not. ``exclude_seen`` leaves out what the user has met. ``now`` is the end of the
         log unless given. ``reason`` is null where the channel cannot name one.
         """
-        log, parts = self._fitted(), []
+        log, n, parts = self._fitted(), at_most(n), []
         asked = Asked.of(log, users, now, log.data.fitted_until)
         names = pl.Series(asked.users, dtype=pl.String)
         for first, requests in asked.batches(exclude_seen):
@@ -99,7 +96,7 @@ class Recommender:
 
 def neighbours(channel: Any, log: Log, items: list[str], n: int) -> pl.DataFrame:
     """What a channel's ``similar`` says of items, in words."""
-    rows = channel.similar(item_codes(log, items), n)
+    rows = channel.similar(item_codes(log, items), at_most(n))
     return pl.DataFrame(
         {
             "item": pl.Series(items, dtype=pl.String).gather(rows.request),
@@ -116,15 +113,8 @@ def recommender_of(cls: type[Retriever]) -> type[Recommender]:
     """The class that makes a ``cls`` of hyperparameters and puts the verbs around it, with its signature and doc."""
 
     def __init__(self: Recommender, **hyperparameters: Any) -> None:
-        Recommender.__init__(self, made(cls, hyperparameters))
+        Recommender.__init__(self, cls(**hyperparameters))
 
+    __init__.__qualname__ = f"{cls.__name__}.__init__"  # named by Python where hyperparameters come without their names
     parts = {"__init__": __init__, "__doc__": cls.__doc__, "__module__": "shortlist"}
     return type(cls.__name__, (Recommender,), parts | {"__signature__": signature(cls)})
-
-
-def made(cls: type[Retriever], hyperparameters: Mapping[str, Any]) -> Retriever:
-    """The component; raises ``InputError`` naming the nearest hyperparameter, as a recipe does."""
-    try:
-        return cls.from_config(hyperparameters)
-    except ValidationError as error:
-        raise InputError(explained(error, cls.__name__, cls)) from None

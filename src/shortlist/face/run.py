@@ -129,6 +129,8 @@ def fit(
     recipe's files. ``out`` is ``runs/NAME`` unless given; ``set`` overrides keys: ``{"recall.cf.neighbours": 200}``;
     ``final`` refits at the end of the log, for serving. Raises ``InputError`` at the path of the wrong key.
     """
+    if not (data is None or isinstance(data, str | Path | Log)):
+        raise InputError(f"data: expected a folder, or a log that sl.read has read; found a {type(data).__name__}")
     overrides = [f"{key}={_toml(value)}" for key, value in (set or {}).items()]
     checked = _recipe(recipe, data, overrides, out)
     folder = Path("runs") / checked.name if out is None else Path(out)
@@ -150,6 +152,9 @@ def compare(baseline: Run | str | Path, *others: Run | str | Path) -> pl.DataFra
     Columns: run, stage, metric, baseline, value, diff (value - baseline, request by request), low, high (95 %), p,
     requests. What the runs were asked differently is a warning. Raises ``InputError`` if they share no request.
     """
+    for run in (baseline, *others):
+        if not isinstance(run, Run | str | Path):
+            raise InputError(f"compare: expected runs or their folders, one by one; found a {type(run).__name__}")
     folders = [run.path if isinstance(run, Run) else Path(run) for run in (baseline, *others)]
     document = comparison.compare(folders)
     for note in document["notes"]:

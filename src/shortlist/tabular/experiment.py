@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shortlist.component import InputError, Ranker
+from shortlist.component import InputError, Ranker, explain
 from shortlist.documents import dumps, jsonable, write_text
 from shortlist.progress import emit, step
-from shortlist.recipe import Recipe, explain
+from shortlist.recipe import Recipe
 from shortlist.tabular import folds
 from shortlist.tabular.samples import read_table, samples_of
 from shortlist.types import Samples
