@@ -293,7 +293,8 @@ class Rule(Component):
     """Drops and orders ranked rows; may change only ``score``, ``propensity`` and ``reason``."""
 
     needs: ClassVar[Sequence[str]] = ()
-    """Feature or channel columns that ride on to this rule past ranking; NaN or 0 on the fallback's rows."""
+    """Feature or channel columns that ride on to this rule past ranking; NaN or 0 on the fallback's rows, NaN where a
+    channel failed."""
 
     def fit(self, data: Dataset) -> Self:
         """Most rules learn nothing."""

@@ -117,6 +117,16 @@ def test_items_and_attributes_use_the_vectors_of_the_targets_columns():
     assert first["now"] == first["ever"] != first["brand"] == first["ever.brand"]
 
 
+def test_a_column_of_numbers_has_no_vectors_to_share():
+    requests, rows = asked()
+    rows = rows.with_columns(price=np.linspace(0, 1, len(rows), dtype=np.float32))
+    schema = learn_schema(["price"], requests, rows, Options(history=3, history_shares="price", min_count=1))
+    first = dict(zip(schema.names.tolist(), schema.first.tolist(), strict=True))
+    assert first["history"] != first["price"]
+    rows_read = schema.encode(requests, rows).asked["history"]
+    assert len(np.unique(rows_read[rows_read > 0])) == len(np.unique(requests.history["item"]))
+
+
 def test_a_request_s_history_stands_there_once():
     """Of a request with 20,000 rows, however many rows are encoded."""
     requests, rows = asked(2)
