@@ -149,7 +149,7 @@ def read(
     positive: Positive | None = None,
     strengths: Mapping[str, float] | None = None,
 ) -> Log:
-    """Reads a log: a file (CSV in any dress, Parquet), a frame (polars, pandas, Arrow), or a named data set.
+    """Reads a log: a file (CSV with any separator, Parquet), a frame (polars, pandas, Arrow), or a named data set.
 
     Columns are guessed by their names and contents, as ``shortlist init`` does; ``user``, ``item``, ``time``, ``value``
     and ``event`` name them where the guess is wrong. ``items`` and ``users`` are tables of attributes.
