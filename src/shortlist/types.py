@@ -296,10 +296,6 @@ class Candidates:
         return Candidates(request, joined.pop(""), joined)
 
 
-SHOWN_AT = "shown.position"
-"""Column of candidates that come from what was shown: the place on the slate, from 1."""
-
-
 @dataclass(frozen=True, slots=True)
 class Samples:
     """What a ranker learns from: the same types it will score.

@@ -13,13 +13,13 @@ import pytest
 from shortlist import train
 from shortlist.component import InputError, Ranker
 from shortlist.data.build import dataset
+from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.raw import Raw
 from shortlist.data.spec import DataSpec
 from shortlist.pipeline import Trace
 from shortlist.recipe import POSITIVE, parse, read
 from shortlist.train import rankers
 from shortlist.train.exposures import clicked, drawn, exposed, scored
-from shortlist.types import SHOWN_AT
 
 MINUTE = 60_000_000
 

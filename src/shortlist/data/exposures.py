@@ -9,6 +9,9 @@ import polars as pl
 
 from shortlist.types import Array, Float32, Int32, Int64
 
+SHOWN_AT = "shown.position"
+"""Column of candidates that come from what was shown: the place on the slate, from 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exposures:

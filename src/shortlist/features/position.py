@@ -9,7 +9,8 @@ from pydantic import Field
 
 from shortlist.component import Feature
 from shortlist.data import State
-from shortlist.types import SHOWN_AT, Array, Candidates, Requests
+from shortlist.data.exposures import SHOWN_AT
+from shortlist.types import Array, Candidates, Requests
 
 
 class Position(Feature):

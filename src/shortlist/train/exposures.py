@@ -14,13 +14,14 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
+from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import HISTORY_LENGTH, Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, refuse_failures
 from shortlist.recipe import POSITIVE
 from shortlist.train.samples import Labels, good_rows, judged
-from shortlist.types import SHOWN_AT, Array, Bool, Candidates, Float32, Ragged, Requests, Samples
+from shortlist.types import Array, Bool, Candidates, Float32, Ragged, Requests, Samples
 
 
 def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, labels: Labels | None = None) -> Samples:

@@ -14,6 +14,7 @@ import numpy as np
 
 from shortlist.component import InputError, Ranker, ReadsItems, Refits
 from shortlist.data import Dataset, State, Table
+from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
@@ -23,7 +24,7 @@ from shortlist.questions import answerable, questions_of
 from shortlist.recipe import POSITIVE, Recipe
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.samples import from_funnel, thinned, weighted
-from shortlist.types import SHOWN_AT, Candidates, Samples
+from shortlist.types import Candidates, Samples
 
 
 @dataclass(frozen=True, slots=True)
