@@ -82,7 +82,7 @@ def test_rows_where_a_label_is_unknown_teach_only_the_other():
     ],
 )
 def test_a_wrong_formula_is_told_when_it_is_written(config, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(InputError, match=said):
         Ridge(**config)
 
 
