@@ -125,8 +125,9 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{where}: missing"
     message = first["msg"].removeprefix("Value error, ")
-    found = first.get("input")
-    return f"{where}: {message[0].lower()}{message[1:]}; found {found!r}"[:500]
+    told = not first["loc"] or ", found " in message  # a check of the whole, or one that says what it found itself
+    found = "" if told else f"; found {first.get('input')!r}"
+    return f"{where}: {message[0].lower()}{message[1:]}{found}"[:500]
 
 
 def _model_at(model: Any, loc: tuple[Any, ...]) -> Any:

@@ -157,7 +157,7 @@ def test_unknown_users_of_a_file_are_counted_and_the_rest_asked_once(shop_run, t
     file.write_text("u04\nstranger\nu03\nu04\n")
     code, _, err = shortlist_command(*words)
     assert code == 0
-    assert "1 of 3 users are not in the bundle, such as 'stranger'" in " ".join(err.split())
+    assert "warning: 1 of 3 users are not in the bundle, such as 'stranger'" in " ".join(err.split())
     assert pl.read_parquet(out)["user"].to_list() == ["u04", "u04", "stranger", "stranger", "u03", "u03"]
     for text, said in (
         ("user,age\nu03,4\n", "expected one id a line without a header, found the columns 'user,age'"),
@@ -261,6 +261,7 @@ def test_compare_prints_and_writes(shop_run, tmp_path, shortlist_command):
     )
     assert code == 0
     assert "could be chance" in out
+    assert max(map(len, out.splitlines()[:-1])) <= 80
     assert json.loads((tmp_path / "c.json").read_text())["pairs"][0]["stages"]["slate"]["ndcg@3"]["diff"] == 0
     assert (tmp_path / "c.html").read_text().startswith("<!doctype html>")
 
@@ -278,6 +279,7 @@ def test_report_again_and_init(shop, shop_run, tmp_path, shortlist_command):
 
 
 NOT_A_BUNDLE = "{tmp}/manifest.json: not found; {tmp} is not a bundle"
+A_RUN = "{run}/manifest.json: not found; its bundle is {run}/bundle"
 TYPO = "{shop}/shop.toml: recall.cf.neighbors: unknown; did you mean neighbours?"
 SET = "--set depth: expected KEY=VALUE, such as recall.cf.neighbours=200"
 TIME = "--time soon: expected ISO 8601 such as 1998-04-01T12:00:00"
@@ -286,6 +288,7 @@ FAR = "--set rules.7.n=1: expected a number from 0 to 1, found '7'"
 FOLDER = "{tmp}: is a folder; name the file to write"
 WRONG = [
     (["fit", "{tmp}/no.toml"], "{tmp}/no.toml: no such recipe file"),
+    (["recommend", "{run}", "--user", "u1"], A_RUN),
     (["fit", "{tmp}"], "{tmp}: expected a recipe file: Is a directory"),
     (["fit", "{shop}/shop.toml", "--set", "recall.cf.neighbors=3"], TYPO),
     (["fit", "{shop}/shop.toml", "--set", "depth"], SET),
@@ -318,7 +321,7 @@ WRONG = [
     ("arguments", "line"), WRONG, ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else ""
 )
 def test_wrong_input_is_one_line_and_exit_code_two(arguments, line, shop, shop_run, tmp_path, shortlist_command):
-    places = {"shop": shop, "tmp": tmp_path, "bundle": shop_run.out / "bundle"}
+    places = {"shop": shop, "tmp": tmp_path, "bundle": shop_run.out / "bundle", "run": shop_run.out.resolve()}
     code, out, err = shortlist_command(*(argument.format(**places) for argument in arguments))
     told = [each for each in err.splitlines() if not each.startswith("  ")]  # progress is indented
     assert (code, out, told) == (2, "", [f"error: {line.format(**places)}"])

@@ -201,7 +201,10 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
     verify(path, manifest)
     code = next(code_from(manifest["recipe"]), None)
     if code and not trust:
-        raise InputError(f"{path / 'manifest.json'}: {code} imports code; expected to be opened with trust for that")
+        raise InputError(
+            f"{path / 'manifest.json'}: {code} imports code from outside; expected an entry point instead, or trust: "
+            "shortlist.open(PATH, trust=True)"
+        )
     try:
         recipe = parse(manifest["recipe"])
     except InputError as error:

@@ -107,7 +107,8 @@ class _Lines:
 
 
 def _said(fields: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_number(value)}" for key, value in fields.items() if value not in ({}, None))
+    told = ((key, _number(value)) for key, value in fields.items() if value not in ({}, None))
+    return ", ".join(value if key == "message" else f"{key} {value}" for key, value in told)
 
 
 def _number(value: Any) -> str:

@@ -64,8 +64,11 @@ def _discovered(candidates: Candidates) -> list[str]:
 def _stacked(candidates: Candidates, names: list[str]) -> Float32:
     """[len(names), m]: the columns, what is not finite as NaN; all NaN where there is none of that name."""
     out = np.full((len(names), len(candidates)), np.nan, np.float32)
-    for row, name in zip(out, names, strict=True):
-        if name in candidates:
-            row[:] = candidates[name]
+    if all(name in candidates.columns for name in names):
+        np.concatenate([candidates[name] for name in names], out=out.reshape(-1), casting="unsafe")
+    else:
+        for row, name in zip(out, names, strict=True):
+            if name in candidates:
+                row[:] = candidates[name]
     out[np.isinf(out)] = np.nan
     return out

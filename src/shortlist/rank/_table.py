@@ -47,12 +47,15 @@ class ColumnRanker(Ranker):
 
     def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
         """[m, f]: the learned columns side by side; a missing number is NaN, a missing code -1."""
-        x = np.empty((len(self.columns_), len(candidates)), dtype)  # column by column, as the candidates have them
-        columns = candidates.columns
-        for cells, name in zip(x, self.columns_.tolist(), strict=True):
-            if name not in columns:
-                raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it")
-            cells[:] = one_a_row(name, columns[name])
+        names, columns = self.columns_.tolist(), candidates.columns
+        x = np.empty((len(names), len(candidates)), dtype)  # column by column, as the candidates have them
+        try:  # all at once takes a third of the time of one after the other
+            np.concatenate([columns[name] for name in names], out=x.reshape(-1))
+        except (KeyError, TypeError, ValueError):  # one is missing, text or a list: which?
+            for cells, name in zip(x, names, strict=True):
+                if name not in columns:
+                    raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it") from None
+                cells[:] = one_a_row(name, columns[name])
         return x.T
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,15 +30,19 @@ class Vocabulary(Retriever):
 
     def _named(self, columns: Array) -> Int32:
         """[m] item codes of columns; -1 stays -1."""
-        return np.append(self.items_, np.int32(-1))[columns]
+        if not len(self.items_):
+            return np.full(len(columns), -1, np.int32)
+        return np.where(columns >= 0, self.items_[columns], np.int32(-1))
 
     def _kept(self, make: Callable[..., T], requests: Requests, *more: Any) -> T:
         """``make(requests, *more)``, worked out once: retrieve, score and explain ask it of the same batch in turn."""
-        key, given = (id(self), make.__name__), (self.items_, *more)
+        key = id(self), make.__name__
         kept = requests.memo.get(key)
-        if kept is None or any(a is not b for a, b in zip(kept[0], given, strict=True)):  # fitted anew since
-            kept = requests.memo[key] = (given, make(requests, *more))
-        return kept[1]
+        if kept is not None and kept[0] is self.items_ and (not more or all(map(is_, kept[1], more))):
+            return kept[2]  # else fitted anew since
+        found = make(requests, *more)
+        requests.memo[key] = self.items_, more, found
+        return found
 
 
 @njit(cache=True, nogil=True)
