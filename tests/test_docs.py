@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import shortlist
 from shortlist.recipe import parse
 from shortlist.registry import KINDS, entry, find
 from shortlist.testing import contract
@@ -293,7 +292,6 @@ def test_the_commands_of_the_readme_work(ran, folder):
     assert (folder / "slates.parquet").is_file()
 
 
-@pytest.mark.skipif(not hasattr(shortlist, "read"), reason="the package has no Python face yet")
 @pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
 def test_the_python_of_the_readme_works(name, ran, folder, monkeypatch):
     (code,) = blocks(ROOT / name, "python")
