@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,17 @@ import polars as pl
 from shortlist import answer
 from shortlist.bundle import Bundle
 from shortlist.component import InputError
-from shortlist.data import State
-from shortlist.data.spec import microseconds
+from shortlist.data import State, iso
 from shortlist.progress import emit, track
 from shortlist.questions import BATCH
 
 
 def moment(text: str) -> int:
     """Microseconds of an ISO 8601 moment, UTC unless it says otherwise."""
-    try:
-        return microseconds(datetime.fromisoformat(text))
-    except ValueError as error:
-        raise InputError(f"--time {text}: expected ISO 8601 such as 1998-04-01T12:00:00") from error
+    found = iso.moment(text)
+    if found is None:
+        raise InputError(f"--time {text}: expected ISO 8601 such as 1998-04-01T12:00:00")
+    return found
 
 
 def read_users(path: Path) -> list[str]:

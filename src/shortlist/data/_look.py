@@ -33,7 +33,6 @@ TIME_FORMATS = (
     "%b %d, %Y",
     "%m %d, %Y",
 )
-ISO = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from shortlist.data import iso
+
 NO_NUMBER = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N"]
-ISO = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 PER_UNIT = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
@@ -92,13 +93,7 @@ def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series |
     if wanted.unit is not None or (numbers is not None and numbers.len() and numbers.null_count() < numbers.len()):
         unit = wanted.unit or _unit(numbers)
         return cell, _epoch(cell.cast(pl.Float64, strict=False), unit), f"a time in {WORDS[unit]} since 1970"
-    iso = _iso(cell)
-    forms = [form for form in ISO if sample is not None and _fits(sample, form)] or list(ISO)
-    return (
-        cell,
-        pl.coalesce(_parsed(iso, form) for form in forms),
-        "an ISO 8601 time (2024-05-31 or 2024-05-31T12:00:00Z)",
-    )
+    return cell, cell.map_batches(iso.micro, return_dtype=pl.Int64, is_elementwise=True), iso.EXPECTED
 
 
 def _epoch(number: pl.Expr, unit: str) -> pl.Expr:
@@ -114,20 +109,12 @@ def _unit(sample: pl.Series | None) -> str:
     return "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
 
 
-def _iso(cell: pl.Expr) -> pl.Expr:
-    return cell.str.replace(r"^(\d{4}-\d\d-\d\d) +", "${1}T").str.replace(r"(?: ?UTC|[Zz])$", "+00:00")
-
-
 def _parsed(cell: pl.Expr, form: str) -> pl.Expr:
     if not any(code in form for code in ("%H", "%I", "%T", "%R", "%s", "%c", "%X", "%r", "%k", "%l")):
         return cell.str.to_date(form, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
     return cell.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC" if "z" in form else None).dt.epoch(
         "us"
     )
-
-
-def _fits(sample: pl.Series, form: str) -> bool:
-    return sample.to_frame("c").select(_parsed(_iso(pl.col("c").str.strip_chars()), form).is_not_null().any()).item()
 
 
 def _list(cell: pl.Expr, dtype: pl.DataType, separator: str) -> pl.Expr:
