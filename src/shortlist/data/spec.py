@@ -10,6 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
+GREATEST = 3.4028e38
+"""Numbers are kept as float32: what is beyond is infinite there."""
+Strength = Annotated[float, Field(ge=0, le=GREATEST)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -165,7 +168,7 @@ class TableSpec(FileSpec):
 class EventsSpec(TableSpec):
     """The log: ``user``, ``item``, ``time``, and optionally ``event``, ``value`` and ``weight``."""
 
-    strengths: dict[str, Annotated[float, Field(ge=0)]] = {}
+    strengths: dict[str, Strength] = {}
     """What each behaviour is worth: ``{ click = 1, buy = 5 }``; 1 when not named."""
     filters: FilterSpec = FilterSpec()
     """Rules that drop rows."""
@@ -190,10 +193,10 @@ class DataSpec(Spec):
     """A named data set (``shortlist data list``), or ``tables`` for your own files."""
     split: SplitSpec | None = None
     """Where the log is cut; a plain table has none."""
-    positive: dict[str, StrictBool | float] | None = None
+    positive: dict[str, StrictBool | Annotated[float, Field(ge=-GREATEST, le=GREATEST)]] | None = None
     """From which value on an event counts as right: ``{ rating = 4, buy = true }``; events not named never do. When
     absent, every event is positive."""
-    strengths: dict[str, Annotated[float, Field(ge=0)]] = {}
+    strengths: dict[str, Strength] = {}
     """What each behaviour is worth; overrides ``events.strengths``."""
     events: EventsSpec | None = None
     """The log."""

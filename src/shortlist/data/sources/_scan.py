@@ -7,9 +7,7 @@ import csv
 import gzip
 import hashlib
 import io
-import os
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +17,12 @@ from typing import IO
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.data.sources._convert import shown
+from shortlist.data.sources._sql import answered
 from shortlist.data.spec import FileSpec
 
-ROW = "_row"
-WIDE = "_wide"
+ROW = "\0row"  # no column of a file is called so
+WIDE = "\0wide"
 CHUNK = 1 << 20
 
 
@@ -280,33 +280,11 @@ def shortened(text: str, width: int = 80) -> str:
 
 
 def _sql(spec: FileSpec, root: Path | None) -> Scan:
-    if not spec.query:
-        raise InputError(f'{spec.path}: a database needs query = "select ..."')
-    try:
-        if "://" in spec.path:
-            try:
-                import sqlalchemy
-            except ModuleNotFoundError:
-                raise InputError(f"{spec.path}: reading a database by URL needs the extra sql (sqlalchemy)") from None
-            engine = sqlalchemy.create_engine(os.path.expandvars(spec.path))
-            with engine.connect() as connection:
-                table = pl.read_database(spec.query, connection, infer_schema_length=None)
-        else:
-            with sqlite3.connect(f"{located(spec, root).resolve().as_uri()}?mode=ro", uri=True) as connection:
-                table = pl.read_database(spec.query, connection, infer_schema_length=None)
-    except InputError:
-        raise
-    except Exception as error:  # every driver has exceptions of its own
-        message = str(error).strip().split("\n")[0]
-        raise InputError(f"{spec.path}: the query cannot be answered: {message}") from None
-    digest = hashlib.sha256(spec.query.encode())
-    for part in table.iter_slices(100_000):
-        digest.update(part.write_csv().encode() if not _nested(part) else part.write_json().encode())
+    table = answered(spec, None if "://" in spec.path else located(spec, root))
+    digest = hashlib.sha256((spec.query or "").encode())
+    for part in table.select(shown(name, dtype) for name, dtype in table.schema.items()).iter_slices(100_000):
+        digest.update(part.write_csv().encode())
     return Scan(table.lazy().with_row_index(ROW, offset=1), tuple(table.columns), spec.path, digest.hexdigest())
-
-
-def _nested(frame: pl.DataFrame) -> bool:
-    return any(dtype.is_nested() for dtype in frame.dtypes)
 
 
 def _digest(path: Path) -> str:

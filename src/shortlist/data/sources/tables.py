@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data.raw import REJECTED, Raw
-from shortlist.data.sources._convert import Converted, Wanted, convert
+from shortlist.data.sources._convert import Converted, Wanted, convert, plain, shown
 from shortlist.data.sources._filters import past_rules, row_rules
 from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, form, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
@@ -49,7 +49,7 @@ MAY_BE_EMPTY = {"user"}
 """A row without a user is an event of nobody known."""
 LEAST = {"weight": 0.0, "propensity": 0.0}
 """Smallest values that make sense."""
-REASON = "_reason"
+REASON = "\0reason"
 SAMPLE = 1000
 
 
@@ -146,6 +146,8 @@ def _wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, r
     source = name if column.column is None else column.column
     if source not in opened.names:
         raise InputError(f"{opened.label}: row 1: expected a column {source!r} for {name}, found {_listed(opened)}")
+    if f"{source}_duplicated_0" in opened.names:  # what a second column of the name is called here
+        raise InputError(f"{opened.label}: row 1: expected one column {source!r} for {name}, found several")
     unit, written = column.time_unit or spec.time_unit, column.time_format or spec.time_format
     return Wanted(name, source, kind, required, LEAST.get(name), column.separator, unit, written)
 
@@ -162,7 +164,7 @@ def _read(
     filters = spec.filters if isinstance(spec, EventsSpec) else FilterSpec()
     try:
         schema = opened.frame.collect_schema()
-        columns = [convert(w, schema[w.column], spec.null_values, _sample(opened, w, schema)) for w in wanted]
+        columns = [_convert(opened, w, schema, spec.null_values) for w in wanted]
         faults, reasons = _faults(opened, columns, wanted, schema)
         rules = row_rules(filters, {w.name for w in wanted})
         strict = filters.bad_rows == "error"
@@ -198,11 +200,18 @@ def _read(
     return kept.drop(ROW), parts
 
 
+def _convert(opened: Scan, wanted: Wanted, schema: pl.Schema, nulls: list[str]) -> Converted:
+    try:
+        return convert(wanted, schema[wanted.column], nulls, _sample(opened, wanted, schema))
+    except InputError as error:
+        raise InputError(f"{opened.label}: {error}") from None
+
+
 def _sample(opened: Scan, wanted: Wanted, schema: pl.Schema) -> pl.Series | None:
     """The first cells that are there, to tell how times are written."""
-    if wanted.kind != "time" or not (schema[wanted.column] == pl.String or schema[wanted.column].is_numeric()):
+    if wanted.kind != "time" or schema[wanted.column].is_temporal():
         return None
-    column = pl.col(wanted.column)
+    column = plain(wanted.column, schema[wanted.column])
     return opened.frame.select(column).head(4 * SAMPLE).drop_nulls().head(SAMPLE).collect().to_series()
 
 
@@ -210,7 +219,7 @@ def _faults(
     opened: Scan, columns: list[Converted], wanted: list[Wanted], schema: pl.Schema
 ) -> tuple[pl.Expr, list[str]]:
     """Number of the first thing wrong with a row (0 = nothing, 1 = it is blank) and what the numbers mean."""
-    blank = pl.all_horizontal(pl.col(name).is_null() for name in opened.names)
+    blank = pl.all_horizontal(column.empty for column in columns)  # columns nobody named have no say
     tests, reasons = [blank], ["blank line"]
     if WIDE in schema:
         tests.append(pl.col(WIDE))
@@ -247,13 +256,7 @@ def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str])
             .with_columns(pl.col(REASON).cast(pl.UInt16))
         )
         dropped = dropped.join(words, on=REASON, how="left", maintain_order="left")
-    schema = opened.frame.collect_schema()
-    cells = [
-        (pl.col(n).cast(pl.String) if not schema[n].is_nested() else pl.col(n).cast(pl.List(pl.String)).list.join("|"))
-        for n in opened.names
-    ]
-    text = pl.concat_str((cell.fill_null("") for cell in cells), separator=",").alias("text")
-    texts = opened.frame.filter(pl.col(ROW).is_in(dropped[ROW].implode())).select(ROW, text).collect(engine="streaming")
+    texts = _texts(opened, dropped[ROW], opened.names)
     return dropped.join(texts, on=ROW, how="left", maintain_order="left").select(
         table=pl.lit(table),
         file=pl.lit(opened.label),
@@ -261,6 +264,28 @@ def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str])
         reason="reason",
         text="text",
     )
+
+
+def _texts(opened: Scan, rows: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+    """The cells of some rows as one text each; a column that cannot be read at all is left out."""
+    schema = opened.frame.collect_schema()
+    cells = (shown(name, schema[name]).fill_null("") for name in names)
+    asked = opened.frame.filter(pl.col(ROW).is_in(rows.implode()))
+    try:
+        return asked.select(ROW, pl.concat_str(*cells, separator=",").alias("text")).collect(engine="streaming")
+    except pl.exceptions.PolarsError:
+        readable = [name for name in names if _readable(opened, name)]
+        if len(readable) == len(names):
+            raise
+        return _texts(opened, rows, readable)
+
+
+def _readable(opened: Scan, name: str) -> bool:
+    try:
+        opened.frame.select(name).collect(engine="streaming")
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _unique(opened: Scan, frame: pl.DataFrame, key: Wanted) -> None:
