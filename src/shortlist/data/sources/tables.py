@@ -19,7 +19,8 @@ from shortlist.component import InputError
 from shortlist.data.raw import REJECTED, Raw
 from shortlist.data.sources._convert import Converted, Wanted, convert, plain, shown
 from shortlist.data.sources._filters import past_rules, row_rules
-from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, form, located, scan, shortened
+from shortlist.data.sources._rows import Broken
+from shortlist.data.sources._scan import FAILED, ROW, WIDE, Scan, again, explained, form, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
 from shortlist.progress import step
 
@@ -50,6 +51,7 @@ MAY_BE_EMPTY = {"user"}
 LEAST = {"weight": 0.0, "propensity": 0.0}
 """Smallest values that make sense."""
 REASON = "\0reason"
+OTHERS = "\0others"
 SAMPLE = 1000
 
 
@@ -74,7 +76,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
                 wanted = (
                     _attributes(name, part, opened) if isinstance(part, AttributesSpec) else _known(name, part, opened)
                 )
-                frame, dropped = _read(name, part, opened, wanted, root)
+                frame, dropped = _read(name, part, opened, wanted, root, Path(scratch))
             digest.update(f"{name}:{opened.digest}\n".encode())
             tables[name] = frame
             rejected += dropped
@@ -157,18 +159,21 @@ def _listed(opened: Scan) -> str:
 
 
 def _read(
-    table: str, spec: Any, opened: Scan, wanted: list[Wanted], root: Path | None
+    table: str, spec: Any, opened: Scan, wanted: list[Wanted], root: Path | None, scratch: Path
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows taken and those not taken."""
     path = None if form(spec) == "sql" else located(spec, root)
     filters = spec.filters if isinstance(spec, EventsSpec) else FilterSpec()
+    strict = filters.bad_rows == "error"
+    broken = _named(opened, wanted)
+    if strict and broken:
+        raise _refusal(table, opened, broken[0], wanted)
     try:
         schema = opened.frame.collect_schema()
         columns = [_convert(opened, w, schema, spec.null_values) for w in wanted]
         faults, reasons = _faults(opened, columns, wanted, schema)
         rules = row_rules(filters, {w.name for w in wanted})
-        strict = filters.bad_rows == "error"
-        converted = opened.frame.select(ROW, *(c.value for c in columns), faults.alias(REASON))
+        converted = opened.frame.select(ROW, *(c.value for c in columns), faults.alias(REASON), _others(opened, wanted))
         if rules:
             rule = pl.coalesce(
                 *(pl.when(where).then(len(reasons) + n) for n, (_, where) in enumerate(rules, 1)), pl.lit(0)
@@ -177,8 +182,8 @@ def _read(
             converted = converted.with_columns(ruled.alias(REASON))
         names = [*reasons, *(reason for reason, _ in rules)]
         taken = pl.col(REASON) == 0
-        bad = converted.filter(~taken).select(ROW, REASON)
-        kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON), bad], engine="streaming")
+        bad = converted.filter(~taken).select(ROW, REASON, OTHERS)
+        kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON, OTHERS), bad], engine="streaming")
         real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
         if strict and real.height:
             raise _fault(opened, real.row(0), columns, wanted)
@@ -190,8 +195,13 @@ def _read(
                 gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
                 parts.append(_rejected(table, opened, gone, []))
                 kept = kept.filter(late.is_null())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, path) from None
+    except FAILED as error:
+        once_more = again(opened, spec, scratch)
+        if once_more is not None:
+            return _read(table, spec, once_more, wanted, root, scratch)
+        unread = [w for w in wanted if opened.text is None and not _readable(opened, w.column)]
+        label = f"{spec.path}: column {unread[0].column} ({unread[0].name})" if unread else None
+        raise explained(error, spec, path, label) from None
     if not kept.height:
         also = f"; {dropped.height} rows were rejected" if dropped.height else ""
         raise InputError(f"{opened.label}: expected rows, found none{also}")
@@ -221,6 +231,11 @@ def _faults(
     """Number of the first thing wrong with a row (0 = nothing, 1 = it is blank) and what the numbers mean."""
     blank = pl.all_horizontal(column.empty for column in columns)  # columns nobody named have no say
     tests, reasons = [blank], ["blank line"]
+    broken = _named(opened, wanted)
+    for reason in dict.fromkeys(_reason(opened, row) for row in broken):
+        rows = [row.row for row in broken if _reason(opened, row) == reason]
+        tests.append(pl.col(ROW).is_in(rows))
+        reasons.append(reason)
     if WIDE in schema:
         tests.append(pl.col(WIDE))
         reasons.append(f"more than {len(opened.names)} columns")
@@ -229,6 +244,30 @@ def _faults(
         reasons.append(f"{how.column}: not {column.expected}")
     numbered = [pl.when(test).then(pl.lit(n, pl.UInt16)) for n, test in enumerate(tests, 1)]
     return pl.coalesce(*numbered, pl.lit(0, pl.UInt16)), reasons
+
+
+def _others(opened: Scan, wanted: list[Wanted]) -> pl.Expr:
+    """Looks at the columns nobody named, where a row with too many cells shows only if all are read."""
+    named = {w.column for w in wanted}
+    others = [pl.col(name).is_null() for name in opened.names if name not in named and opened.text is not None]
+    return (pl.all_horizontal(others) if others else pl.lit(True)).alias(OTHERS)
+
+
+def _named(opened: Scan, wanted: list[Wanted]) -> list[Broken]:
+    """Rows that had to be mended in what somebody named, or as a whole."""
+    columns = {w.column for w in wanted}
+    return [row for row in opened.broken if row.place is None or opened.names[row.place] in columns]
+
+
+def _reason(opened: Scan, row: Broken) -> str:
+    return row.reason if row.place is None else f"{opened.names[row.place]}: {row.reason}"
+
+
+def _refusal(table: str, opened: Scan, row: Broken, wanted: list[Wanted]) -> InputError:
+    name = "" if row.place is None else opened.names[row.place]
+    column = f", column {name} ({next(w.name for w in wanted if w.column == name)})" if name else ""
+    helps = ', and filters.bad_rows = "drop" drops such rows' if table == "events" and name else ""
+    return InputError(f"{opened.label}: row {row.row}{column}: {row.told}{helps}")
 
 
 def _fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wanted: list[Wanted]) -> InputError:
@@ -257,6 +296,9 @@ def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str])
         )
         dropped = dropped.join(words, on=REASON, how="left", maintain_order="left")
     texts = _texts(opened, dropped[ROW], opened.names)
+    if opened.broken:  # as they stand in the file, not as they were mended
+        whole = {ROW: [row.row for row in opened.broken], "text": [row.text for row in opened.broken]}
+        texts = texts.update(pl.DataFrame(whole, {ROW: texts.schema[ROW], "text": pl.String}), on=ROW)
     return dropped.join(texts, on=ROW, how="left", maintain_order="left").select(
         table=pl.lit(table),
         file=pl.lit(opened.label),
