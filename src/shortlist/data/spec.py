@@ -152,7 +152,7 @@ class FileSpec(Spec):
     encoding: str = "utf-8"
     """Of a csv. Any other than UTF-8 is converted through a temporary file."""
     compression: Literal["auto", "gzip", "none"] = "auto"
-    """Of a csv; auto looks at the first bytes."""
+    """Of a csv; auto looks at the first bytes, and reads bz2, xz and zstd too."""
     null_values: list[str] = [""]
     """Cells that mean missing; numbers and times also take NA, NaN, null, None and \\N for it."""
     time_unit: Unit | None = None

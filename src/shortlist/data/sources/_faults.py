@@ -107,10 +107,10 @@ def _texts(opened: Scan, rows: pl.Series, names: Sequence[str]) -> pl.DataFrame:
     try:
         return asked.select(ROW, pl.concat_str(*cells, separator=",").alias("text")).collect(engine="streaming")
     except pl.exceptions.PolarsError:
-        readable = [name for name in names if readable(opened, name)]
-        if len(readable) == len(names):
+        left = [name for name in names if readable(opened, name)]
+        if len(left) == len(names):
             raise
-        return _texts(opened, rows, readable)
+        return _texts(opened, rows, left)
 
 
 def readable(opened: Scan, name: str) -> bool:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,14 +54,15 @@ def foreign(path: Path) -> str | None:
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked as its first bytes say; what is cut short raises ``OSError`` or ``EOFError``."""
-    kind = packing(path)
-    if kind == "zstd":
-        with pa.OSFile(str(path)) as packed, pa.CompressedInputStream(packed, "zstd") as plain:
-            yield cast(IO[bytes], io.BufferedReader(plain))
-        return
-    how = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open, "none": open}
+    how = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open, "zstd": _zstd, "none": open}
     try:
-        with how[kind](path, "rb") as stream:  # type: ignore[operator]
+        with how[packing(path)](path, "rb") as stream:  # type: ignore[operator]
             yield stream
-    except lzma.LZMAError as error:
+    except (lzma.LZMAError, zlib.error, pa.ArrowException) as error:
         raise OSError(str(error)) from None
+
+
+@contextmanager
+def _zstd(path: Path, mode: str) -> Iterator[IO[bytes]]:
+    with pa.OSFile(str(path), mode) as packed, pa.CompressedInputStream(packed, "zstd") as plain:
+        yield cast(IO[bytes], io.BufferedReader(plain))

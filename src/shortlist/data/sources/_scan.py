@@ -158,8 +158,6 @@ def _text(spec: FileSpec, path: Path) -> tuple[pl.LazyFrame, Layout]:
         raise InputError(f"{spec.path}: expected a table, found an empty file") from None
     except FAILED as error:
         raise explained(error, spec, path) from None
-    if any("\0" in name for name in found):
-        raise InputError(f'{spec.path}: row 1: expected text, found bytes of zero; is it encoding = "utf-16"?')
     names = _names(spec, found, header)
     frame = frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(found, names, header))
     return frame, Layout(above.separator, spec.quote or "", len(names), first, above.eol)
@@ -182,6 +180,8 @@ def top(spec: FileSpec, path: Path) -> Top:
             text = file.read(CHUNK // 16).removeprefix(codecs.BOM_UTF8).decode(errors="replace")
     except (OSError, EOFError) as error:
         raise InputError(f"{spec.path}: cannot be read: {error}") from None
+    if "\0" in text.split("\n", 1)[0]:
+        raise InputError(f'{spec.path}: row 1: expected text, found bytes of zero; is it encoding = "utf-16"?')
     eol = "\n" if "\n" in text or "\r" not in text else "\r"
     lines = text.split(eol)
     blank = next((n for n, line in enumerate(lines) if line.strip("\r")), len(lines) - 1)
@@ -242,7 +242,7 @@ def _codec(spec: FileSpec) -> str:
     try:
         codec = codecs.lookup(spec.encoding)
         "".encode(spec.encoding)  # hex and the like are codecs, but of no text
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise InputError(f"{spec.path}: encoding {spec.encoding!r} is not one Python knows") from None
     return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
