@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +10,25 @@ import polars as pl
 from shortlist import answer
 from shortlist.bundle import Bundle
 from shortlist.component import InputError
-from shortlist.data import State
-from shortlist.data.spec import microseconds
+from shortlist.data import State, iso
 from shortlist.progress import emit, track
 from shortlist.questions import BATCH
 
 
 def moment(text: str) -> int:
     """Microseconds of an ISO 8601 moment, UTC unless it says otherwise."""
-    try:
-        return microseconds(datetime.fromisoformat(text))
-    except ValueError as error:
-        raise InputError(f"--time {text}: expected ISO 8601 such as 1998-04-01T12:00:00") from error
-
-
-def read_users(path: Path) -> list[str]:
-    """Ids from a text file (one a line) or a Parquet file's column ``user``."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, columns=["user"])["user"].cast(pl.String).drop_nulls().to_list()
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected one id a line in UTF-8, or Parquet with a column user: {error}") from error
-    if lines and ("," in lines[0] or ";" in lines[0] or "\t" in lines[0]):
-        raise InputError(f"{path}: expected one id a line without a header, found the columns {lines[0]!r}")
-    return [line.strip() for line in lines if line.strip()]
+    found = iso.moment(text)
+    if found is None:
+        raise InputError(f"--time {text}: expected ISO 8601 such as 1998-04-01T12:00:00")
+    return found
 
 
 def known_users(users: list[str], bundle: Bundle, path: Path) -> list[str]:
     """``users`` once each; says how many the bundle does not know, and raises ``InputError`` if it knows none."""
-    users = list(dict.fromkeys(users))
-    unknown = [user for user in users if bundle.data.user_ids.code(user) < 0]
+    known = bundle.data.user_ids.code
+    # Blanks around an id are the list's, unless the bundle knows it so.
+    users = list(dict.fromkeys(user if known(user) >= 0 else user.strip() for user in users if user.strip()))
+    unknown = [user for user in users if known(user) < 0]
     if len(unknown) == len(users):
         raise InputError(f"{path}: none of its {len(users)} ids is a user of the bundle")
     if unknown:

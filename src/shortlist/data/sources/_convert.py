@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.data import iso
+from shortlist.data.sources._lists import lists
 from shortlist.data.spec import microseconds
 
 NO_NUMBER = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N"]
-ISO = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 PER_UNIT = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 WIDTH = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "j": 3}  # digits of codes of fixed width
 WHOLE = "DFxcs+UWVG"  # codes that name a whole date, or its week
@@ -38,6 +39,7 @@ class Wanted:
     required: bool = False
     least: float | None = None  # smaller numbers are faults
     separator: str = "|"
+    field: str | None = None
     unit: str | None = None
     format: str | None = None
 
@@ -77,7 +79,8 @@ def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Ser
     elif wanted.kind == "number":
         cell, value, expected = _number(cell, dtype, numbers)
     elif wanted.kind == "list":
-        value, expected = _list(cell, dtype, wanted.separator), "a list"
+        value, unknown, expected = lists(wanted.name, cell, dtype, wanted.separator, wanted.field)
+        unread |= unknown
     else:
         value, expected = text(cell, dtype), "an id" if wanted.kind == "id" else "a value"
     if wanted.required:
@@ -205,13 +208,7 @@ def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series |
     if wanted.unit is not None or (numbers is not None and numbers.len() and numbers.null_count() < numbers.len()):
         unit = wanted.unit or _unit(wanted, numbers)
         return cell, _epoch(cell.cast(pl.Float64, strict=False), unit), f"a time in {WORDS[unit]} since 1970"
-    iso = _iso(cell)
-    forms = [form for form in ISO if sample is not None and _fits(sample, form)] or list(ISO)
-    return (
-        cell,
-        pl.coalesce(_parsed(iso, form) for form in forms),
-        "an ISO 8601 time (2024-05-31 or 2024-05-31T12:00:00Z)",
-    )
+    return cell, cell.map_batches(iso.micro, return_dtype=pl.Int64, is_elementwise=True), iso.EXPECTED
 
 
 def _formatted(cell: pl.Expr, form: str) -> pl.Expr:
@@ -268,31 +265,9 @@ def _unit(wanted: Wanted, sample: pl.Series | None) -> str:
     return "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
 
 
-def _iso(cell: pl.Expr) -> pl.Expr:
-    return cell.str.replace(r"^(\d{4}-\d\d-\d\d) +", "${1}T").str.replace(r"(?: ?UTC|[Zz])$", "+00:00")
-
-
 def _parsed(cell: pl.Expr, form: str) -> pl.Expr:
     if not any(code in form for code in ("%H", "%I", "%T", "%R", "%s", "%c", "%X", "%r", "%k", "%l")):
         return cell.str.to_date(form, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
     return cell.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC" if "z" in form else None).dt.epoch(
         "us"
     )
-
-
-def _fits(sample: pl.Series, form: str) -> bool:
-    return sample.to_frame("c").select(_parsed(_iso(pl.col("c").str.strip_chars()), form).is_not_null().any()).item()
-
-
-def _list(cell: pl.Expr, dtype: pl.DataType, separator: str) -> pl.Expr:
-    if isinstance(dtype, pl.List | pl.Array):
-        value = cell.cast(pl.List(pl.String)).list.drop_nulls()
-    else:
-        entries = cell.cast(pl.String).str.strip_chars()
-        if separator == "[,]":  # a list as Python or JSON writes it: [1, 2] or ["a", "b"]
-            entries, separator = entries.str.strip_chars("[]"), ","
-            value = entries.str.split(separator).list.eval(pl.element().str.strip_chars(" '\""))
-        else:
-            value = entries.str.split(separator).list.eval(pl.element().str.strip_chars())
-        value = value.list.eval(pl.element().filter(pl.element() != ""))
-    return pl.when(value.list.len() > 0).then(value)

@@ -7,7 +7,8 @@ import csv
 import gzip
 import hashlib
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,13 @@ def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
     if form(spec) == "sql":
         return _sql(spec, root)
     path = located(spec, root)
+    return written(spec, path, scratch, _digest(path))
+
+
+def written(spec: FileSpec, path: Path, scratch: Path, digest: str = "") -> Scan:
+    """The table of ``path``, written as ``spec`` says, under the name that ``spec`` has for it; errors as ``scan``."""
     if path.stat().st_size == 0:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
-    digest = _digest(path)
     if form(spec) == "parquet":
         frame = pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
     else:
@@ -99,18 +104,21 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
     if _codec(spec) != "utf-8":
         path = _converted(spec, path, scratch)
     header = spec.names is None if spec.header is None else spec.header
-    if len(spec.separator.encode()) > 1:
-        return _lines(spec, path, header)
+    above = top(spec, path)
+    if len(above.separator.encode()) > 1:
+        return _lines(spec, path, header, above)
     try:
         frame = pl.scan_csv(
             path,
-            separator=spec.separator,
+            separator=above.separator,
             quote_char=spec.quote or None,
+            eol_char=above.eol,
             has_header=header,
             infer_schema=False,
             empty_string_is_null=True,
+            skip_lines=above.lines,
             row_index_name=ROW,
-            row_index_offset=2 if header else 1,
+            row_index_offset=above.lines + (2 if header else 1),
             glob=False,
         )
         found = frame.collect_schema().names()[1:]
@@ -118,12 +126,45 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
         raise InputError(f"{spec.path}: expected a table, found an empty file") from None
     except (pl.exceptions.PolarsError, OSError) as error:
         raise explained(error, spec, path) from None
-    return frame.rename(dict(zip(found, _names(spec, found, header), strict=True)))
+    names = _names(spec, found, header)
+    return frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(found, names, header))
 
 
-def _lines(spec: FileSpec, path: Path, header: bool) -> pl.LazyFrame:
+@dataclass(frozen=True, slots=True)
+class Top:
+    """What stands above the first row of a csv, and what its lines end in."""
+
+    lines: int
+    separator: str
+    eol: str
+
+
+def top(spec: FileSpec, path: Path) -> Top:
+    """Blank lines and the line ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
+    separator = spec.separator
+    try:
+        with opened(path) as file:
+            text = file.read(CHUNK // 16).removeprefix(codecs.BOM_UTF8).decode(errors="replace")
+    except (OSError, EOFError) as error:
+        raise InputError(f"{spec.path}: cannot be read: {error}") from None
+    eol = "\n" if "\n" in text or "\r" not in text else "\r"
+    lines = text.split(eol)
+    blank = next((n for n, line in enumerate(lines) if line.strip("\r")), len(lines) - 1)
+    if said := re.fullmatch(r'"?sep=(.)"?\r?', lines[blank]):
+        return Top(blank + 1, separator if "separator" in spec.model_fields_set else said[1], eol)
+    return Top(blank, separator, eol)
+
+
+def _unpadded(found: list[str], names: list[str], header: bool) -> list[pl.Expr]:
+    """Columns whose name has blanks around it in the file: it is written ``user, item``, and so are the cells."""
+    padded = [name for cell, name in zip(found, names, strict=True) if header and cell != cell.strip()]
+    cells = [(name, pl.col(name).str.strip_chars()) for name in padded]
+    return [pl.when(cell != "").then(cell).alias(name) for name, cell in cells]
+
+
+def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> pl.LazyFrame:
     """Lines split at a separator of several characters; streams, with no quoting."""
-    lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False)
+    lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False).slice(above.lines)
     try:
         first = lines.head(1).collect()["line"].to_list()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -131,7 +172,7 @@ def _lines(spec: FileSpec, path: Path, header: bool) -> pl.LazyFrame:
     if not first:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
     cells = first[0].removeprefix("\ufeff").split(spec.separator)
-    found = [cell.strip() for cell in cells] if header else [f"column_{n}" for n in range(1, len(cells) + 1)]
+    found = cells if header else [f"column_{n}" for n in range(1, len(cells) + 1)]
     names = _names(spec, found, header)
     if header:
         lines = lines.slice(1)
@@ -143,12 +184,19 @@ def _lines(spec: FileSpec, path: Path, header: bool) -> pl.LazyFrame:
         .with_columns(
             *(pl.when(pl.col(name) != "").then(pl.col(name)) for name in names), pl.col(WIDE).is_not_null().alias(WIDE)
         )
+        .with_columns(_unpadded(found, names, header))
     )
 
 
 def _names(spec: FileSpec, found: list[str], header: bool) -> list[str]:
     if spec.names is None:
-        return found if header else [f"column_{n}" for n in range(1, len(found) + 1)]
+        if not header:
+            return [f"column_{n}" for n in range(1, len(found) + 1)]
+        names: list[str] = []
+        for name in map(str.strip, found):
+            again = sum(name == other.strip() for other in found[: len(names)])
+            names.append(f"{name}_duplicated_{again - 1}" if again else name)  # as polars has it
+        return names
     if len(spec.names) != len(found):
         raise InputError(f"{spec.path}: expected the {len(spec.names)} columns of names, found {len(found)} in row 1")
     return spec.names
@@ -209,18 +257,26 @@ def explained(error: Exception, spec: FileSpec, path: Path | None) -> InputError
 def _too_wide(spec: FileSpec, path: Path) -> InputError | None:
     with opened(path) as file:
         text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
+        above = top(spec, path)
+        for _ in range(above.lines):
+            text.readline()
         if spec.quote:
-            rows = csv.reader(text, delimiter=spec.separator, quotechar=spec.quote)
+            rows = csv.reader(text, delimiter=above.separator, quotechar=spec.quote)
         else:
-            rows = csv.reader(text, delimiter=spec.separator, quoting=csv.QUOTE_NONE)
+            rows = csv.reader(text, delimiter=above.separator, quoting=csv.QUOTE_NONE)
         width = len(next(rows))
         for row in rows:
             if len(row) > width:
                 return InputError(
-                    f"{spec.path}: row {rows.line_num}: expected {width} columns, found {len(row)}: "
-                    f"{shortened(spec.separator.join(row))!r}"
+                    f"{spec.path}: row {above.lines + rows.line_num}: expected {width} columns, found {len(row)}: "
+                    f"{shortened(above.separator.join(row))!r}"
                 )
     return None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns in a line, in quotes where blanks would not be seen."""
+    return ", ".join(name if name == name.strip() != "" else repr(name) for name in names)
 
 
 def shortened(text: str, width: int = 80) -> str:
