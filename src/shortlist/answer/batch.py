@@ -23,25 +23,12 @@ def moment(text: str) -> int:
     return found
 
 
-def read_users(path: Path) -> list[str]:
-    """Ids from a text file (one a line) or a Parquet file's column ``user``."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, columns=["user"])["user"].cast(pl.String).drop_nulls().to_list()
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected one id a line in UTF-8, or Parquet with a column user: {error}") from error
-    if lines and ("," in lines[0] or ";" in lines[0] or "\t" in lines[0]):
-        raise InputError(f"{path}: expected one id a line without a header, found the columns {lines[0]!r}")
-    return [line.strip() for line in lines if line.strip()]
-
-
 def known_users(users: list[str], bundle: Bundle, path: Path) -> list[str]:
     """``users`` once each; says how many the bundle does not know, and raises ``InputError`` if it knows none."""
-    users = list(dict.fromkeys(users))
-    unknown = [user for user in users if bundle.data.user_ids.code(user) < 0]
+    known = bundle.data.user_ids.code
+    # Blanks around an id are the list's, unless the bundle knows it so.
+    users = list(dict.fromkeys(user if known(user) >= 0 else user.strip() for user in users if user.strip()))
+    unknown = [user for user in users if known(user) < 0]
     if len(unknown) == len(users):
         raise InputError(f"{path}: none of its {len(users)} ids is a user of the bundle")
     if unknown:

@@ -214,13 +214,14 @@ def recommend(
 
     from shortlist import answer
     from shortlist.answer import batch
+    from shortlist.data import ids
 
     if (user is None) == (users is None):
         raise InputError("give either --user ID or --users FILE")
     if users is not None and out is None:
         raise InputError("--users FILE needs --out FILE.parquet")
     refuse_unwritable(out)
-    many = batch.read_users(users) if users is not None else []
+    many = ids.read(users, "user") if users is not None else []
     opened = _open(bundle)
     state = opened.data.state()
     now = batch.moment(time) if time else max(state.last, opened.pipeline.fitted_until or 0)

@@ -5,21 +5,30 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data.sources._scan import opened
+from shortlist.data import iso
+from shortlist.data.sources._convert import NO_NUMBER, shown
+from shortlist.data.sources._lists import WRITTEN, entries
+from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, form, opened, scan, top, written
+from shortlist.data.spec import FileSpec
 
 BYTES = 1 << 20
 ROWS = 20_000
 SEPARATORS = ("::", "\t", ",", ";", "|", "\x01")
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-ABSENT = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N", "?"}
+ABSENT = {"", *NO_NUMBER, "?"}
 YEAR_1990, YEAR_2100 = 6.3e8, 4.1e9
+_BRACKETS = re.compile(r'"?(?:[A-Za-z_][\w.]*|\[\d+:\d+\]=)?(?:\[.*\]|\{.*\}|\(.*\)|[\[{(]+.*[\]})]+)"?', re.S)
+_QUOTED = re.compile(r"""["']""")
+YEAR_1800 = -5_364_662_400_000_000
 TIME_FORMATS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d",
@@ -40,28 +49,56 @@ class Look:
     """The first rows of a file as text, and how it is written."""
 
     path: Path
-    format: str  # csv or parquet
-    separator: str
-    header: bool
-    encoding: str
+    spec: FileSpec
+    """How ``fit`` will read it; the encoding is that of the file."""
     columns: dict[str, list[str]]  # cells, "" where there is none
+    nested: Mapping[str, pl.DataType] = field(default_factory=dict)
+    """Columns whose cells are lists or objects in the file itself; here as text to be read by a person."""
+
+    @property
+    def header(self) -> bool:
+        """Whether the file names its columns."""
+        return self.spec.header is not False
 
     def filled(self, name: str) -> list[str]:
-        """The cells of a column that say something."""
-        return [cell for cell in self.columns[name] if cell not in ABSENT]
+        """The cells of a column that say something, without blanks around them."""
+        return [cell for cell in map(str.strip, self.columns[name]) if cell not in ABSENT]
 
 
 def look(path: Path) -> Look:
-    """Reads at most ``BYTES`` of text or ``ROWS`` rows; raises ``InputError`` for a file that is missing or empty."""
-    if not path.is_file():
+    """Reads at most ``BYTES`` of text or ``ROWS`` rows, with the reader that ``fit`` has.
+
+    Raises ``InputError`` for a file that is missing, empty or cannot be read.
+    """
+    spec = FileSpec(path=str(path))
+    if form(spec) != "sql" and not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
-    if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            frame = pl.read_parquet(path, n_rows=ROWS)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-        columns = {name: [_shown(cell) for cell in frame[name].to_list()] for name in frame.columns}
-        return Look(path, "parquet", ",", True, "utf-8", columns)
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as scratch:
+        if form(spec) == "sql":
+            return _table(path, spec, scan(spec, None, Path(scratch)))
+        if form(spec) == "parquet":
+            return _table(path, spec, written(spec, path, Path(scratch)))
+        text, encoding = beginning(path)
+        part = Path(scratch) / "beginning.csv"
+        part.write_text(text, encoding="utf-8", newline="")
+        spec = _described(spec, part, text, Path(scratch))
+        seen = _table(path, spec, written(spec, part, Path(scratch)))
+    return replace(seen, spec=spec.model_copy(update={"encoding": encoding}))
+
+
+def _table(path: Path, spec: FileSpec, opened: Scan) -> Look:
+    """The first cells of an opened file."""
+    try:
+        schema = opened.frame.collect_schema()
+        frame = opened.frame.head(ROWS).select(shown(name, schema[name]) for name in opened.names).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    columns = {name: frame[name].fill_null("").to_list() for name in frame.columns}
+    return Look(path, spec, columns, {name: schema[name] for name in opened.names if schema[name].is_nested()})
+
+
+def beginning(path: Path) -> tuple[str, str]:
+    """The first whole lines of a text file, and its encoding; raises ``InputError`` if it holds nothing."""
     try:
         with opened(path) as file:
             content = file.read(BYTES)
@@ -69,26 +106,40 @@ def look(path: Path) -> Look:
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     text, encoding = _decoded(content)
-    lines = text.splitlines() if whole else text.splitlines()[:-1]
-    lines = [line for line in lines[: ROWS + 1] if line.strip()]
-    if not lines:
+    if not text.strip():
         raise InputError(f"{path}: expected a table, found an empty file")
-    separator = max(SEPARATORS, key=lambda s: _regularity(lines[:500], s))
-    rows = _cells(lines, separator)
-    width = Counter(len(row) for row in rows).most_common(1)[0][0]
-    rows = [row for row in rows if len(row) == width]
-    header = _has_header(rows)
-    names = [cell.strip() for cell in rows[0]] if header else [f"column_{n}" for n in range(1, width + 1)]
-    body = rows[1:] if header else rows
-    return Look(
-        path, "csv", separator, header, encoding, {n: [row[k].strip() for row in body] for k, n in enumerate(names)}
-    )
+    if not whole:
+        end = max(text.rfind("\n"), text.rfind("\r"))
+        text = text[: end + 1]
+        while text.count('"') % 2 and text:  # the last line is in the middle of a quoted cell
+            text = text[: text.rfind("\n", 0, -1) + 1]
+    return text or "\n", encoding
 
 
-def _shown(cell: object) -> str:
-    if cell is None:
-        return ""
-    return "|".join(map(str, cell)) if isinstance(cell, list) else str(cell)
+def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec:
+    """``spec`` with separator, quote and header as the beginning of the file has them."""
+    above = top(spec, part)
+    lines = [line.removesuffix("\r") for line in text.split(above.eol)]
+    if above.lines and lines[above.lines - 1].strip('"').startswith("sep="):
+        separator = above.separator
+    else:
+        body = [line for line in lines[above.lines : above.lines + 500] if line.strip()]
+        separator = max(SEPARATORS, key=lambda s: _regularity(body, s))
+    first: InputError | None = None
+    for quote in ('"', ""):
+        bare = spec.model_copy(update={"separator": separator, "quote": quote, "header": False})
+        bare.model_fields_set.update({"separator", "header"} | ({"quote"} if not quote else set()))
+        try:
+            rows = written(bare, part, scratch).frame.head(200).collect()
+        except (pl.exceptions.PolarsError, OSError, InputError) as error:
+            found = error if isinstance(error, InputError) else explained(error, bare, part)
+            first = first or found
+            continue
+        cells = [[(cell or "").strip() for cell in row] for row in rows.drop(ROW, WIDE, strict=False).rows()]
+        rows_with_words = [row for row in cells if any(row)]
+        return bare if not _has_header(rows_with_words) else bare.model_copy(update={"header": None})
+    assert first is not None
+    raise first
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
@@ -121,11 +172,11 @@ def _regularity(lines: list[str], separator: str) -> tuple[float, int]:
 def _has_header(rows: list[list[str]]) -> bool:
     """A first row of words above numbers or times, or of names a header would have."""
     first, rest = rows[0], rows[1:200]
-    if any(is_number(cell) or ISO.match(cell) for cell in first if cell):
+    if any(is_number(cell) or _is_time(cell) for cell in first if cell):
         return False
     for place, _ in enumerate(first):
         cells = [row[place].strip() for row in rest if row[place].strip() not in ABSENT]
-        if cells and sum(is_number(cell) or bool(ISO.match(cell)) for cell in cells) > 0.8 * len(cells):
+        if cells and sum(is_number(cell) or _is_time(cell) for cell in cells) > 0.8 * len(cells):
             return True
     return any(re.search(r"(^|_)(id|name|title|user|item|time|type)s?$", cell.strip().lower()) for cell in first)
 
@@ -139,17 +190,46 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
     """(unit, format) of cells that are times, both None for ISO 8601; None if they are not times."""
     if not cells:
         return None
-    if sum(bool(ISO.match(cell)) for cell in cells) > 0.99 * len(cells):
-        return None, None
-    if all(is_number(cell) for cell in cells):
+    numeric = all(is_number(cell) for cell in cells)
+    if numeric:
         numbers = sorted(float(cell) for cell in cells)
         middle = numbers[len(numbers) // 2]
         for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None
+    else:
+        moments = iso.micro(pl.Series(cells)).drop_nulls()
+        meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
+        if len(moments) > 0.99 * len(cells) and meant and meant > 0.5:  # type: ignore[operator]
+            return None, None
     series = pl.Series(cells[:500])
-    for form in TIME_FORMATS:
-        parsed = series.str.to_datetime(form, strict=False) if "%H" in form else series.str.to_date(form, strict=False)
+    for how in TIME_FORMATS:
+        parsed = series.str.to_datetime(how, strict=False) if "%H" in how else series.str.to_date(how, strict=False)
         if not parsed.null_count() and parsed.dt.year().is_between(1800, 2100).all():
-            return None, form
+            return None, how
     return None
+
+
+def _is_time(cell: str) -> bool:
+    return not is_number(cell) and iso.moment(cell) is not None
+
+
+def list_of(cells: list[str]) -> tuple[dict[str, str] | None, str | None]:
+    """How cells are written as lists in brackets, and what only their owner knows; twice None if they are no lists."""
+    distinct = sorted(set(cells))
+    if not distinct or not all(_BRACKETS.fullmatch(cell) for cell in distinct):
+        return None, None
+    how = {"kind": "list", "separator": WRITTEN}
+    if all(entries(cell, WRITTEN) is not None for cell in distinct):
+        bare = any("," in cell and not _QUOTED.search(cell) and re.search(r"[^\W\d]", cell) for cell in distinct)
+        return how, "its names have no quotes: may one hold a comma?" if bare else None
+    keys = sorted({key for cell in distinct for key in re.findall(r"""["'](\w+)["']\s*:""", cell)})
+    names = [key for key in keys if all(entries(cell, WRITTEN, key) is not None for cell in distinct)]
+    words = [
+        key for key in names if not all(is_number(e) for cell in distinct for e in entries(cell, WRITTEN, key) or ())
+    ]
+    if len(words) == 1:
+        return {**how, "field": words[0]}, None
+    if names:
+        return None, f'lists of objects: which field is the name, {" or ".join(names)}? (say field = "...")'
+    return None, "looks like lists, but what they list cannot be told"

@@ -16,10 +16,10 @@ DAY = 86_400_000_000
 def micro(cells: pl.Series) -> pl.Series:
     """[n] Int64 microseconds since 1970 UTC of texts, null where one is no moment; without a zone it is UTC.
 
-    Read are days (``2024-01-05``, ``2024-W01-5``, ``2024-005``, ``2024-01``), alone or with a time of day behind T, t or
-    a blank, down to any component (``10``, ``10:00``, ``10:00:00.5``; the last may have a fraction behind a point or a
-    comma), with or without a zone (Z, z, UTC, GMT, ``+01``, ``+0530``, ``+05:30``, also behind a blank), and all
-    of it in the basic form (``20240105T100000Z``). Digits beyond the microsecond are cut off.
+    Read are days (``2024-01-05``, ``2024-W01-5``, ``2024-005``, ``2024-01``), alone or with a time of day behind T, t
+    or a blank, down to any component (``10``, ``10:00``, ``10:00:00.5``; the last may have a fraction behind a point or
+    a comma), with or without a zone (Z, z, UTC, GMT, ``+01``, ``+0530``, ``+05:30``, also behind a blank), and all of
+    it in the basic form (``20240105T100000Z``). Digits beyond the microsecond are cut off.
     """
     cells = cells.cast(pl.String).str.strip_chars()
     value = _commonest(cells)
@@ -47,8 +47,8 @@ def _parsed(cells: pl.Series) -> pl.Series:
     )
     number = {name: pl.col(name).cast(pl.Int64) for name in ("c0", "c1", "c2", "o0", "o1", "o2")}
     hour, minute, second = (number[name].fill_null(0) for name in ("c0", "c1", "c2"))
-    unit = pl.when(pl.col("c2").is_not_null()).then(1_000_000)
-    unit = unit.when(pl.col("c1").is_not_null()).then(60_000_000).otherwise(3_600_000_000)
+    seconds, minutes = pl.col("c2").is_not_null(), pl.col("c1").is_not_null()
+    unit = pl.when(seconds).then(1_000_000).when(minutes).then(60_000_000).otherwise(3_600_000_000)
     fraction = (pl.lit("0.") + pl.col("c3")).cast(pl.Float64).fill_null(0)
     offset = sum((number[f"o{n}"].fill_null(0) * size for n, size in enumerate((3600, 60, 1))), pl.lit(0))
     ahead = pl.when(pl.col("sign") == "+").then(offset).otherwise(-offset)

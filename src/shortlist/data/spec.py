@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
+from shortlist.data import iso
 from shortlist.documents import none_written
 
 Kind = Literal["category", "list", "number", "text", "time"]
@@ -18,13 +19,14 @@ Strength = Annotated[float, Field(ge=0, le=GREATEST)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-def _no_number(value: Any) -> Any:
+def _moment(value: Any) -> Any:
     if isinstance(value, int | float):
         raise ValueError("expected a fraction between 0 and 1 or a date")
-    return value
+    found = iso.moment(value) if isinstance(value, str) else None
+    return value if found is None else datetime(1970, 1, 1) + timedelta(microseconds=found)
 
 
-Moment = Annotated[datetime, BeforeValidator(_no_number)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class Spec(BaseModel):
@@ -125,7 +127,9 @@ class ColumnSpec(Spec):
     kind: Kind = "category"
     """category, list, number, text or time."""
     separator: str = "|"
-    """Between the entries of a list; ``[,]`` for lists written ``[1, 2]`` or ``['a', 'b']``."""
+    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy or databases write them."""
+    field: str | None = None
+    """Of a list of objects (``[{"id": 1, "name": "Drama"}]``): the one that is taken; ``name`` when absent."""
     time_unit: Unit | None = None
     """Of a time given as a number; the table's when absent."""
     time_format: str | None = None

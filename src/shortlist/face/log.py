@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from shortlist.answer import titles
 from shortlist.component import InputError, explain
-from shortlist.data import Dataset, State, Table
+from shortlist.data import Dataset, State, Table, iso
 from shortlist.data.build import dataset
 from shortlist.data.init import draft, least_positive
 from shortlist.data.raw import Raw
@@ -207,10 +207,10 @@ def frame_of(table: Any, name: str) -> pl.DataFrame:
 def moment(name: str, at: Moment) -> int:
     """Microseconds since 1970 of ISO 8601 text, a date or datetime (UTC unless it says otherwise), or such a number."""
     if isinstance(at, str):
-        try:
-            at = datetime.fromisoformat(at)
-        except ValueError:
-            raise InputError(f"{name}: expected ISO 8601 such as 1998-04-01T12:00:00, found {at!r}") from None
+        found = iso.moment(at)
+        if found is None:
+            raise InputError(f"{name}: expected ISO 8601 such as 1998-04-01T12:00:00, found {at!r}")
+        return found
     if not isinstance(at, int | date):
         raise InputError(f"{name}: expected ISO 8601, a datetime or microseconds since 1970, found {at!r}")
     return at if isinstance(at, int) else microseconds(at)

@@ -13,6 +13,7 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data import iso
+from shortlist.data.sources._lists import lists
 from shortlist.data.spec import microseconds
 
 NO_NUMBER = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N"]
@@ -38,6 +39,7 @@ class Wanted:
     required: bool = False
     least: float | None = None  # smaller numbers are faults
     separator: str = "|"
+    field: str | None = None
     unit: str | None = None
     format: str | None = None
 
@@ -77,7 +79,8 @@ def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Ser
     elif wanted.kind == "number":
         cell, value, expected = _number(cell, dtype, numbers)
     elif wanted.kind == "list":
-        value, expected = _list(cell, dtype, wanted.separator), "a list"
+        value, unknown, expected = lists(wanted.name, cell, dtype, wanted.separator, wanted.field)
+        unread |= unknown
     else:
         value, expected = text(cell, dtype), "an id" if wanted.kind == "id" else "a value"
     if wanted.required:
@@ -269,17 +272,3 @@ def _parsed(cell: pl.Expr, form: str) -> pl.Expr:
     return cell.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC" if "z" in form else None).dt.epoch(
         "us"
     )
-
-
-def _list(cell: pl.Expr, dtype: pl.DataType, separator: str) -> pl.Expr:
-    if isinstance(dtype, pl.List | pl.Array):
-        value = cell.cast(pl.List(pl.String)).list.drop_nulls()
-    else:
-        entries = cell.cast(pl.String).str.strip_chars()
-        if separator == "[,]":  # a list as Python or JSON writes it: [1, 2] or ["a", "b"]
-            entries, separator = entries.str.strip_chars("[]"), ","
-            value = entries.str.split(separator).list.eval(pl.element().str.strip_chars(" '\""))
-        else:
-            value = entries.str.split(separator).list.eval(pl.element().str.strip_chars())
-        value = value.list.eval(pl.element().filter(pl.element() != ""))
-    return pl.when(value.list.len() > 0).then(value)

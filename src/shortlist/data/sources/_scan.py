@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -284,6 +285,11 @@ def explained(error: BaseException, spec: FileSpec, path: Path | None, label: st
         except (OSError, EOFError) as broken:
             message = str(broken)
     return InputError(f"{label or spec.path}: cannot be read: {message}")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns in a line, in quotes where blanks would not be seen."""
+    return ", ".join(name if name == name.strip() != "" else repr(name) for name in names)
 
 
 def shortened(text: str, width: int = 80) -> str:

@@ -20,7 +20,7 @@ from shortlist.data.raw import REJECTED, Raw
 from shortlist.data.sources._convert import Converted, Wanted, convert, plain
 from shortlist.data.sources._faults import OTHERS, REASON, fault, faults, named, others, readable, refusal, rejected
 from shortlist.data.sources._filters import past_rules, row_rules
-from shortlist.data.sources._scan import FAILED, ROW, Scan, again, explained, form, located, scan, shortened
+from shortlist.data.sources._scan import FAILED, ROW, Scan, again, explained, form, listed, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
 from shortlist.progress import step
 
@@ -149,11 +149,11 @@ def _wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, r
     if f"{source}_duplicated_0" in opened.names:  # what a second column of the name is called here
         raise InputError(f"{opened.label}: row 1: expected one column {source!r} for {name}, found several")
     unit, written = column.time_unit or spec.time_unit, column.time_format or spec.time_format
-    return Wanted(name, source, kind, required, LEAST.get(name), column.separator, unit, written)
+    return Wanted(name, source, kind, required, LEAST.get(name), column.separator, column.field, unit, written)
 
 
 def _listed(opened: Scan) -> str:
-    return shortened(", ".join(opened.names), 200)
+    return shortened(listed(opened.names), 200)
 
 
 def _read(
