@@ -12,12 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import ids, iso
+from shortlist.data.doubts import times
 from shortlist.data.init import draft
 from shortlist.data.sources._lists import entries
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
+from shortlist.progress import listening
+from shortlist.recipe import parse
 
 START = 1_704_067_200
 D = [(f"u{n % 6}", f"i{n * 7 % 5}", START + 3600 * n) for n in range(48)]
@@ -347,3 +351,130 @@ def test_r7_recipes_and_options_read_moments_as_files_do():
         filters = {"time": {"after": written}}
         spec = DataSpec.model_validate({"events": {"path": "log.csv", "filters": filters}})
         assert spec.events.filters.time.after.replace(tzinfo=UTC) == TEN
+
+
+# R11: tables that share no ids
+
+
+def warned(root: Path, more: dict | None = None, **events) -> list[str]:
+    """What a listener hears while the tables are read; the same lines stay with them."""
+    heard: list[str] = []
+    with listening(lambda name, said: heard.append(said["message"]) if name == "warning" else None):
+        raw = fitted(root, more, **events)
+    assert list(raw.doubts) == heard
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("{}.0".format, "without .0 5 would"),
+        ("00{}".format, "without leading zeros 5 would"),
+        (" {}".format, "without blanks around them 5 would"),
+        ("x{}".format, None),
+    ],
+)
+def test_r11_a_catalogue_that_shares_no_id(tmp_path, change, hint):
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(f"{u},{change(i[1:])},{t}\n" for u, i, t in D))
+    (tmp_path / "items.csv").write_text("item,price\n" + "".join(f"{n},1\n" for n in range(5)))
+    (line,) = warned(tmp_path, {"items": {"path": "items.csv", "columns": {"price": "number"}}})
+    assert line.startswith(f"items: 0 of 5 ids (item) occur in the log, such as '0' here and {change('0')!r} there")
+    assert line.endswith(hint or "there")
+
+
+def test_r11_every_table_is_told_of(tmp_path):
+    (tmp_path / "log.csv").write_text(log())
+    (tmp_path / "users.csv").write_text("user,age\nU0,3\nU1,4\n")
+    (tmp_path / "kg.csv").write_text("head,relation,tail\nm1,by,e1\n")
+    (tmp_path / "ties.csv").write_text("user,friend\n100,200\n")
+    (tmp_path / "shown.csv").write_text(f"user,item,time\nv1,z1,{START}\n")
+    tables = {
+        name: {"path": f"{file}.csv"} for name, file in (("triples", "kg"), ("ties", "ties"), ("exposures", "shown"))
+    }
+    more = {**tables, "users": {"path": "users.csv", "columns": {"age": "number"}}}
+    told = warned(tmp_path, more)
+    assert [line.split(",")[0] for line in told] == [
+        "users: 0 of 2 ids (user) occur in the log",
+        "exposures: 0 of 1 ids (item) occur in the log",
+        "exposures: 0 of 1 ids (user) occur in log and users",
+        "triples: 0 of 2 ids (head or tail) occur in the log",
+        "ties: 0 of 2 ids (user or friend) occur in log and users",
+    ]
+    assert "in small letters 2 would" in told[0]
+
+
+def test_r11_tables_that_meet_are_not_told_of(tmp_path):
+    (tmp_path / "log.csv").write_text(log())
+    (tmp_path / "items.csv").write_text("item,price\ni1,1\nnew,2\n")
+    (tmp_path / "kg.csv").write_text("head,relation,tail\nnew,by,e1\n")
+    (tmp_path / "ties.csv").write_text("user,friend\nu1,stranger\n")
+    more = {"items": {"path": "items.csv"}, "triples": {"path": "kg.csv"}, "ties": {"path": "ties.csv"}}
+    assert warned(tmp_path, more) == []
+
+
+# R12: times that cannot be meant
+
+NOW = int(datetime(2025, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        (
+            ["2024-01-01", "9999-12-31"],
+            "1 of 2 times lie ahead of the clock (2025-06-01T00:00), the last at 9999-12-31T00:00",
+        ),
+        (["2024-01-01", "2025-06-01T02:00"], "1 of 2 times lie ahead of the clock"),
+        (["2024-01-01", "1970-01-01"], "1 of 2 times lie before 1990, the first at 1970-01-01T00:00"),
+        (["2024-01-01", "2025-06-01T00:00:30"], None),
+        (["1995-01-01"], None),
+    ],
+)
+def test_r12_times_before_1990_and_ahead_of_the_clock(time, said):
+    found = times(iso.micro(pl.Series(time)).to_numpy(), NOW)
+    assert [line[: len(said or "")] for line in found] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("when", "how", "said"),
+    [
+        (lambda t: t * 1000, {"time_unit": "s"}, "events: 48 of 48 times lie ahead of the clock"),
+        (lambda t: t, {"time_unit": "ms"}, "events: 48 of 48 times lie before 1990, the first at 1970-01-20"),
+        (lambda t: 253_402_214_400 if t == START else t, {}, "events: 1 of 48 times lie ahead of the clock"),
+    ],
+)
+def test_r12_a_fit_is_warned_and_its_bundle_says_so(tmp_path, when, how, said):
+    (tmp_path / "log.csv").write_text(log(when=when))
+    assert [line[: len(said)] for line in warned(tmp_path, **how)] == [said]
+    recipe = parse(
+        {
+            "name": "d",
+            "data": {"split": {"test": 0.8}, "events": {"path": "log.csv", **how}},
+            "recall": {"hot": {"type": "popular"}},
+        }
+    )
+    done = train.fit(recipe, root=tmp_path, out=tmp_path / "run")
+    assert [line[: len(said)] for line in done.manifest["data"]["doubts"]] == [said]
+    assert done.evaluation.document["data"]["doubts"] == done.manifest["data"]["doubts"]
+
+
+def test_r12_the_draft_asks(tmp_path):
+    (tmp_path / "log.csv").write_text(log() + "u1,i1,253402214400\n")
+    text, _ = drafted(tmp_path)
+    assert "# question: 1 of 49 times lie ahead of the clock" in text
+
+
+def test_r12_dates_of_a_catalogue(tmp_path):
+    (tmp_path / "log.csv").write_text(log())
+    items = {"path": "items.csv", "columns": {"out": "time"}}
+    for written, said in (
+        ("1942-05-01", []),
+        ("2099-01-01", []),
+        (
+            "9999-12-31",
+            ["items: out: 2 of 2 dates lie past 2200, the last at 9999-12-31T00:00: is it another time_unit?"],
+        ),
+        ("1970-08-23", ["items: out: 2 of 2 dates lie in 1970: is it another time_unit or time_format?"]),
+    ):
+        (tmp_path / "items.csv").write_text(f"item,out\ni1,{written}\ni2,{written}\n")
+        assert warned(tmp_path, {"items": items}) == said

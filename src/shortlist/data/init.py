@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data._look import ABSENT, Look, is_number, list_of, look, time_of
+from shortlist.data.doubts import times
+from shortlist.data.sources._convert import Wanted, convert
 from shortlist.data.sources._lists import entries
 from shortlist.data.sources._scan import listed
+from shortlist.types import Int64
 
 WORDS = {
     "user": "user userid uid visitor visitorid customer customerid member memberid account person personid "
@@ -206,10 +210,18 @@ def _log_columns(log: Look, roles: dict[str, str]) -> list[str]:
         lines.append(f"time_unit = {_toml(unit)}")
     if form:
         lines.append(f"time_format = {_toml(form)}")
+    lines += [f"# question: {line}" for line in times(_moments(log, roles["time"], unit, form), time.time_ns() // 1000)]
     unused = [name for name in log.columns if name not in roles.values()]
     if unused:
         lines.append(f"# not used: {', '.join(unused[:20])}{', ...' if len(unused) > 20 else ''}")
     return lines
+
+
+def _moments(log: Look, name: str, unit: str | None, form: str | None) -> Int64:
+    """The times of the first rows as ``fit`` reads them."""
+    cells = pl.Series(name, log.filled(name), pl.String)
+    value = convert(Wanted("time", name, "time", unit=unit, format=form), cells.dtype, [], cells).value
+    return cells.to_frame().select(value).to_series().drop_nulls().to_numpy()
 
 
 def _strengths(log: Look, roles: dict[str, str]) -> list[str]:

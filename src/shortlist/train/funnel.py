@@ -68,7 +68,12 @@ def fit(
     provenance = jsonable(
         {
             "validation": validation,
-            "data": {"fingerprint": raw.fingerprint, "events": len(data.events), "dropped": raw.dropped()},
+            "data": {
+                "fingerprint": raw.fingerprint,
+                "events": len(data.events),
+                "dropped": raw.dropped(),
+                "doubts": list(raw.doubts),
+            },
             "versions": versions(),
         }
     )

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.data.doubts import doubts
 from shortlist.data.raw import REJECTED, Raw
 from shortlist.data.sources._convert import Converted, Wanted, convert, plain
 from shortlist.data.sources._faults import OTHERS, REASON, fault, faults, named, others, readable, refusal, rejected
 from shortlist.data.sources._filters import past_rules, row_rules
 from shortlist.data.sources._scan import FAILED, ROW, Scan, again, explained, form, listed, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
-from shortlist.progress import step
+from shortlist.progress import emit, step
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
     "events": {"user": "id", "item": "id", "event": "category", "time": "time", "value": "number", "weight": "number"},
@@ -58,6 +61,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
 
     Raises ``InputError`` naming file, row and column for a missing file or column, an empty file, a wrong encoding, a
     time or number that cannot be read, a missing item, a negative weight, or an id that an attribute table has twice.
+    What can be read but hardly be meant is a warning.
     """
     assert spec.events is not None
     dropped_rows: list[pl.DataFrame] = []
@@ -79,7 +83,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
             tables[name] = frame
             dropped_rows += dropped
             kinds[name] = {w.name: w.kind for w in wanted if w.name not in _ids(name)}
-    return Raw(
+    raw = Raw(
         events=tables["events"],
         items=tables.get("items"),
         users=tables.get("users"),
@@ -90,6 +94,10 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
         rejected=pl.concat(dropped_rows) if dropped_rows else pl.DataFrame(schema=REJECTED),
         fingerprint=digest.hexdigest(),
     )
+    found = doubts(raw, time.time_ns() // 1000)
+    for line in found:
+        emit("warning", message=line)
+    return replace(raw, doubts=found)
 
 
 def _ids(table: str) -> set[str]:
