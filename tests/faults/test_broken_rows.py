@@ -69,7 +69,7 @@ def test_without_quoting_quotes_are_text(tmp_path, cell):
     assert read(tmp_path, rows, quote="").events["item"][30] == cell
 
 
-@pytest.mark.parametrize("cell", [*STRAY[:-1], "\udce9"])
+@pytest.mark.parametrize("cell", [*STRAY, "\udce9"])
 def test_a_stray_quote_or_byte_in_a_column_nobody_named_changes_nothing(tmp_path, cell):
     rows = lines()
     rows[100] = f"u3,i3,1704067200,{cell}"
@@ -109,6 +109,27 @@ def test_bytes_that_are_no_utf8_are_told_and_dropped(tmp_path, separator):
     raw = read(tmp_path, rows, header=header, separator=separator, **DROP)
     assert raw.rejected.select("row", "reason").rows() == [(102, "item: not utf-8")]
     assert raw.events.height == 1_499
+
+
+@pytest.mark.parametrize("eol", ["\n", "\r\n"])
+def test_rows_between_two_quotes_left_open_are_not_lost(tmp_path, eol):
+    """A cell that begins with a quote and a later one that ends with one are a whole cell to any reader of csv."""
+    rows = lines()
+    rows[100] = 'u1,"tv,1704067200,x'
+    rows[700] = 'u1,30",1704067200,x'
+    message = refused(tmp_path, rows, eol=eol)
+    assert message.startswith("log.csv: row 102, column item (item): expected a quote only around a whole cell")
+    raw = read(tmp_path, rows, eol=eol, **DROP)
+    assert raw.rejected["row"].to_list() == [102, 702]
+    assert raw.events.height == 1_498
+
+
+def test_a_text_of_several_lines_is_one_cell(tmp_path):
+    review = "Good, it works\nBad: it is loud, heavy\n\nWould buy, again, and again\nYes"
+    rows = lines(50)
+    rows[20] = f'u1,i1,1704067200,"{review}"'
+    columns = {name: name for name in ("user", "item", "time", "note")}
+    assert read(tmp_path, rows, columns=columns).events["note"][20] == review
 
 
 def test_a_catalogue_says_the_same(tmp_path):

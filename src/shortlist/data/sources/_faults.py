@@ -9,7 +9,7 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data.sources._convert import Converted, Wanted, shown
-from shortlist.data.sources._rows import Broken
+from shortlist.data.sources._rows import Broken, swallows
 from shortlist.data.sources._scan import ROW, WIDE, Scan, shortened
 
 REASON = "\0reason"
@@ -42,6 +42,24 @@ def others(opened: Scan, wanted: list[Wanted]) -> pl.Expr:
     named = {w.column for w in wanted}
     others = [pl.col(name).is_null() for name in opened.names if name not in named and opened.text is not None]
     return (pl.all_horizontal(others) if others else pl.lit(True)).alias(OTHERS)
+
+
+def several_lines(opened: Scan) -> pl.LazyFrame:
+    """Whether any cell of a csv that was not mended goes over several lines."""
+    if opened.layout is None or not opened.layout.quote or opened.broken:
+        return pl.LazyFrame({"several": [False]})
+    cells = (pl.col(name).str.contains("\n", literal=True) for name in opened.names)
+    return opened.frame.select(several=pl.any_horizontal(*cells).any())
+
+
+def swallowed(opened: Scan) -> bool:
+    """Whether a cell holds rows: a quote was left open, and where the next one closed it nothing was wrong."""
+    pattern = "" if opened.layout is None else swallows(opened.layout)
+    if not pattern:
+        return False
+    cells = (pl.col(name).str.contains(pattern) for name in opened.names)
+    found: bool | None = opened.frame.select(pl.any_horizontal(*cells).any()).collect(engine="streaming").item()
+    return bool(found)
 
 
 def named(opened: Scan, wanted: list[Wanted]) -> list[Broken]:

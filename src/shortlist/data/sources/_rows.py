@@ -37,6 +37,19 @@ class Layout:
     eol: str
 
 
+SWALLOWED = 3
+"""A cell of so many whole lines, each with as many cells as a row, is no cell: a quote was left open."""
+
+
+def swallows(layout: Layout) -> str:
+    """A pattern of cells that hold whole rows; "" if no cell can."""
+    if not layout.quote or layout.width < 2:
+        return ""
+    s = re.escape(layout.separator)
+    row = rf"(?:[^{s}\n]*{s}){{{layout.width - 1}}}[^{s}\n]*\n"
+    return rf"^[^\n]*\n(?:{row}){{{SWALLOWED},}}[^\n]*$"
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """One row, cell by cell, as it is written."""
@@ -107,7 +120,7 @@ def _records(lines: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
     """Lines, or several where a cell in quotes goes over more than one."""
     waiting: deque[bytes] = deque()
     source = iter(lines)
-    quote = layout.quote.encode()
+    separator, quote = layout.separator.encode(), layout.quote.encode()
 
     def following() -> bytes:
         return waiting.popleft() if waiting else next(source, b"")
@@ -123,7 +136,8 @@ def _records(lines: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
                 break
         joined = b"".join(more)
         whole = _cells(joined, layout)
-        if len(more) > 1 and whole.wrong is None:
+        inside = [part.count(separator) == layout.width - 1 for part in more[1:-1]]
+        if len(more) > 1 and whole.wrong is None and not (len(inside) >= SWALLOWED and all(inside)):
             yield joined
         else:
             yield more[0]

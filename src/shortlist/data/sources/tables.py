@@ -21,7 +21,19 @@ from shortlist.component import InputError
 from shortlist.data.doubts import doubts
 from shortlist.data.raw import REJECTED, Raw
 from shortlist.data.sources._convert import Converted, Wanted, convert, plain
-from shortlist.data.sources._faults import OTHERS, REASON, fault, faults, named, others, readable, refusal, rejected
+from shortlist.data.sources._faults import (
+    OTHERS,
+    REASON,
+    fault,
+    faults,
+    named,
+    others,
+    readable,
+    refusal,
+    rejected,
+    several_lines,
+    swallowed,
+)
 from shortlist.data.sources._filters import past_rules, row_rules
 from shortlist.data.sources._scan import FAILED, ROW, Scan, again, explained, form, listed, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
@@ -189,7 +201,11 @@ def _read(
         names = [*reasons, *(reason for reason, _ in rules)]
         taken = pl.col(REASON) == 0
         bad = converted.filter(~taken).select(ROW, REASON, OTHERS)
-        kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON, OTHERS), bad], engine="streaming")
+        kept, dropped, several = pl.collect_all(
+            [converted.filter(taken).drop(REASON, OTHERS), bad, several_lines(opened)], engine="streaming"
+        )
+        if several.item() and swallowed(opened) and (once_more := again(opened, spec, scratch)) is not None:
+            return _read(table, spec, once_more, wanted, root, scratch)
         real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
         if strict and real.height:
             raise fault(opened, real.row(0), columns, wanted)
