@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkab
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from shortlist.documents import none_written
 from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests, Samples
 from shortlist.types import InputError as InputError  # told by everybody who has anything to do with components
 
@@ -58,6 +59,11 @@ class Component(BaseModel):
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Hyperparameters of earlier versions and what they are called now: the error for the old one names the new one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, given: Any) -> Any:
+        return none_written(cls, given)
 
     def __init__(self, **hyperparameters: Any) -> None:
         """Raises ``InputError`` on a hyperparameter that is unknown (the nearest is named) or out of range."""

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from shortlist import search
 from shortlist.component import Component, InputError, explain
 from shortlist.data.spec import DataSpec
+from shortlist.documents import none_written
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
 from shortlist.registry import find, names
@@ -38,6 +39,11 @@ TUNABLE = ("recall", "merge", "rank")
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, given: Any) -> Any:
+        return none_written(cls, given)
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys of earlier versions and what they are called now: the error for the old one names the new one."""

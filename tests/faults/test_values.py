@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tomllib
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from shortlist.component import InputError
 from shortlist.data.build import dataset
+from shortlist.data.init import draft
 from shortlist.data.raw import Raw
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
@@ -288,3 +290,29 @@ def test_r5_a_strength_times_a_weight_may_be_beyond(tmp_path):
     spec = DataSpec.model_validate({"events": {"path": "log.parquet"}, "strengths": {"view": 1e20}})
     with pytest.raises(InputError, match=r"^data\.strengths\.view: times a weight of 1e\+20 in the log"):
         dataset(read(tmp_path, frame), spec)
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_r1_init_drafts_what_fit_reads(tmp_path, form):
+    numbers = pl.Series("time", [int(day.strftime(form)) for day in DAYS])
+    D.with_columns(numbers).write_parquet(tmp_path / "log.parquet")
+    section = tomllib.loads(draft(tmp_path / "log.parquet"))["data"]
+    assert section["events"]["time_format"] == form
+    events = load(DataSpec.model_validate(section), tmp_path).events
+    assert events["time"][0] == START * 1_000_000
+
+
+def test_init_leaves_out_a_column_that_cannot_be_read(tmp_path):
+    table = D.to_arrow().append_column("odd", ODD["decimal of 50 digits"])
+    pq.write_table(table, tmp_path / "log.parquet")
+    section = tomllib.loads(draft(tmp_path / "log.parquet"))["data"]
+    assert load(DataSpec.model_validate(section), tmp_path).events.height == 48
+    asked = {"path": "log.parquet", "columns": {"user": "user", "item": "item", "time": "time", "value": "odd"}}
+    with pytest.raises(InputError, match=r"^log\.parquet: column odd \(value\): cannot be read: precision"):
+        load(DataSpec.model_validate({"events": asked}), tmp_path)
+
+
+def test_init_says_what_a_file_is_that_is_no_csv(tmp_path):
+    D.write_ipc(tmp_path / "log.dat")
+    with pytest.raises(InputError, match=r"log\.dat: expected a csv, found an Arrow file; write it as Parquet"):
+        draft(tmp_path / "log.dat")

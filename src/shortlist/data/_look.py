@@ -15,9 +15,11 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data import iso
-from shortlist.data.sources._convert import NO_NUMBER, shown
+from shortlist.data.sources._convert import NO_NUMBER, calendar, shown
+from shortlist.data.sources._faults import readable
 from shortlist.data.sources._lists import WRITTEN, entries
-from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, form, opened, scan, top, written
+from shortlist.data.sources._packed import foreign, opened
+from shortlist.data.sources._scan import FAILED, ROW, WIDE, Scan, again, explained, form, scan, top, written
 from shortlist.data.spec import FileSpec
 
 BYTES = 1 << 20
@@ -75,30 +77,50 @@ def look(path: Path) -> Look:
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
     with tempfile.TemporaryDirectory(prefix="shortlist-") as scratch:
         if form(spec) == "sql":
-            return _table(path, spec, scan(spec, None, Path(scratch)))
+            return _table(path, spec, scan(spec, None, Path(scratch)), Path(scratch))
         if form(spec) == "parquet":
-            return _table(path, spec, written(spec, path, Path(scratch)))
+            return _table(path, spec, written(spec, path, Path(scratch)), Path(scratch))
         text, encoding = beginning(path)
         part = Path(scratch) / "beginning.csv"
         part.write_text(text, encoding="utf-8", newline="")
         spec = _described(spec, part, text, Path(scratch))
-        seen = _table(path, spec, written(spec, part, Path(scratch)))
+        seen = _table(path, spec, written(spec, part, Path(scratch)), Path(scratch))
     return replace(seen, spec=spec.model_copy(update={"encoding": encoding}))
 
 
-def _table(path: Path, spec: FileSpec, opened: Scan) -> Look:
+def _table(path: Path, spec: FileSpec, opened: Scan, scratch: Path) -> Look:
     """The first cells of an opened file."""
+    schema, names = opened.frame.collect_schema(), opened.names
     try:
-        schema = opened.frame.collect_schema()
-        frame = opened.frame.head(ROWS).select(shown(name, schema[name]) for name in opened.names).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        frame = _head(opened, names)
+    except FAILED as error:
+        names = tuple(name for name in names if opened.text is None and readable(opened, name))
+        if not names or len(names) == len(opened.names):
+            raise _told(error, opened, spec, scratch) from None
+        frame = _head(opened, names)  # without what cannot be read at all
     columns = {name: frame[name].fill_null("").to_list() for name in frame.columns}
-    return Look(path, spec, columns, {name: schema[name] for name in opened.names if schema[name].is_nested()})
+    return Look(path, spec, columns, {name: schema[name] for name in frame.columns if schema[name].is_nested()})
+
+
+def _head(opened: Scan, names: tuple[str, ...]) -> pl.DataFrame:
+    schema = opened.frame.collect_schema()
+    return opened.frame.head(ROWS).select(shown(name, schema[name]) for name in names).collect()
+
+
+def _told(error: BaseException, opened: Scan, spec: FileSpec, scratch: Path) -> InputError:
+    """The first row at fault in the words of ``fit``."""
+    mended = again(opened, spec, scratch)
+    if mended is None:
+        return explained(error, spec, opened.text)
+    row = mended.broken[0]
+    column = "" if row.place is None else f", column {opened.names[row.place]}"
+    return InputError(f"{spec.path}: row {row.row}{column}: {row.told}")
 
 
 def beginning(path: Path) -> tuple[str, str]:
     """The first whole lines of a text file, and its encoding; raises ``InputError`` if it holds nothing."""
+    if (other := foreign(path)) is not None:
+        raise InputError(f"{path}: expected a csv, found {other}")
     try:
         with opened(path) as file:
             content = file.read(BYTES)
@@ -130,10 +152,13 @@ def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec
         bare = spec.model_copy(update={"separator": separator, "quote": quote, "header": False})
         bare.model_fields_set.update({"separator", "header"} | ({"quote"} if not quote else set()))
         try:
-            rows = written(bare, part, scratch).frame.head(200).collect()
-        except (pl.exceptions.PolarsError, OSError, InputError) as error:
-            found = error if isinstance(error, InputError) else explained(error, bare, part)
-            first = first or found
+            opened = written(bare, part, scratch)
+            rows = opened.frame.head(200).collect()
+        except InputError as error:
+            first = first or error
+            continue
+        except FAILED as error:
+            first = first or _told(error, opened, bare, scratch)
             continue
         cells = [[(cell or "").strip() for cell in row] for row in rows.drop(ROW, WIDE, strict=False).rows()]
         rows_with_words = [row for row in cells if any(row)]
@@ -194,6 +219,9 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
     if numeric:
         numbers = sorted(float(cell) for cell in cells)
         middle = numbers[len(numbers) // 2]
+        dates = calendar(pl.Series(numbers)) if middle >= 1e7 else None  # 2024 and 202401 may be numbers
+        if dates is not None:
+            return None, dates
         for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None

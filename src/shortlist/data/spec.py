@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from shortlist.data import iso
+from shortlist.documents import none_written
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
@@ -32,6 +33,11 @@ class Spec(BaseModel):
     """A part of the section: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, given: Any) -> Any:
+        return none_written(cls, given)
 
 
 class SplitSpec(Spec):
@@ -145,12 +151,12 @@ class FileSpec(Spec):
     """Whether the first line names the columns; when absent, yes unless ``names`` is given."""
     names: list[str] | None = None
     """Names of the columns in order, for a file without a header; without both they are column_1, column_2, ..."""
-    quote: str | None = '"'
+    quote: Annotated[str, Field(pattern=r"^[\x01-\x7f]?$")] | None = '"'
     """Quote character of a csv; ``""`` = none."""
     encoding: str = "utf-8"
     """Of a csv. Any other than UTF-8 is converted through a temporary file."""
     compression: Literal["auto", "gzip", "none"] = "auto"
-    """Of a csv; auto looks at the first bytes."""
+    """Of a csv; auto looks at the first bytes, and reads bz2, xz and zstd too."""
     null_values: list[str] = [""]
     """Cells that mean missing; numbers and times also take NA, NaN, null, None and \\N for it."""
     time_unit: Unit | None = None

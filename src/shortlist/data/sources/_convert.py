@@ -215,6 +215,7 @@ def _formatted(cell: pl.Expr, form: str) -> pl.Expr:
     """Cells in a declared format; what a number lost of leading zeros, and what the parser wants besides, is added."""
     digits = _digits(form)
     if digits:
+        cell = cell.str.replace(r"^(\d+)\.0*$", "$1")
         cell = pl.when(cell.str.contains(rf"^\d{{{digits - 1},{digits}}}$")).then(cell.str.zfill(digits))
     codes = set(re.findall(r"%[-_0]?([A-Za-z+])", form))
     for known, code in (("mbBhj", "m"), ("dej", "d")):

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import codecs
-import csv
-import gzip
 import hashlib
-import io
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data.sources._convert import shown
+from shortlist.data.sources._packed import foreign, opened, packing
+from shortlist.data.sources._rows import Broken, Layout, mended, undecodable
 from shortlist.data.sources._sql import answered
 from shortlist.data.spec import FileSpec
 
 ROW = "\0row"  # no column of a file is called so
 WIDE = "\0wide"
 CHUNK = 1 << 20
+FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a file may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,12 @@ class Scan:
     """The file as messages name it."""
     digest: str
     """sha256 of its content."""
+    text: Path | None = None
+    """A csv as UTF-8."""
+    layout: Layout | None = None
+    """How its rows are written."""
+    broken: tuple[Broken, ...] = ()
+    """Rows that had to be mended."""
 
 
 def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
@@ -55,14 +60,28 @@ def written(spec: FileSpec, path: Path, scratch: Path, digest: str = "") -> Scan
     if path.stat().st_size == 0:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
     if form(spec) == "parquet":
-        frame = pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
+        scan = Scan(_parquet(spec, path), (), spec.path, digest)
     else:
-        frame = _csv(spec, path, scratch)
+        text = _utf8(spec, path, scratch)
+        frame, layout = _text(spec, text)
+        scan = Scan(frame, (), spec.path, digest, text, layout)
     try:
-        names = tuple(name for name in frame.collect_schema().names() if name not in (ROW, WIDE))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        names = tuple(name for name in scan.frame.collect_schema().names() if name not in (ROW, WIDE))
+    except FAILED as error:
         raise explained(error, spec, path) from None
-    return Scan(frame, names, spec.path, digest)
+    return replace(scan, names=names)
+
+
+def again(opened: Scan, spec: FileSpec, scratch: Path) -> Scan | None:
+    """A csv that polars gave up on, its rows at fault mended and listed; None if it is not for one of its rows."""
+    if opened.text is None or opened.layout is None or opened.broken:
+        return None
+    copy = _new(scratch)
+    try:
+        broken = mended(opened.text, opened.layout, copy)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{spec.path}: cannot be read: {error}") from None
+    return replace(opened, frame=_text(spec, copy)[0], broken=tuple(broken)) if broken else None
 
 
 def form(spec: FileSpec) -> str:
@@ -85,28 +104,42 @@ def located(spec: FileSpec, root: Path | None) -> Path:
     return path
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked if it is gzip by its first two."""
+def _parquet(spec: FileSpec, path: Path) -> pl.LazyFrame:
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-        yield stream  # type: ignore[misc]
+        start = file.read(4)
+        file.seek(-min(4, path.stat().st_size), 2)
+        end = file.read(4)
+    if start != b"PAR1":
+        raise InputError(
+            f'{spec.path}: expected a Parquet file, found one that begins {start!r}; is it format = "csv"?'
+        )
+    if end != b"PAR1":
+        raise InputError(f"{spec.path}: expected a Parquet file, found one that is cut short")
+    return pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
 
 
-def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if spec.compression == "gzip" and not packed:
-        raise InputError(f"{spec.path}: expected gzip as the recipe says, found a file that is not compressed")
-    if spec.compression == "none" and packed:
-        raise InputError(f"{spec.path}: expected no compression as the recipe says, found gzip")
-    if _codec(spec) != "utf-8":
-        path = _converted(spec, path, scratch)
+def _utf8(spec: FileSpec, path: Path, scratch: Path) -> Path:
+    """The file, or a copy of it, in UTF-8 and packed at most as polars unpacks it."""
+    if (other := foreign(path)) is not None:
+        raise InputError(f"{spec.path}: expected a csv, found {other}")
+    packed = packing(path)
+    if spec.compression == "gzip" and packed != "gzip":
+        found = "a file that is not compressed" if packed == "none" else packed
+        raise InputError(f"{spec.path}: expected gzip as the recipe says, found {found}")
+    if spec.compression == "none" and packed != "none":
+        raise InputError(f"{spec.path}: expected no compression as the recipe says, found {packed}")
+    if _codec(spec) == "utf-8" and packed in ("none", "gzip"):
+        return path
+    return _converted(spec, path, scratch)
+
+
+def _text(spec: FileSpec, path: Path) -> tuple[pl.LazyFrame, Layout]:
     header = spec.names is None if spec.header is None else spec.header
     above = top(spec, path)
+    first = above.lines + (2 if header else 1)
     if len(above.separator.encode()) > 1:
-        return _lines(spec, path, header, above)
+        frame, width = _lines(spec, path, header, above)
+        return frame, Layout(above.separator, "", width, first, above.eol)
     try:
         frame = pl.scan_csv(
             path,
@@ -118,16 +151,17 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
             empty_string_is_null=True,
             skip_lines=above.lines,
             row_index_name=ROW,
-            row_index_offset=above.lines + (2 if header else 1),
+            row_index_offset=first,
             glob=False,
         )
         found = frame.collect_schema().names()[1:]
     except pl.exceptions.NoDataError:
         raise InputError(f"{spec.path}: expected a table, found an empty file") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except FAILED as error:
         raise explained(error, spec, path) from None
     names = _names(spec, found, header)
-    return frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(found, names, header))
+    frame = frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(found, names, header))
+    return frame, Layout(above.separator, spec.quote or "", len(names), first, above.eol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +181,8 @@ def top(spec: FileSpec, path: Path) -> Top:
             text = file.read(CHUNK // 16).removeprefix(codecs.BOM_UTF8).decode(errors="replace")
     except (OSError, EOFError) as error:
         raise InputError(f"{spec.path}: cannot be read: {error}") from None
+    if "\0" in text.split("\n", 1)[0]:
+        raise InputError(f'{spec.path}: row 1: expected text, found bytes of zero; is it encoding = "utf-16"?')
     eol = "\n" if "\n" in text or "\r" not in text else "\r"
     lines = text.split(eol)
     blank = next((n for n, line in enumerate(lines) if line.strip("\r")), len(lines) - 1)
@@ -162,22 +198,22 @@ def _unpadded(found: list[str], names: list[str], header: bool) -> list[pl.Expr]
     return [pl.when(cell != "").then(cell).alias(name) for name, cell in cells]
 
 
-def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> pl.LazyFrame:
+def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> tuple[pl.LazyFrame, int]:
     """Lines split at a separator of several characters; streams, with no quoting."""
     lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False).slice(above.lines)
-    try:
-        first = lines.head(1).collect()["line"].to_list()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, path) from None
+    with opened(path) as file:  # polars would look further, and at bytes that may be wrong
+        first = [file.readline() for _ in range(above.lines + 1)][-1]
     if not first:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
-    cells = first[0].removeprefix("\ufeff").split(spec.separator)
+    if (told := undecodable(first)) is not None:
+        raise InputError(f"{spec.path}: row {above.lines + 1}: {told}")
+    cells = first.decode().removeprefix("\ufeff").rstrip("\r\n").split(spec.separator)
     found = cells if header else [f"column_{n}" for n in range(1, len(cells) + 1)]
     names = _names(spec, found, header)
     if header:
         lines = lines.slice(1)
     parts = pl.col("line").str.split_exact(spec.separator, len(names)).struct.rename_fields([*names, WIDE])
-    return (
+    frame = (
         lines.with_columns(pl.col("line").str.strip_prefix("\ufeff"))
         .select(ROW, parts.alias("parts"))
         .unnest("parts")
@@ -186,6 +222,7 @@ def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> pl.LazyFrame
         )
         .with_columns(_unpadded(found, names, header))
     )
+    return frame, len(names)
 
 
 def _names(spec: FileSpec, found: list[str], header: bool) -> list[str]:
@@ -204,15 +241,20 @@ def _names(spec: FileSpec, found: list[str], header: bool) -> list[str]:
 
 def _codec(spec: FileSpec) -> str:
     try:
-        name = codecs.lookup(spec.encoding).name
-    except LookupError:
+        codec = codecs.lookup(spec.encoding)
+        "".encode(spec.encoding)  # hex and the like are codecs, but of no text
+    except (LookupError, UnicodeError):
         raise InputError(f"{spec.path}: encoding {spec.encoding!r} is not one Python knows") from None
-    return "utf-8" if name == "utf-8-sig" else name
+    return "utf-8" if codec.name == "utf-8-sig" else codec.name
+
+
+def _new(scratch: Path) -> Path:
+    return scratch / f"{len(list(scratch.iterdir()))}.csv"
 
 
 def _converted(spec: FileSpec, path: Path, scratch: Path) -> Path:
     """A UTF-8 copy, made piece by piece."""
-    copy = scratch / f"{len(list(scratch.iterdir()))}.csv"
+    copy = _new(scratch)
     decoder = codecs.getincrementaldecoder(spec.encoding)()
     line = 1
     try:
@@ -231,47 +273,18 @@ def _converted(spec: FileSpec, path: Path, scratch: Path) -> Path:
     return copy
 
 
-def explained(error: Exception, spec: FileSpec, path: Path | None) -> InputError:
-    """The place in the file that made polars give up, in one line."""
-    message = str(error).strip().split("\n")[0]
-    if path is not None and form(spec) == "csv":
+def explained(error: BaseException, spec: FileSpec, path: Path | None, label: str | None = None) -> InputError:
+    """The place in the file that made polars give up, in one line; ``label`` names it where that is known."""
+    message = (str(error).strip() or type(error).__name__).split("\n")[0]
+    if path is not None and form(spec) == "csv" and re.search("utf-?8", message.lower()):
         try:
-            if "utf-8" in message.lower() or "utf8" in message.lower():
-                with opened(path) as file:
-                    for number, line in enumerate(file, 1):
-                        try:
-                            line.decode()
-                        except UnicodeDecodeError as wrong:
-                            found = line[wrong.start : wrong.end]
-                            return InputError(
-                                f"{spec.path}: row {number}: expected utf-8 text, found the bytes {found!r}; "
-                                f'is it encoding = "latin-1"?'
-                            )
-            if "more fields" in message:
-                return _too_wide(spec, path) or InputError(f"{spec.path}: {message}")
+            with opened(path) as file:
+                for number, line in enumerate(file, 1):
+                    if (told := undecodable(line)) is not None:
+                        return InputError(f"{spec.path}: row {number}: {told}")
         except (OSError, EOFError) as broken:
             message = str(broken)
-    return InputError(f"{spec.path}: cannot be read: {message}")
-
-
-def _too_wide(spec: FileSpec, path: Path) -> InputError | None:
-    with opened(path) as file:
-        text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
-        above = top(spec, path)
-        for _ in range(above.lines):
-            text.readline()
-        if spec.quote:
-            rows = csv.reader(text, delimiter=above.separator, quotechar=spec.quote)
-        else:
-            rows = csv.reader(text, delimiter=above.separator, quoting=csv.QUOTE_NONE)
-        width = len(next(rows))
-        for row in rows:
-            if len(row) > width:
-                return InputError(
-                    f"{spec.path}: row {above.lines + rows.line_num}: expected {width} columns, found {len(row)}: "
-                    f"{shortened(above.separator.join(row))!r}"
-                )
-    return None
+    return InputError(f"{label or spec.path}: cannot be read: {message}")
 
 
 def listed(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ import polars as pl
 from shortlist.component import InputError
 from shortlist.data.doubts import doubts
 from shortlist.data.raw import REJECTED, Raw
-from shortlist.data.sources._convert import Converted, Wanted, convert, plain, shown
+from shortlist.data.sources._convert import Converted, Wanted, convert, plain
+from shortlist.data.sources._faults import OTHERS, REASON, fault, faults, named, others, readable, refusal, rejected
 from shortlist.data.sources._filters import past_rules, row_rules
-from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, form, listed, located, scan, shortened
+from shortlist.data.sources._scan import FAILED, ROW, Scan, again, explained, form, listed, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
 from shortlist.progress import emit, step
 
@@ -52,7 +53,6 @@ MAY_BE_EMPTY = {"user"}
 """A row without a user is an event of nobody known."""
 LEAST = {"weight": 0.0, "propensity": 0.0}
 """Smallest values that make sense."""
-REASON = "\0reason"
 SAMPLE = 1000
 
 
@@ -64,7 +64,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
     What can be read but hardly be meant is a warning.
     """
     assert spec.events is not None
-    rejected: list[pl.DataFrame] = []
+    dropped_rows: list[pl.DataFrame] = []
     digest = hashlib.sha256()
     kinds: dict[str, dict[str, str]] = {"items": {}, "users": {}, "events": {}}
     tables: dict[str, pl.DataFrame] = {}
@@ -78,10 +78,10 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
                 wanted = (
                     _attributes(name, part, opened) if isinstance(part, AttributesSpec) else _known(name, part, opened)
                 )
-                frame, dropped = _read(name, part, opened, wanted, root)
+                frame, dropped = _read(name, part, opened, wanted, root, Path(scratch))
             digest.update(f"{name}:{opened.digest}\n".encode())
             tables[name] = frame
-            rejected += dropped
+            dropped_rows += dropped
             kinds[name] = {w.name: w.kind for w in wanted if w.name not in _ids(name)}
     raw = Raw(
         events=tables["events"],
@@ -91,7 +91,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
         exposures=tables.get("exposures"),
         triples=tables.get("triples"),
         ties=tables.get("ties"),
-        rejected=pl.concat(rejected) if rejected else pl.DataFrame(schema=REJECTED),
+        rejected=pl.concat(dropped_rows) if dropped_rows else pl.DataFrame(schema=REJECTED),
         fingerprint=digest.hexdigest(),
     )
     found = doubts(raw, time.time_ns() // 1000)
@@ -165,18 +165,21 @@ def _listed(opened: Scan) -> str:
 
 
 def _read(
-    table: str, spec: Any, opened: Scan, wanted: list[Wanted], root: Path | None
+    table: str, spec: Any, opened: Scan, wanted: list[Wanted], root: Path | None, scratch: Path
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows taken and those not taken."""
     path = None if form(spec) == "sql" else located(spec, root)
     filters = spec.filters if isinstance(spec, EventsSpec) else FilterSpec()
+    strict = filters.bad_rows == "error"
+    broken = named(opened, wanted)
+    if strict and broken:
+        raise refusal(table, opened, broken[0], wanted)
     try:
         schema = opened.frame.collect_schema()
         columns = [_convert(opened, w, schema, spec.null_values) for w in wanted]
-        faults, reasons = _faults(opened, columns, wanted, schema)
+        wrong, reasons = faults(opened, columns, wanted, schema)
         rules = row_rules(filters, {w.name for w in wanted})
-        strict = filters.bad_rows == "error"
-        converted = opened.frame.select(ROW, *(c.value for c in columns), faults.alias(REASON))
+        converted = opened.frame.select(ROW, *(c.value for c in columns), wrong.alias(REASON), others(opened, wanted))
         if rules:
             rule = pl.coalesce(
                 *(pl.when(where).then(len(reasons) + n) for n, (_, where) in enumerate(rules, 1)), pl.lit(0)
@@ -185,21 +188,26 @@ def _read(
             converted = converted.with_columns(ruled.alias(REASON))
         names = [*reasons, *(reason for reason, _ in rules)]
         taken = pl.col(REASON) == 0
-        bad = converted.filter(~taken).select(ROW, REASON)
-        kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON), bad], engine="streaming")
+        bad = converted.filter(~taken).select(ROW, REASON, OTHERS)
+        kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON, OTHERS), bad], engine="streaming")
         real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
         if strict and real.height:
-            raise _fault(opened, real.row(0), columns, wanted)
-        parts = [_rejected(table, opened, dropped, names)] if dropped.height else []
+            raise fault(opened, real.row(0), columns, wanted)
+        parts = [rejected(table, opened, dropped, names)] if dropped.height else []
         if table == "events":
             kept = _events(kept)
             late = past_rules(filters, kept)
             if late is not None and late.null_count() < late.len():
                 gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
-                parts.append(_rejected(table, opened, gone, []))
+                parts.append(rejected(table, opened, gone, []))
                 kept = kept.filter(late.is_null())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, path) from None
+    except FAILED as error:
+        once_more = again(opened, spec, scratch)
+        if once_more is not None:
+            return _read(table, spec, once_more, wanted, root, scratch)
+        unread = [w for w in wanted if opened.text is None and not readable(opened, w.column)]
+        label = f"{spec.path}: column {unread[0].column} ({unread[0].name})" if unread else None
+        raise explained(error, spec, path, label) from None
     if not kept.height:
         also = f"; {dropped.height} rows were rejected" if dropped.height else ""
         raise InputError(f"{opened.label}: expected rows, found none{also}")
@@ -221,79 +229,6 @@ def _sample(opened: Scan, wanted: Wanted, schema: pl.Schema) -> pl.Series | None
         return None
     column = plain(wanted.column, schema[wanted.column])
     return opened.frame.select(column).head(4 * SAMPLE).drop_nulls().head(SAMPLE).collect().to_series()
-
-
-def _faults(
-    opened: Scan, columns: list[Converted], wanted: list[Wanted], schema: pl.Schema
-) -> tuple[pl.Expr, list[str]]:
-    """Number of the first thing wrong with a row (0 = nothing, 1 = it is blank) and what the numbers mean."""
-    blank = pl.all_horizontal(column.empty for column in columns)  # columns nobody named have no say
-    tests, reasons = [blank], ["blank line"]
-    if WIDE in schema:
-        tests.append(pl.col(WIDE))
-        reasons.append(f"more than {len(opened.names)} columns")
-    for column, how in zip(columns, wanted, strict=True):
-        tests.append(column.fault)
-        reasons.append(f"{how.column}: not {column.expected}")
-    numbered = [pl.when(test).then(pl.lit(n, pl.UInt16)) for n, test in enumerate(tests, 1)]
-    return pl.coalesce(*numbered, pl.lit(0, pl.UInt16)), reasons
-
-
-def _fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wanted: list[Wanted]) -> InputError:
-    row, number = found[0], found[1]
-    cells = opened.frame.filter(pl.col(ROW) == row).collect(engine="streaming")
-    place = number - 2 - (WIDE in cells.columns)
-    if place < 0:
-        text = shortened(" ".join(str(cell) for cell in cells.row(0)[1:-1]))
-        return InputError(f"{opened.label}: row {row}: expected {len(opened.names)} columns, found more: {text!r}")
-    how = wanted[place]
-    cell = cells[how.column][0]
-    shown = "nothing" if cell is None else repr(shortened(str(cell)))
-    return InputError(
-        f"{opened.label}: row {row}, column {how.column} ({how.name}): "
-        f"expected {columns[place].expected}, found {shown}"
-    )
-
-
-def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Rows in the form of ``Raw.rejected``; their text is read again, so that it need not be kept for the others."""
-    if REASON in dropped.columns:
-        words = (
-            pl.DataFrame({"reason": names})
-            .with_row_index(REASON, offset=1)
-            .with_columns(pl.col(REASON).cast(pl.UInt16))
-        )
-        dropped = dropped.join(words, on=REASON, how="left", maintain_order="left")
-    texts = _texts(opened, dropped[ROW], opened.names)
-    return dropped.join(texts, on=ROW, how="left", maintain_order="left").select(
-        table=pl.lit(table),
-        file=pl.lit(opened.label),
-        row=pl.col(ROW).cast(pl.Int64),
-        reason="reason",
-        text="text",
-    )
-
-
-def _texts(opened: Scan, rows: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-    """The cells of some rows as one text each; a column that cannot be read at all is left out."""
-    schema = opened.frame.collect_schema()
-    cells = (shown(name, schema[name]).fill_null("") for name in names)
-    asked = opened.frame.filter(pl.col(ROW).is_in(rows.implode()))
-    try:
-        return asked.select(ROW, pl.concat_str(*cells, separator=",").alias("text")).collect(engine="streaming")
-    except pl.exceptions.PolarsError:
-        readable = [name for name in names if _readable(opened, name)]
-        if len(readable) == len(names):
-            raise
-        return _texts(opened, rows, readable)
-
-
-def _readable(opened: Scan, name: str) -> bool:
-    try:
-        opened.frame.select(name).collect(engine="streaming")
-    except pl.exceptions.PolarsError:
-        return False
-    return True
 
 
 def _unique(opened: Scan, frame: pl.DataFrame, key: Wanted) -> None:
