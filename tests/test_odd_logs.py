@@ -45,7 +45,7 @@ CHANNELS = (
     *("ease", "deepwalk", "node2vec", "personal_rank"),
 )
 MERGES = ("quota", "weighted", "reciprocal_rank")
-RANKERS = ("gbdt", "logistic", "gbdt_lr", "tree", "fm", "xgboost")
+RANKERS = ("gbdt", "logistic", "gbdt_lr", "tree", "xgboost")  # whose scores do not depend on who else is asked
 FEATURES = ("channel", "counts", "profile", "recency", "affinity", "neighbours", "position", "repeat", "segment")
 
 
@@ -187,10 +187,11 @@ def test_an_odd_log_through_the_whole_house(tmp_path, seed):
     data = dataset(load(recipe.data, tmp_path), recipe.data)
     rows = fitted.evaluation.rows
     figures_are_finite(tmp_path / "run" / "evaluation.json")
-    nothing_is_shown_before_it_appeared(rows, data)
     opened = open_bundle(tmp_path / "run" / "bundle")
     assert opened.data.user_ids.ids == data.user_ids.ids
-    the_bundle_answers_as_the_replay(opened, data, rows)
+    if len(rows):  # somebody was asked
+        nothing_is_shown_before_it_appeared(rows, data)
+        the_bundle_answers_as_the_replay(opened, data, rows)
     slates_are_full(opened, data)
 
 
@@ -216,7 +217,7 @@ def nothing_is_shown_before_it_appeared(rows: pl.DataFrame, data) -> None:
 
 
 def the_bundle_answers_as_the_replay(opened, data, rows: pl.DataFrame) -> None:
-    """One request at a time, from disk: the same items, and scores that differ at most as the sums of a net do."""
+    """One request at a time, from disk: the same items, the same scores to the last bit."""
     slates = rows.filter(pl.col("stage") == "slate").partition_by("request", maintain_order=True)
     state = data.state()
     for slate in slates[:: max(1, len(slates) // 12)]:
@@ -224,7 +225,7 @@ def the_bundle_answers_as_the_replay(opened, data, rows: pl.DataFrame) -> None:
         asked = answer.requests_of(state, np.array([user]), time, ids=slate["request"].head(1).to_numpy())
         found = answer.recommend(opened.pipeline, state, asked, 10).rows
         assert data.item_ids.decode(found.item) == slate["item"].to_list()
-        np.testing.assert_allclose(found["score"], slate["score"].to_numpy(), rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(found["score"], slate["score"].to_numpy())
 
 
 def slates_are_full(opened, data, n: int = 10) -> None:
