@@ -483,7 +483,7 @@ def test_a_reader_waits_for_the_writer_and_gets_a_whole_bundle(people):
     assert not opened.is_alive()
 
 
-def test_people_leave_every_version_or_none(people, tmp_path):
+def test_people_leave_every_version_or_none(people, tmp_path, monkeypatch):
     """The second version cannot be written: the first must not lose anybody."""
     other = shutil.copytree(people, tmp_path / "bundles" / "other")
     real = Path.mkdir
@@ -493,10 +493,10 @@ def test_people_leave_every_version_or_none(people, tmp_path):
             raise OSError(30, "Read-only file system", str(path))
         real(path, *arguments, **named)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="Read-only"):
-        patch.setattr(Path, "mkdir", refusing)
-        with bundles.deletion([people, other], ["a", "b"]) as found:
-            found.commit()
+    monkeypatch.setattr(Path, "mkdir", refusing)
+    with pytest.raises(OSError, match="Read-only"), bundles.deletion([people, other], ["a", "b"]) as found:
+        found.commit()
+    monkeypatch.undo()
     for path in (people, other):
         assert list(open_bundle(path).data.user_ids.ids) == ["a", "b", "c"]
         assert {file.name for file in path.iterdir()} == {"manifest.json", "components", "catalogue", "users"}

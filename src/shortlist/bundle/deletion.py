@@ -88,6 +88,17 @@ def forget(path: Path, users: str | Collection[str]) -> int | None:
     return found.gone[path]
 
 
+def latest(path: Path) -> list[tuple[str, int]]:
+    """Everybody in a bundle's ``users/``, with the time of their last event or exposure there (0 without any)."""
+    with locked(path, shared=True):
+        people = path / read_manifest(path)["users"]
+        ids = pl.read_parquet(people / "ids.parquet").with_row_index("code").cast({"code": pl.Int32})
+        times = [pl.read_parquet(people / f"{log}.parquet", columns=["user", "time"]) for log in _LOGS]
+    last = pl.concat(times).group_by("user").agg(pl.col("time").max()).rename({"user": "code", "time": "last"})
+    known = ids.filter(pl.col("user") != "").join(last, on="code", how="left").with_columns(pl.col("last").fill_null(0))
+    return list(known.select("user", "last").iter_rows())
+
+
 def _prepare(path: Path, users: Collection[str], found: Deletion) -> None:
     """Writes the folder of one version without ``users``, and the manifest that will name it, beside what is there."""
     try:
@@ -130,4 +141,4 @@ def _prepare(path: Path, users: Collection[str], found: Deletion) -> None:
     write_manifest(path / _SCRATCH, manifest)
 
 
-__all__ = ["Deletion", "deletion", "forget"]
+__all__ = ["Deletion", "deletion", "forget", "latest"]
