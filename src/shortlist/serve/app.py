@@ -54,7 +54,6 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         view = live.view()
-        warm(view, live.now(view))
         live.observers.append(counted.observe)
         if warning := live.clock.warning(view.last):
             log.warning(warning)
@@ -229,14 +228,6 @@ def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, An
         "shown": int(view.state.shown.counts(np.array([code]), None, np.array([now]))[0, 0]),
         "recent": recent,
     }
-
-
-def warm(view: View, now: int) -> None:
-    """Answers once for nobody and once for somebody, so that no visitor waits for compiling and first look-ups."""
-    latest = view.state.events.user[-1:] if len(view.state.events) else np.empty(0, np.int32)
-    for user in (-1, *latest):
-        requests = answer.requests_of(view.state, np.array([user], np.int32), now)
-        answer.tell(answer.recommend(view.bundle.pipeline, view.state, requests), view.bundle.pipeline, view.data)
 
 
 async def changing(change: Callable[..., Any], *arguments: Any) -> Any:

@@ -14,15 +14,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from shortlist import answer
 from shortlist import bundle as bundles
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.pipeline import Observer
 from shortlist.serve.clock import Clock, Kind
 from shortlist.serve.store import Record, Store, digest, open_store
+from shortlist.serve.trial import try_out
 from shortlist.serve.view import View
 
 STORE = Path("shortlist-store")
@@ -82,6 +80,7 @@ class Live:
         begun = start if start is not None and start.version.is_dir() else Start.of(path, kept)
         view, records = View(open_bundle(begun.version)), kept.read(0)
         view.apply(records)
+        try_out(view, view.last)
         live = Live(path, view, kept, Clock(clock, view.last))
         live.began = begun
         turned = _turns(record for record in records if record["sequence"] > begun.since)
@@ -212,9 +211,7 @@ class Live:
         """A version, verified and tried; raises ``InputError`` if it does not answer."""
         fresh = View(open_bundle(self.folder / name))
         fresh.apply(self.store.read(0))
-        answer.recommend(
-            fresh.bundle.pipeline, fresh.state, answer.requests_of(fresh.state, np.array([-1]), fresh.last)
-        )
+        try_out(fresh, fresh.last)
         return fresh
 
     def _put(self, fresh: View, arm: str | None) -> None:
