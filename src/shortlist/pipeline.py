@@ -15,7 +15,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from shortlist.component import Feature, HardRule, InputError, Merge, Ranker, Retriever, Rule, Scores, able
+from shortlist.component import (
+    Feature,
+    HardRule,
+    InputError,
+    Merge,
+    Ranker,
+    Retriever,
+    Rule,
+    Scores,
+    able,
+    refuse_unsound,
+)
 from shortlist.data import Dataset, State
 from shortlist.progress import track
 from shortlist.types import Array, Bool, Candidates, Ragged, Requests, keys
@@ -280,16 +291,19 @@ class Pipeline:
 
     def fit_recall(self, data: Dataset) -> None:
         """Fits channels, fallback and rules on a log that ends at the cut."""
-        fallback = [self.fallback] if self.fallback is not None else []
-        parts: list[Retriever | Rule | HardRule] = [*self.recall.values(), *fallback, *self.rules.values()]
-        for part in track(parts, "fit channels"):
-            part.fit(data)
+        parts: dict[str, Retriever | Rule | HardRule] = {f"recall.{name}": part for name, part in self.recall.items()}
+        parts |= {} if self.fallback is None else {"fallback": self.fallback}
+        parts |= {f"rules.{name}": part for name, part in self.rules.items()}
+        for name in track(list(parts), "fit channels"):
+            parts[name].fit(data)
+            refuse_unsound(name, parts[name])
         self._has_seen(data)
 
     def fit_features(self, data: Dataset) -> None:
         """Fits the features on the same log as the channels."""
-        for feature in track(self.features, "fit features"):
+        for number, feature in enumerate(track(self.features, "fit features")):
             feature.fit(data)
+            refuse_unsound(f"features.{number}", feature)
         self._has_seen(data)
 
     def _has_seen(self, data: Dataset) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from shortlist.component import InputError, Retriever
+from shortlist.component import InputError, Retriever, refuse_unsound
 from shortlist.data import Dataset
 from shortlist.face._asked import Asked, Ids, Moment, concat, ids_of, item_codes, picked
 from shortlist.face._signature import signature
@@ -35,6 +35,7 @@ class Recommender:
         """Learns from a log, or from anything ``read`` reads."""
         self._log = log_of(log)
         self.component.fit(self._log.data)
+        refuse_unsound(type(self.component).__name__, self.component)
         return self
 
     def recommend(

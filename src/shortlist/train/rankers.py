@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from shortlist.component import InputError, Ranker, ReadsItems, Refits
+from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_unsound
 from shortlist.data import Dataset, State, Table
 from shortlist.data.protocol import Questions, replay
 from shortlist.metrics._slate import Slates
@@ -70,6 +70,7 @@ def samples_for_rankers(
         served = None
     if pipeline.prerank is not None:
         pipeline.prerank.fit(weighted(_found(sampled(coarse=True)), **spec.weights), whole(coarse=True))
+        refuse_unsound("prerank", pipeline.prerank)
     samples, check = _found(sampled()), whole()
     positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
     told: Any = positives if len(positives) > 1 else positives[POSITIVE]
@@ -179,6 +180,7 @@ def fit_rankers(
     for name in recipe.rankers:
         with step(f"fit ranker {name}"):
             rankers[name] = made.fit(recipe.ranker(name))
+            refuse_unsound(f"rank.{name}", rankers[name])
         choice[name] = made.ndcg(rankers[name], state)
         emit("ranker", name=name, ndcg=choice[name])
     whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
@@ -186,6 +188,7 @@ def fit_rankers(
         if isinstance(ranker, Refits):
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
+                refuse_unsound(f"rank.{name}", ranker)
     return rankers, choice
 
 
