@@ -59,3 +59,19 @@ def test_columns_of_the_log(world):
     np.testing.assert_array_equal(
         again.compute(requests, world.candidates, world.state)["context.device"], columns["context.device"]
     )
+
+
+def test_codes_stay_when_it_is_fitted_again(world):
+    """A ranker has learned that 1 is a tv: a device met later must not take the number."""
+    m, n = len(world.data.events), len(world.requests)
+
+    def log(*devices):
+        return replace(
+            world.data,
+            events=replace(world.data.events, context={"device": np.array(devices)[np.arange(m) % len(devices)]}),
+        )
+
+    feature = make("context").fit(log("phone", "tv")).fit(log("fridge", "phone", "tv"))
+    requests = replace(world.requests, context={"device": np.array(["phone", "tv", "fridge"])[np.arange(n) % 3]})
+    codes = feature.compute(requests, world.candidates, world.state)["context.device"]
+    np.testing.assert_array_equal(codes, np.array([0, 1, -1])[world.candidates.request % 3])

@@ -1,5 +1,7 @@
 """Profile columns say what the tables say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,24 @@ def test_ids_are_optional(world):
 def test_an_unknown_column_is_an_error(world):
     with pytest.raises(InputError, match="colour"):
         make("profile", item=["colour"]).fit(world.data)
+
+
+def test_the_levels_stay_when_it_is_fitted_again(world):
+    """A ranker was trained on the columns of the first fit; later events make other levels the commonest."""
+    feature = make("profile", levels=1, item=["genres"], user=[])
+    column = world.data.items.codes["genres"]
+    events = world.data.events
+    by_level = [np.isin(events.item, column.values.rows[column.values["code"] == code]) for code in range(2)]
+    early, late = (events.take(np.flatnonzero(mine & ~other)) for mine, other in (by_level, by_level[::-1]))
+    first = list(world.columns(feature.fit(replace(world.data, events=early))))
+    assert list(world.columns(make("profile", **feature.config()).fit(replace(world.data, events=late)))) != first
+    assert list(world.columns(feature.fit(replace(world.data, events=late)))) == first
+
+
+def test_another_catalogue_is_chosen_from_anew(world):
+    feature = make("profile", levels=2, item=["genres"], user=[]).fit(world.data)
+    codes = world.data.items.codes["genres"]
+    other = replace(codes, levels=tuple(f"new {level}" for level in codes.levels))
+    items = replace(world.data.items, codes={**world.data.items.codes, "genres": other})
+    feature.fit(replace(world.data, items=items))
+    assert all(str(level).startswith("new ") for level in feature.levels_)

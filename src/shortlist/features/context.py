@@ -24,7 +24,7 @@ class Context(Feature):
     ``history.length`` = log(1 + events), ``history.positive`` = share of positive events, ``history.mean`` and
     ``history.sd`` of its values, ``history.days`` = log(1 + distinct days), ``history.age`` = log(1 + days since the
     first event), ``session`` = log(1 + events of the sitting that is still going on: no pause above ``idle``).
-    Columns of the log's own context are codes of the levels met at ``fit``, or numbers. All of these are the same for
+    Columns of the log's own context are codes of the levels met at the first ``fit``, or numbers. All of these are the same for
     every row of a request: they serve by telling the ranker when to trust which other column.
 
     Source: Adomavicius and Tuzhilin (2011), Context-aware recommender systems.
@@ -36,8 +36,10 @@ class Context(Feature):
     """A pause longer than this ends a sitting."""
 
     def fit(self, data: Dataset) -> Self:
-        """Learns the levels of the log's context columns that are not numbers."""
+        """Learns the levels of the log's context columns that are not numbers; fitted again, it keeps their codes."""
         names = list(data.events.context)
+        if "names_" in self.__dict__ and self.names_.tolist() == names:
+            return self  # a ranker has learned what these codes mean; a level it has not met stays unknown
         levels = [_levels(data.events.context[name]) for name in names]
         self.names_ = np.array(names, dtype=str)
         self.numeric_ = np.array([data.events.context[name].dtype.kind == "f" for name in names], bool)

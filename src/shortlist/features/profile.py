@@ -17,8 +17,8 @@ class Profile(Feature):
     """Attributes of the user and of the item: categories as codes, numbers, lists as flags of their commonest levels.
 
     A category is the code of its level in the table (-1 = missing or unknown). A number stays a number; a time becomes
-    days since 1970. A list of at most ``levels`` levels per column becomes one 0/1 column a level, chosen at ``fit`` by
-    the events of the items that carry it, and ``count``, the length of the list. Use it to let a ranker learn that some
+    days since 1970. A list of at most ``levels`` levels per column becomes one 0/1 column a level, chosen at the first
+    ``fit`` by the events of the items that carry it, and ``count``, the length of the list. Use it to let a ranker learn that some
     users, or some kinds of item, answer differently; it also carries what little is known of new users and items.
 
     Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations.
@@ -34,9 +34,12 @@ class Profile(Feature):
     """Whether the identity codes themselves are columns, for rankers that learn a weight or a vector per identity."""
 
     def fit(self, data: Dataset) -> Self:
-        """Chooses the levels of list columns by how many events carry them."""
+        """Chooses the levels of list columns by how many events carry them; fitted again, it keeps its choice."""
+        if "chosen_" in self.__dict__ and self._known_to(data):
+            return self  # a ranker has learned these columns
         chosen: list[Array] = []
         names: list[str] = []
+        levels: list[str] = []
         sources = (("user", data.users, data.user_counts("all")), ("item", data.items, data.item_counts("all")))
         for entity, table, counts in sources:
             for name in table.of_kind(f"features.profile.{entity}", getattr(self, entity), "list"):
@@ -46,11 +49,24 @@ class Profile(Feature):
                 seen = np.bincount(rows["code"], counts[:n][rows.rows], minlength=len(column.levels))
                 common = np.lexsort((np.arange(len(seen)), -seen))[: self.levels]
                 chosen.append(np.sort(common[seen[common] > 0]).astype(np.int32))
+                levels += [column.levels[code] for code in chosen[-1]]
                 names.append(f"{entity}.{name}")
         lengths = np.array([0, *map(len, chosen)], np.int64)
         self.lists_ = np.array(names, dtype=str)
+        self.levels_ = np.array(levels, dtype=str)  # of all lists, in the order of their codes
         self.chosen_ = Ragged(np.cumsum(lengths), {"code": np.concatenate([np.empty(0, np.int32), *chosen])})
         return self
+
+    def _known_to(self, data: Dataset) -> bool:
+        """Whether the chosen levels are those of the tables of ``data``."""
+        tables = {"user": data.users, "item": data.items}
+        found: list[str] = []
+        for row, path in enumerate(self.lists_):
+            entity, _, name = str(path).partition(".")
+            own = tables[entity].codes
+            levels = own[name].levels if name in own else ()
+            found += [levels[code] for code in self.chosen_.row(row)["code"] if code < len(levels)]
+        return found == self.levels_.tolist()
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``profile.user.*`` and ``profile.item.*``, each [m]."""

@@ -19,6 +19,21 @@ def keys(rows: Candidates) -> Array:
     return rows.request.astype(np.int64) << 32 | rows.item.astype(np.int64)
 
 
+# features
+
+
+def columns_stay(subject: Subject) -> None:
+    """Fitted again on a longer log, a feature has the columns, and codes the meaning, that a ranker has learned."""
+    world = subject.world
+    component = subject.fit(subject.fresh(), world.until(world.cut(0.5)))
+    before = subject.ask(component, subject.case)
+    after = subject.ask(subject.fit(component, world), subject.case)
+    owe(list(before.columns) == list(after.columns), "fitted again it has other columns, or in another order")
+    for name, column in before.columns.items():
+        same = column.dtype == after[name].dtype and (column.dtype.kind == "f" or np.array_equal(column, after[name]))
+        owe(same, f"fitted again the codes of {name!r} mean something else")
+
+
 # recall
 
 
@@ -302,7 +317,7 @@ OWED = {
         rows_are_well_formed, exclusions_use_up_no_rows, solves_the_checkerboard, score_agrees, similar_and_explain,
     ],
     "merge": [keeps_who_found_what, keeps_to_k, channels_may_fail],
-    "features": [columns_are_plain],
+    "features": [columns_are_plain, columns_stay],
     "rank": [learns_a_planted_signal, scores_are_plain, needs_no_later_rows],
     "rules": [drops_and_orders, forbids_each_once],
 }  # fmt: skip

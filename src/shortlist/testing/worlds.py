@@ -323,6 +323,6 @@ def _size(codes: Array | Sequence[int]) -> int:
 
 
 __all__ = [
-    "DAY", "MINUTE", "SHOP", "START", "VIEW", "among_newcomers", "checkerboard", "colour_of", "crossed", "crowded", "dataset", "empty", "random_log",
-    "six_orders", "slates", "two_behaviours", "uneven",
+    "DAY", "MINUTE", "SHOP", "START", "VIEW", "among_newcomers", "checkerboard", "colour_of", "crossed", "crowded",
+    "dataset", "empty", "random_log", "six_orders", "slates", "two_behaviours", "uneven",
 ]  # fmt: skip
