@@ -262,6 +262,10 @@ class Rule(Component):
         """Most rules learn nothing."""
         return self
 
+    def room(self, n: int) -> int:
+        """With how many rows a slate asked for with ``n`` counts as full: fewer where the rule means it to be short."""
+        return n
+
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """A subset of the rows, in a new order within each request."""
         raise NotImplementedError
