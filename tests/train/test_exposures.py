@@ -18,7 +18,7 @@ from shortlist.pipeline import Trace
 from shortlist.recipe import POSITIVE, read
 from shortlist.train import rankers
 from shortlist.train.exposures import clicked, drawn, exposed
-from shortlist.types import SHOWN_AT
+from shortlist.types import SHOWN_AT, keys
 
 MINUTE = 60_000_000
 
@@ -278,3 +278,26 @@ def test_what_cannot_be_is_said(folder, tmp_path, change, message):
     (tmp_path / "r.toml").write_text(RECIPE.replace(*change))
     with pytest.raises(InputError, match=message):
         train.fit(read(tmp_path / "r.toml"), root=folder, out=tmp_path / "out")
+
+
+def test_two_users_whose_slates_share_an_id_have_two_slates():
+    data = small(request=["r", "r", "r", "r", "r", "r", None])
+    samples = exposed(data, data.state(), 0, 31 * MINUTE, 20 * MINUTE)
+    users = samples.requests.user
+    assert sorted(users.tolist()) == [-1, 0, 1]
+    per_slate = np.bincount(samples.candidates.request, minlength=3)
+    assert {int(users[r]): int(per_slate[r]) for r in range(3)} == {-1: 1, 0: 3, 1: 1}
+
+
+def test_slates_that_cannot_be_ordered_wrongly_are_no_part_of_a_figure(made):
+    """A slate of nothing but clicks has an NDCG of 1 whatever the ranker says."""
+    made = made[0]
+    rows, targets = made.valid.candidates, made.questions.targets
+    right = np.isin(rows.keys, keys(targets.rows, targets["item"]))
+    only = made.valid.take(np.arange(len(made.questions)))
+    hits = replace(only, candidates=rows.take(right), labels={}, weight=np.ones(int(right.sum()), np.float32))
+    alone = replace(made, valid=hits)
+    assert not alone.orderable[np.unique(rows.request[right])].any()
+    assert np.isnan(alone.ndcg_of(hits.candidates.with_columns(score=np.zeros(int(right.sum()), np.float32))))
+    mixed = made.ndcg_of(rows.with_columns(score=right.astype(np.float32)))
+    assert mixed == pytest.approx(1)

@@ -28,18 +28,19 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
 
     No feature columns yet; rows of a slate shown at ``closes`` or later are left out.
 
-    Rows with the same ``request`` are one slate; without that column, the rows of a user at one time. It is asked 1
-    microsecond before its first row was shown. A label is the exposure's own ``label`` (above 0; empty = not observed),
-    else whether the user was positive about the item within ``window`` microseconds; rows whose window runs beyond
-    ``closes`` are not observed; so it is with each of ``labels`` and its events. The position (from 1) is the column
-    ``shown.position``, NaN where the log has none.
+    Rows of a user with the same ``request`` are one slate; without that column, the rows of a user at one time. It is
+    asked 1 microsecond before its first row was shown. A label is the exposure's own ``label`` (above 0; empty = not
+    observed), else whether the user was positive about the item within ``window`` microseconds; rows whose window runs
+    beyond ``closes`` are not observed; so it is with each of ``labels`` and its events. The position (from 1) is the
+    column ``shown.position``, NaN where the log has none.
     Raises ``InputError`` without ``[data.exposures]``.
     """
     if data.exposures is None:
         raise InputError('samples.source: "exposures" needs [data.exposures], the log of what was shown')
     frame = data.exposures.filter(pl.col("time") < closes)
     moment = pl.format("{} {}", "user", "time")
-    slate = pl.coalesce("request", moment) if "request" in frame.columns else moment
+    named = pl.format("{} request {}", pl.col("user").fill_null(-1), "request")  # two users' slates may share an id
+    slate = pl.coalesce(named, moment) if "request" in frame.columns else moment
     frame = frame.with_columns(slate.alias("slate")).filter(pl.col("time").min().over("slate") >= opens)
     log = data.events
     good = {POSITIVE: log.weight > 0}
