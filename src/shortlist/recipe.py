@@ -29,7 +29,7 @@ Section = dict[str, Any]
 
 NAME = r"[A-Za-z][\w-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-STAGES = ("merge", "rank", "slate", "fallback", "prerank")
+STAGES = ("asked", "merge", "rank", "slate", "fallback", "prerank")
 """Names that stand for stages in ``evaluation.json`` and ``rows.parquet``."""
 POSITIVE = "positive"
 """The label that every sample has: whether the row is a right answer."""

@@ -44,13 +44,15 @@ def document(
     spec: EvaluateSpec,
     opens: int,
     seed: int,
-    popular: str | None = None,
+    baseline: Candidates | None = None,
 ) -> Figures:
-    """Everything but the protocol; counts of the log are of events before ``opens``. NaN is not yet null."""
+    """Everything but the protocol; counts of the log are of events before ``opens``. NaN is not yet null.
+
+    ``baseline``: the lists that serendipity looks beyond.
+    """
     users, before, k = questions.requests.user, data.until(opens), min(spec.k)
     means = _means(run.values, users, seed)
     arrival = _arrival(data)
-    baseline = run.lists.get(f"recall.{popular}") if popular else None
     table = {
         stage: {
             **means[stage],
@@ -212,13 +214,15 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
 
 
 def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> Figures:
-    """Recall of targets in the head (items that make half of all events), the middle and the tail (the last fifth)."""
+    """Recall of targets in the head (items that make half of all events), the middle, the tail (the last fifth) and of
+    the cold: those without an event before the window."""
     counts = before.item_counts("all")
     order = np.argsort(-counts, kind="stable")
-    share = np.cumsum(counts[order]) / max(counts.sum(), 1)
+    before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)
     tier = np.full(len(counts), 2)
-    tier[order[share <= 0.8]] = 1
-    tier[order[share <= 0.5]] = 0
+    tier[order[before_it < 0.8]] = 1
+    tier[order[before_it < 0.5]] = 0  # the item that passes the half belongs to it: there always is a head
+    tier[counts == 0] = 3
     targets = questions.targets
     wanted = keys(targets.rows, targets["item"])
     shown = run.lists["slate"].head(k)
@@ -226,6 +230,6 @@ def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> F
     of = tier[targets["item"]]
     return {
         name: {"targets": int((of == t).sum()), f"recall@{k}": float(found[of == t].mean())}
-        for t, name in enumerate(("head", "middle", "tail"))
+        for t, name in enumerate(("head", "middle", "tail", "cold"))
         if (of == t).any()
     }

@@ -24,8 +24,12 @@ from shortlist.metrics._slate import Slates
 from shortlist.pipeline import Pipeline, Trace, stamp
 from shortlist.progress import track
 from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures
+from shortlist.recall.popular import Popular
 from shortlist.recipe import EvaluateSpec
 from shortlist.types import Candidates, Float64, Requests
+
+ASKED = "asked"
+"""The stage in ``rows.parquet`` that has one row a request, of rank 0 and without an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ def evaluate(
         questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
     )
     run = _measured(pipeline, questions, state, spec, rankers or {})
-    popular = next((name for name, channel in pipeline.recall.items() if not channel.personalised), None)
-    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed, popular)
+    expected = _expected(pipeline, run, questions, state, max(spec.k))
+    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed, expected)
     protocol = {
         **spec.model_dump(mode="json"),
         "opens": stamp(opens),
@@ -115,6 +119,20 @@ def _measured(
         anybody,
         dict(seconds),
     )
+
+
+def _expected(pipeline: Pipeline, run: Run, questions: Questions, state: State, k: int) -> Candidates | None:
+    """What serendipity looks beyond: the lists of the popular channel (the first by name), else of the fallback."""
+    popular = [name for name, channel in pipeline.recall.items() if isinstance(channel, Popular)]
+    if popular:
+        return run.lists.get(f"recall.{min(popular)}")
+    if pipeline.fallback is None:
+        return None
+    parts = []
+    for number, batch in enumerate(questions.batches(BATCH)):
+        rows = pipeline.fallback.retrieve(pipeline.forbid(batch.requests, state), state, k)
+        parts.append(Candidates((rows.request + np.uint32(number * BATCH)).astype(np.uint32), rows.item))
+    return Candidates.concat(parts) if parts else None
 
 
 def _hits(rows: Candidates, batch: Questions) -> Float64:
@@ -178,4 +196,11 @@ def _rows(run: Run, questions: Questions, data: Dataset) -> pl.DataFrame:
         for stage, rows in run.lists.items()
         if not stage.startswith("rules.")
     ]
+    if frames:  # a request that nobody answered was asked all the same
+        n = len(requests)
+        asked = {"request": requests.id, "user": users.gather(names), "time": requests.time}
+        asked |= {"stage": pl.Series([ASKED]).new_from_index(0, n), "rank": np.zeros(n, np.int32)}
+        asked |= {"item": pl.Series([None], dtype=pl.String).new_from_index(0, n)}
+        asked |= {"score": np.full(n, np.nan, np.float32), "is_target": np.zeros(n, bool)}
+        frames.append(pl.DataFrame({**asked, "targets": questions.targets.lengths.astype(np.int32)}))
     return pl.concat(frames) if frames else pl.DataFrame()
