@@ -24,8 +24,8 @@ class Context(Feature):
     ``history.length`` = log(1 + events), ``history.positive`` = share of positive events, ``history.mean`` and
     ``history.sd`` of its values, ``history.days`` = log(1 + distinct days), ``history.age`` = log(1 + days since the
     first event), ``session`` = log(1 + events of the sitting that is still going on: no pause above ``idle``).
-    Columns of the log's own context are codes of the levels met at the first ``fit``, or numbers. All of these are the same for
-    every row of a request: they serve by telling the ranker when to trust which other column.
+    Columns of the log's own context are codes of the levels met at the first ``fit``, or numbers. All of these are the
+    same for every row of a request: they serve by telling the ranker when to trust which other column.
 
     Source: Adomavicius and Tuzhilin (2011), Context-aware recommender systems.
     """

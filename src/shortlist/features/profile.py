@@ -18,8 +18,9 @@ class Profile(Feature):
 
     A category is the code of its level in the table (-1 = missing or unknown). A number stays a number; a time becomes
     days since 1970. A list of at most ``levels`` levels per column becomes one 0/1 column a level, chosen at the first
-    ``fit`` by the events of the items that carry it, and ``count``, the length of the list. Use it to let a ranker learn that some
-    users, or some kinds of item, answer differently; it also carries what little is known of new users and items.
+    ``fit`` by the events of the items that carry it, and ``count``, the length of the list. Use it to let a ranker
+    learn that some users, or some kinds of item, answer differently; it also carries what little is known of new users
+    and items.
 
     Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations.
     """
