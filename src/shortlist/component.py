@@ -182,6 +182,23 @@ class Explains(Protocol):
         ...
 
 
+@runtime_checkable
+class HasTopics(Protocol):
+    """A channel whose factors are topics one can read."""
+
+    def n_topics(self) -> int:
+        """How many there are."""
+        ...
+
+    def topics(self, factor: int, k: int) -> Candidates:
+        """The ``k`` items that load most on a factor: column "score" by size, column "loading" with its sign."""
+        ...
+
+    def user_top_like(self, users: Array, k: int) -> Candidates:
+        """The ``k`` items that users of the log (codes) are closest to, whether they have taken them or not."""
+        ...
+
+
 class Merge(Component):
     """Joins the rows of all channels into one row per (request, item); keeps who found what.
 

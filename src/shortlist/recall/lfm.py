@@ -89,6 +89,10 @@ class LFM(Factors):
         asked[known, 0] = self.user_factors_[users[known]]
         return self._best(asked, Ragged.empty(len(users), item=np.int32), k)
 
+    def n_topics(self) -> int:
+        """A topic a factor."""
+        return self.factors
+
     def topics(self, factor: int, k: int = 10) -> Candidates:
         """The ``k`` items that load most on a factor: by the size of q_if, whose sign is the column "loading"."""
         loading = self.table_[:, factor]
