@@ -11,13 +11,15 @@ import polars as pl
 import pytest
 
 from shortlist.component import Feature, InputError, Retriever, Rule
+from shortlist.data.protocol import replay
 from shortlist.evaluate import evaluate
 from shortlist.pipeline import Pipeline
-from shortlist.recipe import EvaluateSpec, parse
+from shortlist.recipe import POSITIVE, EvaluateSpec, parse
 from shortlist.testing import worlds
 from shortlist.testing._shared import agree
 from shortlist.testing.case import HOUR, case, pick
 from shortlist.train import rankers as ranking
+from shortlist.train.samples import from_funnel
 from shortlist.types import Candidates
 
 TABLES = {
@@ -349,3 +351,23 @@ def test_forbidden_rows_are_reported_and_taken_out(board):
     left = slate.request.astype(np.int64) << 32 | slate.item
     assert not np.isin(left, barred).any()
     assert len(slate) == 12 - np.isin(barred, [r << 32 | i for r in range(2) for i in range(6)]).sum()
+
+
+def test_unseen_popular_negatives_are_scored_by_every_channel(pipeline, board):
+    state, opens = board.state(), board.cut(0.8)
+    questions = replay(board, state, opens, None)
+    plain = from_funnel(pipeline, questions, state, negatives=5)
+    more = from_funnel(pipeline, questions, state, negatives=5, unseen=3)
+    new = np.flatnonzero(~np.isin(more.candidates.keys, from_funnel(pipeline, questions, state).candidates.keys))
+    assert len(new) > 0
+    assert np.bincount(more.candidates.request[new]).max() <= 3
+    assert set(more.candidates.request.tolist()) == set(plain.candidates.request.tolist())
+    assert not more.labels[POSITIVE][new].any()
+    rows = more.candidates.take(new)
+    history = questions.requests.history
+    met = np.concatenate([history.rows << 32 | history["item"], questions.after.rows << 32 | questions.after["item"]])
+    assert not np.isin(rows.keys, met).any()
+    assert (rows["channel.found"] == 0).all()
+    for name in ("cf", "near", "hot"):
+        assert np.isfinite(rows[f"channel.{name}.dense.percentile"]).all(), name
+    assert more.rate > plain.rate

@@ -38,7 +38,7 @@ class Context(Feature):
     def fit(self, data: Dataset) -> Self:
         """Learns the levels of the log's context columns that are not numbers; fitted again, it keeps their codes."""
         names = list(data.events.context)
-        if "names_" in self.__dict__ and self.names_.tolist() == names:
+        if (known := self.__dict__.get("names_")) is not None and known.tolist() == names:
             return self  # a ranker has learned what these codes mean; a level it has not met stays unknown
         levels = [_levels(data.events.context[name]) for name in names]
         self.names_ = np.array(names, dtype=str)

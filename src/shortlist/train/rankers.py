@@ -163,7 +163,7 @@ def _replayed(
         )
     spec = recipe.samples
     rows = partial(from_funnel, pipeline, state=state, labels=spec.labels, seed=recipe.seed)
-    thin = {"negatives": spec.negatives or None, "top_negatives": spec.top_negatives}
+    thin = {"negatives": spec.negatives or None, "top_negatives": spec.top_negatives, "unseen": spec.unseen}
     return (
         partial(rows, train, **thin, title="ranker samples"),
         partial(rows, valid, title="validation samples"),
