@@ -589,7 +589,7 @@ class Item2Vec(Recommender):
         answer: _Literal["context", "vector"] = "context",
         order: _Literal["time", "shuffled"] = "time",
         gap: int | str | None = None,
-        weighted: bool = True,
+        weighted: bool = False,
     ) -> None: ...
 
 class ItemCF(Recommender):

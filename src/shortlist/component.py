@@ -220,6 +220,23 @@ class Explains(Protocol):
         ...
 
 
+@runtime_checkable
+class HasTopics(Protocol):
+    """A channel whose factors are topics one can read."""
+
+    def n_topics(self) -> int:
+        """How many there are."""
+        ...
+
+    def topics(self, factor: int, k: int) -> Candidates:
+        """The ``k`` items that load most on a factor: column "score" by size, column "loading" with its sign."""
+        ...
+
+    def user_top_like(self, users: Array, k: int) -> Candidates:
+        """The ``k`` items that users of the log (codes) are closest to, whether they have taken them or not."""
+        ...
+
+
 class Merge(Component):
     """Joins the rows of all channels into one row per (request, item); keeps who found what.
 
@@ -301,9 +318,34 @@ class Rule(Component):
         """Most rules learn nothing."""
         return self
 
+    def room(self, n: int) -> int:
+        """With how many rows a slate asked for with ``n`` counts as full: fewer where the rule means it to be short."""
+        return n
+
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """A subset of the rows, in a new order within each request."""
         raise NotImplementedError
+
+
+MODERATE = 1e7
+"""No number that a channel learned is larger: vectors of such a length have run away, though they are still finite."""
+
+
+def refuse_unsound(name: str, part: Component) -> None:
+    """Raises ``InputError`` where a number that ``part`` learned is not finite, or of a channel beyond ``MODERATE``."""
+    for key, array in part.state().items():
+        if array.dtype.kind != "f" or not array.size:
+            continue
+        limit = MODERATE if isinstance(part, Retriever) and array.dtype == np.float32 else np.inf
+        low, high = float(array.min()), float(array.max())  # NaN if any is
+        if not (np.isfinite(low) and np.isfinite(high)):
+            lost = int(np.sum(~np.isfinite(array)))
+            raise InputError(f"{name}: {lost:,} of {array.size:,} learned numbers ({key}) are not finite; {_REMEDY}")
+        if max(-low, high) > limit:
+            raise InputError(f"{name}: learned numbers ({key}) as large as {max(-low, high):.2g}; {_REMEDY}")
+
+
+_REMEDY = "lower its rate, or the strengths of events"
 
 
 def able(part: object, power: type) -> Any:

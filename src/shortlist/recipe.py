@@ -28,7 +28,7 @@ Section = dict[str, Any]
 
 NAME = r"[A-Za-z][\w-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-STAGES = ("merge", "rank", "slate", "fallback", "prerank")
+STAGES = ("asked", "merge", "rank", "slate", "fallback", "prerank")
 """Names that stand for stages in ``evaluation.json`` and ``rows.parquet``."""
 POSITIVE = "positive"
 """The label that every sample has: whether the row is a right answer."""
@@ -59,6 +59,9 @@ class SamplesSpec(Strict):
     """Rows without a target kept for each request, chosen at random; with exposures, for each click; 0 = all."""
     top_negatives: int = Field(0, ge=0)
     """Of those, how many are the best of the merge order instead of random (not with exposures)."""
+    unseen: int = Field(0, ge=0)
+    """Beside those, so many items a request that no channel found and the user has not met, drawn by popularity (their
+    events before the window, to the power 3/4) and scored by every channel (not with exposures)."""
     half_life: Duration | None = None
     """A row this much older than the latest weighs half; none = age does not matter."""
     balance: bool = False

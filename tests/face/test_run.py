@@ -55,7 +55,7 @@ def test_the_leaderboard_has_the_figures_of_the_evaluation(run):
 
 
 def test_rows_and_report(run, tmp_path):
-    assert set(run.rows()["stage"]) == {"cf", "hot", "merge", "rank", "slate"}
+    assert set(run.rows()["stage"]) == {"asked", "cf", "hot", "merge", "rank", "slate"}
     assert "<html" in run.report(tmp_path / "new" / "page.html").read_text()
     assert run.report() == run.path / "report.html"
 

@@ -216,7 +216,7 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
         pipeline.prerank = None  # learned with a ranker or not at all
     restored: dict[str, Any] = {
         stage: _restore(path, f"components/{stage}/", part, manifest["files"])
-        if half in (None, _half(stage, part))
+        if half in (None, _half(stage, part)) or stage == "fallback"  # both halves ask it
         else part
         for stage, part in stages(pipeline)
     }

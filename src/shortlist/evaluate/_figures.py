@@ -214,13 +214,15 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
 
 
 def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> Figures:
-    """Recall of targets in the head (the fewest items with half of all events), the middle, the tail (the rest)."""
+    """Recall of targets in the head (items that make half of all events), the middle, the tail (the last fifth) and of
+    the cold: those without an event before the window."""
     counts = before.item_counts("all")
     order = np.argsort(-counts, kind="stable")
-    before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)  # share of the items more popular
+    before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)
     tier = np.full(len(counts), 2)
     tier[order[before_it < 0.8]] = 1
-    tier[order[before_it < 0.5]] = 0  # the item that completes the half is in it, if it is one with most of all events
+    tier[order[before_it < 0.5]] = 0  # the item that passes the half belongs to it: there always is a head
+    tier[counts == 0] = 3
     targets = questions.targets
     wanted = keys(targets.rows, targets["item"])
     shown = run.lists["slate"].head(k)
@@ -228,6 +230,6 @@ def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> F
     of = tier[targets["item"]]
     return {
         name: {"targets": int((of == t).sum()), f"recall@{k}": float(found[of == t].mean())}
-        for t, name in enumerate(("head", "middle", "tail"))
+        for t, name in enumerate(("head", "middle", "tail", "cold"))
         if (of == t).any()
     }

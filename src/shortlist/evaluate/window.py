@@ -27,6 +27,9 @@ from shortlist.questions import BATCH, answerable, is_target, questions_of, refu
 from shortlist.recipe import EvaluateSpec
 from shortlist.types import Candidates, Float64, Requests
 
+ASKED = "asked"
+"""The stage in ``rows.parquet`` that has one row a request, of rank 0 and without an item."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -200,4 +203,11 @@ def _rows(run: Run, questions: Questions, data: Dataset) -> pl.DataFrame:
         for stage, rows in run.lists.items()
         if not stage.startswith("rules.")
     ]
+    if frames:  # a request that nobody answered was asked all the same
+        n = len(requests)
+        asked = {"request": requests.id, "user": users.gather(names), "time": requests.time}
+        asked |= {"stage": pl.Series([ASKED]).new_from_index(0, n), "rank": np.zeros(n, np.int32)}
+        asked |= {"item": pl.Series([None], dtype=pl.String).new_from_index(0, n)}
+        asked |= {"score": np.full(n, np.nan, np.float32), "is_target": np.zeros(n, bool)}
+        frames.append(pl.DataFrame({**asked, "targets": questions.targets.lengths.astype(np.int32)}))
     return pl.concat(frames) if frames else pl.DataFrame()

@@ -21,6 +21,10 @@ _MODES = {"sum": SUM, "log": LOG, "once": ONCE}
 FAINT = 2.0**-40
 """What age leaves of an event at least: however old, it has happened, and float32 still holds its square."""
 
+MOST = 5
+"""An event counts at most this many times what the typical one does: a strength far above it says "this alone", and
+a model of one event in a hundred is a worse one."""
+
 AGES = Search(choices=(None, "10m", "1h", "1d", "7d", "30d", "90d"))
 LOG_AGES = Search(choices=(None, "7d", "30d", "90d", "180d", "365d"))
 """Half-lives worth trying, of a history and of the log; none = the field left out, as it is by default."""
@@ -47,12 +51,19 @@ class Collaborative(Vocabulary):
         """Learns which items the model knows, and what each kind of event is worth."""
         self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
         events = data.events
-        counts = np.bincount(events.item[self._strength(events.weight, events.event) > 0], minlength=data.n_items)
+        strength = self._told(events.weight, events.event)
+        counts = np.bincount(events.item[strength > 0], minlength=data.n_items)
+        self.most_: float = MOST * float(np.median(strength[strength > 0])) if counts.any() else float(MOST)
         self._know(np.flatnonzero(counts >= self.min_count), data.n_items)
 
     def _strength(self, weight: Float32, event: Array) -> Float32:
-        """[m]: what events count, in the log as in a history: their own weight if they are positive, else nothing, or
-        with ``signal = "all"`` the strength of their kind; one of strength 0 is as if it had not happened."""
+        """[m]: what events count, in the log as in a history: what they are said to, at most ``MOST`` times the median;
+        one of strength 0 is as if it had not happened."""
+        return np.minimum(self._told(weight, event), np.float32(self.most_))
+
+    def _told(self, weight: Float32, event: Array) -> Float32:
+        """[m]: events' own weight if they are positive, else nothing, or with ``signal = "all"`` the strength of their
+        kind."""
         return weight if self.signal == "positive" else np.where(weight > 0, weight, self.strengths_[event])
 
     def _matrix(self, data: Dataset) -> sp.csr_matrix:
