@@ -18,10 +18,11 @@ from shortlist.component import Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
+from shortlist.durations import stamp
 from shortlist.evaluate._figures import Run, document
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
-from shortlist.pipeline import Pipeline, Trace, stamp
+from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures
 from shortlist.recipe import EvaluateSpec

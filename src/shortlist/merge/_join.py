@@ -6,7 +6,7 @@ Both are one pass over the requests, linear in their number, with little overhea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -159,25 +159,3 @@ def _weighted_sum(weights: Array, terms: Array) -> Array:
                 total += weights[c] * terms[c, i]
         out[i] = total
     return out
-
-
-def backed(rows: Candidates, spare: Candidates) -> Candidates:
-    """The rows with the spare ones behind them, marked ``fallback`` and without a score."""
-    rows = rows.with_columns(fallback=np.zeros(len(rows), bool))
-    if not len(spare):
-        return rows
-    spare = spare.take(~np.isin(spare.keys, rows.keys))
-    return Candidates.concat([rows, spare.with_columns(fallback=np.ones(len(spare), bool))])
-
-
-def numbered(rows: Candidates, chosen: Array) -> Candidates:
-    """The rows of the requests numbered ``chosen`` (ascending), numbered from 0."""
-    rows = rows.take(np.isin(rows.request, chosen))
-    return replace(rows, request=np.searchsorted(chosen, rows.request).astype(np.uint32))
-
-
-def among(wanted: Array, ascending: Array) -> Array:
-    """Which of ``wanted`` are in ``ascending``."""
-    if not len(ascending):
-        return np.zeros(len(wanted), np.bool_)
-    return ascending[np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)] == wanted

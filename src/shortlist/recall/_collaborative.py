@@ -21,10 +21,6 @@ _MODES = {"sum": SUM, "log": LOG, "once": ONCE}
 FAINT = 2.0**-40
 """What age leaves of an event at least: however old, it has happened, and float32 still holds its square."""
 
-MOST = 5
-"""An event counts at most this many times what the typical one does: a strength far above it says "this alone", and
-a model of one event in a hundred is a worse one."""
-
 AGES = Search(choices=(None, "10m", "1h", "1d", "7d", "30d", "90d"))
 LOG_AGES = Search(choices=(None, "7d", "30d", "90d", "180d", "365d"))
 """Half-lives worth trying, of a history and of the log; none = the field left out, as it is by default."""
@@ -44,6 +40,9 @@ class Collaborative(Vocabulary):
     """An event of the log that is this much older than the log's last counts half in the fit; none = as any other."""
     last: Annotated[Annotated[int, Field(ge=1)] | None, Search(choices=(None, 5, 10, 20, 50))] = None
     """How many of the latest distinct items of the history count; none = all."""
+    clip: Annotated[float, Field(ge=1)] | None = 5.0
+    """An event counts at most this many times the median one; none = as its strength says. Of a strength far beyond,
+    a model learns the few such events and little else."""
     min_count: int = Field(default=1, ge=1)
     """Items with fewer events that count are unknown to the model."""
 
@@ -53,12 +52,13 @@ class Collaborative(Vocabulary):
         events = data.events
         strength = self._told(events.weight, events.event)
         counts = np.bincount(events.item[strength > 0], minlength=data.n_items)
-        self.most_: float = MOST * float(np.median(strength[strength > 0])) if counts.any() else float(MOST)
+        typical = float(np.median(strength[strength > 0])) if counts.any() else 1.0
+        self.most_: float = np.inf if self.clip is None else self.clip * typical
         self._know(np.flatnonzero(counts >= self.min_count), data.n_items)
 
     def _strength(self, weight: Float32, event: Array) -> Float32:
-        """[m]: what events count, in the log as in a history: what they are said to, at most ``MOST`` times the median;
-        one of strength 0 is as if it had not happened."""
+        """[m]: what events count, in the log as in a history: what they are said to, at most ``clip`` times the
+        median; one of strength 0 is as if it had not happened."""
         return np.minimum(self._told(weight, event), np.float32(self.most_))
 
     def _told(self, weight: Float32, event: Array) -> Float32:

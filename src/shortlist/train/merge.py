@@ -9,7 +9,8 @@ import numpy as np
 from shortlist.component import refuse_unsound
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
-from shortlist.pipeline import Pipeline, Trace, stamp
+from shortlist.durations import stamp
+from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import emit, track
 from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
 from shortlist.recipe import Recipe

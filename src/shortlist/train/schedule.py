@@ -18,7 +18,8 @@ import numpy as np
 from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.spec import microseconds
-from shortlist.pipeline import Pipeline, stamp
+from shortlist.durations import stamp
+from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.train.merge import fit_merge

@@ -7,10 +7,9 @@ which may live in two processes: ``recalled`` finds rows, ``ranked`` puts them i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -27,69 +26,16 @@ from shortlist.component import (
     refuse_unsound,
 )
 from shortlist.data import Dataset, State
-from shortlist.merge._join import among, backed, numbered
-from shortlist.progress import Timed, track
-from shortlist.types import Array, Bool, Candidates, Ragged, Requests, keys
-
-T = TypeVar("T")
+from shortlist.durations import stamp
+from shortlist.pipeline._rows import among, backed, numbered
+from shortlist.pipeline.trace import Observer, Recalled, Trace, attempt
+from shortlist.progress import track
+from shortlist.types import Array, Bool, Candidates, Requests, keys
 
 SPARE = 4
 """How many rows for each one shown are enough for rules to choose from."""
 DENSE = ".dense"
 """Ends the name of a channel's score of every row, those it did not find among them; for features alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """What recall hands to ranking: all that the other half knows of the channels."""
-
-    requests: Requests  # with the hard rules' items excluded
-    rows: Candidates  # one per (request, item): ``score`` of the merge, ``<channel>.score``, ``.rank``, ``.dense``
-    spare: Candidates  # the fallback's rows for requests that may run short
-
-    def arrays(self) -> dict[str, Array]:
-        """Flat, for a wire or a file: ``np.savez(file, **recalled.arrays())``, and ``Recalled.of(np.load(file))``."""
-        asked = self.requests
-        flat: dict[str, Array] = {"id": asked.id, "user": asked.user, "time": asked.time}
-        flat |= {f"context/{name}": column for name, column in asked.context.items()}
-        for part, ragged in (("history", asked.history), ("exclude", asked.exclude)):
-            flat |= {f"{part}/": ragged.offsets, **{f"{part}/{name}": c for name, c in ragged.columns.items()}}
-        for part, rows in (("rows", self.rows), ("spare", self.spare)):
-            flat |= {f"{part}/": rows.request, f"{part}//": rows.item}
-            flat |= {f"{part}/{name}": column for name, column in rows.columns.items()}
-        return flat
-
-    @staticmethod
-    def of(arrays: Mapping[str, Array]) -> Recalled:
-        """What ``arrays`` were taken from."""
-        parts: dict[str, dict[str, Array]] = {part: {} for part in ("context", "history", "exclude", "rows", "spare")}
-        for key in arrays:
-            part, slash, name = key.partition("/")
-            if slash:
-                parts[part][name] = arrays[key]
-        history, exclude = (Ragged(parts[part].pop(""), parts[part]) for part in ("history", "exclude"))
-        rows, spare = (Candidates(p.pop(""), p.pop("/"), p) for p in (parts["rows"], parts["spare"]))
-        requests = Requests(arrays["id"], arrays["user"], arrays["time"], history, exclude, parts["context"])
-        return Recalled(requests, rows, spare)
-
-
-@dataclass(slots=True)
-class Trace:
-    """What each stage handed on, what it took, and which channels failed; for reports, explanations and metrics."""
-
-    recalled: Recalled | None = None
-    stages: dict[str, Candidates] = field(default_factory=dict)
-    # "recall.NAME", "merge", "prerank", "rank", "rules.NAME"
-    seconds: dict[str, float] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)  # channel -> error
-
-    def timed(self, stage: str) -> Timed:
-        """``with trace.timed(stage): ...`` adds the time of the block to ``seconds[stage]``."""
-        return Timed(self.seconds, stage)
-
-
-Observer = Callable[[Requests, Candidates, Trace], None]
-"""Hears of every answer: what was asked, with ``exclude`` as the hard rules left it, the slates, and how they came."""
 
 
 @dataclass(slots=True)
@@ -135,7 +81,7 @@ class Pipeline:
             requests = self.forbid(requests, state)
         found: dict[str, Candidates] = {}
         for name, channel in self.recall.items():
-            rows = _attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, self.depth))
+            rows = attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, self.depth))
             if rows is not None:
                 found[name] = trace.stages[f"recall.{name}"] = rows
         with trace.timed("merge"):
@@ -152,7 +98,7 @@ class Pipeline:
                 silent = np.flatnonzero(np.isnan(whole))  # what a channel found, it has scored already
                 asked = Candidates(rows.request[silent], rows.item[silent])
                 score = partial(scorer.score, requests, asked, state)
-                scores = _attempt(trace, f"recall.{name}", score)
+                scores = attempt(trace, f"recall.{name}", score)
                 if scores is not None:
                     whole[silent] = scores
                     dense[name + DENSE] = whole
@@ -172,7 +118,7 @@ class Pipeline:
         needy = np.flatnonzero(counts < SPARE * n)
         if fallback is None or not len(needy):
             return none
-        found = _attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
+        found = attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
         if found is None:
             return none
         return Candidates(needy[found.request].astype(np.uint32), found.item)
@@ -200,7 +146,7 @@ class Pipeline:
         while len(short):
             depth *= SPARE
             asked = requests.take(short)
-            deeper = _attempt(trace, "fallback", partial(self.fallback.retrieve, asked, state, depth))
+            deeper = attempt(trace, "fallback", partial(self.fallback.retrieve, asked, state, depth))
             if deeper is None:
                 return slate
             rows = backed(numbered(own, short), deeper.select(()))
@@ -343,20 +289,3 @@ class Pipeline:
                 f"a request at {stamp(first)} is earlier than {stamp(self.fitted_until)}, which this pipeline has "
                 "already seen: its answer would know the future"
             )
-
-
-def stamp(time: int) -> str:
-    """A moment as ISO 8601 UTC."""
-    return str(np.datetime64(time, "us")) + "Z"
-
-
-def _attempt(trace: Trace, stage: str, call: Callable[[], T]) -> T | None:
-    """A channel that fails costs its own rows, not the answer; the trace says which failed and why."""
-    try:
-        with trace.timed(stage):
-            return call()
-    except InputError:
-        raise
-    except Exception as error:  # any fault of one channel
-        trace.failed[stage.removeprefix("recall.")] = f"{type(error).__name__}: {error}"
-        return None
