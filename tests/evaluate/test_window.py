@@ -149,7 +149,7 @@ def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
     few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
     lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
     data = open_bundle(shop_run.out / "bundle").data
-    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}), few, data)
+    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}, {}, {}, {}), few, data)
     for stage in rows["stage"].unique():
         assert rows.filter(stage=stage)["user"].to_list() == [None, data.user_ids.ids[0], None]
 
@@ -268,7 +268,7 @@ def sliced(counts, asked, found):
     targets = Ragged.of(np.zeros(len(asked), int), 1, item=np.array(asked, np.int32), known=known)
     questions = Questions(Requests.of([0], [10**6]), targets, targets)
     slate = Candidates(np.zeros(len(found), np.uint32), np.array(found, np.int32), {})
-    run = Run({}, {"slate": slate}, {}, {}, {}, 0, None, {})
+    run = Run({}, {"slate": slate}, {}, {}, {}, 0, None, {}, {}, {}, {})
     return _by_popularity(run, questions, log, 10)
 
 

@@ -53,7 +53,12 @@ class Feature(Component):
 
 
 class Ranker(Component):
-    """Adds score columns to rows. It may have one more power: ``Refits``."""
+    """Adds score columns to rows. It may have more powers: ``Refits``, ``ReadsItems``."""
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the score is the probability of the label."""
+        return False
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns from rows with labels; ``valid`` (later in time) is for early stopping and calibration."""
