@@ -115,7 +115,10 @@ class ColumnSpec(Spec):
     kind: Kind = "category"
     """category, list, number, text or time."""
     separator: str = "|"
-    """Between the entries of a list; ``[,]`` for lists written ``[1, 2]`` or ``['a', 'b']``."""
+    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy and PostgreSQL write them:
+    ``[1, 2]``, ``['a', 'b']``, ``{a,"b c"}``."""
+    field: str | None = None
+    """Of a list of objects, ``[{"id": 1, "name": "Drama"}]``: the field that is the name."""
     time_unit: Unit | None = None
     """Of a time given as a number; the table's when absent."""
     time_format: str | None = None
