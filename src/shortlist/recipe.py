@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import Field, StrictBool, ValidationError
 
 from shortlist import search
 from shortlist.component import Component, InputError, explain
+from shortlist.configured import Configured
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
@@ -36,9 +37,7 @@ TUNABLE = ("recall", "merge", "rank")
 """Sections that may have a ``search`` table: what ``shortlist tune`` may try instead of what the component declares."""
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
+class Strict(Configured):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys of earlier versions and what they are called now: the error for the old one names the new one."""
 

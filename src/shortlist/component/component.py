@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shortlist.configured import Configured
 from shortlist.types import Array, InputError, Ragged
 
 
@@ -31,7 +32,7 @@ class Search:
     choices: tuple[Any, ...] = ()
 
 
-class Component(BaseModel):
+class Component(Configured):
     """A validated configuration and what was learned under it.
 
     Fields are hyperparameters, each written once with a string under it that says what it means. ``fit`` stores only
@@ -39,7 +40,7 @@ class Component(BaseModel):
     restored without any code of the component's own; a native model overrides ``files`` and ``restore``.
     """
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     personalised: ClassVar[bool] = True
     """Whether two users with different histories should get different answers."""

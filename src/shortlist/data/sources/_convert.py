@@ -6,7 +6,6 @@ number is what a csv would have in its place.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import polars as pl
@@ -130,7 +129,7 @@ def _number(cell: pl.Expr, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr, str]:
     else:
         number = cell
     value = number.cast(pl.Float64, strict=False).cast(pl.Float32)  # finite as it is kept, not only as it is written
-    return cell, pl.when(value.is_finite()).then(value), "a number (up to 3.4e38)"
+    return cell, pl.when(value.is_finite()).then(value), "a number"
 
 
 def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series) -> tuple[pl.Expr, pl.Expr, str]:
@@ -203,6 +202,5 @@ def _entries(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted) -> pl.Expr:
 
 def _which(fields: list[str], field: str | None) -> str:
     """What to say of lists of objects whose name is in a field that is not stated."""
-    like = next((name for name in fields if re.search("name|title|label", name.lower())), fields[-1])
     found = f"found no field {field!r} in" if field is not None else "expected lists of names, found"
-    return f'{found} objects with the fields {", ".join(fields)}; say field = "{like}"'
+    return f'{found} objects with the fields {", ".join(fields)}; say field = "{lists.naming(fields)}"'

@@ -16,6 +16,7 @@ _OPEN = {"[": "]", "{": "}", "(": ")"}
 _NUMPY = re.compile(r"^array\((.*?)(?:,\s*dtype=[^()]*)?\)$", re.DOTALL)
 _WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.|"")*)"|'((?:[^'\\]|\\.)*)'|([^\s,"'][^,]*?))\s*(?:,|$)""", re.DOTALL)
 _NOTHING = ("None", "nan", "NaN", "null")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _TOKEN = re.compile(r"""\s+|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"',]+)""", re.DOTALL)
 
 
@@ -60,6 +61,11 @@ def fields(text: str) -> list[str]:
     return [str(name) for name in first]
 
 
+def naming(fields: list[str]) -> str:
+    """The field that looks like the name."""
+    return next((name for name in fields if re.search("name|title|label", name.lower())), fields[-1])
+
+
 def entries(text: str, field: str | None = None) -> Iterator[str]:
     """What a list with its brackets holds; a list within it is laid out flat, what is missing left out.
 
@@ -75,17 +81,18 @@ def _parsed(text: str) -> Any:
     text = numpy[1].strip() if numpy else text
     if len(text) < 2 or _OPEN.get(text[0]) != text[-1]:
         raise ValueError("no brackets")
-    for read in (json.loads, ast.literal_eval):
+    bare = _QUOTED.sub("Q", text)
+    python = text[0] != "{" or re.match(r"\{\s*'", text)  # else it is PostgreSQL's, which escapes otherwise
+    for read in (json.loads, ast.literal_eval) if python else (json.loads,):
         try:
             found = read(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             continue
         if isinstance(found, set | frozenset):
             return sorted(found, key=text.index if all(isinstance(e, str) for e in found) else str)
-        if isinstance(found, list | tuple | dict):
-            strange = read is ast.literal_eval and "," not in text and re.search(r"""['"]\s+['"]""", text)
-            if not strange:  # numpy's ['a' 'b'] is one word to Python
-                return found if text[0] != "{" or isinstance(found, dict) else list(found)
+        glued = re.search(r"Q\s*Q", bare)  # numpy's ['a' 'b'] is one word to Python
+        if isinstance(found, list | tuple | dict) and not glued:
+            return found if text[0] != "{" or isinstance(found, dict) else list(found)
     inner = text[1:-1].strip()
     if not inner:
         return []
@@ -93,7 +100,7 @@ def _parsed(text: str) -> Any:
         return _words(inner, null=True)
     if "..." in inner.split():
         raise ValueError("shortened")
-    return _words(inner) if "," in inner else _tokens(inner)
+    return _words(inner) if "," in bare else _tokens(inner)
 
 
 def _words(inner: str, *, null: bool = False) -> list[str | None]:
@@ -127,7 +134,7 @@ def _tokens(inner: str) -> list[str]:
             raise ValueError("no words between blanks")
         word = next((part for part in match.groups() if part is not None), None)
         if word is not None:
-            found.append(re.sub(r"\\(.)", r"\1", word) if match[3] is None else word.rstrip("."))
+            found.append(str(ast.literal_eval(match[0])) if match[3] is None else word.rstrip("."))
         place = match.end()
     return found
 

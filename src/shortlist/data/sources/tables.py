@@ -92,6 +92,17 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
     )
 
 
+def ids(spec: AttributesSpec, key: str, scratch: Path) -> list[str]:
+    """The ids of a table in the order of its rows, read as those of a log are; missing ones are left out."""
+    opened = scan(spec, None, scratch)
+    wanted = _attributes(f"{key}s", spec, opened)[:1]
+    column = opened.frame.select(_converted(opened, wanted, spec.null_values)[0].value)
+    try:
+        return column.collect().to_series().drop_nulls().to_list()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise explained(error, spec, opened.text) from None
+
+
 def _ids(table: str) -> set[str]:
     return set(KNOWN[table]) if table in KNOWN else {table[:-1]}
 
@@ -258,9 +269,11 @@ def _fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wante
     how = wanted[place]
     cell = cells[how.column][0]
     shown = "nothing" if cell is None else repr(shortened(str(cell)))
+    expected = columns[place].expected
+    if how.kind == "number" and pl.Series([str(cell)]).cast(pl.Float64, strict=False)[0] is not None:
+        expected += " (finite, as float32)" if how.least is None else ""
     return InputError(
-        f"{opened.label}: row {row}, column {how.column} ({how.name}): "
-        f"expected {columns[place].expected}, found {shown}"
+        f"{opened.label}: row {row}, column {how.column} ({how.name}): expected {expected}, found {shown}"
     )
 
 
