@@ -34,7 +34,7 @@ def commands(group=None, path=()):
 def test_the_commands_that_are_promised_are_there():
     assert {" ".join(words) for words, _ in commands()} >= {
         "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "recommend",
-        "similar", "serve", "report", "tune",
+        "similar", "topics", "serve", "report", "tune",
     }  # fmt: skip
 
 
@@ -160,9 +160,9 @@ def test_unknown_users_of_a_file_are_counted_and_the_rest_asked_once(shop_run, t
     assert "warning: 1 of 3 users are not in the bundle, such as 'stranger'" in " ".join(err.split())
     assert pl.read_parquet(out)["user"].to_list() == ["u04", "u04", "stranger", "stranger", "u03", "u03"]
     for text, said in (
-        ("user,age\nu03,4\n", "expected one id a line without a header, found the columns 'user,age'"),
+        ("user,age\nu3,4\n", "none of its 1 ids is a user of the bundle"),
         ("me\nyou\n", "none of its 2 ids is a user of the bundle"),
-        ("\n", "none of its 0 ids is a user of the bundle"),
+        ("\n", "expected a table, found an empty file"),
     ):
         file.write_text(text)
         out.unlink(missing_ok=True)
@@ -253,6 +253,23 @@ def test_similar(shop_run, shortlist_command):
     assert len(found["channels"]["cf"]) == 3
     assert "i02" not in [line["item"] for line in found["channels"]["cf"]]
     assert "like item i02" in shortlist_command("similar", shop_run.out / "bundle", "--item", "i02")[1]
+
+
+def test_topics(shop_run, shop, tmp_path, shortlist_command):
+    code, _, err = shortlist_command("topics", shop_run.out / "bundle")
+    assert (code, err.count("no channel of it has topics; lfm has")) == (2, 1)
+    recipe = shop / "shop.toml"
+    extra = ["--set", "recall.soft.type=lfm", "--set", "recall.soft.factors=3"]
+    assert shortlist_command("fit", recipe, "--data", shop, "--out", tmp_path / "run", *extra)[0] == 0
+    bundle = tmp_path / "run" / "bundle"
+    topics = json.loads(shortlist_command("topics", bundle, "-n", 4, "--json")[1])["topics"]["soft"]
+    assert [len(items) for items in topics] == [4, 4, 4]
+    channel = bundles.open_bundle(bundle).pipeline.recall["soft"]
+    first = channel.topics(0, 1)
+    assert topics[0][0]["score"] == pytest.approx(float(first["loading"][0]))
+    near = json.loads(shortlist_command("topics", bundle, "--user", "u01", "-n", 2, "--json")[1])
+    assert len(near["channels"]["soft"]) == 2
+    assert "soft 2" in shortlist_command("topics", bundle)[1]
 
 
 def test_compare_prints_and_writes(shop_run, tmp_path, shortlist_command):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,9 @@ from shortlist import answer
 from shortlist.bundle import Bundle
 from shortlist.component import InputError
 from shortlist.data import State
-from shortlist.data.spec import microseconds
+from shortlist.data._look import look
+from shortlist.data.sources.tables import ids
+from shortlist.data.spec import AttributesSpec, microseconds
 from shortlist.progress import emit, track
 from shortlist.questions import BATCH
 
@@ -26,18 +30,26 @@ def moment(text: str) -> int:
 
 
 def read_users(path: Path) -> list[str]:
-    """Ids from a text file (one a line) or a Parquet file's column ``user``."""
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, columns=["user"])["user"].cast(pl.String).drop_nulls().to_list()
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected one id a line in UTF-8, or Parquet with a column user: {error}") from error
-    if lines and ("," in lines[0] or ";" in lines[0] or "\t" in lines[0]):
-        raise InputError(f"{path}: expected one id a line without a header, found the columns {lines[0]!r}")
-    return [line.strip() for line in lines if line.strip()]
+    """Ids as the log's are read: a text file with one a line, or a table (csv, Parquet) with a column ``user``.
+
+    Raises ``InputError`` for a file that is missing, empty or cannot be read, and a table without that column.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    seen = look(path)
+    names = list(seen.columns)
+    table = "user" in names or seen.format == "parquet" or (len(names) > 1 and seen.separator in ",;\t")
+    if table and "user" not in names:
+        raise InputError(f"{path}: expected one id a line, or a column user; found the columns {', '.join(names)}")
+    how: dict[str, Any] = {"columns": {"user": "user"}}
+    if seen.format == "csv":
+        how |= {"encoding": seen.encoding, "separator": seen.separator, "quote": seen.quote}
+    if not table:  # an id may hold what separates columns elsewhere, but hardly this sign
+        cells = [cell for column in seen.columns.values() for cell in column]
+        quoted = all(cell[:1] == cell[-1:] == '"' for cell in cells)
+        how |= {"names": ["user"], "separator": "\x1f", "quote": '"' if quoted else ""}
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as scratch:
+        return ids(AttributesSpec.model_validate({"path": str(path), **how}), "user", Path(scratch))
 
 
 def known_users(users: list[str], bundle: Bundle, path: Path) -> list[str]:

@@ -193,7 +193,7 @@ def _opened(path: Path, trust: bool, half: Literal["recall", "rank"] | None) -> 
     data = _read_data(path, manifest)
     restored: dict[str, Any] = {
         stage: _restore(path, f"components/{stage}/", part, manifest["files"], data)
-        if half in (None, _half(stage, part))
+        if half in (None, _half(stage, part)) or stage == "fallback"  # both halves ask it
         else part
         for stage, part in stages(pipeline)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from pathlib import Path
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data.sources._scan import opened
+from shortlist.data.sources import _broken as broken
+from shortlist.data.sources._convert import as_text
+from shortlist.data.sources._scan import SEPARATOR_LINE, opened
+from shortlist.data.sources._times import dated, is_iso
+from shortlist.data.spec import FileSpec
 
 BYTES = 1 << 20
 ROWS = 20_000
@@ -28,12 +33,9 @@ TIME_FORMATS = (
     "%d.%m.%Y",
     "%d-%b-%Y",
     "%d-%m-%Y",
-    "%Y%m%d%H%M%S",
-    "%Y%m%d",
     "%b %d, %Y",
     "%m %d, %Y",
 )
-ISO = re.compile(r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Look:
     separator: str
     header: bool
     encoding: str
-    columns: dict[str, list[str]]  # cells, "" where there is none
+    columns: dict[str, list[str]]  # cells, "" where there is none; a list as JSON
+    quote: str = '"'
 
     def filled(self, name: str) -> list[str]:
         """The cells of a column that say something."""
@@ -61,7 +64,7 @@ def look(path: Path) -> Look:
             frame = pl.read_parquet(path, n_rows=ROWS)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-        columns = {name: [_shown(cell) for cell in frame[name].to_list()] for name in frame.columns}
+        columns = {column.name: _shown(column) for column in frame}
         return Look(path, "parquet", ",", True, "utf-8", columns)
     try:
         with opened(path) as file:
@@ -69,27 +72,38 @@ def look(path: Path) -> Look:
             whole = not file.read(1)
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    text, encoding = _decoded(content)
+    said = SEPARATOR_LINE.match(content)
+    text, encoding = _decoded(content[said.end() :] if said else content)
     lines = text.splitlines() if whole else text.splitlines()[:-1]
     lines = [line for line in lines[: ROWS + 1] if line.strip()]
     if not lines:
         raise InputError(f"{path}: expected a table, found an empty file")
-    separator = max(SEPARATORS, key=lambda s: _regularity(lines[:500], s))
-    rows = _cells(lines, separator)
+    separator = said[1].decode("latin-1") if said else max(SEPARATORS, key=lambda s: _regularity(lines[:500], s))
+    quote = _quote(lines, separator)
+    rows = _cells(lines, separator, quote)
     width = Counter(len(row) for row in rows).most_common(1)[0][0]
     rows = [row for row in rows if len(row) == width]
     header = _has_header(rows)
     names = [cell.strip() for cell in rows[0]] if header else [f"column_{n}" for n in range(1, width + 1)]
     body = rows[1:] if header else rows
-    return Look(
-        path, "csv", separator, header, encoding, {n: [row[k].strip() for row in body] for k, n in enumerate(names)}
-    )
+    columns = {name: [row[place].strip() for row in body] for place, name in enumerate(names)}
+    return Look(path, "csv", separator, header, encoding, columns, quote)
 
 
-def _shown(cell: object) -> str:
-    if cell is None:
-        return ""
-    return "|".join(map(str, cell)) if isinstance(cell, list) else str(cell)
+def _shown(column: pl.Series) -> list[str]:
+    if column.dtype.is_nested():
+        return ["" if cell is None else json.dumps(cell, default=str, ensure_ascii=False) for cell in column.to_list()]
+    return column.to_frame("c").select(as_text(pl.col("c"), column.dtype).fill_null("")).to_series().to_list()
+
+
+def _quote(lines: list[str], separator: str) -> str:
+    """The quote character, or "" where quotes do not pair, so that they are no more than characters."""
+    if len(separator) > 1 or not any('"' in line for line in lines):
+        return '"'
+    spec = FileSpec(path="", separator=separator)
+    names = [""] * len(lines[0].split(separator))
+    faults = (row.fault for row in broken.rows((f"{line}\n".encode() for line in lines), spec, names))
+    return "" if any("a quote" in fault for fault in faults) else '"'
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
@@ -103,8 +117,8 @@ def _decoded(content: bytes) -> tuple[str, str]:
         return content.decode("latin-1"), "latin-1"
 
 
-def _cells(lines: list[str], separator: str) -> list[list[str]]:
-    if len(separator) > 1:
+def _cells(lines: list[str], separator: str, quote: str = '"') -> list[list[str]]:
+    if len(separator) > 1 or not quote:
         return [line.split(separator) for line in lines]
     return [row for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=separator) if row]
 
@@ -122,11 +136,11 @@ def _regularity(lines: list[str], separator: str) -> tuple[float, int]:
 def _has_header(rows: list[list[str]]) -> bool:
     """A first row of words above numbers or times, or of names a header would have."""
     first, rest = rows[0], rows[1:200]
-    if any(is_number(cell) or ISO.match(cell) for cell in first if cell):
+    if any(is_number(cell) or is_iso(cell) for cell in first if cell):
         return False
     for place, _ in enumerate(first):
         cells = [row[place].strip() for row in rest if row[place].strip() not in ABSENT]
-        if cells and sum(is_number(cell) or bool(ISO.match(cell)) for cell in cells) > 0.8 * len(cells):
+        if cells and sum(is_number(cell) or is_iso(cell) for cell in cells) > 0.8 * len(cells):
             return True
     return any(re.search(r"(^|_)(id|name|title|user|item|time|type)s?$", cell.strip().lower()) for cell in first)
 
@@ -140,7 +154,7 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
     """(unit, format) of cells that are times, both None for ISO 8601; None if they are not times."""
     if not cells:
         return None
-    if sum(bool(ISO.match(cell)) for cell in cells) > 0.99 * len(cells):
+    if sum(map(is_iso, cells)) > 0.99 * len(cells):
         return None, None
     if all(is_number(cell) for cell in cells):
         numbers = sorted(float(cell) for cell in cells)
@@ -148,6 +162,8 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
         for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None
+    if (form := dated(cells)) and len(cells[0]) >= 8:  # years and months alone are rather numbers
+        return None, form
     series = pl.Series(cells[:500])
     for form in TIME_FORMATS:
         parsed = series.str.to_datetime(form, strict=False) if "%H" in form else series.str.to_date(form, strict=False)

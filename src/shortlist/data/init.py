@@ -6,9 +6,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from time import time_ns
+
+import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data._look import ABSENT, Look, is_number, look, time_of
+from shortlist.data.doubts import time_doubts
+from shortlist.data.sources import _lists as lists
+from shortlist.data.sources import _times as times
+from shortlist.data.sources._times import dated
 
 WORDS = {
     "user": "user userid uid visitor visitorid customer customerid member memberid account person personid "
@@ -108,7 +115,8 @@ def _roles(log: Look, given: Mapping[str, str]) -> dict[str, str]:
     for role, words in WORDS.items():
         for word in words.split() if role not in roles else ():  # the likelier word first
             named = next((n for n, p in plain.items() if p == word and n not in roles.values()), None)
-            if named is not None and _fits(role, log, named):
+            years = role == "time" and named is not None and dated(log.filled(named)) is not None
+            if named is not None and (years or _fits(role, log, named)):
                 roles[role] = named
                 break
 
@@ -182,6 +190,8 @@ def _file(seen: Look, roles: dict[str, str] | None = None) -> list[str]:
         if not seen.header:
             called = {column: role for role, column in (roles or {}).items()}
             lines.append(f"names = {_toml([called.get(name, name) for name in seen.columns])}  # it has no header")
+        if not seen.quote:
+            lines.append('quote = ""  # quotes do not pair: they are characters like others')
         if seen.encoding != "utf-8":
             lines.append(f"encoding = {_toml(seen.encoding)}")
     return lines
@@ -195,15 +205,24 @@ def _log_columns(log: Look, roles: dict[str, str]) -> list[str]:
     absent = sorted({cell for cell in log.columns[roles["user"]] if cell in ABSENT and cell})
     if absent:
         lines.append(f"null_values = {_toml(['', *absent])}  # events of nobody known")
-    unit, form = time_of(log.filled(roles["time"])) or (None, None)
+    cells = log.filled(roles["time"])
+    unit, form = time_of(cells) or (None, dated(cells))
     if unit:
         lines.append(f"time_unit = {_toml(unit)}")
     if form:
         lines.append(f"time_format = {_toml(form)}")
+    lines += [f"# look twice: {doubt}" for doubt in time_doubts("time", _moments(cells, unit, form), time_ns() // 1000)]
     unused = [name for name in log.columns if name not in roles.values()]
     if unused:
         lines.append(f"# not used: {', '.join(unused[:20])}{', ...' if len(unused) > 20 else ''}")
     return lines
+
+
+def _moments(cells: list[str], unit: str | None, form: str | None) -> pl.Series:
+    """Microseconds of times written so; null where one is not."""
+    cell = pl.col("c")
+    how = times.epoch(cell, unit) if unit else times.written(cell, form) if form else times.iso(cell)
+    return pl.DataFrame({"c": cells}, schema={"c": pl.String}).select(how).to_series()
 
 
 def _strengths(log: Look, roles: dict[str, str]) -> list[str]:
@@ -241,7 +260,8 @@ def _attributes(key: str, table: Look, log: Look, roles: dict[str, str]) -> list
         clean = re.sub(r"[^A-Za-z0-9_]+", "_", name.split(":")[0]).strip("_") or "attribute"
         if clean != name:
             how = {"column": name, **how}
-        columns.append(f"{clean} = {_toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {_inline(how)}")
+        line = f"{clean} = {_toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {_inline(how)}"
+        columns.append(line + _question(how, table.filled(name)))
     lines = _file(table, {role: found for found, role in names.items()})
     lines.append(f"[data.{key}s.columns]" + ("" if table.header else "  # rename them in names as you like"))
     lines += columns
@@ -255,8 +275,9 @@ def _kind(name: str, cells: list[str]) -> dict[str, str] | None:
     distinct = set(cells)
     if len(distinct) < 2 or sum(cell.startswith(("http://", "https://", "www.")) for cell in cells) > len(cells) / 2:
         return None
-    if all(cell.startswith("[") and cell.endswith("]") for cell in distinct):
-        return {"kind": "list", "separator": "[,]"}
+    if lists.looks_literal(list(distinct)):
+        fields = next((found for cell in distinct if (found := lists.fields(cell))), [])
+        return {"kind": "list", "separator": lists.LITERAL} | ({"field": lists.naming(fields)} if fields else {})
     when = time_of(cells)
     if when is not None:
         return {"kind": "time"} | {k: v for k, v in zip(("time_unit", "time_format"), when, strict=True) if v}
@@ -272,6 +293,17 @@ def _kind(name: str, cells: list[str]) -> dict[str, str] | None:
             return {"kind": "list"} if separator == "|" else {"kind": "list", "separator": separator}
     mean = sum(map(len, cells)) / len(cells)
     return {"kind": "text" if len(distinct) > 0.5 * len(cells) and mean > 8 else "category"}
+
+
+def _question(how: Mapping[str, str], cells: list[str]) -> str:
+    """A comment that asks what only a person can tell."""
+    if "field" in how:
+        fields = next(found for cell in cells if (found := lists.fields(cell)))
+        return f"  # which field is the name: {', '.join(fields)}?"
+    if how.get("separator") == ",":
+        several = next(cell for cell in cells if "," in cell)
+        return f'  # is {_toml(several)} one name and no list? then "category"'
+    return ""
 
 
 def _key(name: str) -> str:

@@ -6,7 +6,9 @@ import itertools
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+
+from shortlist.configured import Configured
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
@@ -22,10 +24,10 @@ def _no_number(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(_no_number)]
 
 
-class Spec(BaseModel):
+class Spec(Configured):
     """A part of the section: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
 class SplitSpec(Spec):
@@ -90,7 +92,8 @@ class FilterSpec(Spec):
     """Rules that drop rows of the log. What they drop is counted by reason and kept in ``rejected``."""
 
     bad_rows: Literal["error", "drop"] = "error"
-    """A row that cannot be read (time, number, missing item, negative weight) stops the run, or is dropped."""
+    """A row that cannot be read (time, number, missing item, negative weight, quotes that do
+    not pair, too many columns) stops the run, or is dropped."""
     value: RangeSpec | None = None
     """Impossible values."""
     event: ChoiceSpec | None = None
@@ -115,11 +118,14 @@ class ColumnSpec(Spec):
     kind: Kind = "category"
     """category, list, number, text or time."""
     separator: str = "|"
-    """Between the entries of a list; ``[,]`` for lists written ``[1, 2]`` or ``['a', 'b']``."""
+    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy and PostgreSQL write them:
+    ``[1, 2]``, ``['a', 'b']``, ``{a,"b c"}``."""
+    field: str | None = None
+    """Of a list of objects, ``[{"id": 1, "name": "Drama"}]``: the field that is the name."""
     time_unit: Unit | None = None
     """Of a time given as a number; the table's when absent."""
     time_format: str | None = None
-    """Of a time given as text; the table's when absent."""
+    """Of a time given as text, or as a number such as 20240131; the table's when absent."""
 
 
 class FileSpec(Spec):
@@ -144,11 +150,11 @@ class FileSpec(Spec):
     compression: Literal["auto", "gzip", "none"] = "auto"
     """Of a csv; auto looks at the first bytes."""
     null_values: list[str] = [""]
-    """Cells that mean missing; numbers and times also take NA, NaN, null, None and \\N for it."""
+    """Cells that mean missing, of every type; numbers and times also take NA, NaN, null, None and \\N for it."""
     time_unit: Unit | None = None
     """Of times given as numbers; judged from their size when absent."""
     time_format: str | None = None
-    """Of times given as text, as strftime writes it (``%d-%b-%Y``); ISO 8601 when absent."""
+    """Of times as strftime writes it (``%d-%b-%Y``), numbers such as 20240131 too; ISO 8601 when absent."""
 
 
 class TableSpec(FileSpec):

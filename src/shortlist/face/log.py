@@ -19,11 +19,13 @@ from shortlist.answer import titles
 from shortlist.component import InputError, explain
 from shortlist.data import Dataset, State, Table
 from shortlist.data.build import dataset
+from shortlist.data.doubts import doubts
 from shortlist.data.init import draft, least_positive
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
-from shortlist.pipeline import stamp
+from shortlist.durations import stamp
+from shortlist.progress import emit
 
 SPLIT = {"tune": 0.7, "rank": 0.8, "test": 0.9}
 """Where a recipe that says nothing of it cuts a log."""
@@ -181,6 +183,8 @@ def read(
             said_wrong = re.sub(rf"{re.escape(scratch)}.(\w+)\.parquet", r"\1", str(error))
             raise InputError(said_wrong) from None  # a frame is named as its argument is
     assert isinstance(raw, Raw)
+    for doubt in doubts(raw):
+        emit("warning", message=doubt)
     return Log(dataset(raw, spec), section, frames)
 
 

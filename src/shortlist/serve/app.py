@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException as Refused
 
 from shortlist import answer
 from shortlist.component import InputError
-from shortlist.pipeline import stamp
+from shortlist.durations import stamp
 from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics

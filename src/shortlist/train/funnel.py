@@ -16,6 +16,7 @@ from shortlist import bundle as bundles
 from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.data.build import dataset
+from shortlist.data.doubts import doubts
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.documents import dumps, jsonable, write_parquet, write_text
@@ -44,6 +45,8 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
                 "compare rankers on it"
             )
         data = dataset(raw, recipe.data)
+    for doubt in doubts(raw):
+        emit("warning", message=doubt)
     emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
     return data, raw
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import hashlib
-import io
-import os
-import sqlite3
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.data.sources import _broken as lines
+from shortlist.data.sources._query import answered
 from shortlist.data.spec import FileSpec
 
 ROW = "_row"
 WIDE = "_wide"
 CHUNK = 1 << 20
+PACKED = {b"\x28\xb5\x2f\xfd": "zstandard", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "a zip or Excel file"}
+"""First bytes of what is no text; gzip is unpacked."""
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""First bytes of text that is not UTF-8."""
+SEPARATOR_LINE = re.compile(rb"^(?:\xef\xbb\xbf)?sep=(.)\r?\n", re.IGNORECASE)
+"""What Excel writes above a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Scan:
     """The file as messages name it."""
     digest: str
     """sha256 of its content."""
+    text: Path | None = None
+    """A text file, or its copy in UTF-8."""
 
 
 def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
@@ -43,21 +50,32 @@ def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
 
     Raises ``InputError`` when the file is missing, empty or not in the format stated.
     """
-    if form(spec) == "sql":
-        return _sql(spec, root)
-    path = located(spec, root)
-    if path.stat().st_size == 0:
+    path = None if "://" in spec.path else located(spec, root)
+    if path is not None and path.stat().st_size == 0:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
+    if form(spec) == "sql":
+        table, digest = answered(spec, path)
+        return Scan(table.lazy().with_row_index(ROW, offset=1), tuple(table.columns), spec.path, digest)
+    assert path is not None
     digest = _digest(path)
     if form(spec) == "parquet":
-        frame = pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
+        frame, text = pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1), None
     else:
-        frame = _csv(spec, path, scratch)
+        text = _utf8(spec, path, scratch)
+        frame = _csv(spec, text)
     try:
         names = tuple(name for name in frame.collect_schema().names() if name not in (ROW, WIDE))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, path) from None
-    return Scan(frame, names, spec.path, digest)
+        raise explained(error, spec, text) from None
+    return Scan(frame, names, spec.path, digest, text)
+
+
+def mended(found: Scan, spec: FileSpec, scratch: Path) -> Scan:
+    """The scan of a copy in which no line stops the reader: each that is no row lacks what a row must have."""
+    assert found.text is not None
+    with opened(found.text) as file:
+        copy = lines.mended(file, spec, list(found.names), scratch / f"{len(list(scratch.iterdir()))}.csv")
+    return replace(found, frame=_csv(spec, copy), text=copy)
 
 
 def form(spec: FileSpec) -> str:
@@ -89,16 +107,35 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         yield stream  # type: ignore[misc]
 
 
-def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
+def _utf8(spec: FileSpec, path: Path, scratch: Path) -> Path:
+    """The file, or a copy of it in UTF-8; raises ``InputError`` if it is packed otherwise than the recipe says."""
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        first = file.read(8)
+    packed = first.startswith(b"\x1f\x8b")
     if spec.compression == "gzip" and not packed:
         raise InputError(f"{spec.path}: expected gzip as the recipe says, found a file that is not compressed")
     if spec.compression == "none" and packed:
         raise InputError(f"{spec.path}: expected no compression as the recipe says, found gzip")
-    if _codec(spec) != "utf-8":
-        path = _converted(spec, path, scratch)
+    for mark, name in PACKED.items():
+        if first.startswith(mark):
+            raise InputError(
+                f"{spec.path}: expected text or gzip, found {name}; unpack it, or write it as csv or Parquet"
+            )
+    if first.startswith(b"PAR1"):
+        raise InputError(f'{spec.path}: expected text, found Parquet; say format = "parquet"')
+    codec = _codec(spec)
+    with opened(path) as text:
+        mark = text.read(2)
+    if codec == "utf-8" and mark in MARKS:
+        raise InputError(
+            f'{spec.path}: row 1: expected utf-8 text, found {MARKS[mark]}; say encoding = "{MARKS[mark]}"'
+        )
+    return path if codec == "utf-8" else _recoded(spec, path, scratch)
+
+
+def _csv(spec: FileSpec, path: Path) -> pl.LazyFrame:
     header = spec.names is None if spec.header is None else spec.header
+    above = _separator_line(spec, path)
     if len(spec.separator.encode()) > 1:
         return _lines(spec, path, header)
     try:
@@ -110,7 +147,8 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
             infer_schema=False,
             empty_string_is_null=True,
             row_index_name=ROW,
-            row_index_offset=2 if header else 1,
+            row_index_offset=above + (2 if header else 1),
+            skip_lines=above,
             glob=False,
         )
         found = frame.collect_schema().names()[1:]
@@ -118,19 +156,35 @@ def _csv(spec: FileSpec, path: Path, scratch: Path) -> pl.LazyFrame:
         raise InputError(f"{spec.path}: expected a table, found an empty file") from None
     except (pl.exceptions.PolarsError, OSError) as error:
         raise explained(error, spec, path) from None
-    return frame.rename(dict(zip(found, _names(spec, found, header), strict=True)))
+    if header and any(name != name.strip() for name in found):  # "user, item": so it will be below
+        cells = [pl.col(name).str.strip_chars() for name in found]
+        frame = frame.with_columns(pl.when(cell != "").then(cell) for cell in cells)
+    return frame.rename(dict(zip(found, _names(spec, [name.strip() for name in found], header), strict=True)))
+
+
+def _separator_line(spec: FileSpec, path: Path) -> int:
+    """1 if the file begins with Excel's ``sep=;``, which is no row, else 0."""
+    with opened(path) as file:
+        match = SEPARATOR_LINE.match(file.read(16))
+    if match is None:
+        return 0
+    said = match[1].decode("latin-1")
+    if said != spec.separator:
+        raise InputError(f"{spec.path}: row 1 says that the separator is {said!r}, the recipe {spec.separator!r}")
+    return 1
 
 
 def _lines(spec: FileSpec, path: Path, header: bool) -> pl.LazyFrame:
     """Lines split at a separator of several characters; streams, with no quoting."""
     lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False)
     try:
-        first = lines.head(1).collect()["line"].to_list()
-    except (pl.exceptions.PolarsError, OSError) as error:
+        with opened(path) as file:
+            first = file.readline().decode(errors="replace").rstrip("\r\n")
+    except (OSError, EOFError) as error:
         raise explained(error, spec, path) from None
     if not first:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
-    cells = first[0].removeprefix("\ufeff").split(spec.separator)
+    cells = first.removeprefix("\ufeff").split(spec.separator)
     found = [cell.strip() for cell in cells] if header else [f"column_{n}" for n in range(1, len(cells) + 1)]
     names = _names(spec, found, header)
     if header:
@@ -162,7 +216,7 @@ def _codec(spec: FileSpec) -> str:
     return "utf-8" if name == "utf-8-sig" else name
 
 
-def _converted(spec: FileSpec, path: Path, scratch: Path) -> Path:
+def _recoded(spec: FileSpec, path: Path, scratch: Path) -> Path:
     """A UTF-8 copy, made piece by piece."""
     copy = scratch / f"{len(list(scratch.iterdir()))}.csv"
     decoder = codecs.getincrementaldecoder(spec.encoding)()
@@ -183,79 +237,29 @@ def _converted(spec: FileSpec, path: Path, scratch: Path) -> Path:
     return copy
 
 
-def explained(error: Exception, spec: FileSpec, path: Path | None) -> InputError:
-    """The place in the file that made polars give up, in one line."""
+def explained(error: Exception, spec: FileSpec, text: Path | None) -> InputError:
+    """The place in the text file ``text`` that made polars give up, in one line."""
     message = str(error).strip().split("\n")[0]
-    if path is not None and form(spec) == "csv":
+    if text is not None:
         try:
-            if "utf-8" in message.lower() or "utf8" in message.lower():
-                with opened(path) as file:
-                    for number, line in enumerate(file, 1):
-                        try:
-                            line.decode()
-                        except UnicodeDecodeError as wrong:
-                            found = line[wrong.start : wrong.end]
-                            return InputError(
-                                f"{spec.path}: row {number}: expected utf-8 text, found the bytes {found!r}; "
-                                f'is it encoding = "latin-1"?'
-                            )
-            if "more fields" in message:
-                return _too_wide(spec, path) or InputError(f"{spec.path}: {message}")
+            with opened(text) as file:
+                header = next(iter(file), b"").decode(errors="replace").rstrip("\r\n")
+                names = spec.names or [
+                    name.strip(" \ufeff" + (spec.quote or "")) for name in header.split(spec.separator)
+                ]
+            with opened(text) as file:
+                fault = next((row for row in lines.rows(file, spec, names) if row.fault), None)
         except (OSError, EOFError) as broken:
-            message = str(broken)
+            fault, message = None, str(broken)
+        if fault is not None:
+            told = fault.fault if "is it encoding" in fault.fault else f"{fault.fault}: {shortened(fault.text)!r}"
+            return InputError(f"{spec.path}: row {fault.number}: {told}")
     return InputError(f"{spec.path}: cannot be read: {message}")
-
-
-def _too_wide(spec: FileSpec, path: Path) -> InputError | None:
-    with opened(path) as file:
-        text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
-        if spec.quote:
-            rows = csv.reader(text, delimiter=spec.separator, quotechar=spec.quote)
-        else:
-            rows = csv.reader(text, delimiter=spec.separator, quoting=csv.QUOTE_NONE)
-        width = len(next(rows))
-        for row in rows:
-            if len(row) > width:
-                return InputError(
-                    f"{spec.path}: row {rows.line_num}: expected {width} columns, found {len(row)}: "
-                    f"{shortened(spec.separator.join(row))!r}"
-                )
-    return None
 
 
 def shortened(text: str, width: int = 80) -> str:
     """At most ``width`` characters of a text."""
     return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def _sql(spec: FileSpec, root: Path | None) -> Scan:
-    if not spec.query:
-        raise InputError(f'{spec.path}: a database needs query = "select ..."')
-    try:
-        if "://" in spec.path:
-            try:
-                import sqlalchemy
-            except ModuleNotFoundError:
-                raise InputError(f"{spec.path}: reading a database by URL needs the extra sql (sqlalchemy)") from None
-            engine = sqlalchemy.create_engine(os.path.expandvars(spec.path))
-            with engine.connect() as connection:
-                table = pl.read_database(spec.query, connection, infer_schema_length=None)
-        else:
-            with sqlite3.connect(f"{located(spec, root).resolve().as_uri()}?mode=ro", uri=True) as connection:
-                table = pl.read_database(spec.query, connection, infer_schema_length=None)
-    except InputError:
-        raise
-    except Exception as error:  # every driver has exceptions of its own
-        message = str(error).strip().split("\n")[0]
-        raise InputError(f"{spec.path}: the query cannot be answered: {message}") from None
-    digest = hashlib.sha256(spec.query.encode())
-    for part in table.iter_slices(100_000):
-        digest.update(part.write_csv().encode() if not _nested(part) else part.write_json().encode())
-    return Scan(table.lazy().with_row_index(ROW, offset=1), tuple(table.columns), spec.path, digest.hexdigest())
-
-
-def _nested(frame: pl.DataFrame) -> bool:
-    return any(dtype.is_nested() for dtype in frame.dtypes)
 
 
 def _digest(path: Path) -> str:

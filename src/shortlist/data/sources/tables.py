@@ -19,7 +19,7 @@ from shortlist.component import InputError
 from shortlist.data.raw import REJECTED, Raw
 from shortlist.data.sources._convert import Converted, Wanted, convert
 from shortlist.data.sources._filters import past_rules, row_rules
-from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, form, located, scan, shortened
+from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, mended, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
 from shortlist.progress import step
 
@@ -74,7 +74,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
                 wanted = (
                     _attributes(name, part, opened) if isinstance(part, AttributesSpec) else _known(name, part, opened)
                 )
-                frame, dropped = _read(name, part, opened, wanted, root)
+                frame, dropped = _read(name, part, opened, wanted, Path(scratch))
             digest.update(f"{name}:{opened.digest}\n".encode())
             tables[name] = frame
             rejected += dropped
@@ -90,6 +90,17 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
         rejected=pl.concat(rejected) if rejected else pl.DataFrame(schema=REJECTED),
         fingerprint=digest.hexdigest(),
     )
+
+
+def ids(spec: AttributesSpec, key: str, scratch: Path) -> list[str]:
+    """The ids of a table in the order of its rows, read as those of a log are; missing ones are left out."""
+    opened = scan(spec, None, scratch)
+    wanted = _attributes(f"{key}s", spec, opened)[:1]
+    column = opened.frame.select(_converted(opened, wanted, spec.null_values)[0].value)
+    try:
+        return column.collect().to_series().drop_nulls().to_list()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise explained(error, spec, opened.text) from None
 
 
 def _ids(table: str) -> set[str]:
@@ -147,7 +158,7 @@ def _wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, r
     if source not in opened.names:
         raise InputError(f"{opened.label}: row 1: expected a column {source!r} for {name}, found {_listed(opened)}")
     unit, written = column.time_unit or spec.time_unit, column.time_format or spec.time_format
-    return Wanted(name, source, kind, required, LEAST.get(name), column.separator, unit, written)
+    return Wanted(name, source, kind, required, LEAST.get(name), column.separator, column.field, unit, written)
 
 
 def _listed(opened: Scan) -> str:
@@ -155,62 +166,75 @@ def _listed(opened: Scan) -> str:
 
 
 def _read(
-    table: str, spec: Any, opened: Scan, wanted: list[Wanted], root: Path | None
+    table: str, spec: Any, opened: Scan, wanted: list[Wanted], scratch: Path
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows taken and those not taken."""
-    path = None if form(spec) == "sql" else located(spec, root)
     filters = spec.filters if isinstance(spec, EventsSpec) else FilterSpec()
     try:
-        schema = opened.frame.collect_schema()
-        columns = [convert(w, schema[w.column], spec.null_values, _sample(opened, w, schema)) for w in wanted]
-        faults, reasons = _faults(opened, columns, wanted, schema)
-        rules = row_rules(filters, {w.name for w in wanted})
-        strict = filters.bad_rows == "error"
-        converted = opened.frame.select(ROW, *(c.value for c in columns), faults.alias(REASON))
-        if rules:
-            rule = pl.coalesce(
-                *(pl.when(where).then(len(reasons) + n) for n, (_, where) in enumerate(rules, 1)), pl.lit(0)
-            )
-            ruled = pl.when(pl.col(REASON) == 0).then(rule).otherwise(pl.col(REASON)).cast(pl.UInt16)
-            converted = converted.with_columns(ruled.alias(REASON))
-        names = [*reasons, *(reason for reason, _ in rules)]
-        taken = pl.col(REASON) == 0
-        bad = converted.filter(~taken).select(ROW, REASON)
-        kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON), bad], engine="streaming")
-        real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
-        if strict and real.height:
-            raise _fault(opened, real.row(0), columns, wanted)
-        parts = [_rejected(table, opened, dropped, names)] if dropped.height else []
-        if table == "events":
-            kept = _events(kept)
-            late = past_rules(filters, kept)
-            if late is not None and late.null_count() < late.len():
-                gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
-                parts.append(_rejected(table, opened, gone, []))
-                kept = kept.filter(late.is_null())
+        try:
+            kept, parts = _taken(table, spec, opened, wanted, filters)
+        except pl.exceptions.PolarsError:  # a line that is no row
+            if opened.text is None or filters.bad_rows == "error":
+                raise
+            opened = mended(opened, spec, scratch)
+            kept, parts = _taken(table, spec, opened, wanted, filters)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, path) from None
+        raise explained(error, spec, opened.text) from None
     if not kept.height:
-        also = f"; {dropped.height} rows were rejected" if dropped.height else ""
+        dropped = sum(part.height for part in parts)
+        also = f"; {dropped} rows were rejected" if dropped else ""
         raise InputError(f"{opened.label}: expected rows, found none{also}")
     if table in ("items", "users"):
         _unique(opened, kept, wanted[0])
     return kept.drop(ROW), parts
 
 
-def _sample(opened: Scan, wanted: Wanted, schema: pl.Schema) -> pl.Series | None:
-    """The first cells that are there, to tell how times are written."""
-    if wanted.kind != "time" or not (schema[wanted.column] == pl.String or schema[wanted.column].is_numeric()):
-        return None
-    column = pl.col(wanted.column)
-    return opened.frame.select(column).head(4 * SAMPLE).drop_nulls().head(SAMPLE).collect().to_series()
+def _taken(
+    table: str, spec: Any, opened: Scan, wanted: list[Wanted], filters: FilterSpec
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    schema = opened.frame.collect_schema()
+    columns = _converted(opened, wanted, spec.null_values)
+    faults, reasons = _faults(opened, columns, wanted, schema)
+    rules = row_rules(filters, {w.name for w in wanted})
+    converted = opened.frame.select(ROW, *(c.value for c in columns), faults.alias(REASON))
+    if rules:
+        rule = pl.coalesce(*(pl.when(where).then(len(reasons) + n) for n, (_, where) in enumerate(rules, 1)), pl.lit(0))
+        ruled = pl.when(pl.col(REASON) == 0).then(rule).otherwise(pl.col(REASON)).cast(pl.UInt16)
+        converted = converted.with_columns(ruled.alias(REASON))
+    names = [*reasons, *(reason for reason, _ in rules)]
+    taken = pl.col(REASON) == 0
+    bad = converted.filter(~taken).select(ROW, REASON)
+    kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON), bad], engine="streaming")
+    dropped = _blank(opened, dropped, wanted)
+    real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
+    if filters.bad_rows == "error" and real.height:
+        raise _fault(opened, real.row(0), columns, wanted)
+    parts = [_rejected(table, opened, dropped, names)] if dropped.height else []
+    if table == "events":
+        kept = _events(kept)
+        late = past_rules(filters, kept)
+        if late is not None and late.null_count() < late.len():
+            gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
+            parts.append(_rejected(table, opened, gone, []))
+            kept = kept.filter(late.is_null())
+    return kept, parts
+
+
+def _converted(opened: Scan, wanted: list[Wanted], nulls: list[str]) -> list[Converted]:
+    """Every column; its first cells that are there tell how it is written."""
+    schema = opened.frame.collect_schema()
+    first = opened.frame.select({w.column for w in wanted}).head(4 * SAMPLE).collect()
+    try:
+        return [convert(w, schema[w.column], nulls, first[w.column].drop_nulls().head(SAMPLE)) for w in wanted]
+    except InputError as error:
+        raise InputError(f"{opened.label}: {error}") from None
 
 
 def _faults(
     opened: Scan, columns: list[Converted], wanted: list[Wanted], schema: pl.Schema
 ) -> tuple[pl.Expr, list[str]]:
-    """Number of the first thing wrong with a row (0 = nothing, 1 = it is blank) and what the numbers mean."""
-    blank = pl.all_horizontal(pl.col(name).is_null() for name in opened.names)
+    """Number of the first thing wrong with a row (0 = nothing, 1 = it may be blank) and what the numbers mean."""
+    blank = pl.all_horizontal(pl.col(w.column).is_null() for w in wanted)  # a column nobody wants is not even read
     tests, reasons = [blank], ["blank line"]
     if WIDE in schema:
         tests.append(pl.col(WIDE))
@@ -220,6 +244,19 @@ def _faults(
         reasons.append(f"{how.column}: not {column.expected}")
     numbered = [pl.when(test).then(pl.lit(n, pl.UInt16)) for n, test in enumerate(tests, 1)]
     return pl.coalesce(*numbered, pl.lit(0, pl.UInt16)), reasons
+
+
+def _blank(opened: Scan, dropped: pl.DataFrame, wanted: list[Wanted]) -> pl.DataFrame:
+    """Of the rows without any wanted cell, those that have other cells lack the first that is required."""
+    perhaps = dropped.filter(pl.col(REASON) == 1)[ROW]
+    others = [name for name in opened.names if name not in {w.column for w in wanted}]
+    if not len(perhaps) or not others:
+        return dropped
+    rows = opened.frame.filter(pl.col(ROW).is_in(perhaps.implode()))
+    filled = rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in others)).select(ROW).collect()[ROW]
+    required = next(n for n, w in enumerate(wanted) if w.required) + 2 + (WIDE in opened.frame.collect_schema())
+    number = pl.when(pl.col(ROW).is_in(filled.implode())).then(required).otherwise(pl.col(REASON))
+    return dropped.with_columns(number.cast(pl.UInt16).alias(REASON))
 
 
 def _fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wanted: list[Wanted]) -> InputError:
@@ -232,9 +269,11 @@ def _fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wante
     how = wanted[place]
     cell = cells[how.column][0]
     shown = "nothing" if cell is None else repr(shortened(str(cell)))
+    expected = columns[place].expected
+    if how.kind == "number" and pl.Series([str(cell)]).cast(pl.Float64, strict=False)[0] is not None:
+        expected += " (finite, as float32)" if how.least is None else ""
     return InputError(
-        f"{opened.label}: row {row}, column {how.column} ({how.name}): "
-        f"expected {columns[place].expected}, found {shown}"
+        f"{opened.label}: row {row}, column {how.column} ({how.name}): expected {expected}, found {shown}"
     )
 
 
@@ -249,11 +288,14 @@ def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str])
         dropped = dropped.join(words, on=REASON, how="left", maintain_order="left")
     schema = opened.frame.collect_schema()
     cells = [
-        (pl.col(n).cast(pl.String) if not schema[n].is_nested() else pl.col(n).cast(pl.List(pl.String)).list.join("|"))
+        pl.col(n).map_elements(_shown, pl.String)
+        if schema[n].is_nested() or isinstance(schema[n], pl.Duration | pl.Object)
+        else pl.col(n).cast(pl.String, strict=False)
         for n in opened.names
     ]
     text = pl.concat_str((cell.fill_null("") for cell in cells), separator=",").alias("text")
-    texts = opened.frame.filter(pl.col(ROW).is_in(dropped[ROW].implode())).select(ROW, text).collect(engine="streaming")
+    gone = opened.frame.filter(pl.col(ROW).is_in(dropped[ROW].implode())).collect(engine="streaming")
+    texts = gone.select(ROW, text)
     return dropped.join(texts, on=ROW, how="left", maintain_order="left").select(
         table=pl.lit(table),
         file=pl.lit(opened.label),
@@ -261,6 +303,10 @@ def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str])
         reason="reason",
         text="text",
     )
+
+
+def _shown(cell: Any) -> str:
+    return "|".join(map(str, cell)) if isinstance(cell, pl.Series) else str(cell)
 
 
 def _unique(opened: Scan, frame: pl.DataFrame, key: Wanted) -> None:
