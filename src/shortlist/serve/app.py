@@ -126,6 +126,8 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         models learned from them together with others stays in the bundles, under a number that leads to nobody, until
         the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
         so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
+        In the run's lists the rows stay, under a number. Freed pages of the store's file may hold what they did until
+        the next start, and the run's ``rejected.parquet`` the lines of the log that were left out.
         """
         outcome = await changing(live.forget, user, live.now(live.view()))
         live.view()

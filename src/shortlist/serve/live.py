@@ -19,6 +19,7 @@ from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.pipeline import Observer
 from shortlist.serve.clock import Clock, Kind
+from shortlist.serve.lists import nameless
 from shortlist.serve.store import Record, Store, digest, open_store
 from shortlist.serve.trial import try_out
 from shortlist.serve.view import View
@@ -125,7 +126,7 @@ class Live:
         readable = [self.folder / line["bundle"] for line in listed if "error" not in line]
         noted = False
         try:
-            with bundles.deletion(readable, [user]) as found:
+            with nameless(self.folder.parent, user.__eq__), bundles.deletion(readable, [user]) as found:
                 live_events = self.store.forget(user, until)
                 noted = True
                 found.commit()
@@ -147,6 +148,8 @@ class Live:
         """
         notes = {bytes.fromhex(note["digest"]): note["until"] for note in records if note["kind"] == "forget"}
         try:
+            with nameless(self.folder.parent, lambda user: digest(user) in notes) if notes else nullcontext():
+                pass
             for line in self.bundles() if notes else []:
                 if "error" not in line:
                     known = bundles.latest(self.folder / line["bundle"])

@@ -5,6 +5,7 @@ Source: Chu (2011), MDB: A Memory-Mapped Database and Backend for OpenLDAP.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import orjson
 
 from shortlist.component import InputError
 from shortlist.serve.store._store import Record, digest, forgotten
+from shortlist.serve.store.scrub import DELETED, hold, scrubbed, share
 
 LARGEST = 64 << 30
 """Bytes of address space; the file itself is only as large as what it holds."""
@@ -24,12 +26,12 @@ _LAST = b"last"
 class Lmdb:
     """Four tables in one file: records by sequence, event ids, each user's sequences, and the last sequence.
 
-    A write is one transaction that is on the disk when it returns. Deleted records leave free pages that later writes
-    reuse; they are not overwritten at once.
+    A write is one transaction that is on the disk when it returns. Deleted records leave free pages; the next start
+    that has the store for itself writes the file without them (``scrub``).
     """
 
-    def __init__(self, env: Any):
-        self._env = env
+    def __init__(self, env: Any, held: int):
+        self._env, self._held = env, held
         with _refusing(env.path()):
             self._records = env.open_db(b"records")
             self._ids = env.open_db(b"ids")
@@ -41,7 +43,16 @@ class Lmdb:
         """Opens or makes the directory; raises ``InputError`` if it cannot be written or is no store."""
         with _refusing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            return Lmdb(lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512))
+            held, alone = hold(folder)
+            try:
+                env = lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512)
+                if alone:
+                    env = scrubbed(env, folder, LARGEST)
+                    share(held)
+                return Lmdb(env, held)
+            except BaseException:
+                os.close(held)  # or nobody else ever opens it
+                raise
 
     def append(self, records: Sequence[Record]) -> int:
         """See ``Store``."""
@@ -90,11 +101,16 @@ class Lmdb:
             note = (self._last(txn) + 1).to_bytes(8, "big")
             txn.put(note, orjson.dumps(forgotten(user, until)), db=self._records)
             txn.put(_LAST, note, db=self._meta)
+            if gone:
+                txn.put(DELETED, b"", db=self._meta)
         return gone
 
     def close(self) -> None:
         """See ``Store``."""
         self._env.close()
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def _last(self, txn: Any) -> int:
         return int.from_bytes(txn.get(_LAST, b"\0", db=self._meta), "big")
