@@ -18,6 +18,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from shortlist.bundle.lock import locked
 from shortlist.bundle.manifest import (
     FORMAT,
     behaviours_of,
@@ -44,7 +46,6 @@ from shortlist.recipe import Recipe, parse
 from shortlist.types import Array
 
 _EVENT_COLUMNS = ("user", "item", "event", "value", "time", "weight")
-_LOGS = ("events", "exposures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,15 @@ def save(
         versions = path.parent / f"{path.name}s"
         versions.mkdir(exist_ok=True)
         target = versions / f"{manifest['hash'][:12]}"
-        if target.exists():
-            os.replace(target, aside)
-        try:
-            os.replace(scratch, target)
-        except OSError:
-            if aside.exists():
-                os.replace(aside, target)
-            raise
+        with locked(versions), locked(target) if target.exists() else nullcontext():
+            if target.exists():  # nobody reads it now, and nobody is taken out of it
+                os.replace(target, aside)
+            try:
+                os.replace(scratch, target)
+            except OSError:
+                if aside.exists():
+                    os.replace(aside, target)
+                raise
         shutil.rmtree(aside, ignore_errors=True)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -138,55 +140,23 @@ def save(
 
 def point(link: Path, target: Path) -> None:
     """Makes ``link`` lead to ``target`` in one step: a reader sees the old bundle or the new one."""
+    with pointing(link, target):
+        pass
+
+
+@contextmanager
+def pointing(link: Path, target: Path) -> Iterator[None]:
+    """As ``point``, once the block has ended well; that it can be done is known before the block begins."""
     if link.is_dir() and not link.is_symlink():
         raise InputError(f"{link}: is a directory of its own, expected a link to a bundle or nothing")
-    fresh = link.with_name(f".{link.name}-{os.getpid()}")
-    fresh.unlink(missing_ok=True)
+    fresh = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
     fresh.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
-    os.replace(fresh, link)
-
-
-def forget(path: Path, user: str) -> int | None:
-    """Takes a person out of a bundle's ``users/``: id, attributes, events and exposures.
-
-    Returns how many events and exposures there were; None if unknown.
-
-    The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
-    A new folder is written beside the old one, then the manifest that names it replaces the manifest: whenever this is
-    interrupted, the bundle opens with the person or without. Asking again removes what an interruption left.
-    """
-    manifest = read_manifest(path)
-    old = path / manifest["users"]
-    for left in path.glob("users*"):
-        if left != old:
-            shutil.rmtree(left)
-    ids = pl.read_parquet(old / "ids.parquet")
-    mine = (ids["user"] == user).arg_true()
-    if not user or not len(mine):
-        return None
-    fresh = path / f"users-{secrets.token_hex(4)}"
-    fresh.mkdir()
-    ids.with_columns(pl.col("user").replace(user, "")).write_parquet(fresh / "ids.parquet")
-    people = pl.read_parquet(old / "users.parquet").filter(pl.col("user") != user)
-    people.write_parquet(fresh / "users.parquet")
-    gone = 0
-    for log in _LOGS:
-        rows = pl.read_parquet(old / f"{log}.parquet")
-        kept = rows.filter(pl.col("user") != mine[0])
-        kept.write_parquet(fresh / f"{log}.parquet")
-        gone += len(rows) - len(kept)
-    said = json.loads((old / "kinds.json").read_text(encoding="utf-8"))
-    for name, levels in said["levels"].items():  # what nobody else has goes too; its code stays taken
-        held = set(people[name].explode() if said["kinds"][name] == "list" else people[name])
-        said["levels"][name] = [level if level in held else "" for level in levels]
-    (fresh / "kinds.json").write_text(json.dumps(said), encoding="utf-8")
-    manifest["users"] = fresh.name
-    manifest["user_files"] = {f"{fresh.name}/{name}": digest for name, digest in digests(fresh).items()}
-    scratch = path / ".manifest.json"
-    write_manifest(scratch, manifest)
-    os.replace(scratch, path / "manifest.json")
-    shutil.rmtree(old)
-    return gone
+    try:
+        yield
+        os.replace(fresh, link)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "rank"] | None = None) -> Bundle:
@@ -197,6 +167,11 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
     what ``Pipeline.recalled`` or ``Pipeline.ranked`` needs is read: the other half's components stay unfitted.
     """
     path = path.resolve()
+    with locked(path, shared=True) if path.is_dir() else nullcontext():  # nobody is taken out of it meanwhile
+        return _opened(path, trust, half)
+
+
+def _opened(path: Path, trust: bool, half: Literal["recall", "rank"] | None) -> Bundle:
     manifest = read_manifest(path)
     verify(path, manifest)
     code = next(code_from(manifest["recipe"]), None)
@@ -306,4 +281,4 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
     )
 
 
-__all__ = ["FORMAT", "Bundle", "forget", "open_bundle", "point", "read_manifest", "save", "stages"]
+__all__ = ["FORMAT", "Bundle", "open_bundle", "point", "pointing", "read_manifest", "save", "stages"]

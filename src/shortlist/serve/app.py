@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,7 @@ from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics
 from shortlist.serve.clock import Kind
-from shortlist.serve.live import STORE, Live
+from shortlist.serve.live import STORE, Live, Start
 from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
@@ -128,7 +128,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
         so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
         """
-        outcome = await run_in_threadpool(live.forget, user, live.now(live.view()))
+        outcome = await changing(live.forget, user, live.now(live.view()))
         live.view()
         if not outcome["live_events"] and not any(line is not None for line in outcome["snapshot_events"].values()):
             raise HTTPException(404, f"user {user!r}: not known")
@@ -142,7 +142,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @app.post("/v1/bundles/activate", responses=PROBLEMS)
     async def activate(turn: wire.Turn) -> Response:
         """Verifies a version and turns to it; if it does not verify, the old one goes on."""
-        view = await run_in_threadpool(live.activate, turn.bundle)
+        view = await changing(live.activate, turn.bundle)
         return said({"bundle": view.bundle.path.name, "hash": view.bundle.hash})
 
     @app.get("/healthz")
@@ -157,7 +157,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
             view = live.view()
         except Exception as error:  # whatever the store throws, this instance should get no traffic
             return problem(503, f"store: {error}")
-        warnings = [line for line in (live.clock.warning(view.last), live.failed) if line]
+        warnings = [line for line in (live.clock.warning(view.last), live.failed, live.uncleaned, live.astray) if line]
         clock = {"kind": live.clock.kind, "now": stamp(live.now(view)), "data_until": stamp(view.last)}
         return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, "warnings": warnings})
 
@@ -239,6 +239,14 @@ def warm(view: View, now: int) -> None:
         answer.tell(answer.recommend(view.bundle.pipeline, view.state, requests), view.bundle.pipeline, view.data)
 
 
+async def changing(change: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``change`` returns, run in a thread; 503 where a folder of bundles does not let itself be written."""
+    try:
+        return await run_in_threadpool(change, *arguments)
+    except OSError as error:
+        raise HTTPException(503, str(error)) from error
+
+
 def known(code: int, what: str) -> int:
     """The code, or 404."""
     if code < 0:
@@ -274,17 +282,21 @@ def run(
     if workers == 1:
         uvicorn.run(create(Live.open(bundle, store, clock), None, record_shown), **settings)  # type: ignore[arg-type]
         return
-    Live.open(bundle, store, clock).close()
+    live = Live.open(bundle, store, clock)
+    start = live.began
+    live.close()
     with tempfile.TemporaryDirectory(prefix="shortlist-metrics-") as together:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = together
-        os.environ["SHORTLIST_SERVE"] = orjson.dumps([str(bundle), str(store), clock, record_shown]).decode()
+        os.environ["SHORTLIST_SERVE"] = orjson.dumps(
+            [str(bundle), str(store), clock, record_shown, str(start.version), start.since]
+        ).decode()
         uvicorn.run("shortlist.serve.app:worker", factory=True, workers=workers, **settings)  # type: ignore[arg-type]
 
 
 def worker() -> FastAPI:
     """The application of one of several worker processes, which ``run`` tells its settings by the environment."""
-    bundle, store, clock, record_shown = orjson.loads(os.environ["SHORTLIST_SERVE"])
-    return create(Live.open(Path(bundle), store, clock), None, record_shown)
+    bundle, store, clock, record_shown, version, since = orjson.loads(os.environ["SHORTLIST_SERVE"])
+    return create(Live.open(Path(bundle), store, clock, Start(Path(version), since)), None, record_shown)
 
 
 _POSTED = {
