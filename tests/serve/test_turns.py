@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from shortlist import bundle as bundles
@@ -186,12 +187,61 @@ def test_a_store_that_cannot_be_written_leaves_everything_as_it_was(
         assert len(list(version.glob("users*"))) == 1
 
 
+# The run's lists
+
+
+def lists(run: Path) -> pl.DataFrame:
+    users = ["u01", "u02", "u01", "u03"]
+    rows = pl.DataFrame(
+        {"request": [0, 1, 2, 3], "user": users, "time": [5, 6, 7, 8], "item": ["i1", "i2", "i3", "i4"]}
+    )
+    rows.write_parquet(run / "rows.parquet")
+    return rows
+
+
+def test_the_lists_of_the_run_stay_by_request_and_not_by_person(client: Any, run: Path) -> None:
+    before = lists(run)
+    client.delete("/v1/users/u01")
+    after = pl.read_parquet(run / "rows.parquet")
+    assert after.drop("user").equals(before.drop("user"))
+    users = after["user"].to_list()
+    assert [users[1], users[3]] == ["u02", "u03"]
+    assert users[0] == users[2] != "u01"  # still one person's, whoever it was
+    assert not any(b"u01" in file.read_bytes() for file in run.rglob("*") if file.is_file())
+    assert sorted(path.name for path in run.iterdir()) == ["bundle", "bundles", "rows.parquet"]
+
+
+def test_lists_that_cannot_be_read_are_told(client: Any, run: Path) -> None:
+    (run / "rows.parquet").write_bytes(b"PAR1 cut off")
+    reply = client.delete("/v1/users/u01")
+    assert reply.status_code == 503
+    assert "rows.parquet: cannot be read" in reply.json()["error"]
+    assert client.get("/v1/users/u01").status_code == 200
+
+
+def test_lists_that_cannot_be_written_leave_everybody_where_they_are(
+    client: Any, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lists(run)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.DataFrame, "write_parquet", full)
+        assert "nothing was deleted" in client.delete("/v1/users/u01").json()["error"]
+    assert pl.read_parquet(run / "rows.parquet").equals(before)
+    assert client.get("/v1/users/u01").status_code == 200
+    assert client.delete("/v1/users/u01").status_code == 200
+
+
 # Whoever is killed
 
 
 def test_a_deletion_that_was_killed_is_finished_at_the_next_start(
     process: Open, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lists(run)
     one, other = process(), names(run)[1]
 
     def killed(deletion: Deletion) -> None:
@@ -205,6 +255,7 @@ def test_a_deletion_that_was_killed_is_finished_at_the_next_start(
     assert open_bundle(run / "bundles" / other).data.user_ids.code("u01") == 1
     two = process()
     assert two.uncleaned is None
+    assert "u01" not in pl.read_parquet(run / "rows.parquet")["user"]
     for version in (run / "bundles").iterdir():
         assert open_bundle(version).data.user_ids.code("u01") == -1
         assert open_bundle(version).data.user_ids.code("u02") == 2

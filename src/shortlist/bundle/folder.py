@@ -26,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from shortlist.bundle.lengths import lengths
 from shortlist.bundle.lock import locked
 from shortlist.bundle.manifest import (
     FORMAT,
@@ -189,8 +190,9 @@ def _opened(path: Path, trust: bool, half: Literal["recall", "rank"] | None) -> 
         pipeline.ranker = recipe.ranker(manifest["ranker"])
     else:
         pipeline.prerank = None  # learned with a ranker or not at all
+    data = _read_data(path, manifest)
     restored: dict[str, Any] = {
-        stage: _restore(path, f"components/{stage}/", part, manifest["files"])
+        stage: _restore(path, f"components/{stage}/", part, manifest["files"], data)
         if half in (None, _half(stage, part)) or stage == "fallback"  # both halves ask it
         else part
         for stage, part in stages(pipeline)
@@ -203,7 +205,7 @@ def _opened(path: Path, trust: bool, half: Literal["recall", "rank"] | None) -> 
     pipeline.ranker = restored.get("rank")
     pipeline.rules = {name: restored[f"rules.{name}"] for name in pipeline.rules}
     pipeline.fitted_until = manifest["fitted_until"]
-    return Bundle(pipeline, recipe, _read_data(path, manifest), manifest, path)
+    return Bundle(pipeline, recipe, data, manifest, path)
 
 
 def _write(folder: Path, stage: str, arrays: Mapping[str, Array], files: Mapping[str, bytes]) -> None:
@@ -217,8 +219,8 @@ def _write(folder: Path, stage: str, arrays: Mapping[str, Array], files: Mapping
         (folder / file_name(name)).write_bytes(content)
 
 
-def _restore(path: Path, folder: str, part: Component, known: Iterable[str]) -> Any:
-    """The component of one folder, from the files the manifest knows."""
+def _restore(path: Path, folder: str, part: Component, known: Iterable[str], data: Dataset) -> Any:
+    """The component of one folder, from the files the manifest knows; what it learned must fit itself and ``data``."""
     arrays: dict[str, Array] = {}
     files: dict[str, bytes] = {}
     for file in (path / name for name in known if name.startswith(folder)):
@@ -226,7 +228,15 @@ def _restore(path: Path, folder: str, part: Component, known: Iterable[str]) -> 
             arrays[file.stem] = np.load(file, allow_pickle=False)
         else:
             files[file.name] = file.read_bytes()
-    return type(part).restore(part.config(), arrays, files)
+    try:
+        restored = type(part).restore(part.config(), arrays, files)
+        found = lengths(restored)
+    except Exception as error:  # whatever arrays that do not belong together make of it
+        raise InputError(f"{path / folder.rstrip('/')}: cannot be restored: {error}") from error
+    for letter, (what, n) in {"n": ("items", data.n_items), "u": ("users", data.n_users)}.items():
+        if found.get(letter, n) != n:
+            raise InputError(f"{path / folder.rstrip('/')}: knows {found[letter]} {what}, the bundle has {n}")
+    return restored
 
 
 def _write_catalogue(folder: Path, data: Dataset) -> None:
@@ -256,6 +266,14 @@ def _write_kinds(folder: Path, table: Table) -> None:
     (folder / "kinds.json").write_text(json.dumps({"kinds": dict(table.kinds), "levels": levels}), encoding="utf-8")
 
 
+def _check_codes(file: Path, frame: pl.DataFrame, column: str, lowest: int, bound: int) -> None:
+    """Raises ``InputError`` if a code names nobody: whatever looks it up would read past the end."""
+    codes = frame[column].to_numpy()
+    if len(codes) and not lowest <= codes.min() <= codes.max() < bound:
+        found = f"{codes.min()} to {codes.max()}"
+        raise InputError(f"{file}: column {column!r}: expected codes from {lowest} to {bound - 1}, found {found}")
+
+
 def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
     ids = pl.read_parquet(path / "catalogue/ids.parquet")
     people = path / manifest["users"]
@@ -268,6 +286,10 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
 
     shown = pl.read_parquet(people / "exposures.parquet")
     events = pl.read_parquet(people / "events.parquet")
+    for file, frame, lowest in (("events", events, 0), ("exposures", shown, -1)):  # -1: shown to nobody known
+        _check_codes(people / f"{file}.parquet", frame, "user", lowest, len(users))
+        _check_codes(people / f"{file}.parquet", frame, "item", 0, len(items))
+    _check_codes(people / "events.parquet", events, "event", 0, len(manifest["behaviours"]["names"]))
     columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}
     return Dataset(
         Events(**columns),

@@ -54,6 +54,11 @@ class Component(Configured):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Hyperparameters of earlier versions and what they are called now: the error for the old one names the new one."""
 
+    sizes: ClassVar[Mapping[str, str]] = {}
+    """How long learned arrays are: ``{"table_": "c f", "items_": "c <n"}``. A letter is one length wherever it stands
+    (``n`` items and ``u`` users of the data), ``n+1`` one more; ``<n``: the values are codes below it, or -1. Compiled
+    loops trust this, so it is checked when a bundle is opened. A subclass adds to what it inherits."""
+
     def __init__(self, **hyperparameters: Any) -> None:
         """Raises ``InputError`` on a hyperparameter that is unknown (the nearest is named) or out of range."""
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +30,8 @@ class Context(Feature):
 
     Source: Adomavicius and Tuzhilin (2011), Context-aware recommender systems.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"names_": "k", "numeric_": "k", "levels_": "k l"}
 
     utc_offset: float = Field(default=0.0, ge=-14, le=14)
     """Hours by which local time is ahead of UTC."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,6 +18,7 @@ from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 class ColumnRanker(Ranker):
     """A ranker that reads named columns of the candidates: floats are numbers, integers are codes of categories."""
 
+    sizes: ClassVar[Mapping[str, str]] = {"columns_": "p", "categorical_": "p"}
     lists: ClassVar[bool] = False
     """Whether columns [m, w] can be learned from: lists of codes."""
 

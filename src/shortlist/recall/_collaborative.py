@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +29,8 @@ LOG_AGES = Search(choices=(None, "7d", "30d", "90d", "180d", "365d"))
 
 class Collaborative(Vocabulary):
     """Learns from the log: what its events are worth, and what those of a history are that is asked about."""
+
+    sizes: ClassVar[Mapping[str, str]] = {"strengths_": "b"}
 
     signal: Signal = "positive"
     """Which events are learned from and count as history: the positive ones by their weight, or the others too, by the

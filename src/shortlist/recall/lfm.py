@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +31,8 @@ class LFM(Factors):
     Source: Funk (2006), Netflix Update: Try This at Home; Koren, Bell, Volinsky (2009), Matrix Factorization Techniques
     for Recommender Systems.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"user_factors_": "u f"}
 
     factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 16
     """The length of the vectors."""

@@ -28,6 +28,7 @@ class SVD(Factors):
     Nikolakopoulos, Kalantzis, Gallopoulos, Garofalakis (2019), EigenRec.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"scale_": "c"}
     example: ClassVar[Mapping[str, Any]] = {"factors": 4}  # the contract's world has no more structure than that
 
     factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 20

@@ -56,7 +56,6 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         view = live.view()
-        warm(view, live.now(view))
         live.observers.append(counted.observe)
         for warning in (live.clock.warning(view.last), *view.doubts):
             if warning:
@@ -140,6 +139,8 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         models learned from them together with others stays in the bundles, under a number that leads to nobody, until
         the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
         so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
+        In the run's lists the rows stay, under a number. Freed pages of the store's file may hold what they did until
+        the next start, and the run's ``rejected.parquet`` the lines of the log that were left out.
         """
         outcome = await changing(live.forget, user, live.now(live.view()))
         live.view()
@@ -246,14 +247,6 @@ def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, An
         "shown": int(view.state.shown.counts(np.array([code]), None, np.array([now]))[0, 0]),
         "recent": recent,
     }
-
-
-def warm(view: View, now: int) -> None:
-    """Answers once for nobody and once for somebody, so that no visitor waits for compiling and first look-ups."""
-    latest = view.state.events.user[-1:] if len(view.state.events) else np.empty(0, np.int32)
-    for user in (-1, *latest):
-        requests = answer.requests_of(view.state, np.array([user], np.int32), now)
-        answer.tell(answer.recommend(view.bundle.pipeline, view.state, requests), view.bundle.pipeline, view.data)
 
 
 async def changing(change: Callable[..., Any], *arguments: Any) -> Any:

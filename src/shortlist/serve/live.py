@@ -15,16 +15,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from shortlist import answer
 from shortlist import bundle as bundles
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.pipeline import Observer
 from shortlist.serve.clock import SKEW, Clock, Kind, wall
+from shortlist.serve.lists import nameless
 from shortlist.serve.owner import claim
 from shortlist.serve.store import Record, Store, Unavailable, Watch, digest, open_store
+from shortlist.serve.trial import try_out
 from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
@@ -101,6 +100,7 @@ class Live:
         kept.last()  # the epoch of what is read now
         records = kept.read(0)
         view.apply(records)
+        try_out(view, view.last)
         live = Live(path, view, kept, Clock(clock, view.last))
         live.began = begun
         turned = _turns(record for record in records if record["sequence"] > begun.since)
@@ -163,7 +163,7 @@ class Live:
         readable = [self.folder / line["bundle"] for line in listed if "error" not in line]
         noted = False
         try:
-            with bundles.deletion(readable, [user]) as found:
+            with nameless(self.folder.parent, user.__eq__), bundles.deletion(readable, [user]) as found:
                 known = any(gone is not None for gone in found.gone.values()) or self.store.holds(user)
                 known = known or any(view.data.user_ids.code(user) >= 0 for view in self._views.values())
                 live_events = self.store.forget(user, until) if known else 0  # of whom nobody knows no note is kept
@@ -187,6 +187,8 @@ class Live:
         """
         notes = {bytes.fromhex(note["digest"]): note["until"] for note in records if note["kind"] == "forget"}
         try:
+            with nameless(self.folder.parent, lambda user: digest(user) in notes) if notes else nullcontext():
+                pass
             for line in self.bundles() if notes else []:
                 if "error" not in line:
                     known = bundles.latest(self.folder / line["bundle"])
@@ -253,9 +255,7 @@ class Live:
         """A version, verified and tried; raises ``InputError`` if it does not answer."""
         fresh = View(open_bundle(self.folder / name))
         fresh.apply(self.store.read(0))
-        answer.recommend(
-            fresh.bundle.pipeline, fresh.state, answer.requests_of(fresh.state, np.array([-1]), fresh.last)
-        )
+        try_out(fresh, fresh.last)
         return fresh
 
     def _put(self, fresh: View, arm: str | None) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import orjson
 
 from shortlist.component import InputError
 from shortlist.serve.store._store import Record, Unavailable, digest, forgotten
+from shortlist.serve.store.scrub import DELETED, hold, scrubbed, share
 
 LARGEST = 64 << 30
 """Bytes of address space; the file itself is only as large as what it holds."""
@@ -33,8 +33,8 @@ env.copyfd(os.open(os.devnull, os.O_WRONLY), compact=True)
 class Lmdb:
     """Four tables in one file: records by sequence, event ids, each user's sequences, and the last sequence.
 
-    A write is one transaction that is on the disk when it returns. Deleted records leave free pages that later writes
-    reuse; they are not overwritten at once.
+    A write is one transaction that is on the disk when it returns. Deleted records leave free pages; the next start
+    that has the store for itself writes the file without them (``scrub``).
 
     The file is looked at before it is read and after it was written: LMDB goes on with a file that was removed, and
     what is written to it is gone with the process; to read what was cut off kills the process.
@@ -42,8 +42,8 @@ class Lmdb:
 
     epoch = ""  # what the file holds is only lost with the file, and then this store is no longer available
 
-    def __init__(self, env: Any, folder: Path):
-        self._env, self._folder = env, folder
+    def __init__(self, env: Any, folder: Path, held: int):
+        self._env, self._folder, self._held = env, folder, held
         with _refusing(folder):
             self._records = env.open_db(b"records")
             self._ids = env.open_db(b"ids")
@@ -56,10 +56,18 @@ class Lmdb:
         """Opens or makes the directory; raises ``InputError`` if it cannot be written or is no whole store."""
         with _refusing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            _refuse_empty(folder / "data.mdb")
-            env = lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512)
-            _refuse_truncated(env, folder)
-            return Lmdb(env, folder)
+            held, alone = hold(folder)
+            try:
+                _refuse_empty(folder / "data.mdb")
+                env = lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512)
+                _refuse_truncated(env, folder)
+                if alone:
+                    env = scrubbed(env, folder, LARGEST)
+                    share(held)
+                return Lmdb(env, folder, held)
+            except BaseException:
+                os.close(held)  # or nobody else ever opens it
+                raise
 
     def append(self, records: Sequence[Record]) -> int:
         """See ``Store``."""
@@ -114,6 +122,8 @@ class Lmdb:
             note = (self._last(txn) + 1).to_bytes(8, "big")
             txn.put(note, orjson.dumps(forgotten(user, until)), db=self._records)
             txn.put(_LAST, note, db=self._meta)
+            if gone:
+                txn.put(DELETED, b"", db=self._meta)
         self._look()
         return gone
 
@@ -131,6 +141,9 @@ class Lmdb:
     def close(self) -> None:
         """See ``Store``."""
         self._env.close()
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def _last(self, txn: Any) -> int:
         return int.from_bytes(txn.get(_LAST, b"\0", db=self._meta), "big")
@@ -167,11 +180,8 @@ def _files(folder: Path) -> tuple[tuple[int, ...], int]:
 
 def _refuse_empty(file: Path) -> None:
     """A file without a byte is made by LMDB into a new store, and nobody hears that the old one is gone."""
-    deadline = time.monotonic() + 1  # another process may be about to write the first bytes of a new one
-    while file.exists() and not file.stat().st_size:
-        if time.monotonic() > deadline:
-            raise InputError(f"store {file.parent}: data.mdb is truncated to nothing; put it back, or take it away")
-        time.sleep(0.02)
+    if file.exists() and not file.stat().st_size:
+        raise InputError(f"store {file.parent}: data.mdb is truncated: it has 0 bytes; put it back, or take it away")
 
 
 def _refuse_truncated(env: Any, folder: Path) -> None:
