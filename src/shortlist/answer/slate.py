@@ -46,7 +46,7 @@ def requests_of(
     users = np.asarray(users, np.int32)
     times = np.full(len(users), time, np.int64)
     known = state.history(users, times, HISTORY_LENGTH) if history is None else history
-    requests = Requests.of(users, times, known, **(context or {}))
+    requests = replace(Requests.of(users, times, known), context=context or {})  # whatever its columns are called
     if ids is not None:
         requests = replace(requests, id=np.asarray(ids, np.uint64))
     if len(exclude):

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import Feature
+from shortlist.component import Feature, InputError
 from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
 from shortlist.features import _history
@@ -52,7 +52,7 @@ class Context(Feature):
         return self
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
-        """Columns ``context.*``, each [m]."""
+        """Columns ``context.*``, each [m]; raises ``InputError`` for text where the log has numbers."""
         n, history = len(requests), requests.history
         local = requests.time + round(self.utc_offset * HOUR)
         out: dict[str, Array] = {
@@ -67,7 +67,7 @@ class Context(Feature):
         for row, name in enumerate(self.names_):
             given = requests.context.get(name)
             if self.numeric_[row]:
-                out[f"context.{name}"] = np.full(n, np.nan, np.float32) if given is None else _number(given)
+                out[f"context.{name}"] = np.full(n, np.nan, np.float32) if given is None else _number(name, given)
             else:
                 levels = self.levels_.row(row)["level"]
                 out[f"context.{name}"] = np.full(n, -1, np.int32) if given is None else _codes(given, levels)
@@ -88,6 +88,9 @@ def _codes(column: Array, levels: Array) -> Array:
     return np.where(levels[place] == text, place, -1).astype(np.int32)
 
 
-def _number(column: Array) -> Array:
-    number = np.asarray(column, np.float32)
+def _number(name: str, column: Array) -> Array:
+    try:
+        number = np.asarray(column, np.float32)
+    except ValueError as error:
+        raise InputError(f"context.{name}: expected a number, found {str(column[0])!r}") from error
     return np.where(np.isfinite(number), number, np.float32(np.nan))

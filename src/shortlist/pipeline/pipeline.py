@@ -68,24 +68,29 @@ class Pipeline:
 
     def recalled(self, requests: Requests, state: State, n: int, trace: Trace) -> Recalled:
         """The first half: hard rules, channels, merge, the channels' scores of every row, the fallback."""
-        requests, rows = self.found(requests, state, trace)
+        requests, rows = self.found(requests, state, trace, self._wide(n))
         if self._ranks:
             rows = self.scored(requests, rows, state, trace)
         trace.recalled = Recalled(requests, rows, self._spare(requests, rows, state, n, trace))
         return trace.recalled
 
-    def found(self, requests: Requests, state: State, trace: Trace) -> tuple[Requests, Candidates]:
-        """The requests with what is forbidden excluded, and the merged rows with every channel's score and rank."""
+    def found(self, requests: Requests, state: State, trace: Trace, n: int = 0) -> tuple[Requests, Candidates]:
+        """The requests with what is forbidden excluded, and the merged rows with every channel's score and rank.
+
+        Where ``n`` is more than channels are usually asked for or the merge hands on, it is ``n``.
+        """
         self._refuse_the_past(requests)
         with trace.timed("forbid"):
             requests = self.forbid(requests, state)
         found: dict[str, Candidates] = {}
         for name, channel in self.recall.items():
-            rows = attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, self.depth))
+            rows = attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, max(self.depth, n)))
             if rows is not None:
                 found[name] = trace.stages[f"recall.{name}"] = rows
         with trace.timed("merge"):
-            rows = trace.stages["merge"] = self.merge.merge(found, len(requests))
+            wide = getattr(self.merge, "k", n) < n
+            merge = self.merge.model_copy(update={"k": n}) if wide else self.merge
+            rows = trace.stages["merge"] = merge.merge(found, len(requests))
         return requests, rows
 
     def scored(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
@@ -103,6 +108,10 @@ class Pipeline:
                     whole[silent] = scores
                     dense[name + DENSE] = whole
         return rows.with_columns(**dense)
+
+    def _wide(self, n: int) -> int:
+        """How many rows the stages owe at least: without a fallback nobody else fills a slate of ``n``."""
+        return n if self.fallback is None else 0
 
     def forbid(self, requests: Requests, state: State) -> Requests:
         """The requests with what the hard rules forbid added to ``exclude``."""
@@ -128,7 +137,7 @@ class Pipeline:
     def ranked(self, recalled: Recalled, state: State, n: int, trace: Trace) -> Candidates:
         """The second half: pre-rank, features, rank, soft rules; at most ``n`` rows a request."""
         requests = recalled.requests
-        own = self.rank(requests, recalled.rows, state, trace)
+        own = self.rank(requests, recalled.rows, state, trace, self._wide(n))
         slate = self._ruled(requests, backed(own, recalled.spare), state, trace).head(n)
         return slate if self.fallback is None else self._filled(requests, own, slate, state, n, trace)
 
@@ -173,7 +182,7 @@ class Pipeline:
             trace.stages[f"rules.{name}"] = rows
         return rows
 
-    def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+    def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace, n: int = 0) -> Candidates:
         """The rows ordered by the ranker's score; without a ranker, in merge order.
 
         Features do not ride on, but for the columns that a rule needs.
@@ -181,7 +190,7 @@ class Pipeline:
         kept = [name for name in rows.columns if not name.endswith(DENSE)]
         if not self._ranks:
             return rows.select(kept)
-        featured = self.featured(requests, rows, state, trace)
+        featured = self.featured(requests, rows, state, trace, n=n)
         needed = self._needed(featured)
         rows = featured.select(kept).with_columns(**needed)
         if self.ranker is None:
@@ -192,17 +201,17 @@ class Pipeline:
         return rows
 
     def featured(
-        self, requests: Requests, rows: Candidates, state: State, trace: Trace, surely: Bool | None = None
+        self, requests: Requests, rows: Candidates, state: State, trace: Trace, surely: Bool | None = None, n: int = 0
     ) -> Candidates:
         """The rows with the features' columns. With a pre-ranker its best ``keep``: only these get the dear ones.
 
-        ``surely`` [m]: rows that are kept wherever the pre-ranker puts them.
+        Where more are asked for (``n``), so many are kept. ``surely`` [m]: rows that are kept wherever it puts them.
         """
         if self.prerank is not None:
             rows = self.coarse(requests, rows, state, trace)
             with trace.timed("prerank"):
                 coarse = rows.with_columns(**self.prerank.score(requests, rows, state))
-                kept = coarse.rank_of() <= self.keep
+                kept = coarse.rank_of() <= max(self.keep, n)
                 trace.stages["prerank"] = coarse.select(["score"]).take(kept).ranked()
                 rows = rows.take(kept if surely is None else kept | surely)
         done = self.cheap if self.prerank is not None else ()

@@ -8,6 +8,7 @@ everybody else. Each has a bundle, identities and a state of its own and applies
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,12 +19,14 @@ from shortlist import bundle as bundles
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
 from shortlist.pipeline import Observer
-from shortlist.serve.clock import Clock, Kind
+from shortlist.serve.clock import SKEW, Clock, Kind, wall
 from shortlist.serve.lists import nameless
-from shortlist.serve.store import Record, Store, digest, open_store
+from shortlist.serve.owner import claim
+from shortlist.serve.store import Record, Store, Unavailable, Watch, digest, open_store
 from shortlist.serve.trial import try_out
 from shortlist.serve.view import View
 
+log = logging.getLogger("shortlist.serve")
 STORE = Path("shortlist-store")
 
 
@@ -55,7 +58,10 @@ class Live:
     def __init__(self, path: Path, view: View, store: Store, clock: Clock):
         self.path = path
         self.store = store
+        self.watch = Watch(store)
         self.clock = clock
+        self.lost: str | None = None  # what the store no longer holds
+        self.unwritten: str | None = None  # why the latest records could not be stored
         self.began = Start(view.bundle.path, view.applied)
         self.failed: str | None = None  # the last activation that did not work
         self.uncleaned: str | None = None  # versions that still hold people who were deleted
@@ -64,6 +70,8 @@ class Live:
         self._views: dict[str | None, View] = {None: view}
         self._heeded = view.applied  # sequence up to which turns to another version were heeded
         self._wanted: dict[str | None, str | None] = {}  # what the latest of them said, by arm
+        self._epoch = store.epoch
+        self._rereading = threading.Lock()
         self._activating = threading.RLock()
         self._closed = threading.Event()
 
@@ -78,8 +86,19 @@ class Live:
             raise InputError(f"store {store}: lies inside the bundle {path.resolve()}, expected a directory outside")
         bundles.read_manifest(path)  # before there is a store: a path that leads to no bundle leaves none behind
         kept = open_store(store)
+        try:
+            return Live._over(path, kept, str(store), clock, start)
+        except BaseException:
+            kept.close()
+            raise
+
+    @staticmethod
+    def _over(path: Path, kept: Store, name: str, clock: Kind, start: Start | None) -> Live:
         begun = start if start is not None and start.version.is_dir() else Start.of(path, kept)
-        view, records = View(open_bundle(begun.version)), kept.read(0)
+        view = View(open_bundle(begun.version))
+        claim(kept, view.bundle, name, begun=start is not None)
+        kept.last()  # the epoch of what is read now
+        records = kept.read(0)
         view.apply(records)
         try_out(view, view.last)
         live = Live(path, view, kept, Clock(clock, view.last))
@@ -97,13 +116,19 @@ class Live:
         return self._views[None].bundle.path.parent
 
     def view(self, arm: str | None = None) -> View:
-        """The current view, or that of an arm, with every record of the store applied.
+        """The current view, or that of an arm, with every record of the store applied; as it is if the store is away.
 
         Raises ``InputError`` if no version was activated for the arm, or none is open here yet.
         """
-        views, last = self._views, self.store.last()  # these: a thread may put others in their place meanwhile
-        if any(view.applied != last for view in views.values()):
-            self._catch_up(views)
+        views, last = self._views, self.watch.last()  # these: a thread may put others in their place meanwhile
+        if self._outdated(views):
+            if not self._rereading.locked():
+                threading.Thread(target=self._read_again, daemon=True).start()
+        elif last is not None and any(view.applied != last for view in views.values()):
+            try:
+                self._catch_up(views)
+            except Unavailable as error:
+                self.watch.lose(error)
         if arm not in views:
             held = ", ".join(sorted(name for name in views if name is not None)) or "none"
             raise InputError(f"arm {arm!r}: has no version open, expected one of {held}")
@@ -112,6 +137,18 @@ class Live:
     def now(self, view: View) -> int:
         """The moment a request is asked at; nothing known is later."""
         return self.clock.now(view.last)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Stores records; the next ``view`` knows them. Raises ``Unavailable`` if they are not stored for certain."""
+        try:
+            self.store.append(records)
+            self.store.last()
+        except Unavailable as error:
+            self.unwritten = str(error)
+            raise
+        self.unwritten = self.watch.failed = None
+        if self.store.epoch != self._epoch:
+            self._read_again()
 
     def forget(self, user: str, until: int) -> dict[str, Any]:
         """Deletes a person from files and store; see ``DELETE /v1/users/{id}`` for what that covers.
@@ -127,7 +164,9 @@ class Live:
         noted = False
         try:
             with nameless(self.folder.parent, user.__eq__), bundles.deletion(readable, [user]) as found:
-                live_events = self.store.forget(user, until)
+                known = any(gone is not None for gone in found.gone.values()) or self.store.holds(user)
+                known = known or any(view.data.user_ids.code(user) >= 0 for view in self._views.values())
+                live_events = self.store.forget(user, until) if known else 0  # of whom nobody knows no note is kept
                 noted = True
                 found.commit()
         except OSError as error:
@@ -187,6 +226,7 @@ class Live:
         with self._activating, bundles.locked(self.folder):  # of several at once, one is the last everywhere
             fresh = self._opened(name)
             with self._linked(fresh) if arm is None else nullcontext():
+                claim(self.store, fresh.bundle, "", begun=True)
                 self.store.append([{"kind": "activate", "bundle": name} | ({} if arm is None else {"arm": arm})])
             self._put(fresh, arm)
         return fresh
@@ -199,6 +239,7 @@ class Live:
     def close(self) -> None:
         """Closes the store."""
         self._closed.set()
+        self.watch.close()
         self.store.close()
 
     @property
@@ -234,6 +275,29 @@ class Live:
         self._wanted.update(turns)
         for arm in turns:
             threading.Thread(target=self._keep_following, args=(arm,), daemon=True).start()
+
+    def _outdated(self, views: Mapping[str | None, View]) -> bool:
+        """Whether the store holds other things than it did, or the clock stood ahead when something was stored."""
+        return self.store.epoch != self._epoch or any(view.last > wall() + SKEW for view in views.values())
+
+    def _read_again(self) -> None:
+        """Opens every view anew."""
+        with self._rereading, self._activating:
+            held = max(view.applied for view in self._views.values())
+            try:
+                last, epoch = self.store.last(), self.store.epoch
+                if not self._outdated(self._views):
+                    return  # another thread has just done it
+                for arm, view in self._views.items():
+                    self._put(self._opened(view.bundle.path.name), arm)
+            except (InputError, OSError) as error:
+                self.failed = f"the store could not be read again: {error}"
+                self._closed.wait(1)  # before anybody tries once more
+                return
+            if last < held or epoch.partition(" ")[0] != self._epoch.partition(" ")[0]:
+                self.lost = f"the store lost what it held up to record {held}; it was read again, up to record {last}"
+                log.warning(self.lost)
+            self._heeded, self._epoch = last, epoch
 
     def _let_go(self, arm: str | None) -> None:
         with self._activating:
