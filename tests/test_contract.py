@@ -50,8 +50,11 @@ class Sound(Retriever):
     """Nothing."""
 
     def fit(self, data):
-        self.items_ = np.arange(data.n_items, dtype=np.int32)
+        self.items_ = np.unique(data.events.item).astype(np.int32)
         return self
+
+    def odd(self, items):
+        return np.searchsorted(self.items_, items) % 2  # whatever the codes are
 
     def retrieve(self, requests, state, k):
         n = len(self.items_)
@@ -62,9 +65,9 @@ class Sound(Retriever):
 
     def score(self, requests, candidates, state):
         history = requests.history
-        odd = np.bincount(history.rows, history["item"] % 2, len(requests))
+        odd = np.bincount(history.rows, self.odd(history["item"]), len(requests))
         even = history.lengths - odd
-        return np.where(candidates.item % 2, odd[candidates.request], even[candidates.request]).astype(np.float32)
+        return np.where(self.odd(candidates.item), odd[candidates.request], even[candidates.request]).astype(np.float32)
 
 
 class UnknownKeys(Sound):
@@ -160,6 +163,22 @@ class GivesNaN(Sound):
         return rows.with_columns(score=np.where(rows.item == rows.item[:1].max(initial=0), np.nan, rows["score"]))
 
 
+class RunsAway(Sound):
+    def fit(self, data):
+        self.table_ = np.full(3, data.events.weight.max() ** 3, np.float32)
+        return super().fit(data)
+
+
+class CountsHeads(Sound):
+    def fit(self, data):
+        self.heads_ = data.n_users
+        return super().fit(data)
+
+    def retrieve(self, requests, state, k):
+        rows = super().retrieve(requests, state, k)
+        return rows.with_columns(score=rows["score"] + np.float32(self.heads_))
+
+
 def test_a_sound_component_passes():
     contract.check("recall", Sound)
 
@@ -183,6 +202,8 @@ def test_a_sound_component_passes():
         (FallsOverStrangers, "strangers"),
         (NeedsEvents, "empty_log"),
         (GivesNaN, "rows_are_well_formed"),
+        (RunsAway, "learned_is_finite_and_moderate"),
+        (CountsHeads, "more_identities_change_nothing"),
     ],
 )
 def test_a_broken_component_is_refused(mutant, clause):

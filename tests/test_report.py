@@ -86,12 +86,15 @@ def test_a_channel_that_brings_nothing_is_named(document):
     cf, hot = document["channels"]["cf"], document["channels"]["hot"]
     cf["brings_nothing"], hot["brings_nothing"], hot["gain"]["low"] = False, True, -0.1
     assert checked(report.page(document)).count("hot brings nothing ") == 2  # in both pictures
-    assert leaderboard(document).caption == "bring nothing to @all, each with the others there: hot"
+    caption = leaderboard(document).caption.split("\n")
+    assert caption[0] == "bring nothing to @all, each with the others there: hot"
+    assert caption[1].startswith("hard rules, the slate minus that with the rule off: seen +")
     hot["gain"]["low"] = 0.1
     assert checked(report.page(document)).count("hot brings nothing but order") == 2
-    assert leaderboard(document).caption.endswith(": hot; but to the order: hot")
+    assert leaderboard(document).caption.split("\n")[0].endswith(": hot; but to the order: hot")
     hot["brings_nothing"] = None  # one user is no interval
     assert "hot brings nothing" not in checked(report.page(document))
+    document["hard_rules"] = {}
     assert leaderboard(document).caption is None
 
 

@@ -7,16 +7,19 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 
 from shortlist.component import Feature, InputError, Retriever, Rule
+from shortlist.data.protocol import replay
 from shortlist.evaluate import evaluate
 from shortlist.pipeline import Pipeline
-from shortlist.recipe import EvaluateSpec, parse
+from shortlist.recipe import POSITIVE, EvaluateSpec, parse
 from shortlist.testing import worlds
 from shortlist.testing._shared import agree
 from shortlist.testing.case import HOUR, case, pick
 from shortlist.train import rankers as ranking
+from shortlist.train.samples import from_funnel
 from shortlist.types import Candidates, keys
 
 TABLES = {
@@ -321,3 +324,95 @@ def test_observers_hear_of_every_answer_after_the_slate(pipeline, asked):
     assert shown is slate
     assert told is trace
     assert requests.exclude.lengths.sum() > asked.requests.exclude.lengths.sum()  # with what the hard rules forbid
+
+
+def variants(n_variants: int = 200):
+    """One parent with so many variants, all of them more popular than thirty single products."""
+    items = n_variants + 30
+    item = np.concatenate([np.repeat(np.arange(n_variants), 3), np.arange(n_variants, items)])
+    time = worlds.START + np.arange(len(item)) * worlds.MINUTE
+    parent = np.where(np.arange(items) < n_variants, "one", np.char.add("p", np.arange(items).astype(str)))
+    ids = [f"i{code:03}" for code in range(items)]
+    table = pl.DataFrame({"item": ids, "parent": parent})
+    return worlds.dataset(np.arange(len(item)) % 40, item, time, items=table, kinds={"parent": "category"})
+
+
+@pytest.mark.parametrize(("keeps", "length"), [(10, 10), (4, 4)])
+def test_a_slate_that_rules_left_short_gets_more_of_the_fallback(keeps, length):
+    """Fetched before dedupe speaks, the fallback's rows are all variants of one parent."""
+    data = variants()
+    recipe = {
+        "name": "variants",
+        "data": {"source": "tables", "events": {"path": "log.csv"}, "split": {"test": 0.8}},
+        "recall": {"hot": {"type": "popular", "half_life": "1000d"}},
+        "fallback": {"type": "popular", "half_life": "1000d"},
+        "depth": 20,
+        "rules": [{"type": "dedupe", "by": "parent"}, {"type": "fill", "n": keeps}],
+    }
+    pipeline = parse(recipe).pipeline()
+    pipeline.fit(data)
+    asked = case(data, np.array([0, -1, 3]), data.state(), exclude_history=False)
+    slate, trace = pipeline.recommend(asked.requests, asked.state, 10)
+    assert not trace.failed
+    assert np.bincount(slate.request).tolist() == [length] * 3
+    assert len(set(data.items.codes["parent"].first(slate.item[slate.request == 1]))) == length
+    for r in range(3):
+        chosen = np.array([r])
+        alone, _ = pipeline.recommend(asked.requests.take(chosen), asked.state, 10)
+        agree(pick(slate, chosen), alone, f"request {r} of a batch and alone")
+
+
+def test_full_slates_ask_the_fallback_once(pipeline, asked, monkeypatch):
+    calls = []
+    retrieve = type(pipeline.fallback).retrieve
+    monkeypatch.setattr(
+        type(pipeline.fallback),
+        "retrieve",
+        lambda self, *a: calls.append(self is pipeline.fallback) or retrieve(self, *a),
+    )
+    pipeline.recommend(asked.requests, asked.state, 10)
+    assert sum(calls) == 1
+
+
+class Forgetful(Retriever):
+    """Forgets what is excluded."""
+
+    def fit(self, data):
+        return self
+
+    def retrieve(self, requests, state, k):
+        n = len(requests)
+        rows = Candidates(np.repeat(np.arange(n, dtype=np.uint32), 6), np.tile(np.arange(6, dtype=np.int32), n))
+        return rows.with_columns(score=1 - rows.item.astype(np.float32) / 10)
+
+
+def test_forbidden_rows_are_reported_and_taken_out(board):
+    pipeline = replace(parse(TABLES).pipeline(), recall={"bad": Forgetful()}, fallback=None, features=(), rules={})
+    pipeline.fit(board)
+    asked = case(board, np.array([0, 1]), board.state()).requests
+    slate, trace = pipeline.recommend(asked, board.state(), 6)
+    assert "forbidden rows" in trace.failed["exclude"]
+    barred = asked.exclude.rows << 32 | asked.exclude["item"]
+    left = slate.request.astype(np.int64) << 32 | slate.item
+    assert not np.isin(left, barred).any()
+    assert len(slate) == 12 - np.isin(barred, [r << 32 | i for r in range(2) for i in range(6)]).sum()
+
+
+def test_unseen_popular_negatives_are_scored_by_every_channel(pipeline, board):
+    state, opens = board.state(), board.cut(0.8)
+    questions = replay(board, state, opens, None)
+    plain = from_funnel(pipeline, questions, state, negatives=5)
+    more = from_funnel(pipeline, questions, state, negatives=5, unseen=3)
+    new = np.flatnonzero(~np.isin(more.candidates.keys, from_funnel(pipeline, questions, state).candidates.keys))
+    assert len(new) > 0
+    assert np.bincount(more.candidates.request[new]).max() <= 3
+    assert set(more.candidates.request.tolist()) == set(plain.candidates.request.tolist())
+    assert not more.labels[POSITIVE][new].any()
+    rows = more.candidates.take(new)
+    history = questions.requests.history
+    met = np.concatenate([history.rows << 32 | history["item"], questions.after.rows << 32 | questions.after["item"]])
+    assert not np.isin(rows.keys, met).any()
+    assert (rows["channel.found"] == 0).all()
+    for name in ("cf", "near", "hot"):
+        assert np.isfinite(rows[f"channel.{name}.dense.percentile"]).all(), name
+    assert more.rate > plain.rate

@@ -136,19 +136,20 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
     """Does each channel earn its place anywhere? And does the merge beat the best channel?"""
     lines = ["## Does each channel earn its place?", ""]
     lines += [
-        "A channel earns its place on a set where the interval of its unique hits and that of what it adds at 200 rows "
-        "in total both lie above zero; *in rows of its own* where only its unique hits do, so that it raises the "
-        "ceiling of all channels' rows together but not that of 200.",
+        "A channel earns its place on a column where what it adds at 200 rows in total is above zero; *in rows of its "
+        "own* where only what it adds to all rows together is, so that it raises the ceiling of all channels' rows but "
+        "not that of 200. Every channel is tried on many columns, and one in forty would be above zero by luck: a "
+        "column counts if it passes Holm's test over all of the channel's columns at 5 % together.",
         "",
         "| channel | earns its place on | only in rows of its own on | verdict |",
         "|---|---|---|---|",
     ]
     for channel in sorted({name for each in rows.values() for name in each}):
-        earned, own = [], []
-        for where, together in joint.items():
-            mine = (together.get("channels") or {}).get(channel)
-            if mine and (mine["unique_hits"]["low"] or 0) > 0:
-                (earned if mine["adds"]["low"] > 0 else own).append(" ".join(where))
+        told = {
+            " ".join(w): each["channels"][channel] for w, each in joint.items() if channel in each.get("channels", {})
+        }
+        earned = sure({where: mine["adds"] for where, mine in told.items()})
+        own = [w for w in sure({where: mine["adds_to_all_rows"] for where, mine in told.items()}) if w not in earned]
         verdict = "earns it" if earned else "earns it in rows of its own" if own else "does not earn it here"
         lines.append(f"| {channel} | {', '.join(earned)} | {', '.join(own)} | {verdict} |")
     won = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] > 0]
@@ -158,6 +159,20 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
     lines[-1] += f"({', '.join(won) or 'none'}), 200 rows each"
     lines[-1] += f"; not above zero with certainty on {', '.join(lost)}." if lost else "."
     return [*lines, ""]
+
+
+def sure(differences: dict[str, Row], level: float = 0.05) -> list[str]:
+    """The names whose difference is above zero by Holm's step-down test over all of them, in the order given.
+
+    Source: Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
+    """
+    by_p = sorted(differences, key=lambda name: differences[name]["p"])
+    passed: set[str] = set()
+    for number, name in enumerate(by_p):
+        if differences[name]["p"] > level / (len(by_p) - number):
+            break
+        passed.add(name)
+    return [name for name in differences if name in passed and differences[name]["diff"] > 0]
 
 
 def _gain(joint: Row) -> Row:

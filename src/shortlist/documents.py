@@ -1,4 +1,4 @@
-"""Figures as JSON that any reader takes, files replaced in one step, and what TOML has no word for."""
+"""Figures as JSON that any reader takes: NaN and infinities are null, files are replaced in one step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from pydantic import BaseModel
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,29 +63,3 @@ def _replace(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
     os.replace(scratch, path)
-
-
-def none_written(model: type[BaseModel], given: Any) -> Any:
-    """``given`` with None for ``"none"``, as TOML has no word for it, where a field may be None and can be no text."""
-    if not isinstance(given, Mapping):
-        return given
-    fields = model.model_fields
-    return {
-        key: None if value == "none" and key in fields and _may_be_none(fields[key].annotation) else value
-        for key, value in given.items()
-    }
-
-
-def _may_be_none(annotation: Any) -> bool:
-    kinds = _alternatives(annotation)
-    return type(None) in kinds and not kinds & {str, "none"}
-
-
-def _alternatives(annotation: Any) -> set[Any]:
-    """What a type may be, one by one; of a literal, its values."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _alternatives(args[0])
-    if origin in (Union, UnionType):
-        return {kind for arg in args for kind in _alternatives(arg)}
-    return set(args) if origin is Literal else {origin or annotation}

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them (``"30m"``, ``"7d"``) and as the program counts them (microseconds)."""
+"""Lengths of time as people write them (``"30m"``, ``"7d"``) and as the program counts them (microseconds); moments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 UNITS = {
@@ -43,3 +44,8 @@ def text(value: int) -> str:
 
 Duration = Annotated[int, BeforeValidator(microseconds), Field(gt=0), PlainSerializer(text, return_type=str)]
 """A positive length of time: a string with a unit or microseconds; held in microseconds, dumped as a string."""
+
+
+def stamp(time: int) -> str:
+    """A moment as ISO 8601 UTC."""
+    return str(np.datetime64(int(time), "us")) + "Z"

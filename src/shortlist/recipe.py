@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
+from pydantic import Field, StrictBool, ValidationError
 
 from shortlist import search
 from shortlist.component import Component, InputError, explain
+from shortlist.configured import Configured
 from shortlist.data.spec import DataSpec
-from shortlist.documents import none_written
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
 from shortlist.registry import find, names
@@ -29,7 +29,7 @@ Section = dict[str, Any]
 
 NAME = r"[A-Za-z][\w-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-STAGES = ("merge", "rank", "slate", "fallback", "prerank")
+STAGES = ("asked", "merge", "rank", "slate", "fallback", "prerank")
 """Names that stand for stages in ``evaluation.json`` and ``rows.parquet``."""
 POSITIVE = "positive"
 """The label that every sample has: whether the row is a right answer."""
@@ -37,14 +37,7 @@ TUNABLE = ("recall", "merge", "rank")
 """Sections that may have a ``search`` table: what ``shortlist tune`` may try instead of what the component declares."""
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _none(cls, given: Any) -> Any:
-        return none_written(cls, given)
-
+class Strict(Configured):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Keys of earlier versions and what they are called now: the error for the old one names the new one."""
 
@@ -65,6 +58,9 @@ class SamplesSpec(Strict):
     """Rows without a target kept for each request, chosen at random; with exposures, for each click; 0 = all."""
     top_negatives: int = Field(0, ge=0)
     """Of those, how many are the best of the merge order instead of random (not with exposures)."""
+    unseen: int = Field(0, ge=0)
+    """Beside those, so many items a request that no channel found and the user has not met, drawn by popularity (their
+    events before the window, to the power 3/4) and scored by every channel (not with exposures)."""
     half_life: Duration | None = None
     """A row this much older than the latest weighs half; none = age does not matter."""
     balance: bool = False

@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -443,3 +445,67 @@ def test_forgetting_may_be_interrupted_at_any_step(people, monkeypatch, last):
     bundles.forget(people, "a")
     assert open_bundle(people).data.user_ids.code("a") == -1
     assert len(list(people.glob("users*"))) == 1
+
+
+FORGET = """
+import sys
+import threading
+from pathlib import Path
+from shortlist import bundle
+sys.stdin.readline()
+for user in sys.argv[2:]:
+    bundle.forget(Path(sys.argv[1]), user)
+"""
+
+
+def test_processes_that_take_people_out_of_one_bundle_do_not_undo_each_other(shop_run, tmp_path):
+    path = shutil.copytree((shop_run.out / "bundle").resolve(), tmp_path / "copy")
+    users = open_bundle(path).data.user_ids.ids
+    shares = [users[n:24:4] for n in range(4)]
+    command = [sys.executable, "-c", FORGET, str(path)]
+    running = [subprocess.Popen([*command, *share], stdin=subprocess.PIPE) for share in shares]
+    for process in running:
+        process.stdin.close()
+    assert [process.wait(60) for process in running] == [0] * 4
+    left = open_bundle(path).data.user_ids.ids
+    assert list(left) == [""] * 24 + list(users[24:])
+    assert len(list(path.glob("users*"))) == 1
+
+
+def test_a_reader_waits_for_the_writer_and_gets_a_whole_bundle(people):
+    opened = threading.Thread(target=open_bundle, args=(people,))
+    with bundles.deletion([people], ["a"]) as found:
+        opened.start()
+        opened.join(0.3)
+        assert opened.is_alive()
+        found.commit()
+    opened.join(30)
+    assert not opened.is_alive()
+
+
+def test_people_leave_every_version_or_none(people, tmp_path, monkeypatch):
+    """The second version cannot be written: the first must not lose anybody."""
+    other = shutil.copytree(people, tmp_path / "bundles" / "other")
+    real = Path.mkdir
+
+    def refusing(path, *arguments, **named):
+        if path.parent == other:
+            raise OSError(30, "Read-only file system", str(path))
+        real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "mkdir", refusing)
+    with pytest.raises(OSError, match="Read-only"), bundles.deletion([people, other], ["a", "b"]) as found:
+        found.commit()
+    monkeypatch.undo()
+    for path in (people, other):
+        assert list(open_bundle(path).data.user_ids.ids) == ["a", "b", "c"]
+        assert {file.name for file in path.iterdir()} == {"manifest.json", "components", "catalogue", "users"}
+    with bundles.deletion([people, other], ["a", "b"]):
+        pass  # not committed
+    assert list(open_bundle(other).data.user_ids.ids) == ["a", "b", "c"]
+    (other / "users/events.parquet").write_bytes(b"PAR1 cut off")
+    with bundles.deletion([people, other], ["a", "b"]) as found:
+        found.commit()
+    assert found.gone == {people: 6}
+    assert list(found.unreadable) == [other]
+    assert list(open_bundle(people).data.user_ids.ids) == ["", "", "c"]

@@ -34,7 +34,7 @@ def commands(group=None, path=()):
 def test_the_commands_that_are_promised_are_there():
     assert {" ".join(words) for words, _ in commands()} >= {
         "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "recommend",
-        "similar", "serve", "report", "tune",
+        "similar", "topics", "serve", "report", "tune",
     }  # fmt: skip
 
 
@@ -160,10 +160,7 @@ def test_unknown_users_of_a_file_are_counted_and_the_rest_asked_once(shop_run, t
     assert "warning: 1 of 3 users are not in the bundle, such as 'stranger'" in " ".join(err.split())
     assert pl.read_parquet(out)["user"].to_list() == ["u04", "u04", "stranger", "stranger", "u03", "u03"]
     for text, said in (
-        (
-            "id,age\nu03,4\n",
-            "expected one id a line, or a header with a column user, found the columns 'id,age'",
-        ),
+        ("user,age\nu3,4\n", "none of its 1 ids is a user of the bundle"),
         ("me\nyou\n", "none of its 2 ids is a user of the bundle"),
         ("\n", "expected a table, found an empty file"),
     ):
@@ -258,6 +255,23 @@ def test_similar(shop_run, shortlist_command):
     assert "like item i02" in shortlist_command("similar", shop_run.out / "bundle", "--item", "i02")[1]
 
 
+def test_topics(shop_run, shop, tmp_path, shortlist_command):
+    code, _, err = shortlist_command("topics", shop_run.out / "bundle")
+    assert (code, err.count("no channel of it has topics; lfm has")) == (2, 1)
+    recipe = shop / "shop.toml"
+    extra = ["--set", "recall.soft.type=lfm", "--set", "recall.soft.factors=3"]
+    assert shortlist_command("fit", recipe, "--data", shop, "--out", tmp_path / "run", *extra)[0] == 0
+    bundle = tmp_path / "run" / "bundle"
+    topics = json.loads(shortlist_command("topics", bundle, "-n", 4, "--json")[1])["topics"]["soft"]
+    assert [len(items) for items in topics] == [4, 4, 4]
+    channel = bundles.open_bundle(bundle).pipeline.recall["soft"]
+    first = channel.topics(0, 1)
+    assert topics[0][0]["score"] == pytest.approx(float(first["loading"][0]))
+    near = json.loads(shortlist_command("topics", bundle, "--user", "u01", "-n", 2, "--json")[1])
+    assert len(near["channels"]["soft"]) == 2
+    assert "soft 2" in shortlist_command("topics", bundle)[1]
+
+
 def test_compare_prints_and_writes(shop_run, tmp_path, shortlist_command):
     code, out, _ = shortlist_command(
         "compare", shop_run.out, shop_run.out, "--json", tmp_path / "c.json", "--html", tmp_path / "c.html"
@@ -299,10 +313,7 @@ WRONG = [
     (["fit", "{shop}/shop.toml", "--out", "{shop}/log.csv"], "--out {shop}/log.csv: expected a folder, found a file"),
     (["recommend", "{bundle}"], "give either --user ID or --users FILE"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt"], "--users FILE needs --out FILE.parquet"),
-    (
-        ["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}/o.parquet"],
-        "{tmp}/u.txt: expected a file in {tmp}, found nothing",
-    ),
+    (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}/o.parquet"], "{tmp}/u.txt: no such file"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}"], FOLDER),
     (["evaluate", "{bundle}", "--json", "{tmp}"], FOLDER),
     (["compare", "{tmp}/none.toml", "--html", "{tmp}"], FOLDER),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import tomllib
 from datetime import UTC, datetime
@@ -109,6 +110,125 @@ def test_catalogue_and_users(tmp_path):
     assert raw.items["item"].to_list() == ids
     assert raw.items["genres"].to_list()[:2] == [["Comedy"], ["Drama", "War"]]
     assert data["items"]["encoding"] == "latin-1"
+
+
+def shaped(form: str):
+    return lines([(u, i, v, datetime.fromtimestamp(t, UTC).strftime(form)) for u, i, v, t in LOG], ",", HEADER)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%Y-%m-%d %H:%M:%S+00",
+        "%Y-%m-%d %H:%M:%S +0000 UTC",
+        "%Y-%m-%dt%H:%M:%S.0z",
+        "%Y%m%dT%H%M%SZ",
+        "%Y-%m-%dT%H:%M:%S+00:00[Europe/London]",
+        '"%Y-%m-%d %H:%M:%S,000"',
+        "%Y-%m-%dT%H:%M:%S.0000000Z",
+        "%Y%m%d%H%M%S",
+        "%Y/%m/%d %H:%M:%S",
+    ],
+)
+def test_times_are_understood_alike_by_draft_and_reader(tmp_path, form):
+    (tmp_path / "log.csv").write_text(shaped(form))
+    _, raw = read(tmp_path / "log.csv")
+    assert raw.events["time"].to_list() == [t * 1_000_000 for *_, t in LOG]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%MZ", "%Y%m%dT%H%M", "%Y-%m-%d %H:%M+00"])
+def test_times_without_seconds(tmp_path, form):
+    (tmp_path / "log.csv").write_text(shaped(form))
+    _, raw = read(tmp_path / "log.csv")
+    assert raw.events["time"].to_list() == [(t - t % 60) * 1_000_000 for *_, t in LOG]
+
+
+@pytest.mark.parametrize("parquet", [True, False])
+@pytest.mark.parametrize(("form", "words"), [("%Y%m%d", "a day"), ("%Y", "a year")])
+def test_dates_that_are_numbers(tmp_path, parquet, form, words):
+    """Declared in the draft; seconds of 1970 without it."""
+    times = [int(datetime.fromtimestamp(t, UTC).strftime(form)) for *_, t in LOG]
+    frame = pl.DataFrame(
+        [(u, i, t) for (u, i, *_), t in zip(LOG, times, strict=True)], ["user", "item", "time"], orient="row"
+    )
+    path = tmp_path / ("log.parquet" if parquet else "log.csv")
+    frame.write_parquet(path) if parquet else frame.write_csv(path)
+    data, raw = read(path)
+    assert data["events"]["time_format"] == form
+    assert {datetime.fromtimestamp(t / 1e6, UTC).year for t in raw.events["time"]} == {2014}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff" + lines(LOG, ",", HEADER),
+        lines(LOG, ", ", HEADER),
+        "sep=;\n" + lines(LOG, ";", HEADER),
+        "sep=,\n" + lines(LOG, ", ", HEADER),
+    ],
+)
+def test_what_spreadsheets_add_is_no_part_of_the_table(tmp_path, content):
+    (tmp_path / "log.csv").write_text(content)
+    _, raw = read(tmp_path / "log.csv")
+    assert raw.events["item"].to_list() == [i for _, i, *_ in LOG]
+    assert raw.events["user"].to_list() == [u for u, *_ in LOG]
+
+
+def test_quotes_that_do_not_pair_are_drafted_as_characters(tmp_path):
+    rows = [(u, f'{i}" tv' if n in (3, 77) else i, v, t) for n, (u, i, v, t) in enumerate(LOG)]
+    (tmp_path / "log.csv").write_text(lines(rows, ",", HEADER))
+    data, raw = read(tmp_path / "log.csv")
+    assert data["events"]["quote"] == ""
+    assert raw.events["item"].to_list() == [row[1] for row in rows]
+
+
+OBJECTS = [[{"id": 1, "name": "Sci-Fi, Fantasy"}, {"id": 2, "name": "Drama"}], [{"id": 3, "name": "喜剧"}]]
+ASKED = "which field is the name: id, name?"
+LISTS = {
+    "JSON": (['["Sci-Fi, Fantasy", "Drama"]', '["\\u559c\\u5267"]'], ""),
+    "Python": (["['Sci-Fi, Fantasy', 'Drama']", "['喜剧']"], ""),
+    "numpy": (["['Sci-Fi, Fantasy' 'Drama']", "['喜剧']"], ""),
+    "PostgreSQL": (['{"Sci-Fi, Fantasy",Drama}', "{喜剧}"], ""),
+    "objects": ([json.dumps(cell) for cell in OBJECTS], ASKED),
+    "Python's objects": ([str(cell) for cell in OBJECTS], ASKED),
+    "real lists": ([["Sci-Fi, Fantasy", "Drama"], ["喜剧"]], ""),
+    "real objects": (OBJECTS, ASKED),
+    "bytes": ([b"Sci-Fi, Fantasy|Drama", "喜剧".encode()], ""),
+}
+
+
+@pytest.mark.parametrize("how", LISTS)
+def test_lists_are_drafted_as_they_are_written(tmp_path, how):
+    cells, question = LISTS[how]
+    (tmp_path / "log.csv").write_text(lines(LOG, ",", HEADER))
+    ids = sorted({i for _, i, _, _ in LOG})
+    column = pl.Series("genres", [cells[n % 2] for n in range(len(ids))])
+    pl.DataFrame({"movieId": ids}).with_columns(column).write_parquet(tmp_path / "items.parquet")
+    text = draft(tmp_path / "log.csv", items=tmp_path / "items.parquet")
+    assert question in text
+    assert text.count("which field") == bool(question)
+    raw = load(DataSpec.model_validate(tomllib.loads(text)["data"]), None)
+    assert raw.items["genres"].to_list()[:2] == [["Sci-Fi, Fantasy", "Drama"], ["喜剧"]]
+
+
+def test_a_list_cut_at_commas_is_asked_about(tmp_path):
+    (tmp_path / "log.csv").write_text(lines(LOG, ",", HEADER))
+    ids = sorted({i for _, i, _, _ in LOG})
+    rows = [(i, "Sci-Fi, Fantasy" if n % 2 else "Drama") for n, i in enumerate(ids)]
+    (tmp_path / "items.csv").write_text(lines(rows, "\t", ("movieId", "genres")))
+    text = draft(tmp_path / "log.csv", items=tmp_path / "items.csv")
+    line = next(line for line in text.splitlines() if line.startswith("genres"))
+    assert line.endswith('# is "Sci-Fi, Fantasy" one name and no list? then "category"')
+
+
+def test_times_that_cannot_be_meant_are_doubted_in_the_draft(tmp_path):
+    plain = lines(LOG, ",", HEADER)
+    (tmp_path / "log.csv").write_text(plain)
+    assert "look twice" not in draft(tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text(plain.replace(str(LOG[0][3]), "253402214400"))
+    assert "# look twice: time: 1 of 400 times lie ahead of the clock, the last at 9999-12-31" in draft(
+        tmp_path / "log.csv"
+    )
 
 
 @pytest.mark.parametrize(

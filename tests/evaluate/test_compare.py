@@ -93,3 +93,17 @@ def test_what_cannot_be_compared_is_refused_in_one_line(a, b, metric, k, message
     with pytest.raises(InputError, match=message) as refused:
         compare_rows(a, b, metric, k)
     assert "\n" not in str(refused.value)
+
+
+def test_an_unanswered_request_is_missed_and_does_not_vanish():
+    """200 requests with one right answer: one run answers all, the other leaves every third without a row."""
+    everything = rows({(f"u{n}", n): ([True], 1) for n in range(200)})
+    asked = rows({(f"u{n}", n): ([False], 1) for n in range(200)}, stage="asked").with_columns(
+        rank=pl.lit(0, pl.Int32), item=pl.lit(None, pl.String)
+    )
+    a, b = (pl.concat([lists, asked]) for lists in (everything, everything.filter(pl.col("time") % 3 > 0)))
+    found = compare_rows(a, b, "recall", 1)
+    assert (found.requests, found.only_a, found.only_b) == (200, 0, 0)
+    assert found.a.mean == 1
+    assert found.b.mean == pytest.approx(133 / 200)
+    assert found.different_targets == 0

@@ -13,7 +13,7 @@ import pytest
 from shortlist import train
 from shortlist.bundle import open_bundle
 from shortlist.data import FOREVER, Dataset
-from shortlist.data.protocol import replay
+from shortlist.data.protocol import Questions, replay
 from shortlist.documents import dumps, jsonable
 from shortlist.evaluate import evaluate
 from shortlist.evaluate._figures import _by_popularity, _means, _paired
@@ -24,9 +24,8 @@ from shortlist.pipeline import Pipeline
 from shortlist.questions import answerable, questions_of
 from shortlist.recall.fresh import Fresh
 from shortlist.rules.available import Available
-from shortlist.testing import worlds
-from shortlist.testing.worlds import random_log
-from shortlist.types import Candidates
+from shortlist.testing.worlds import dataset, random_log
+from shortlist.types import Candidates, Ragged, Requests
 
 
 @pytest.fixture(scope="module")
@@ -150,11 +149,9 @@ def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
     few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
     lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
     data = open_bundle(shop_run.out / "bundle").data
-    assert _rows(Run({}, lists, {}, {}, {}, 0, None, {}), few, data)["user"].to_list() == [
-        None,
-        data.user_ids.ids[0],
-        None,
-    ]
+    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}, {}, {}, {}), few, data)
+    for stage in rows["stage"].unique():
+        assert rows.filter(stage=stage)["user"].to_list() == [None, data.user_ids.ids[0], None]
 
 
 def test_a_window_without_questions_is_a_document_of_nulls_not_an_error(replayed, shop, shop_run):
@@ -257,10 +254,42 @@ def test_serendipity_does_not_depend_on_the_order_of_channels(shop, shop_run):
     assert found[0]["cf"]["serendipity@3"] > 0
 
 
-def test_an_item_with_most_of_all_events_is_the_head():
-    data = worlds.dataset(np.zeros(20, int), np.array([3] * 11 + [0, 1, 2] * 3), np.arange(20), n_items=4)
-    questions = replay(data, data.state(), 0, None)
-    lists = {"slate": Candidates(np.zeros(1, np.uint32), np.array([3], np.int32))}
-    tiers = _by_popularity(Run({}, lists, {}, {}, {}, 0, None, {}), questions, data, 10)
-    assert set(tiers) == {"head", "middle", "tail"}
-    assert tiers["head"]["targets"] == int((questions.targets["item"] == 3).sum()) > 0
+def test_every_request_asked_is_in_the_rows(rows, document):
+    asked = rows.filter(stage="asked")
+    assert asked["request"].n_unique() == len(asked) == document["requests"]
+    assert asked["item"].is_null().all()
+
+
+def sliced(counts, asked, found):
+    """``_by_popularity`` of one request with the targets ``asked``, shown ``found``, after a log with these counts."""
+    item = np.repeat(np.arange(len(counts)), counts)
+    log = dataset(np.zeros(len(item), int), item, np.arange(len(item)), n_items=len(counts))
+    known = np.ones(len(asked), bool)
+    targets = Ragged.of(np.zeros(len(asked), int), 1, item=np.array(asked, np.int32), known=known)
+    questions = Questions(Requests.of([0], [10**6]), targets, targets)
+    slate = Candidates(np.zeros(len(found), np.uint32), np.array(found, np.int32), {})
+    run = Run({}, {"slate": slate}, {}, {}, {}, 0, None, {}, {}, {}, {})
+    return _by_popularity(run, questions, log, 10)
+
+
+def test_tiers_are_of_the_most_popular_first_and_there_always_is_a_head():
+    """Counts 10, 4, 3, 2, 1, 0: half of all 20 events is item 0 alone, four fifths reach to item 2."""
+    table = sliced([1, 10, 3, 4, 0, 2], asked=[1, 3, 2, 5, 0, 4], found=[1, 2, 4])
+    assert {name: part["targets"] for name, part in table.items()} == {"head": 1, "middle": 2, "tail": 2, "cold": 1}
+    assert [part["recall@10"] for part in table.values()] == [1, 0.5, 0, 1]
+    giant = sliced([1, 9, 1], asked=[0, 1], found=[1])
+    assert giant["head"] == {"targets": 1, "recall@10": 1}
+
+
+def test_novelty_and_tiers_count_what_was_before_the_window(shop, shop_run, document):
+    opened = open_bundle(shop_run.out / "bundle")
+    log: Dataset = train.load(opened.recipe, shop)[0]
+    opens = opened.manifest["cuts"]["test"]
+    spec = opened.recipe.evaluate
+    counts = log.until(opens).item_counts("all") + 1.0
+    slate = pl.read_parquet(shop_run.out / "rows.parquet").filter((pl.col("stage") == "slate") & (pl.col("rank") <= 3))
+    codes = np.array([log.item_ids.code(item) for item in slate["item"]])
+    bits = slate.with_columns(bits=pl.Series(-np.log2(counts[codes] / counts.sum())))
+    stated = bits.group_by("request").agg(pl.col("bits").mean())["bits"].mean()
+    assert min(spec.k) == 3
+    assert document["slate"]["novelty@3"] == pytest.approx(stated)

@@ -10,7 +10,6 @@ import pytest
 from shortlist import recipe
 from shortlist.component import Component, InputError
 from shortlist.data import spec
-from shortlist.documents import none_written
 from shortlist.registry import KINDS, find, names
 
 COMPONENTS: dict[str, type[Any]] = {f"{kind}.{name}": find(kind, name) for kind in KINDS for name in names(kind)}
@@ -72,7 +71,6 @@ def test_popularity_without_age_can_be_asked_for():
 def test_text_stays_what_it_is():
     assert spec.ColumnSpec(column="none").column == "none"
     given = {"path": "none", "time_format": "none"}
-    assert none_written(spec.EventsSpec, given) == given
 
 
 @pytest.mark.parametrize("wrong", ["soon", "None", "7x", ""])

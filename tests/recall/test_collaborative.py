@@ -47,13 +47,21 @@ def test_rare_items_are_unknown(shop):
 
 
 def test_an_event_counts_alike_in_the_log_and_in_a_history(shop):
-    events = replace(shop.events, weight=shop.events.weight * np.float32(3))  # the purchase counts 15
+    events = replace(shop.events, weight=shop.events.weight * np.float32(0.4))  # the purchase counts 2
     kinds = replace(shop.behaviours, strengths=np.where(shop.behaviours.strengths == 1, 0.5, 5).astype(np.float32))
     shop = replace(shop, events=events, behaviours=kinds)
     channel = ItemCF(signal="all")
-    assert channel._matrix(shop).toarray().tolist() == [[15, 0.5, 0], [0, 0, 0.5]]
+    assert channel._matrix(shop).toarray().tolist() == [[2, 0.5, 0], [0, 0, 0.5]]
     history = shop.state().history(np.array([0]), np.array([9]))
-    assert channel._taken(Requests.of([0], [9], history))[2].tolist() == [0.5, 15]
+    assert channel._taken(Requests.of([0], [9], history))[2].tolist() == [0.5, 2]
+
+
+def test_no_event_counts_more_than_five_typical_ones(shop):
+    events = replace(shop.events, weight=shop.events.weight * np.float32(1e6))
+    channel = ItemCF(signal="all")
+    assert channel._matrix(replace(shop, events=events)).toarray().tolist() == [[5, 1, 0], [0, 0, 1]]
+    history = replace(shop, events=events).state().history(np.array([0]), np.array([9]))
+    assert channel._taken(Requests.of([0], [9], history))[2].tolist() == [1, 5]
 
 
 def test_events_of_no_strength_do_not_make_an_item_known(shop):

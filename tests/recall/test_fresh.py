@@ -143,3 +143,11 @@ def test_items_met_live_are_new_and_pieces_agree_with_the_whole(monkeypatch):
 def test_an_unknown_kind_of_event_is_named():
     with pytest.raises(InputError, match=r"fresh\.event: 'buys'"):
         Fresh(event="buys").fit(launches())
+
+
+def test_an_item_with_as_many_events_as_the_budget_has_been_tried():
+    """Three new items with 2, 3 and 4 events, and a budget of 3: only the first is drawn."""
+    item = np.repeat(np.arange(3), [2, 3, 4])
+    data = worlds.dataset(np.zeros(9, int), item, worlds.START + np.arange(9) * worlds.MINUTE, n_users=1, n_items=3)
+    firsts = lists(Fresh(explore=1, budget=3), data, np.full(50, worlds.START + 2 * HOUR), k=1, ids=np.arange(50))
+    assert {first[0] for first in firsts} == {0}

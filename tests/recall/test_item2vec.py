@@ -120,8 +120,8 @@ def test_strength_is_learned_when_asked_for():
     time = worlds.START + np.arange(2 * users)
     data = worlds.dataset(np.repeat(np.arange(users), 2), item, time, event, behaviours=worlds.SHOP)
     options = {"factors": 8, "rate": 0.02, "epochs": 30, "signal": "all"}
-    strong = Item2Vec.from_config(options).fit(data)
-    weak = Item2Vec.from_config({**options, "weighted": False}).fit(data)  # the known defect: strength is lost
+    strong = Item2Vec.from_config({**options, "weighted": True}).fit(data)
+    weak = Item2Vec.from_config(options).fit(data)  # the known defect: strength is lost
     ahead = [float((c.table_[2] - c.table_[1]) @ c.vectors_[0]) for c in (strong, weak)]
     assert ahead[0] > 1
     assert abs(ahead[1]) < 0.3

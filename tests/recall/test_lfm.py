@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,40 @@ def test_folding_in_solves_the_stated_equations(board, channel):
 def test_another_seed_is_another_model(board, channel):
     assert np.array_equal(channel.table_, LFM(factors=4).fit(board).table_)
     assert not np.array_equal(channel.table_, LFM(factors=4, seed=1).fit(board).table_)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"rate": 0.2}, {"log_half_life": "1d"}], ids=["defaults", "widest step", "old events fade"]
+)
+@pytest.mark.parametrize("strength", [10, 50, 60, 1e6])
+def test_a_few_strong_events_do_not_make_the_descent_leap(board, options, strength):
+    rare = np.random.default_rng(0).random(len(board.events)) < 0.01
+    heavy = replace(board, events=replace(board.events, weight=np.where(rare, strength, 1).astype(np.float32)))
+    channel = LFM.from_config({"factors": 4, **options}).fit(heavy)
+    assert np.abs(channel.table_).max() < 10
+    p = channel.user_factors_ @ channel.table_.T
+    own = worlds.colour_of(np.arange(50))[:, None] == worlds.colour_of(channel.items_)
+    assert p[own].mean() > p[~own].mean() + 0.3
+
+
+def test_the_penalties_are_each_sides_own(board):
+    """A stronger pull on one side makes that side's vectors the shorter ones."""
+    pulls = {"user_regularisation": 0.001, "item_regularisation": 0.3}
+    items_pulled = LFM(factors=4, **pulls).fit(board)
+    users_pulled = LFM(factors=4, user_regularisation=0.3, item_regularisation=0.001).fit(board)
+    ratio = [np.linalg.norm(c.table_) / np.linalg.norm(c.user_factors_) for c in (items_pulled, users_pulled)]
+    assert ratio[0] < 1 < ratio[1]
+
+
+def test_popular_items_are_the_negatives():
+    """Who has not taken a popular item was asked about it by its count, so that its score fell the more."""
+    rng = np.random.default_rng(0)
+    taken = rng.random((150, 60)) < np.where(np.arange(60) < 10, 0.5, 0.05)
+    user, item = np.nonzero(taken)
+    data = worlds.dataset(user, item, worlds.START + np.arange(len(user)), n_users=150, n_items=60)
+    left = []
+    for power in (2.0, 0.0):
+        channel = LFM(factors=4, popularity=power).fit(data)
+        p = (channel.user_factors_ @ channel.table_.T)[:, :10]
+        left.append(p[~taken[:, :10]].mean())
+    assert left[0] < left[1] - 0.1

@@ -39,10 +39,10 @@ class TwoTower(Vectors):
         rng, events = np.random.default_rng(self.seed), data.events
         x, y = hot(data.users, np.arange(data.n_users)), hot(data.items, np.arange(data.n_items))
         a, b = (rng.standard_normal((side.shape[1], self.factors)) for side in (x, y))
-        log = np.flatnonzero((events.weight > 0) & (events.user >= 0))
+        log, met = np.flatnonzero((events.weight > 0) & (events.user >= 0)), np.unique(events.item)
         for _ in range(self.epochs):
             for rows in np.split(rng.permutation(log), np.arange(64, len(log), 64)):
-                drawn = rng.integers(0, data.n_items, (len(rows), self.negatives))
+                drawn = met[rng.integers(0, max(len(met), 1), (len(rows), self.negatives))]
                 own, others = x[events.user[rows]], y[np.column_stack([events.item[rows], drawn])]
                 p, long_p = unit(own @ a)
                 q, long_q = unit(others @ b)

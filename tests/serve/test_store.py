@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -108,6 +109,38 @@ def test_forgetting_removes_a_users_events_and_leaves_a_note_without_the_id(reop
     assert "ann" not in str(left)
     assert store.append([event("ann", id="x")]) == 1  # the event's id is forgotten too
     assert store.forget("nobody", 7) == 0
+
+
+def test_the_file_of_a_store_does_not_keep_whom_it_forgot(tmp_path: Path) -> None:
+    """The next start that has the store for itself writes it anew: nothing of them between or beside the records."""
+    folder = tmp_path / "store"
+
+    def found(*ids: bytes) -> list[bool]:
+        return [any(raw in file.read_bytes() for file in folder.rglob("*") if file.is_file()) for raw in ids]
+
+    store = open_store(folder)
+    for n in range(60):
+        store.append([event(user, f"item{m}", id=f"{user}/{n}/{m}") for m in range(9) for user in ("ann-7", "bob-8")])
+    assert store.forget("ann-7", 7) == 540
+    kept = store.read(0)
+    command = [sys.executable, "-c", f"from shortlist.serve.store import open_store; open_store({str(folder)!r})"]
+    subprocess.run(command, check=True)  # while another process has the store open, the file is left alone
+    assert store.read(0) == kept
+    store.close()
+    store = open_store(folder)
+    assert found(b"ann-7", b"bob-8") == [False, True]
+    assert store.read(0) == kept
+    assert store.last() == kept[-1]["sequence"] == 1081
+    assert store.append([event("bob-8", id="bob-8/0/0")]) == 0  # its id is known
+    assert store.append([event("ann-7", id="ann-7/0/0")]) == 1
+    assert store.forget("bob-8", 7) == 540
+    store.close()
+    (folder / "fresh").mkdir()
+    (folder / "fresh" / "data.mdb").write_bytes(b"of a start that was killed: bob-8")
+    store = open_store(folder)
+    assert found(b"ann-7", b"bob-8") == [True, False]
+    assert sorted(file.name for file in folder.iterdir()) == ["data.mdb", "lock.mdb", "open.lock"]
+    store.close()
 
 
 def test_what_was_shown_goes_with_the_user_and_what_nobody_saw_stays(reopen: Open) -> None:

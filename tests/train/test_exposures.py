@@ -20,6 +20,7 @@ from shortlist.pipeline import Trace
 from shortlist.recipe import POSITIVE, parse, read
 from shortlist.train import rankers
 from shortlist.train.exposures import clicked, drawn, exposed, scored
+from shortlist.types import keys
 
 MINUTE = 60_000_000
 
@@ -328,3 +329,26 @@ def test_a_label_without_the_value_to_judge_by_is_not_observed():
     assert found["met"] == {"x": 0.0, "y": 1.0, "z": 0.0}
     assert np.isnan(found["liked"].pop("y"))
     assert found["liked"] == {"x": 0.0, "z": 0.0}
+
+
+def test_two_users_whose_slates_share_an_id_have_two_slates():
+    data = small(request=["r", "r", "r", "r", "r", "r", None])
+    samples = exposed(data, data.state(), 0, 31 * MINUTE, 20 * MINUTE)
+    users = samples.requests.user
+    assert sorted(users.tolist()) == [-1, 0, 1]
+    per_slate = np.bincount(samples.candidates.request, minlength=3)
+    assert {int(users[r]): int(per_slate[r]) for r in range(3)} == {-1: 1, 0: 3, 1: 1}
+
+
+def test_slates_that_cannot_be_ordered_wrongly_are_no_part_of_a_figure(made):
+    """A slate of nothing but clicks has an NDCG of 1 whatever the ranker says."""
+    made = made[0]
+    rows, targets = made.valid.candidates, made.questions.targets
+    right = np.isin(rows.keys, keys(targets.rows, targets["item"]))
+    only = made.valid.take(np.arange(len(made.questions)))
+    hits = replace(only, candidates=rows.take(right), labels={}, weight=np.ones(int(right.sum()), np.float32))
+    alone = replace(made, valid=hits)
+    assert not alone.orderable[np.unique(rows.request[right])].any()
+    assert np.isnan(alone.ndcg_of(hits.candidates.with_columns(score=np.zeros(int(right.sum()), np.float32))))
+    mixed = made.ndcg_of(rows.with_columns(score=right.astype(np.float32)))
+    assert mixed == pytest.approx(1)

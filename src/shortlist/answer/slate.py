@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, InputError, able
+from shortlist.component import Compares, Explains, HasTopics, InputError, able
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
@@ -46,7 +46,7 @@ def requests_of(
     users = np.asarray(users, np.int32)
     times = np.full(len(users), time, np.int64)
     known = state.history(users, times, HISTORY_LENGTH) if history is None else history
-    requests = Requests.of(users, times, known, **(context or {}))
+    requests = replace(Requests.of(users, times, known), context=context or {})  # whatever its columns are called
     if ids is not None:
         requests = replace(requests, id=np.asarray(ids, np.uint64))
     if len(exclude):
@@ -144,12 +144,34 @@ def similar(pipeline: Pipeline, data: Dataset, item: int, k: int) -> dict[str, l
     for name, channel in pipeline.recall.items():
         if compares := able(channel, Compares):
             rows = compares.similar(np.array([item], np.int32), k)
-            found[name] = [
-                {"item": data.item_ids.ids[i], "score": float(s)}
-                | ({"title": title_of(int(i))} if title_of(int(i)) else {})
-                for i, s in zip(rows.item, rows["score"], strict=True)
-            ]
+            found[name] = _loaded(rows, rows["score"], data, title_of)
     return found
+
+
+def topics(pipeline: Pipeline, data: Dataset, k: int) -> dict[str, list[list[dict[str, Any]]]]:
+    """For each channel whose factors can be read, for each factor the ``k`` items that load most on it."""
+    title_of = _titles(data)
+    found: dict[str, list[list[dict[str, Any]]]] = {}
+    for name, channel in pipeline.recall.items():
+        if readable := able(channel, HasTopics):
+            lists = [readable.topics(factor, k) for factor in range(readable.n_topics())]
+            found[name] = [_loaded(rows, rows["loading"], data, title_of) for rows in lists]
+    return found
+
+
+def top_like(pipeline: Pipeline, data: Dataset, user: int, k: int) -> dict[str, list[dict[str, Any]]]:
+    """For each channel whose factors can be read, the ``k`` items nearest to a user of the log."""
+    title_of = _titles(data)
+    channels = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, HasTopics))}
+    lists = {name: one.user_top_like(np.array([user]), k) for name, one in channels.items()}
+    return {name: _loaded(rows, rows["score"], data, title_of) for name, rows in lists.items()}
+
+
+def _loaded(rows: Candidates, values: Array, data: Dataset, title_of: Any) -> list[dict[str, Any]]:
+    return [
+        {"item": data.item_ids.ids[i], "score": float(s)} | ({"title": title_of(int(i))} if title_of(int(i)) else {})
+        for i, s in zip(rows.item, values, strict=True)
+    ]
 
 
 def _sentence(because: int, channels: Sequence[str], data: Dataset, title_of: Any) -> str:

@@ -18,6 +18,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from shortlist.bundle.lengths import lengths
+from shortlist.bundle.lock import locked
 from shortlist.bundle.manifest import (
     FORMAT,
     behaviours_of,
@@ -44,7 +47,6 @@ from shortlist.recipe import Recipe, parse
 from shortlist.types import Array
 
 _EVENT_COLUMNS = ("user", "item", "event", "value", "time", "weight")
-_LOGS = ("events", "exposures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,73 +122,47 @@ def save(
         versions = path.parent / f"{path.name}s"
         versions.mkdir(exist_ok=True)
         target = versions / f"{manifest['hash'][:12]}"
-        if target.exists():
-            os.replace(target, aside)
-        try:
-            os.replace(scratch, target)
-        except OSError:
-            if aside.exists():
-                os.replace(aside, target)
-            raise
+        with locked(versions), locked(target) if target.exists() else nullcontext():
+            if target.exists():  # nobody reads it now, and nobody is taken out of it
+                os.replace(target, aside)
+            try:
+                os.replace(scratch, target)
+            except OSError:
+                if aside.exists():
+                    os.replace(aside, target)
+                raise
         shutil.rmtree(aside, ignore_errors=True)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    point(path, target)
+    with locked(versions):
+        point(path, target)
     return target
 
 
 def point(link: Path, target: Path) -> None:
     """Makes ``link`` lead to ``target`` in one step: a reader sees the old bundle or the new one."""
+    with pointing(link, target):
+        pass
+
+
+@contextmanager
+def pointing(link: Path, target: Path) -> Iterator[None]:
+    """As ``point``, once the block has ended well; that it can be done is known before the block begins.
+
+    Several at once would take each other's: hold ``locked(target.parent)``.
+    """
     if link.is_dir() and not link.is_symlink():
         raise InputError(f"{link}: is a directory of its own, expected a link to a bundle or nothing")
-    fresh = link.with_name(f".{link.name}-{os.getpid()}")
-    fresh.unlink(missing_ok=True)
+    fresh = link.with_name(f".{link.name}-next")
+    fresh.unlink(missing_ok=True)  # of a process that was killed at it
     fresh.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
-    os.replace(fresh, link)
-
-
-def forget(path: Path, user: str) -> int | None:
-    """Takes a person out of a bundle's ``users/``: id, attributes, events and exposures.
-
-    Returns how many events and exposures there were; None if unknown.
-
-    The code stays taken, so that no array learned by user shifts; what models learned stays until they are fitted anew.
-    A new folder is written beside the old one, then the manifest that names it replaces the manifest: whenever this is
-    interrupted, the bundle opens with the person or without. Asking again removes what an interruption left.
-    """
-    manifest = read_manifest(path)
-    old = path / manifest["users"]
-    for left in path.glob("users*"):
-        if left != old:
-            shutil.rmtree(left)
-    ids = pl.read_parquet(old / "ids.parquet")
-    mine = (ids["user"] == user).arg_true()
-    if not user or not len(mine):
-        return None
-    fresh = path / f"users-{secrets.token_hex(4)}"
-    fresh.mkdir()
-    ids.with_columns(pl.col("user").replace(user, "")).write_parquet(fresh / "ids.parquet")
-    people = pl.read_parquet(old / "users.parquet").filter(pl.col("user") != user)
-    people.write_parquet(fresh / "users.parquet")
-    gone = 0
-    for log in _LOGS:
-        rows = pl.read_parquet(old / f"{log}.parquet")
-        kept = rows.filter(pl.col("user") != mine[0])
-        kept.write_parquet(fresh / f"{log}.parquet")
-        gone += len(rows) - len(kept)
-    said = json.loads((old / "kinds.json").read_text(encoding="utf-8"))
-    for name, levels in said["levels"].items():  # what nobody else has goes too; its code stays taken
-        held = set(people[name].explode() if said["kinds"][name] == "list" else people[name])
-        said["levels"][name] = [level if level in held else "" for level in levels]
-    (fresh / "kinds.json").write_text(json.dumps(said), encoding="utf-8")
-    manifest["users"] = fresh.name
-    manifest["user_files"] = {f"{fresh.name}/{name}": digest for name, digest in digests(fresh).items()}
-    scratch = path / ".manifest.json"
-    write_manifest(scratch, manifest)
-    os.replace(scratch, path / "manifest.json")
-    shutil.rmtree(old)
-    return gone
+    try:
+        yield
+        os.replace(fresh, link)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "rank"] | None = None) -> Bundle:
@@ -197,6 +173,11 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
     what ``Pipeline.recalled`` or ``Pipeline.ranked`` needs is read: the other half's components stay unfitted.
     """
     path = path.resolve()
+    with locked(path, shared=True) if path.is_dir() else nullcontext():  # nobody is taken out of it meanwhile
+        return _opened(path, trust, half)
+
+
+def _opened(path: Path, trust: bool, half: Literal["recall", "rank"] | None) -> Bundle:
     manifest = read_manifest(path)
     verify(path, manifest)
     code = next(code_from(manifest["recipe"]), None)
@@ -214,9 +195,10 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
         pipeline.ranker = recipe.ranker(manifest["ranker"])
     else:
         pipeline.prerank = None  # learned with a ranker or not at all
+    data = _read_data(path, manifest)
     restored: dict[str, Any] = {
-        stage: _restore(path, f"components/{stage}/", part, manifest["files"])
-        if half in (None, _half(stage, part))
+        stage: _restore(path, f"components/{stage}/", part, manifest["files"], data)
+        if half in (None, _half(stage, part)) or stage == "fallback"  # both halves ask it
         else part
         for stage, part in stages(pipeline)
     }
@@ -228,7 +210,7 @@ def open_bundle(path: Path, *, trust: bool = False, half: Literal["recall", "ran
     pipeline.ranker = restored.get("rank")
     pipeline.rules = {name: restored[f"rules.{name}"] for name in pipeline.rules}
     pipeline.fitted_until = manifest["fitted_until"]
-    return Bundle(pipeline, recipe, _read_data(path, manifest), manifest, path)
+    return Bundle(pipeline, recipe, data, manifest, path)
 
 
 def _write(folder: Path, stage: str, arrays: Mapping[str, Array], files: Mapping[str, bytes]) -> None:
@@ -242,8 +224,8 @@ def _write(folder: Path, stage: str, arrays: Mapping[str, Array], files: Mapping
         (folder / file_name(name)).write_bytes(content)
 
 
-def _restore(path: Path, folder: str, part: Component, known: Iterable[str]) -> Any:
-    """The component of one folder, from the files the manifest knows."""
+def _restore(path: Path, folder: str, part: Component, known: Iterable[str], data: Dataset) -> Any:
+    """The component of one folder, from the files the manifest knows; what it learned must fit itself and ``data``."""
     arrays: dict[str, Array] = {}
     files: dict[str, bytes] = {}
     for file in (path / name for name in known if name.startswith(folder)):
@@ -251,7 +233,15 @@ def _restore(path: Path, folder: str, part: Component, known: Iterable[str]) -> 
             arrays[file.stem] = np.load(file, allow_pickle=False)
         else:
             files[file.name] = file.read_bytes()
-    return type(part).restore(part.config(), arrays, files)
+    try:
+        restored = type(part).restore(part.config(), arrays, files)
+        found = lengths(restored)
+    except Exception as error:  # whatever arrays that do not belong together make of it
+        raise InputError(f"{path / folder.rstrip('/')}: cannot be restored: {error}") from error
+    for letter, (what, n) in {"n": ("items", data.n_items), "u": ("users", data.n_users)}.items():
+        if found.get(letter, n) != n:
+            raise InputError(f"{path / folder.rstrip('/')}: knows {found[letter]} {what}, the bundle has {n}")
+    return restored
 
 
 def _write_catalogue(folder: Path, data: Dataset) -> None:
@@ -281,6 +271,14 @@ def _write_kinds(folder: Path, table: Table) -> None:
     (folder / "kinds.json").write_text(json.dumps({"kinds": dict(table.kinds), "levels": levels}), encoding="utf-8")
 
 
+def _check_codes(file: Path, frame: pl.DataFrame, column: str, lowest: int, bound: int) -> None:
+    """Raises ``InputError`` if a code names nobody: whatever looks it up would read past the end."""
+    codes = frame[column].to_numpy()
+    if len(codes) and not lowest <= codes.min() <= codes.max() < bound:
+        found = f"{codes.min()} to {codes.max()}"
+        raise InputError(f"{file}: column {column!r}: expected codes from {lowest} to {bound - 1}, found {found}")
+
+
 def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
     ids = pl.read_parquet(path / "catalogue/ids.parquet")
     people = path / manifest["users"]
@@ -293,6 +291,10 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
 
     shown = pl.read_parquet(people / "exposures.parquet")
     events = pl.read_parquet(people / "events.parquet")
+    for file, frame, lowest in (("events", events, 0), ("exposures", shown, -1)):  # -1: shown to nobody known
+        _check_codes(people / f"{file}.parquet", frame, "user", lowest, len(users))
+        _check_codes(people / f"{file}.parquet", frame, "item", 0, len(items))
+    _check_codes(people / "events.parquet", events, "event", 0, len(manifest["behaviours"]["names"]))
     columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}
     return Dataset(
         Events(**columns),
@@ -306,4 +308,4 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
     )
 
 
-__all__ = ["FORMAT", "Bundle", "forget", "open_bundle", "point", "read_manifest", "save", "stages"]
+__all__ = ["FORMAT", "Bundle", "open_bundle", "point", "pointing", "read_manifest", "save", "stages"]

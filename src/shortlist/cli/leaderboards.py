@@ -52,6 +52,15 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         but = f"; but to the order: {', '.join(orders)}" if orders else ""
         said = f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}"
         shown.caption = escape(textwrap.fill(said, NARROW))
+    prices = [
+        f"{name} {_bare(interval(hard['change'][metric], sign=True))}"
+        for name, hard in (document.get("hard_rules") or {}).items()
+        if metric in hard["change"]
+    ]
+    if prices:
+        said = f"hard rules, the slate minus that with the rule off: {', '.join(prices)}"
+        told = escape(textwrap.fill(said, NARROW))
+        shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     if not rows:
         shown.caption = "no request of the test window has a right answer: nothing to report"
     return shown

@@ -263,6 +263,35 @@ def similar(
 
 
 @app.command(rich_help_panel=overview.ANSWER)
+def topics(
+    bundle: BundlePath,
+    user: Annotated[str | None, typer.Option(help="The items nearest to this user instead.")] = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many items of each.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """The topics that lfm found: the items that load most on each factor."""
+    from shortlist import answer
+
+    opened = _open(bundle)
+    if user is not None:
+        near = answer.top_like(opened.pipeline, opened.data, answer.user_code(opened.data, user), n)
+        told: Any = {"user": user, "channels": near}
+        shown = tables.neighbours(user, near)
+    else:
+        found = answer.topics(opened.pipeline, opened.data, n)
+        told = {"topics": found}
+        rows = {f"{name} {f}": items for name, lists in found.items() for f, items in enumerate(lists)}
+        shown = tables.neighbours("topics", rows)
+    if not (told["topics"] if user is None else told["channels"]):
+        raise InputError(f"{bundle}: no channel of it has topics; lfm has")
+    if as_json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        shown.title = "topics" if user is None else f"nearest to user {user}"
+        terminal.out.print(shown)
+
+
+@app.command(rich_help_panel=overview.ANSWER)
 def serve(
     bundle: BundlePath,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

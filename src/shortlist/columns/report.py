@@ -18,8 +18,8 @@ from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
 from shortlist.documents import jsonable
+from shortlist.durations import stamp
 from shortlist.metrics.ranking import auc
-from shortlist.pipeline import stamp
 from shortlist.progress import step
 from shortlist.recipe import POSITIVE, Recipe
 from shortlist.tabular.experiment import CrossValidationSpec, Entrant

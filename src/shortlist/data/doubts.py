@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from shortlist.data import iso
+from shortlist.durations import stamp
 from shortlist.types import Int64
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def times(time: Int64, now: int) -> list[str]:
     early, ahead = time < YEAR_1990, time > now + SLACK
     if early.any():
         lines.append(
-            f"{_share(early)} times lie before 1990, the first at {iso.stamp(time.min())}: "
+            f"{_share(early)} times lie before 1990, the first at {stamp(time.min())}: "
             "is it another time_unit or time_format, or a 0 for none?"
         )
     if ahead.any():
         lines.append(
-            f"{_share(ahead)} times lie ahead of the clock ({iso.stamp(now)}), the last at {iso.stamp(time.max())}: "
+            f"{_share(ahead)} times lie ahead of the clock ({stamp(now)}), the last at {stamp(time.max())}: "
             "is a local time read as UTC, is it another time_unit, or a date for none? Answers stand at the last one"
         )
     return lines
@@ -64,7 +64,7 @@ def dates(time: Int64) -> list[str]:
     lines = []
     if far.any():
         lines.append(
-            f"{_share(far)} dates lie past 2200, the last at {iso.stamp(time.max())}: is it another time_unit?"
+            f"{_share(far)} dates lie past 2200, the last at {stamp(time.max())}: is it another time_unit?"
         )
     if zero.sum() > len(time) / 2:
         lines.append(f"{_share(zero)} dates lie in 1970: is it another time_unit or time_format?")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 _DAY = r"(\d{4})-(\d{1,2})-(\d{1,2})|(\d{4})(\d\d)(\d\d)|(\d{4}-?W\d\d-?[1-7])|(\d{4}-\d{3})"
@@ -82,8 +81,3 @@ def moment(text: str) -> int | None:
     """One text as ``micro`` reads it."""
     value: int | None = micro(pl.Series([text], dtype=pl.String)).item()
     return value
-
-
-def stamp(moment: int) -> str:
-    """A moment to the minute (``2024-01-05T10:00``), in any year."""
-    return str(np.datetime_as_string(np.datetime64(int(moment), "us"), unit="m"))

@@ -6,10 +6,10 @@ import itertools
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
+from shortlist.configured import Configured
 from shortlist.data import iso
-from shortlist.documents import none_written
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
@@ -29,15 +29,10 @@ def _moment(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
-class Spec(BaseModel):
+class Spec(Configured):
     """A part of the section: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _none(cls, given: Any) -> Any:
-        return none_written(cls, given)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
 class SplitSpec(Spec):

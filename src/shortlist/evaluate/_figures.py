@@ -34,6 +34,9 @@ class Run:
     found: int  # targets that any channel found
     baseline: Candidates | None  # what anybody would have been shown: see ``document``
     seconds: dict[str, float]
+    judged: dict[str, dict[str, float]]  # stage that scores -> what its scores are worth by themselves
+    forbids: dict[str, float]  # hard rule -> items it forbids a request, on average
+    freed: dict[str, Values]  # hard rule -> metric -> [n] of the slate had it been off
 
 
 def document(
@@ -58,6 +61,7 @@ def document(
             **means[stage],
             **_beyond(run.lists[stage], questions, data, before, k, arrival),
             **_serendipity(run.lists[stage], run.baseline, questions, k),
+            **run.judged.get(stage, {}),
             "hits": run.hits[stage],
             f"hits@{k}": int(is_target(run.lists[stage].head(k), questions.targets).sum()),
         }
@@ -91,6 +95,7 @@ def document(
             **{stage: table[stage] for stage in ranked},
             "rules": {name: table[f"rules.{name}"] for name in rules if f"rules.{name}" in table},
         },
+        "hard_rules": _hard_rules(run, users, seed),
         "paired": {stage.removeprefix("recall."): paired[a, stage] for a, stage in pairs if (a, stage) in paired},
         "slices": _slices(run, questions, before, spec, seed),
         "seconds": dict(run.seconds),
@@ -146,6 +151,13 @@ def _brings(run: Run, channel: str, users: Array, k: int, seed: int) -> Figures:
     }
 
 
+def _hard_rules(run: Run, users: Array, seed: int) -> Figures:
+    """How much each hard rule forbids, and its price: the slate minus the slate had the rule been off."""
+    slate = run.values.get("slate", {})
+    changes = _paired({"slate": slate, **run.freed}, [("slate", name) for name in run.freed], users, seed)
+    return {name: {"forbids": run.forbids[name], "change": changes.get(("slate", name), {})} for name in run.freed}
+
+
 def _arrival(data: Dataset) -> Int64:
     """[n_items]: since when the catalogue has an item; where it does not say, its first event of the whole log."""
     first = np.full(data.n_items, FOREVER)
@@ -174,6 +186,10 @@ def _beyond(
         f"novelty@{k}": _mean(beyond.novelty(slates, k, before.item_counts("all"))),
         f"age_days@{k}": _mean(beyond.age(slates, k, questions.requests.time, arrival)),
     }
+    new, days = beyond.delay(slates, k, questions.requests.time, arrival)
+    if len(new):
+        measured[f"new_shown@{k}"] = float(np.isfinite(days).mean())
+        measured[f"delay_days@{k}"] = _mean(days)
     lists = [name for name, kind in data.items.kinds.items() if kind == "list"] or list(data.items.codes)
     if lists:
         diversity = beyond.diversity(slates, k, data.items.codes[lists[0]].values)
@@ -214,13 +230,15 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
 
 
 def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> Figures:
-    """Recall of targets in the head (the fewest items with half of all events), the middle, the tail (the rest)."""
+    """Recall of targets in the head (items that make half of all events), the middle, the tail (the last fifth) and of
+    the cold: those without an event before the window."""
     counts = before.item_counts("all")
     order = np.argsort(-counts, kind="stable")
-    before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)  # share of the items more popular
+    before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)
     tier = np.full(len(counts), 2)
     tier[order[before_it < 0.8]] = 1
-    tier[order[before_it < 0.5]] = 0  # the item that completes the half is in it, if it is one with most of all events
+    tier[order[before_it < 0.5]] = 0  # the item that passes the half belongs to it: there always is a head
+    tier[counts == 0] = 3
     targets = questions.targets
     wanted = keys(targets.rows, targets["item"])
     shown = run.lists["slate"].head(k)
@@ -228,6 +246,6 @@ def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> F
     of = tier[targets["item"]]
     return {
         name: {"targets": int((of == t).sum()), f"recall@{k}": float(found[of == t].mean())}
-        for t, name in enumerate(("head", "middle", "tail"))
+        for t, name in enumerate(("head", "middle", "tail", "cold"))
         if (of == t).any()
     }

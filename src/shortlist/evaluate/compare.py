@@ -88,6 +88,11 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
         if any_one is None:
             raise InputError(f"{run}: shares no stage with {runs[0]}")
         counts = ("requests", "users", "different_targets")
+        if other := any_one[0].different_targets:
+            notes.append(
+                f"{other:,} of {any_one[0].requests:,} requests have other right answers in {name} than in {names[0]}: "
+                "their hard rules or catalogues differ, so these are not the same questions"
+            )
         pairs.append(
             {
                 "name": name,
@@ -125,7 +130,8 @@ def compare_rows(
 ) -> Comparison:
     """Pairs the lists of ``stage`` in two ``rows.parquet`` and compares them by ``metric`` at ``k``.
 
-    A request for which a stage showed nothing counts as missed if any other stage of the same file has rows for it.
+    A request for which a stage showed nothing counts as missed if the file says that it was asked: by a row of the
+    stage "asked", which ``fit`` leaves for each, or of any other.
     Raises ``InputError`` if no request is shared, a column or stage is missing, or the lists were cut before ``k``.
     """
     if metric not in dict(AT_K):

@@ -14,18 +14,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import Ranker
+from shortlist.component import HardRule, Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
+from shortlist.durations import stamp
 from shortlist.evaluate._figures import Run, document
+from shortlist.evaluate._judged import Judged
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
-from shortlist.pipeline import Pipeline, Trace, stamp
+from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures
 from shortlist.recipe import EvaluateSpec
-from shortlist.types import Candidates, Float64, Requests
+from shortlist.types import Candidates, Float64, Int64, Requests
+
+ASKED = "asked"
+"""The stage in ``rows.parquet`` that has one row a request, of rank 0 and without an item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,12 @@ def _measured(
     anybody = 0
     seconds: dict[str, float] = defaultdict(float)
     popular = _popular(pipeline)
+    scored_by = {"prerank": pipeline.prerank, "rank": pipeline.ranker, **{f"rank.{n}": r for n, r in rankers.items()}}
+    predicting = {stage for stage, ranker in scored_by.items() if ranker is not None and ranker.predicts}
     baseline: list[Candidates] = [Candidates.empty()]
+    judged: dict[str, list[Judged]] = defaultdict(list)
+    forbids: dict[str, list[Int64]] = defaultdict(list)
+    freed: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
     for first in track(range(0, len(questions), BATCH), "evaluate"):
         batch = questions.take(np.arange(first, min(first + BATCH, len(questions))))
         slate, trace = pipeline.recommend(batch.requests, state, deepest)
@@ -95,6 +105,8 @@ def _measured(
             found = _hits(rows, batch)
             values[stage]["recall@all"].append(found / batch.targets.lengths)
             hits[stage] += int(found.sum())
+            if stage in ("merge", "prerank", "rank") or stage.startswith("rank."):
+                judged[stage].append(Judged.of(rows, batch.targets, first))
             kept = rows.head(deepest)
             shown = Candidates((kept.request + first).astype(np.uint32), kept.item, {})
             lists[stage].append(shown.with_columns(score=kept.columns.get("score", np.full(len(kept), np.nan))))
@@ -107,6 +119,13 @@ def _measured(
         for name, metrics in _left_out(pipeline, trace, batch, min(ks)).items():
             for metric, value in metrics.items():
                 without[name][metric].append(value)
+        for name, rule in pipeline.rules.items():  # what a hard rule costs is seen with it off, from recall on
+            if isinstance(rule, HardRule):
+                forbids[name].append(rule.forbids(batch.requests, state).lengths)
+                free = _freed(pipeline, name).recommend(batch.requests, state, deepest)[0]
+                for metric, value in accuracy.per_request(Slates.of(free, batch.targets, deepest), ks).items():
+                    freed[name][metric].append(value)
+                freed[name]["recall@all"].append(_hits(free, batch) / batch.targets.lengths)
         for stage, spent in trace.seconds.items():
             seconds[stage] += spent
     return Run(
@@ -118,7 +137,15 @@ def _measured(
         anybody,
         Candidates.concat(baseline) if popular or pipeline.fallback else None,
         dict(seconds),
+        {stage: Judged.concat(parts).figures(stage in predicting) for stage, parts in judged.items()},
+        {name: float(np.concatenate(lengths).mean()) for name, lengths in forbids.items()},
+        {name: {m: np.concatenate(v) for m, v in metrics.items()} for name, metrics in freed.items()},
     )
+
+
+def _freed(pipeline: Pipeline, rule: str) -> Pipeline:
+    """The pipeline without a hard rule, heard by nobody."""
+    return replace(pipeline, rules={name: r for name, r in pipeline.rules.items() if name != rule}, observers=())
 
 
 def _popular(pipeline: Pipeline) -> str | None:
@@ -200,4 +227,11 @@ def _rows(run: Run, questions: Questions, data: Dataset) -> pl.DataFrame:
         for stage, rows in run.lists.items()
         if not stage.startswith("rules.")
     ]
+    if frames:  # a request that nobody answered was asked all the same
+        n = len(requests)
+        asked = {"request": requests.id, "user": users.gather(names), "time": requests.time}
+        asked |= {"stage": pl.Series([ASKED]).new_from_index(0, n), "rank": np.zeros(n, np.int32)}
+        asked |= {"item": pl.Series([None], dtype=pl.String).new_from_index(0, n)}
+        asked |= {"score": np.full(n, np.nan, np.float32), "is_target": np.zeros(n, bool)}
+        frames.append(pl.DataFrame({**asked, "targets": questions.targets.lengths.astype(np.int32)}))
     return pl.concat(frames) if frames else pl.DataFrame()

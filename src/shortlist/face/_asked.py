@@ -11,8 +11,8 @@ import polars as pl
 
 from shortlist import answer
 from shortlist.component import InputError
+from shortlist.durations import stamp
 from shortlist.face.log import Log, Moment, moment
-from shortlist.pipeline import stamp
 from shortlist.rules.seen import Seen
 from shortlist.types import Array, Int32, Requests
 

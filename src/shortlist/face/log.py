@@ -23,7 +23,7 @@ from shortlist.data.init import draft, least_positive
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
-from shortlist.pipeline import stamp
+from shortlist.durations import stamp
 
 SPLIT = {"tune": 0.7, "rank": 0.8, "test": 0.9}
 """Where a recipe that says nothing of it cuts a log."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, InputError, Retriever, able
+from shortlist.component import Compares, Explains, InputError, Retriever, able, refuse_unsound
 from shortlist.data import Dataset
 from shortlist.face._asked import Asked, Ids, Moment, at_most, concat, ids_of, item_codes, picked
 from shortlist.face._signature import signature
@@ -32,6 +32,7 @@ class Recommender:
         """Learns from a log, or from anything ``read`` reads."""
         self._log = log_of(log)
         self.component.fit(self._log.data)
+        refuse_unsound(type(self.component).__name__, self.component)
         return self
 
     def recommend(

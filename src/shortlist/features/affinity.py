@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,8 @@ class Affinity(Feature):
 
     Source: Pazzani and Billsus (2007), Content-based recommendation systems.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"coded_": "a", "shares_": "a s", "numbered_": "b", "spreads_": "b"}
 
     columns: list[str] | None = None
     """Attributes of the item table; none named means every category, list, number and time."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import Feature
+from shortlist.component import Feature, InputError
 from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
 from shortlist.features import _history
@@ -30,6 +31,8 @@ class Context(Feature):
     Source: Adomavicius and Tuzhilin (2011), Context-aware recommender systems.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"names_": "k", "numeric_": "k", "levels_": "k l"}
+
     utc_offset: float = Field(default=0.0, ge=-14, le=14)
     """Hours by which local time is ahead of UTC."""
     idle: Duration = 30 * UNITS["m"]
@@ -49,7 +52,7 @@ class Context(Feature):
         return self
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
-        """Columns ``context.*``, each [m]."""
+        """Columns ``context.*``, each [m]; raises ``InputError`` for text where the log has numbers."""
         n, history = len(requests), requests.history
         local = requests.time + round(self.utc_offset * HOUR)
         out: dict[str, Array] = {
@@ -64,7 +67,7 @@ class Context(Feature):
         for row, name in enumerate(self.names_):
             given = requests.context.get(name)
             if self.numeric_[row]:
-                out[f"context.{name}"] = np.full(n, np.nan, np.float32) if given is None else _number(given)
+                out[f"context.{name}"] = np.full(n, np.nan, np.float32) if given is None else _number(name, given)
             else:
                 levels = self.levels_.row(row)["level"]
                 out[f"context.{name}"] = np.full(n, -1, np.int32) if given is None else _codes(given, levels)
@@ -85,6 +88,9 @@ def _codes(column: Array, levels: Array) -> Array:
     return np.where(levels[place] == text, place, -1).astype(np.int32)
 
 
-def _number(column: Array) -> Array:
-    number = np.asarray(column, np.float32)
+def _number(name: str, column: Array) -> Array:
+    try:
+        number = np.asarray(column, np.float32)
+    except ValueError as error:
+        raise InputError(f"context.{name}: expected a number, found {str(column[0])!r}") from error
     return np.where(np.isfinite(number), number, np.float32(np.nan))

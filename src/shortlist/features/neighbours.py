@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,8 @@ class Neighbours(Feature):
 
     Source: Sarwar, Karypis, Konstan and Riedl (2001), Item-based collaborative filtering recommendation algorithms.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"starts_": "n+1 <e+1", "codes_": "e <n", "cosine_": "e"}
 
     last: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 3, 5], min_length=1)
     """How many of the latest items are looked at; one column pair for each."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from numba import njit
@@ -24,6 +25,8 @@ class Profile(Feature):
 
     Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"lists_": "k", "chosen_": "k l"}
 
     user: list[str] | None = None
     """Columns of the user table; none named means all."""

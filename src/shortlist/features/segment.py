@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +26,8 @@ class Segment(Feature):
 
     Source: Pazzani (1999), A framework for collaborative, content-based and demographic filtering.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"names_": "k", "edges_": "k e"}
 
     attributes: list[str] | None = None
     """Columns of the user table; none named means every category of at most ``levels`` levels and every number."""

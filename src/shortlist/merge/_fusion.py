@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,8 @@ class Fusion(Merge):
     the merge order. A channel that failed is silent; a channel that was not there when the weights were learned gets
     their mean.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"channels_": "h", "weights_": "h", "quotas_": "h"}
 
     k: Annotated[int, Field(ge=1)] = 300
     """Rows handed on for each request, at most."""

@@ -50,6 +50,13 @@ class DeepRanker(Trained, Options, TableRanker):
     what is popular is liked, as of films, a factorisation machine ranks what it hardly knows better for it.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {
+        **{PREFIX + name: "s" for name in ("names_", "kinds_", "width_", "first_", "length_")},
+        **{PREFIX + name: "s" for name in ("mean_", "deviation_", "gaps_")},
+        PREFIX + "table_": "s l",
+        "weight_names_": "w",
+        "weights_": "w v",
+    }
     lists: ClassVar[bool] = True
     _schema: Any = PrivateAttr(default=None)
     _attributes: dict[str, Array] = PrivateAttr(default_factory=dict)

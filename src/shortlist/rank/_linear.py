@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +20,12 @@ PREFIX = "design_"
 
 class DesignRanker(TableRanker):
     """Keeps what a design learned under names that begin with ``design_``."""
+
+    sizes: ClassVar[Mapping[str, str]] = {
+        **{PREFIX + name: "d" for name in ("kind_", "left_", "right_", "codes_", "first_")},
+        PREFIX + "table_": "d l",
+        PREFIX + "width_": "q",
+    }
 
     def blank(self) -> Design:
         """The encoder, nothing learned."""

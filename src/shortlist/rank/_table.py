@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,6 +18,7 @@ from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 class ColumnRanker(Ranker):
     """A ranker that reads named columns of the candidates: floats are numbers, integers are codes of categories."""
 
+    sizes: ClassVar[Mapping[str, str]] = {"columns_": "p", "categorical_": "p"}
     lists: ClassVar[bool] = False
     """Whether columns [m, w] can be learned from: lists of codes."""
 
@@ -67,11 +69,17 @@ class TableRanker(ColumnRanker):
     calibration: Literal["none", "closed", "isotonic"] = "none"
     """How a probability is made true of all rows: undo the sampling of negatives by its rate, or fit ``valid``."""
 
+    @property
+    def predicts(self) -> bool:
+        """Whether each row's label is learned; an order of rows has no probabilities."""
+        return bool(getattr(self, "objective", "pointwise") == "pointwise")
+
     def target(self, samples: Samples) -> tuple[Bool, Float64, Float64]:
         """``(observed [m], label, weight)``; the last two of the observed rows only."""
         if self.label is not None and self.label not in samples.labels:
             raise InputError(f"label: no label {self.label!r}; there are {', '.join(samples.labels)}")
-        if self.calibration != "none" and (objective := getattr(self, "objective", "pointwise")) != "pointwise":
+        if self.calibration != "none" and not self.predicts:
+            objective = getattr(self, "objective", None)
             raise InputError(f"calibration: expected none, as the objective {objective!r} scores in no probabilities")
         return observed_of(samples, next(iter(samples.labels)) if self.label is None else self.label)
 
@@ -81,7 +89,7 @@ class TableRanker(ColumnRanker):
         Only then does the log loss on it say when to stop: a model of thinned negatives is wrong about all of them by
         the same factor, and less so the less it has learned. Unchanged where an order is learned.
         """
-        if getattr(self, "objective", "pointwise") != "pointwise" or valid.rate == samples.rate:
+        if not self.predicts or valid.rate == samples.rate:
             return valid
         label = next(iter(valid.labels.values())) if self.label is None else valid.labels[self.label]
         weight = np.where(label > 0, 1, samples.rate / valid.rate) * valid.weight

@@ -30,6 +30,7 @@ class TreeRanker(TableRanker):
     threads: Annotated[int, Field(ge=1)] = 1
     """More than one may change the last digits."""
 
+    sizes: ClassVar[Mapping[str, str]] = {"nodes_": "t e", "depth_": "t"}
     native: ClassVar[str] = "model.txt"
     """What the file with the library's own model is called."""
 

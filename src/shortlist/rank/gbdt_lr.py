@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,6 +33,8 @@ class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
 
     Source: He et al. (2014), Practical Lessons from Predicting Clicks on Ads at Facebook.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"coefficients_": "e+q"}
 
     trees: Annotated[int, Field(ge=1), Search(50, 500, log=True)] = 100
     """How many trees."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class Logistic(LinearRanker, UnstoppedRanker):
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"coefficients_": "q"}
 
     def _learn(self, samples: Samples) -> Self:
         self.learn_columns(samples.candidates)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,6 +30,8 @@ LOG_AGES = Search(choices=(None, "7d", "30d", "90d", "180d", "365d"))
 class Collaborative(Vocabulary):
     """Learns from the log: what its events are worth, and what those of a history are that is asked about."""
 
+    sizes: ClassVar[Mapping[str, str]] = {"strengths_": "b"}
+
     signal: Signal = "positive"
     """Which events are learned from and count as history: the positive ones by their weight, or the others too, by the
     strength of their kind."""
@@ -40,6 +43,9 @@ class Collaborative(Vocabulary):
     """An event of the log that is this much older than the log's last counts half in the fit; none = as any other."""
     last: Annotated[Annotated[int, Field(ge=1)] | None, Search(choices=(None, 5, 10, 20, 50))] = None
     """How many of the latest distinct items of the history count; none = all."""
+    clip: Annotated[float, Field(ge=1)] | None = 5.0
+    """An event counts at most this many times the median one; none = as its strength says. Of a strength far beyond,
+    a model learns the few such events and little else."""
     min_count: int = Field(default=1, ge=1)
     """Items with fewer events that count are unknown to the model."""
 
@@ -47,12 +53,20 @@ class Collaborative(Vocabulary):
         """Learns which items the model knows, and what each kind of event is worth."""
         self.strengths_: Float32 = np.asarray(data.behaviours.strengths, np.float32)
         events = data.events
-        counts = np.bincount(events.item[self._strength(events.weight, events.event) > 0], minlength=data.n_items)
+        strength = self._told(events.weight, events.event)
+        counts = np.bincount(events.item[strength > 0], minlength=data.n_items)
+        typical = float(np.median(strength[strength > 0])) if counts.any() else 1.0
+        self.most_: float = np.inf if self.clip is None else self.clip * typical
         self._know(np.flatnonzero(counts >= self.min_count), data.n_items)
 
     def _strength(self, weight: Float32, event: Array) -> Float32:
-        """[m]: what events count, in the log as in a history: their own weight if they are positive, else nothing, or
-        with ``signal = "all"`` the strength of their kind; one of strength 0 is as if it had not happened."""
+        """[m]: what events count, in the log as in a history: what they are said to, at most ``clip`` times the
+        median; one of strength 0 is as if it had not happened."""
+        return np.minimum(self._told(weight, event), np.float32(self.most_))
+
+    def _told(self, weight: Float32, event: Array) -> Float32:
+        """[m]: events' own weight if they are positive, else nothing, or with ``signal = "all"`` the strength of their
+        kind."""
         return weight if self.signal == "positive" else np.where(weight > 0, weight, self.strengths_[event])
 
     def _matrix(self, data: Dataset) -> sp.csr_matrix:

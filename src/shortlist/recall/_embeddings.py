@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ class Embeddings(Vectors, Collaborative):
     ``_learned``; the rest, users never seen before included, is answered from the request's history.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"vectors_": "c f"}
     floor: ClassVar[float] = 0.0  # vectors at right angles: what has nothing to do with the history, or less
 
     answer: Annotated[Literal["context", "vector"], Search(choices=("context", "vector"))] = "context"

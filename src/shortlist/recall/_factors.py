@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ class Factors(Vectors, Collaborative):
     A subclass hands q and G to ``_learned`` and says a and b in ``_evidence``.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"gram_": "f f"}
     floor: ClassVar[float] = 0.0  # what the model says of an item not taken: down there nothing speaks for one
 
     def _learned(self, items: Array, gram: Array) -> None:

@@ -6,7 +6,8 @@ ones and live events count at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -65,6 +66,8 @@ class Linear(Collaborative):
 
 class ItemToItem(Linear):
     """Linear scoring where M [c, c] says how much item j speaks for item i."""
+
+    sizes: ClassVar[Mapping[str, str]] = {"table_": "c c"}
 
     def similar(self, items: Array, k: int) -> Candidates:
         """The ``k`` items with the largest M[j, .] for each item j; unknown items have none."""

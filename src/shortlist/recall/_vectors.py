@@ -24,6 +24,7 @@ class Vectors(Vocabulary):
     says what a request's are. What the log, attributes or a net have to do with either is its own affair.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"table_": "c f"}
     floor: ClassVar[float] = -np.inf
     """Only scores above it are rows, and what cannot be scored has it as its score. Without: any finite score is a
     row, and what cannot be scored is NaN."""

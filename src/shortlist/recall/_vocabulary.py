@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import is_
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numba import njit
@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 class Vocabulary(Retriever):
     """A channel that knows c items: ``items_[j]`` is the item of column j."""
+
+    sizes: ClassVar[Mapping[str, str]] = {"items_": "c <n", "column_": "n <c"}
 
     def _know(self, items: Array, n_items: int) -> None:
         """Learns the codes [c] of the items it knows, ascending, of ``n_items`` that there are."""

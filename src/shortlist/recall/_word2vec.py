@@ -78,6 +78,7 @@ def embed(
     rng = np.random.default_rng(setting.seed)
     tokens, offsets = np.asarray(tokens, np.int32), np.asarray(offsets, np.int64)
     tokens, offsets, weights = _present(tokens, offsets, np.asarray(weights, np.float32))
+    weights = weights / np.sqrt(np.float32(max(_example(offsets, weights), 1)))
     counts = np.bincount(tokens, weights, c)
     inputs = ((rng.random((c, setting.factors), np.float32) - 0.5) / setting.factors).astype(np.float32)
     alone = ~_accompanied(tokens, offsets, c)
@@ -119,6 +120,14 @@ def _present(tokens: Int32, offsets: Int64, weights: Float32) -> tuple[Int32, In
         return tokens, offsets, weights
     before = np.concatenate([[0], np.cumsum(there)])
     return tokens[there], before[offsets], weights[there]
+
+
+def _example(offsets: Int64, weights: Float32) -> float:
+    """The mean weight of an example of two tokens side by side; above 1 it would be that many steps."""
+    both = weights[1:].astype(np.float64) * weights[:-1]
+    inside = np.ones(len(both), np.bool_)
+    inside[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(weights))] - 1] = False
+    return float(both[inside].mean()) if inside.any() else 1.0
 
 
 def _accompanied(tokens: Int32, offsets: Int64, c: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Self
 
@@ -36,6 +36,8 @@ class Fresh(Retriever):
     Source: Thompson (1933), On the Likelihood that One Unknown Probability Exceeds Another, for trying what little is
     known of; Schein, Popescul, Ungar, Pennock (2002), Methods and Metrics for Cold-Start Recommendations.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"since_": "n"}
 
     personalised: ClassVar[bool] = False
 

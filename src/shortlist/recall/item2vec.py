@@ -42,7 +42,7 @@ class Item2Vec(Embeddings, Word2Vec):
     """Whether neighbours in time count, or all items of a sentence alike."""
     gap: Duration | None = None
     """A pause longer than this begins a new sentence; none = all a user did is one."""
-    weighted: bool = True
+    weighted: bool = False
     """Whether examples count by the strength of their events, relative to the mean, or all alike."""
 
     def fit(self, data: Dataset) -> Self:

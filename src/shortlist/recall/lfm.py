@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +32,8 @@ class LFM(Factors):
     for Recommender Systems.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"user_factors_": "u f"}
+
     factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 16
     """The length of the vectors."""
     epochs: Annotated[int, Field(ge=1), Search(10, 100, log=True)] = 30
@@ -51,11 +54,13 @@ class LFM(Factors):
     def fit(self, data: Dataset) -> Self:
         """Keeps both sides and what folding in needs."""
         x = self._matrix(data)
+        known = np.flatnonzero(np.diff(x.indptr))  # who has nothing draws nothing: more identities change nothing
+        x = x[known]
         rng = np.random.default_rng(self.seed)
-        users, items = (
-            (rng.standard_normal((n, self.factors)) / np.sqrt(self.factors) / 3).astype(np.float32) for n in x.shape
+        items, users = (
+            (rng.standard_normal((n, self.factors)) / np.sqrt(self.factors) / 3).astype(np.float32)
+            for n in reversed(x.shape)
         )
-        users[np.diff(x.indptr) == 0] = 0
         drawn = np.bincount(x.indices, minlength=x.shape[1]).astype(np.float64) ** self.popularity
         drawn /= max(drawn.sum(), 1)
         table = alias_table(drawn)
@@ -68,7 +73,8 @@ class LFM(Factors):
             epoch(log, table, users, items, rate, *ridges, self.negatives, order, seed)
         ridge = (1 + self.negatives) * self.user_regularisation * np.eye(self.factors)
         self._learned(items, self.negatives * (items.T * drawn) @ items + ridge)
-        self.user_factors_: Float32 = users  # [n_users, f], only for user_top_like
+        self.user_factors_: Float32 = np.zeros((data.n_users, self.factors), np.float32)  # only for user_top_like
+        self.user_factors_[known] = users
         return self
 
     def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:
@@ -85,6 +91,10 @@ class LFM(Factors):
         asked = np.zeros((len(users), 1, self.factors), np.float32)
         asked[known, 0] = self.user_factors_[users[known]]
         return self._best(asked, Ragged.empty(len(users), item=np.int32), k)
+
+    def n_topics(self) -> int:
+        """A topic a factor."""
+        return self.factors
 
     def topics(self, factor: int, k: int = 10) -> Candidates:
         """The ``k`` items that load most on a factor: by the size of q_if, whose sign is the column "loading"."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +30,8 @@ class Repeat(Retriever):
     Source: Anderson, Kumar, Tomkins, Vassilvitskii (2014), The Dynamics of Repeat Consumption; Bhagat, Muralidharan,
     Lobzhanidze, Vishwanath (2018), Buy It Again: Modeling Repeat Purchase Recommendations.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"counted_": "b", "strengths_": "b"}
 
     events: list[str] = ["positive"]
     """Which events count: "positive", "all" and names of behaviours."""

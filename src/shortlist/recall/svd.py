@@ -28,6 +28,7 @@ class SVD(Factors):
     Nikolakopoulos, Kalantzis, Gallopoulos, Garofalakis (2019), EigenRec.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"scale_": "c"}
     example: ClassVar[Mapping[str, Any]] = {"factors": 4}  # the contract's world has no more structure than that
 
     factors: Annotated[int, Field(ge=1), Search(16, 256, log=True)] = 20
@@ -40,6 +41,7 @@ class SVD(Factors):
     def fit(self, data: Dataset) -> Self:
         """Keeps the right singular vectors, each with its largest entry positive."""
         x = self._matrix(data).astype(np.float64)
+        x = x[np.diff(x.indptr) > 0]
         norms = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel())
         scale = np.maximum(norms, 1e-12) ** (self.scaling - 1)
         self.scale_: Float32 = scale.astype(np.float32)  # [c]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,6 +31,8 @@ class UserCF(Linear):
     Source: Herlocker, Konstan, Borchers, Riedl (1999), An Algorithmic Framework for Performing Collaborative Filtering;
     Breese, Heckerman, Kadie (1998), Empirical Analysis of Predictive Algorithms for Collaborative Filtering.
     """
+
+    sizes: ClassVar[Mapping[str, str]] = {"table_": "u c", "users_of_": "c u", "norms_": "u", "item_weight_": "c"}
 
     neighbours: Annotated[int, Field(ge=1), Search(20, 500, log=True)] = 100
     """How many nearest users vote."""

@@ -39,6 +39,7 @@ def page(document: Mapping[str, Any]) -> str:
         _sections.additions(document),
         _sections.slices(document),
         _details.beyond(document),
+        _details.scores(document),
         _details.figures(document),
         _details.seconds(document),
         _details.how(document),

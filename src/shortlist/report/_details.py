@@ -21,7 +21,7 @@ def beyond(document: Document) -> str:
     for name, value in rows.items():
         said = [
             percent(value.get(m))
-            if m.startswith("coverage")
+            if m.startswith(("coverage", "new_shown"))
             else decimal(value.get(m), _DIGITS.get(m.split("@")[0], 2))
             for m in measured
         ]
@@ -34,8 +34,34 @@ def beyond(document: Document) -> str:
     return section("Beyond accuracy", lead, _marked(table(head, cells)), meaning, anchor="beyond")
 
 
-_DIGITS = {"novelty": 1, "age_days": 0, "serendipity": 3}
-_BEYOND = ("coverage", "gini", "novelty", "diversity", "age_days", "serendipity")
+_DIGITS = {"novelty": 1, "age_days": 0, "delay_days": 1, "serendipity": 3}
+_BEYOND = ("coverage", "gini", "novelty", "diversity", "age_days", "new_shown", "delay_days", "serendipity")
+
+
+def scores(document: Document) -> str:
+    """What the scores of each ordered list are worth by themselves."""
+    found = {name: value for name, value in stages(document).items() if value.get("auc") is not None}
+    measured = [m for m in _SCORES if any(value.get(m) is not None for value in found.values())]
+    if not measured:
+        return ""
+    cells = [[words.stage(name), *(decimal(value.get(m)) for m in measured)] for name, value in found.items()]
+    meaning = "; ".join(f"<b>{said}</b>: {words.METRICS[m]}" for m, said in _SCORES.items() if m in measured)
+    lead = (
+        "Of all rows that a stage ordered, not only of those on top: do right rows score above wrong ones, and do "
+        "probabilities come true? A ranker of thinned samples promises too much until it is calibrated."
+    )
+    return section(
+        "Scores", lead, table(["", *(_SCORES[m] for m in measured)], cells), f'<p class="key">{meaning}.</p>'
+    )
+
+
+_SCORES = {
+    "auc": "AUC",
+    "gauc": "GAUC",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
+    "calibration_ratio": "promised / came",
+}
 
 
 def figures(document: Document) -> str:

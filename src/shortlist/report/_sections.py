@@ -137,9 +137,15 @@ def differences(document: Document) -> str:
     steps = {name: v["change"][metric] for name, v in stages(document).items() if metric in v.get("change", {})}
     lead = (
         f"What each step changed in NDCG@{k}, against the list before it. Ranking should lift it; "
-        "a rule may cost some, which is the price of what it is for."
+        "a rule may cost some, which is the price of what it is for. A hard rule acts before recall: the slate with it "
+        "minus the slate had it been off, on the same right answers."
     )
-    second = section("What each step changed", lead, _differences({words.stage(n): d for n, d in steps.items()}))
+    named = {words.stage(n): d for n, d in steps.items()}
+    for name, hard in (document.get("hard_rules") or {}).items():
+        if metric in hard["change"]:
+            told = f"{words.stage(f'rules.{name}')} <small>forbids {hard['forbids']:,.0f} items a request</small>"
+            named[told] = hard["change"][metric]
+    second = section("What each step changed", lead, _differences(named))
     return first + second
 
 

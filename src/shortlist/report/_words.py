@@ -14,9 +14,16 @@ METRICS = {
     "hit": "share of the requests with at least one right item shown",
     "mrr": "1 over the place of the first right item, on average",
     "map": "precision at every right item, averaged",
+    "auc": "chance that a right row scores above a wrong one, whosoever’s they are",
+    "gauc": "the same within one request, averaged by rows; the list of a request depends on this alone",
+    "log_loss": "mean surprise of the labels, in nats",
+    "calibration_error": "mean distance of promised and observed shares, over ten bins",
+    "calibration_ratio": "sum of the probabilities over the number of right rows",
     "coverage": "share of the catalogue that anybody was shown",
     "gini": "how unevenly places fall on the catalogue: 0 = all items alike, 1 = one item takes all",
     "age_days": "days since the items shown came into the catalogue or were first met",
+    "delay_days": "days from an item’s arrival in the window to its first showing, of those shown",
+    "new_shown": "share of the items that arrived in the window which somebody was shown",
     "serendipity": "share of the places with a right item that plain popularity would not have shown",
     "novelty": "surprise in bits: a rarer item has more",
     "diversity": "how little the items of one list have in common: 0 = all alike, 1 = nothing shared",
@@ -32,7 +39,8 @@ SLICES = {
 TIERS = {
     "head": "the most popular items, which make half of all events",
     "middle": "the next, down to four fifths of all events",
-    "tail": "all others, and items nobody had met",
+    "tail": "all others that had been met",
+    "cold": "items without an event before the window",
 }
 
 

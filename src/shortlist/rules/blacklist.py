@@ -24,6 +24,8 @@ class Blacklist(HardRule):
     Source: Shortlist's own definition.
     """
 
+    sizes: ClassVar[Mapping[str, str]] = {"users_": "x", "user_items_": "x l"}
+
     example: ClassVar[Mapping[str, Any]] = {
         "items": ["i03"],
         "values": {"tags": ["long"]},

@@ -25,6 +25,10 @@ class Fill(Rule):
     n: Annotated[int, Field(ge=1)] = 100
     """Rows a request should have; ranked rows beyond that are kept."""
 
+    def room(self, n: int) -> int:
+        """No more than it fills."""
+        return min(n, self.n)
+
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """Ranked rows, then as many of the fallback's as are missing."""
         if "fallback" not in candidates:

@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +28,13 @@ from starlette.exceptions import HTTPException as Refused
 
 from shortlist import answer
 from shortlist.component import InputError
-from shortlist.pipeline import stamp
+from shortlist.durations import stamp
 from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics
 from shortlist.serve.clock import Kind
-from shortlist.serve.live import STORE, Live
+from shortlist.serve.live import STORE, Live, Start
+from shortlist.serve.store import Unavailable
 from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
@@ -41,6 +42,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": wire.Problem, "description": text}
     for code, text in {400: "Not possible", 413: "Too large", 422: "Not of the stated shape"}.items()
 }
+AWAY: dict[int | str, dict[str, Any]] = {503: {"model": wire.Problem, "description": "Not possible just now"}}
 MISSING: dict[int | str, dict[str, Any]] = {404: {"model": wire.Problem, "description": "Not known"}}
 
 
@@ -54,10 +56,10 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         view = live.view()
-        warm(view, live.now(view))
         live.observers.append(counted.observe)
-        if warning := live.clock.warning(view.last):
-            log.warning(warning)
+        for warning in (live.clock.warning(view.last), *view.doubts):
+            if warning:
+                log.warning(warning)
         yield
         live.close()
 
@@ -67,6 +69,10 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @app.exception_handler(RequestValidationError)
     async def misshapen(request: Request, error: RequestValidationError) -> Response:
         return problem(422, wire.line(error.errors()))
+
+    @app.exception_handler(Unavailable)
+    async def away(request: Request, error: Unavailable) -> Response:
+        return problem(503, str(error), {"retry-after": "1"})
 
     @app.exception_handler(InputError)
     async def wrong(request: Request, error: InputError) -> Response:
@@ -80,12 +86,18 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     async def recommendations(ask: wire.Ask) -> Response:
         """A slate for somebody, now."""
         told = recommend(live, ask)
-        if record_shown and told["items"]:
-            await run_in_threadpool(live.store.append, wire.slate_shown(told, ask.user, live.now(live.view())))
+        if record_shown and told["items"] and not live.watch.failed:
+            try:
+                await run_in_threadpool(live.append, wire.slate_shown(told, ask.user, live.now(live.view())))
+            except Unavailable as error:  # the answer is worth more than the note of it
+                live.watch.lose(error)
         return said(told)
 
     @app.post(
-        "/v1/events", status_code=202, responses={202: {"model": wire.Receipt}, **PROBLEMS}, openapi_extra=_POSTED
+        "/v1/events",
+        status_code=202,
+        responses={202: {"model": wire.Receipt}, **PROBLEMS, **AWAY},
+        openapi_extra=_POSTED,
     )
     async def events(posted: list[Any]) -> Response:
         """Keeps what happened or was shown: durable when this answers, and known to the next recommendation."""
@@ -95,7 +107,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         view = live.view()
         kept, rejected = wire.records(posted, view, live.now(view))
         if kept:
-            await run_in_threadpool(live.store.append, kept)
+            await run_in_threadpool(live.append, kept)
             live.view()
         counted.events.labels("accepted").inc(len(kept))
         counted.events.labels("rejected").inc(len(rejected))
@@ -117,7 +129,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         code = known(view.data.user_ids.code(user) if user else -1, f"user {user!r}")
         return said(describe(view, user, code, live.now(view), n))
 
-    @app.delete("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
+    @app.delete("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING, **AWAY})
     async def delete(user: str) -> Response:
         """Deletes a person.
 
@@ -127,8 +139,10 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         models learned from them together with others stays in the bundles, under a number that leads to nobody, until
         the next fit; the log that bundles are fitted from is not this service's. A note with a digest of the id stays,
         so that a version copied back from elsewhere does not bring the history back. Somebody who returns is new.
+        In the run's lists the rows stay, under a number. Freed pages of the store's file may hold what they did until
+        the next start, and the run's ``rejected.parquet`` the lines of the log that were left out.
         """
-        outcome = await run_in_threadpool(live.forget, user, live.now(live.view()))
+        outcome = await changing(live.forget, user, live.now(live.view()))
         live.view()
         if not outcome["live_events"] and not any(line is not None for line in outcome["snapshot_events"].values()):
             raise HTTPException(404, f"user {user!r}: not known")
@@ -139,10 +153,10 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         """The versions that can be turned to, and which one answers."""
         return said({"bundles": live.bundles()})
 
-    @app.post("/v1/bundles/activate", responses=PROBLEMS)
+    @app.post("/v1/bundles/activate", responses={**PROBLEMS, **AWAY})
     async def activate(turn: wire.Turn) -> Response:
         """Verifies a version and turns to it; if it does not verify, the old one goes on."""
-        view = await run_in_threadpool(live.activate, turn.bundle)
+        view = await changing(live.activate, turn.bundle)
         return said({"bundle": view.bundle.path.name, "hash": view.bundle.hash})
 
     @app.get("/healthz")
@@ -150,14 +164,18 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         """The process answers."""
         return said({"ok": True, "process": os.getpid()})
 
-    @app.get("/readyz", responses={503: {"model": wire.Problem}})
+    @app.get("/readyz", responses=AWAY)
     async def ready() -> Response:
         """The bundle is open and the store can be read."""
         try:
             view = live.view()
-        except Exception as error:  # whatever the store throws, this instance should get no traffic
-            return problem(503, f"store: {error}")
-        warnings = [line for line in (live.clock.warning(view.last), live.failed) if line]
+        except Exception as error:  # whatever it is, this instance should get no traffic
+            return problem(503, str(error))
+        if live.watch.failed:
+            return problem(503, f"{live.watch.failed}; answers go on from memory, nothing is stored")
+        told = (live.clock.warning(view.last), *view.doubts, live.lost, live.unwritten)
+        told += (live.failed, live.uncleaned, live.astray)
+        warnings = [line for line in told if line]
         clock = {"kind": live.clock.kind, "now": stamp(live.now(view)), "data_until": stamp(view.last)}
         return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, "warnings": warnings})
 
@@ -184,7 +202,7 @@ def recommend(live: Live, ask: wire.Ask) -> dict[str, Any]:
         np.array([view.data.user_ids.code(ask.user) if ask.user else -1], np.int32),
         now,
         exclude=wire.excluded(ask, view.data),  # type: ignore[arg-type]
-        history=None if ask.history is None else wire.history(ask.history, view.data, now),
+        history=None if ask.history is None else wire.history(ask.history, view, now),
         context={name: np.array([value]) for name, value in ask.context.items()},
         ids=np.array([number], np.uint64),
     )
@@ -231,12 +249,12 @@ def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, An
     }
 
 
-def warm(view: View, now: int) -> None:
-    """Answers once for nobody and once for somebody, so that no visitor waits for compiling and first look-ups."""
-    latest = view.state.events.user[-1:] if len(view.state.events) else np.empty(0, np.int32)
-    for user in (-1, *latest):
-        requests = answer.requests_of(view.state, np.array([user], np.int32), now)
-        answer.tell(answer.recommend(view.bundle.pipeline, view.state, requests), view.bundle.pipeline, view.data)
+async def changing(change: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``change`` returns, run in a thread; 503 where a folder of bundles does not let itself be written."""
+    try:
+        return await run_in_threadpool(change, *arguments)
+    except OSError as error:
+        raise HTTPException(503, str(error)) from error
 
 
 def known(code: int, what: str) -> int:
@@ -274,17 +292,21 @@ def run(
     if workers == 1:
         uvicorn.run(create(Live.open(bundle, store, clock), None, record_shown), **settings)  # type: ignore[arg-type]
         return
-    Live.open(bundle, store, clock).close()
+    live = Live.open(bundle, store, clock)
+    start = live.began
+    live.close()
     with tempfile.TemporaryDirectory(prefix="shortlist-metrics-") as together:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = together
-        os.environ["SHORTLIST_SERVE"] = orjson.dumps([str(bundle), str(store), clock, record_shown]).decode()
+        os.environ["SHORTLIST_SERVE"] = orjson.dumps(
+            [str(bundle), str(store), clock, record_shown, str(start.version), start.since]
+        ).decode()
         uvicorn.run("shortlist.serve.app:worker", factory=True, workers=workers, **settings)  # type: ignore[arg-type]
 
 
 def worker() -> FastAPI:
     """The application of one of several worker processes, which ``run`` tells its settings by the environment."""
-    bundle, store, clock, record_shown = orjson.loads(os.environ["SHORTLIST_SERVE"])
-    return create(Live.open(Path(bundle), store, clock), None, record_shown)
+    bundle, store, clock, record_shown, version, since = orjson.loads(os.environ["SHORTLIST_SERVE"])
+    return create(Live.open(Path(bundle), store, clock, Start(Path(version), since)), None, record_shown)
 
 
 _POSTED = {

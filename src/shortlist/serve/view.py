@@ -8,6 +8,9 @@ Each record counts once:
   by its content: not after the snapshot's last one, an event of the same user, item, kind and time as one in the
   snapshot is that one. A late event that the snapshot does not have counts. The same for what was shown, by user, item
   and time.
+
+No record is dated ahead of the time of day when it is stored, unless the clock stood ahead then. Such a one counts as
+of the latest moment that was known before it; events that the bundle itself dates ahead count when their time comes.
 """
 
 from __future__ import annotations
@@ -20,9 +23,13 @@ import polars as pl
 
 from shortlist.bundle import Bundle
 from shortlist.data import Dataset, Events, Exposures, State
+from shortlist.durations import stamp
+from shortlist.serve.clock import SKEW, wall
 from shortlist.serve.store import Record, digest
+from shortlist.types import Array
 
 Rows = TypeVar("Rows", Events, Exposures)
+YEAR = 31_557_600_000_000
 
 
 class View:
@@ -35,12 +42,42 @@ class View:
         self.applied = 0  # sequence of the last record the state holds
         self._snapshot = bundle.data.events
         self._shown = self.state.shown.exposures
-        self._watermark = int(bundle.manifest.get("watermark", bundle.data.fitted_until))
+        self.notes: dict[bytes, int] = {}  # until when people are deleted, by digest
+        self.last = self._known()  # the latest moment anything here knows of and that is not ahead of the time of day
+        self._dated = 0  # the latest moment of a live record that was ahead
+        pipeline = bundle.pipeline
+        if pipeline.fitted_until is not None:  # a log that is dated ahead holds a wrong date, not the future
+            pipeline.fitted_until = min(pipeline.fitted_until, self.last)
 
     @property
-    def last(self) -> int:
-        """The latest moment anything here knows of."""
-        return max(self.state.last, self.state.shown.latest, self._watermark, self.bundle.pipeline.fitted_until or 0)
+    def earliest(self) -> int | None:
+        """Ten years before the log begins, not minding its first hundredth: an event before that is a mistaken unit."""
+        times = self._snapshot.time
+        return int(times[len(times) // 100]) - 10 * YEAR if len(times) else None
+
+    @property
+    def doubts(self) -> list[str]:
+        """A line for each kind of moment here that is ahead of the time of day."""
+        told = [
+            (
+                self._ahead,
+                "the data's last moment, {}, lies ahead of the wall clock: what is ahead counts when it comes",
+            ),
+            (self._dated, "live events were stored as of {}, ahead of the wall clock: they count as of their turn"),
+        ]
+        return [line.format(stamp(time)) for time, line in told if time > wall() + SKEW]
+
+    def _known(self) -> int:
+        """The latest credible moment of the bundle; ``_ahead`` is the latest of all."""
+        watermark = int(self.bundle.manifest.get("watermark", self.data.fitted_until))
+        moments = [watermark, self.bundle.pipeline.fitted_until or 0]
+        moments += [int(log.time[-1]) for log in (self._snapshot, self._shown) if len(log)]
+        limit = wall() + SKEW
+        self._ahead = max(moments)
+        for log in (self._snapshot, self._shown):
+            if before := int(np.searchsorted(log.time, limit, side="right")):
+                moments.append(int(log.time[before - 1]))
+        return max((moment for moment in moments if moment <= limit), default=0)
 
     def apply(self, records: Sequence[Record]) -> None:
         """Adds records in the order of their sequence."""
@@ -51,7 +88,9 @@ class View:
             elif record["kind"] == "forget":
                 self._add(waiting)
                 waiting = []
-                self._forget(bytes.fromhex(record["digest"]), record["until"])
+                until = int(self._dating([record["until"]]).item())
+                self.last = max(self.last, until)
+                self._forget(bytes.fromhex(record["digest"]), until)
         self._add(waiting)
         if records:
             self.applied = records[-1]["sequence"]
@@ -64,7 +103,8 @@ class View:
             return
         user = np.array([data.user_ids.add(r["user"]) if "user" in r else -1 for r in records], np.int32)
         item = np.array([data.item_ids.add(record["item"]) for record in records], np.int32)
-        time = np.array([record["time"] for record in records], np.int64)
+        time = self._dating([record["time"] for record in records])
+        self.last = max(self.last, int(time.max()))
         happened = [record for record in records if record["kind"] == "event"]
         if happened:
             rows = slice(None) if len(happened) == len(records) else [r["kind"] == "event" for r in records]
@@ -78,7 +118,18 @@ class View:
             shown = Exposures.of(user[rows], item[rows], time[rows], position[rows])
             self.state.shown.append(_unknown(shown, self._shown, ["user", "item", "time"]))
 
+    def _dating(self, times: Sequence[int]) -> Array:
+        """[n]: the times of records in their order; for those ahead of the time of day, the latest known till then."""
+        time = np.array(times, np.int64)
+        ahead = time > wall() + SKEW
+        if not ahead.any():
+            return time
+        self._dated = max(self._dated, int(time.max()))
+        known = np.maximum.accumulate(np.maximum(np.where(ahead, 0, time), self.last))
+        return np.where(ahead, known, time)
+
     def _forget(self, key: bytes, until: int) -> None:
+        self.notes[key] = max(until, self.notes.get(key, until))
         raw = next((raw for raw in self.data.user_ids.ids if raw and digest(raw) == key), None)
         if raw is None:
             return

@@ -1,7 +1,8 @@
 """What comes in over HTTP and goes out: shapes, limits, and how raw ids and moments become codes and microseconds.
 
 Ids are strings of 1 to 256 characters. A moment is an ISO 8601 string (UTC where it names no zone) or an integer number
-of microseconds since 1970-01-01 UTC. A moment up to a minute ahead of the service's clock is taken as now.
+of microseconds since 1970-01-01 UTC. A moment up to a minute ahead of the service's clock is taken as now; one more
+than ten years before the log is refused: it is a number of another unit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from shortlist.component import InputError
 from shortlist.data import Dataset
-from shortlist.serve.store import Record
+from shortlist.data.doubts import YEAR_1990
+from shortlist.durations import stamp
+from shortlist.serve.clock import SKEW
+from shortlist.serve.store import Record, digest
 from shortlist.serve.view import View
 from shortlist.types import Array, Int32, Ragged
 
@@ -24,7 +28,6 @@ SHOWN = "shown"
 MAX_N = 500
 MAX_EVENTS = 1000
 MAX_LIST = 10_000
-SKEW = 60_000_000
 LATEST = 4_102_444_800_000_000
 """2100-01-01: a number above it is not microseconds."""
 
@@ -36,6 +39,8 @@ def microseconds(value: Any) -> int | None:
     expected = "expected ISO 8601 or an integer number of microseconds since 1970"
     if isinstance(value, str):
         try:
+            if value.isdigit() and len(value) != len("20240105"):
+                raise ValueError("a number in quotes")
             moment = datetime.fromisoformat(value)
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError) as error:
@@ -43,8 +48,13 @@ def microseconds(value: Any) -> int | None:
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
         value = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LATEST:
-        raise ValueError(f"{expected} and before 2100, found {str(value)[:40]}")
+        raise ValueError(f"{expected} and before 2100, found {str(value)[:40]}{_nanoseconds(value)}")
     return value
+
+
+def _nanoseconds(value: Any) -> str:
+    meant = isinstance(value, int) and YEAR_1990 <= value // 1000 <= LATEST
+    return "; it looks like nanoseconds: divide by 1,000" if meant else ""
 
 
 Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
@@ -186,14 +196,16 @@ def records(posted: Sequence[Any], view: View, now: int) -> tuple[list[Record], 
                 _check_shown(event)
             elif event.event not in names:
                 raise InputError(f"event: {event.event!r} is not one of {', '.join(names)}, {SHOWN}")
-            time = _not_ahead(event.time, now)
+            time = _credible(event.time, now, view.earliest)
+            if time <= view.notes.get(digest(event.user), -1):
+                raise InputError("user: was deleted after this time; what happened before that is not kept")
         except ValidationError as error:
             rejected.append({"index": index, "reason": line(error)})
         except InputError as error:
             rejected.append({"index": index, "reason": str(error)})
         else:
             record = {**event.model_dump(exclude_none=True), "time": time}
-            kept.append(_shown(record) if shown else {"kind": "event", **record})
+            kept.append(_shown(record) if shown else {"kind": "event", **record, **_named(event.user, event.id)})
     return kept, rejected
 
 
@@ -206,8 +218,14 @@ def slate_shown(told: Mapping[str, Any], user: str | None, time: int) -> list[Re
 
 def _shown(record: Record) -> Record:
     """The record of an exposure; an item counts once as shown on the slate of one answer, whoever says so."""
-    named = {"id": f"shown {record['request_id']} {record['item']}"} if "request_id" in record else {}
-    return {"kind": "shown", **named, **{key: value for key, value in record.items() if key != "event"}}
+    told = {key: value for key, value in record.items() if key != "event"}
+    slate = f"shown {record['request_id']} {record['item']}" if "request_id" in record else None
+    return {"kind": "shown", **told, **_named(record.get("user"), record.get("id", slate))}
+
+
+def _named(user: str | None, name: str | None) -> dict[str, str]:
+    """The ``id`` of a record: names are each user's own, so that nobody's event is taken for another's."""
+    return {} if name is None else {"id": f"{len(user or '')} {user or ''} {name}"}
 
 
 def _check_shown(event: Posted) -> None:
@@ -217,15 +235,15 @@ def _check_shown(event: Posted) -> None:
         raise InputError("position: of what was shown counts from 1, found 0")
 
 
-def history(past: Sequence[Past], data: Dataset, now: int) -> Ragged:
+def history(past: Sequence[Past], view: View, now: int) -> Ragged:
     """One row of HISTORY columns, oldest first; items the service has never met are left out."""
-    behaviours = data.behaviours
+    data, behaviours = view.data, view.data.behaviours
     rows: list[tuple[int, int, float, int, bool]] = []
     for index, one in enumerate(past):
         kind = behaviours.code(one.event) if one.event is not None else 0
         if kind < 0:
             raise InputError(f"history.{index}.event: {one.event!r} is not one of {', '.join(behaviours.names)}")
-        time, item = _not_ahead(one.time, now, f"history.{index}."), data.item_ids.code(one.item)
+        time, item = _credible(one.time, now, view.earliest, f"history.{index}."), data.item_ids.code(one.item)
         if item >= 0:
             rows.append((item, kind, np.nan if one.value is None else one.value, time, one.event is None))
     rows.sort(key=lambda row: row[3])
@@ -266,9 +284,15 @@ def excluded(ask: Ask, data: Dataset) -> Array:
     return np.concatenate([ruled_out(ask.filter, data), np.array(named, np.int32)])
 
 
-def _not_ahead(time: int | None, now: int, where: str = "") -> int:
-    if time is not None and time > now + SKEW:
-        raise InputError(
-            f"{where}time: {np.datetime64(time, 'us')}Z is in the future; it is {np.datetime64(now, 'us')}Z"
-        )
-    return now if time is None else min(time, now)
+def _credible(time: int | None, now: int, earliest: int | None, where: str = "") -> int:
+    """The moment, now if there is none; raises ``InputError`` if it is ahead, or long before the log."""
+    if time is None:
+        return now
+    if time > now + SKEW:
+        raise InputError(f"{where}time: {stamp(time)} is in the future; it is {stamp(now)}")
+    if earliest is not None and time < earliest:
+        units = {"seconds": 1_000_000, "milliseconds": 1000}
+        meant = next((unit for unit, factor in units.items() if earliest <= time * factor <= now + SKEW), None)
+        hint = f"; {time} looks like {meant}: multiply by {units[meant]:,}" if meant else ""
+        raise InputError(f"{where}time: {stamp(time)} is more than ten years before the log begins{hint}")
+    return min(time, now)

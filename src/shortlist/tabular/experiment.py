@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from shortlist.component import InputError, Ranker, explain
+from shortlist.configured import Configured
 from shortlist.documents import dumps, jsonable, write_text
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
@@ -38,10 +39,8 @@ REFERENCE = {
 """By source and type of ranker: the figures in REQUIREMENTS that each ranker should beat."""
 
 
-class CrossValidationSpec(BaseModel):
+class CrossValidationSpec(Configured):
     """The ``[cross_validation]`` section."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     folds: int = Field(default=5, ge=2)
     """Parts the training rows are cut into."""

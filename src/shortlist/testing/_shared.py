@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from shortlist.component import HardRule
+from shortlist.component import HardRule, InputError, Ranker, refuse_unsound
 from shortlist.testing import worlds
-from shortlist.testing.case import HOUR, Case, Subject, case
+from shortlist.testing.case import HOUR, Case, Subject, case, samples
 from shortlist.types import HISTORY, Array, Candidates, Ragged
 
 TOLERANCE = 1e-5
@@ -231,6 +231,49 @@ def empty_log(subject: Subject) -> None:
     subject.ask(component, asked)
     arrays = {name: _through_npy(array) for name, array in component.state().items()}
     subject.ask(type(component).restore(component.config(), arrays, component.files()), asked)
+
+
+def learned_is_finite_and_moderate(subject: Subject) -> None:
+    """Weights over six orders of magnitude end in a state, and in answers, without NaN, infinity or runaway numbers."""
+    component, world = subject.fresh(), worlds.uneven()
+    if isinstance(component, Ranker):
+        learned, weight = samples(world, seed=1), worlds.six_orders
+        component.fit(replace(learned, weight=weight(len(learned))), samples(world, seed=2))
+    else:
+        subject.fit(component, world)
+    try:
+        refuse_unsound(subject.cls.__name__, component)
+    except InputError as error:
+        raise AssertionError(str(error)) from error
+    for name, column in subject.ask(component, subject.case).columns.items():
+        if subject.kind in ("recall", "rank") and column.dtype.kind == "f":
+            owe(np.isfinite(column).all(), f"{name!r} is not finite in {np.sum(~np.isfinite(column))} rows")
+
+
+def more_identities_change_nothing(subject: Subject) -> None:
+    """Users and items of whom nothing has happened yet leave every answer as it is, wherever their codes fall."""
+    world, asked = subject.world, subject.case
+    crowd, codes = worlds.crowded(world), worlds.among_newcomers
+    component = subject.fit(subject.fresh(), crowd)
+
+    def renamed(rows: Candidates) -> Candidates:
+        return replace(rows, item=codes(rows.item))
+
+    requests = replace(
+        asked.requests,
+        user=codes(asked.requests.user),
+        history=_renamed(asked.requests.history),
+        exclude=_renamed(asked.requests.exclude),
+    )
+    found = {name: renamed(rows) for name, rows in asked.found.items()}
+    answer = subject.ask(component, Case(requests, renamed(asked.rows), found, crowd.state()))
+    if isinstance(component, HardRule):
+        answer = answer.take(np.isin(answer.item, codes(np.arange(world.n_items))))  # newcomers may be forbidden
+    agree(answer, renamed(subject.ask(subject.fitted, asked)), "among identities without events")
+
+
+def _renamed(items: Ragged) -> Ragged:
+    return Ragged(items.offsets, {**items.columns, "item": worlds.among_newcomers(items["item"])})
 
 
 def strangers(subject: Subject) -> None:

@@ -31,6 +31,7 @@ ALL: list[Check] = [
     shared.documented,
     shared.hyperparameters_described,
     shared.fit_stores_learned,
+    shared.learned_is_finite_and_moderate,
     shared.saved_and_loaded,
     shared.same_seed_same_result,
     shared.batch_equals_single,
@@ -44,7 +45,7 @@ def checks(kind: str) -> list[Check]:
     """What a component of ``kind`` owes; each check takes a ``Subject`` and raises ``AssertionError``."""
     owed = [*ALL, *OWED[kind]]
     if kind in ("recall", "features", "rules"):
-        owed += [shared.later_events_change_nothing]
+        owed += [shared.later_events_change_nothing, shared.more_identities_change_nothing]
     if kind != "merge":
         owed += [shared.strangers]
     if kind != "rank":

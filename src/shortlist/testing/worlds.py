@@ -6,12 +6,14 @@ Ids are zero-padded, so a code is the number in the id: user ``u07`` has code 7.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from shortlist.data import MISSING_TIME, Behaviours, Dataset, Events, Table, Vocab
-from shortlist.types import Array, Candidates, Requests, Samples
+from shortlist.data import FOREVER, MISSING_TIME, Behaviours, Codes, Dataset, Events, Table, Vocab
+from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
 
 MINUTE = 60_000_000
 DAY = 1440 * MINUTE
@@ -192,6 +194,67 @@ def random_log(
     )
 
 
+def uneven(seed: int = 0) -> Dataset:
+    """The checkerboard with strengths drawn evenly by their logarithm over six orders of magnitude."""
+    board = checkerboard(seed=seed)
+    return replace(board, events=replace(board.events, weight=six_orders(len(board.events), seed)))
+
+
+def six_orders(m: int, seed: int = 0) -> Float32:
+    """[m] weights from 0.001 to 1,000, drawn evenly by their logarithm."""
+    return (10 ** np.random.default_rng([seed, 6]).uniform(-3, 3, m)).astype(np.float32)
+
+
+def among_newcomers(codes: Array) -> Array:
+    """[m]: the codes in ``crowded`` of users or items of a world; -1 stays."""
+    return np.where(np.asarray(codes) < 0, codes, 2 * np.asarray(codes) + 1).astype(np.int32)
+
+
+def crowded(data: Dataset) -> Dataset:
+    """The same log with as many users and items more, one before each, of whom nothing is known or has happened."""
+
+    def ids(vocab: Vocab) -> Vocab:
+        return Vocab([name for known in vocab.ids for name in (f"{known[0]}!{known}", known)])
+
+    def table(own: Table) -> Table:
+        n, rows = 2 * own.n, among_newcomers(np.arange(own.n))
+
+        def spread(column: Array, missing: Any) -> Array:
+            out = np.full(n, missing, column.dtype)
+            out[rows] = column
+            return out
+
+        codes = {
+            name: Codes(Ragged.of(rows[c.values.rows], n, code=c.values["code"]), c.levels)
+            for name, c in own.codes.items()
+        }
+        numbers = {name: spread(column, np.nan) for name, column in own.numbers.items()}
+        times = {name: spread(column, MISSING_TIME) for name, column in own.times.items()}
+        texts = {
+            name: pl.Series([t for text in column.to_list() for t in (None, text)], dtype=pl.String)
+            for name, column in own.texts.items()
+        }
+        return Table(n, codes, numbers, times, texts, spread(own.listed, False), own.kinds)
+
+    shown = data.exposures
+    if shown is not None:
+        moved = {name: among_newcomers(shown[name].to_numpy()) for name in ("user", "item")}
+        shown = shown.with_columns(**{name: pl.Series(column) for name, column in moved.items()})
+    available = np.full(2 * data.n_items, FOREVER)
+    available[among_newcomers(np.arange(data.n_items))] = data.available_from
+    events = data.events
+    return replace(
+        data,
+        events=replace(events, user=among_newcomers(events.user), item=among_newcomers(events.item)),
+        user_ids=ids(data.user_ids),
+        item_ids=ids(data.item_ids),
+        users=table(data.users),
+        items=table(data.items),
+        available_from=available,
+        exposures=shown,
+    )
+
+
 def crossed(order: int = 2, m: int = 6000, values: int = 6, noise: int = 2, seed: int = 0) -> Samples:
     """A plain table whose label is a cross of ``order`` categories: any fewer of them, or any sum of them, say nothing.
 
@@ -260,6 +323,6 @@ def _size(codes: Array | Sequence[int]) -> int:
 
 
 __all__ = [
-    "DAY", "MINUTE", "SHOP", "START", "VIEW", "checkerboard", "colour_of", "crossed", "dataset", "empty", "random_log",
-    "slates", "two_behaviours",
+    "DAY", "MINUTE", "SHOP", "START", "VIEW", "among_newcomers", "checkerboard", "colour_of", "crossed", "crowded",
+    "dataset", "empty", "random_log", "six_orders", "slates", "two_behaviours", "uneven",
 ]  # fmt: skip

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from shortlist.component import refuse_unsound
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
-from shortlist.pipeline import Pipeline, Trace, stamp
+from shortlist.durations import stamp
+from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import emit, track
 from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
 from shortlist.recipe import Recipe
@@ -26,6 +28,7 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
         emit("warning", message=f"no request with a right answer from {stamp(opens)} on: the merge stays unlearned")
         return
     pipeline.merge.fit(found_by_channel(pipeline, questions, state), questions.targets)
+    refuse_unsound("merge", pipeline.merge)
 
 
 def found_by_channel(pipeline: Pipeline, questions: Questions, state: State) -> dict[str, Candidates]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from shortlist.component import InputError, Ranker, ReadsItems, Refits
+from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_unsound
 from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
@@ -20,14 +20,14 @@ from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
-from shortlist.questions import answerable, questions_of
+from shortlist.questions import answerable, is_target, questions_of
 from shortlist.recipe import POSITIVE, Recipe
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.samples import from_funnel, thinned, weighted
-from shortlist.types import Candidates, Samples
+from shortlist.types import Bool, Candidates, Samples
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RankerSamples:
     """What every ranker of a recipe learns from, and the later part that stops, chooses and calibrates them."""
 
@@ -48,8 +48,21 @@ class RankerSamples:
         return self.ndcg_of(rows.with_columns(**ranker.score(self.valid.requests, rows, state)))
 
     def ndcg_of(self, scored: Candidates) -> float:
-        """Mean NDCG@10 of the last fifth's rows ordered by their ``score``."""
-        return float(np.nanmean(ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)))
+        """Mean NDCG@10 of the last fifth's rows ordered by their ``score``, over requests with an order to get wrong.
+
+        NaN where there is none.
+        """
+        values = ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)
+        values = values[self.orderable & ~np.isnan(values)]
+        return float(values.mean()) if len(values) else float("nan")
+
+    @cached_property
+    def orderable(self) -> Bool:
+        """[n]: requests of the last fifth that have a row which is no target: others cannot be ordered wrongly."""
+        rows, n = self.valid.candidates, len(self.questions)
+        right = np.bincount(rows.request[is_target(rows, self.questions.targets)], minlength=n)
+        found = np.bincount(rows.request, minlength=n)
+        return (found == 0) | (right < found)
 
 
 def samples_for_rankers(
@@ -70,6 +83,7 @@ def samples_for_rankers(
     if pipeline.prerank is not None:
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
+        refuse_unsound("prerank", pipeline.prerank)
     samples, check = _found(sampled()), whole()
     positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
     told: Any = positives if len(positives) > 1 else positives[POSITIVE]
@@ -155,7 +169,7 @@ def _replayed(
         )
     spec = recipe.samples
     rows = partial(from_funnel, pipeline, state=state, labels=spec.labels, seed=recipe.seed)
-    thin = {"negatives": spec.negatives or None, "top_negatives": spec.top_negatives}
+    thin = {"negatives": spec.negatives or None, "top_negatives": spec.top_negatives, "unseen": spec.unseen}
     return (
         partial(rows, train, **thin, title="ranker samples"),
         partial(rows, valid, title="validation samples"),
@@ -182,9 +196,16 @@ def fit_rankers(
     made = samples_for_rankers(pipeline, recipe, data, state, opens, closes)
     rankers: dict[str, Ranker] = {}
     choice: dict[str, float] = {}
+    if alike := int(np.sum(~made.orderable)):
+        emit(
+            "warning",
+            message=f"{alike:,} of {len(made.orderable):,} requests of the last fifth have no row that is wrong: they "
+            "say nothing about an order and are left out of the rankers' NDCG",
+        )
     for name in recipe.rankers:
         with step(f"fit ranker {name}"):
             rankers[name] = made.fit(recipe.ranker(name))
+            refuse_unsound(f"rank.{name}", rankers[name])
         choice[name] = made.ndcg(rankers[name], state)
         emit("ranker", name=name, ndcg=choice[name])
     whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
@@ -192,6 +213,7 @@ def fit_rankers(
         if isinstance(ranker, Refits):
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
+                refuse_unsound(f"rank.{name}", ranker)
     return rankers, choice
 
 

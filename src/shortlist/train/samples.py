@@ -17,7 +17,7 @@ from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, is_target, refuse_failures
 from shortlist.recipe import POSITIVE
-from shortlist.types import Array, Bool, Candidates, Float32, Int16, Ragged, Samples, keys
+from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int16, Ragged, Requests, Samples, keys
 
 Labels = Mapping[str, Mapping[str, bool | float]]
 """Further labels: name -> kind of event -> from which value on it makes the label 1 (true: always)."""
@@ -31,34 +31,46 @@ def from_funnel(
     labels: Labels | None = None,
     negatives: int | None = None,
     top_negatives: int = 0,
+    unseen: int = 0,
     coarse: bool = False,
     seed: int = 0,
     title: str = "samples",
 ) -> Samples:
     """Replays the questions through recall, merge and features; keeps every positive and some negatives a request.
 
-    Only feature columns are kept; ``coarse``: those that the pre-ranker reads, of all the rows it will be given.
-    ``labels`` are those beside ``positive``; a row that any label calls good is no negative. Requests for which no
-    channel found a target teach nothing and are left out when negatives are sampled (``negatives`` given); validation
-    keeps them.
+    ``unseen`` rows a request beside them are popular items that nobody found; every channel scores them as it does what
+    another found, and they are kept whatever ``negatives`` says. Only feature columns are kept; ``coarse``: those that
+    the pre-ranker reads, of all the rows it will be given. ``labels`` are those beside ``positive``; a row that any
+    label calls good is no negative. Requests for which no channel found a target teach nothing and are left out when
+    negatives are sampled (``negatives`` given); validation keeps them.
     """
     rng = np.random.default_rng(seed)
+    popular = _popularity(state, pipeline.fitted_until) if unseen else np.empty(0)
     parts: list[tuple[Candidates, dict[str, Float32]]] = []
     others, left = 0, 0
     first = 0
     for batch in track(questions.batches(BATCH), title):
         trace = Trace()
         asked, rows = pipeline.found(batch.requests, state, trace)
-        rows = pipeline.scored(asked, rows, state, trace)
-        featured = (pipeline.coarse if coarse else pipeline.featured)(asked, rows, state, trace)
+        others_ = _unseen(batch, asked, rows, popular, unseen, rng) if unseen else Candidates.empty()
+        rows = pipeline.scored(asked, Candidates.concat([rows, others_]) if len(others_) else rows, state, trace)
+        added = np.isin(rows.keys, others_.keys)
+        if coarse:
+            featured = pipeline.coarse(asked, rows, state, trace)
+        else:
+            featured = pipeline.featured(asked, rows, state, trace, surely=added if unseen else None)
+        added = np.isin(featured.keys, others_.keys)
         refuse_failures(trace)
         columns = [name for name in featured.columns if name not in rows.columns]
         found = {POSITIVE: is_target(featured, batch.targets).astype(np.float32)}
         found |= labels_of(featured, batch.after, labels or {}, state.behaviours)
         good = good_rows(found)
-        others += int(np.sum(~good))
+        others += int(np.sum(~good & ~added))
         if negatives is not None:  # only now: a column that compares a request's rows must see all of them
-            kept = _sampled(featured, good, negatives, top_negatives, rng)
+            own = np.flatnonzero(~added)
+            kept = own[_sampled(featured.take(own), good[own], negatives, top_negatives, rng)]
+            teaches = np.isin(featured.request, featured.request[kept])
+            kept = np.sort(np.concatenate([kept, np.flatnonzero(added & teaches)]))
             featured, good = featured.take(kept), good[kept]
             found = {name: label[kept] for name, label in found.items()}
         left += int(np.sum(~good))
@@ -70,6 +82,31 @@ def from_funnel(
     candidates = Candidates.concat([rows for rows, _ in parts]) if parts else Candidates.empty()
     weight = np.ones(len(candidates), np.float32)
     return Samples(questions.requests, candidates, joined, weight, left / others if left else 1.0)
+
+
+def _popularity(state: State, until: int | None) -> Float64:
+    """[items]: the chance of each item to be drawn, by its events that the pipeline was fitted on."""
+    events = state.events
+    known = events.item if until is None else events.item[events.time <= until]
+    weight = np.bincount(known, minlength=1).astype(np.float64) ** 0.75
+    return weight / max(weight.sum(), 1e-300)
+
+
+def _unseen(
+    batch: Questions, asked: Requests, rows: Candidates, popular: Float64, n: int, rng: np.random.Generator
+) -> Candidates:
+    """At most ``n`` items a request by chance ``popular``: none it may not show, has met, was found or comes later."""
+    if not popular.any():
+        return Candidates.empty()
+    drawn = np.searchsorted(np.cumsum(popular), rng.random((len(asked), 4 * n)), side="right")
+    drawn = np.minimum(drawn, np.flatnonzero(popular)[-1])
+    row = np.repeat(np.arange(len(asked)), 4 * n)
+    pair = keys(row, drawn.ravel())
+    first = np.sort(np.unique(pair, return_index=True)[1])  # as they were drawn
+    taken = [keys(part.rows, part["item"]) for part in (asked.history, asked.exclude, batch.targets, batch.after)]
+    first = first[~np.isin(pair[first], np.concatenate([rows.keys, *taken]))]
+    made = Candidates(row[first].astype(np.uint32), drawn.ravel()[first].astype(np.int32))
+    return made.take(made.positions() < n)
 
 
 def labels_of(rows: Candidates, after: Ragged, labels: Labels, behaviours: Behaviours) -> dict[str, Float32]:

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.spec import microseconds
-from shortlist.pipeline import Pipeline, stamp
+from shortlist.durations import stamp
+from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.train.merge import fit_merge
@@ -109,7 +112,7 @@ class Schedule:
             return {}, {}, None
         with self.timed("rank: channels at rank, samples from [rank, test)"):
             fitted, ndcg = fit_rankers(pipeline, self.recipe, self.data, self.state, self.cuts.rank, self.cuts.test)
-        chosen = max(ndcg, key=ndcg.__getitem__)
+        chosen = max(ndcg, key=lambda name: np.nan_to_num(ndcg[name], nan=-1.0))  # NaN: nothing could be ordered
         pipeline.ranker = fitted[chosen]
         return fitted, ndcg, chosen
 

@@ -26,7 +26,9 @@ def epoch(
     """One pass over the users in the given ``order``; returns the mean squared error seen.
 
     Each positive (target 1, the step weighted as in ``log``) is followed by ``negatives`` items the user has not
-    (target 0), drawn by ``popular``. ``seed``: of order within a user and draws.
+    (target 0), drawn by ``popular``. One of a weight above 1 is taken in as many steps as keep each at most ``rate``:
+    a longer one leaps over the minimum, and a second one from there farther still. ``seed``: of order within a user and
+    draws.
     """
     indptr, indices, values = log
     stays, other = popular
@@ -45,16 +47,17 @@ def epoch(
             to = int(uniform(state) * (at + 1))
             shuffled[at], shuffled[to] = shuffled[to], shuffled[at]
         for e in shuffled:
-            for draw in range(negatives + 1):
+            times = max(int(np.ceil(values[e])), 1)
+            step = np.float32(rate * values[e] / times)
+            for turn in range(times * (negatives + 1)):
                 i, error = indices[e], np.float32(1)
-                if draw > 0:
+                if turn % (negatives + 1) > 0:
                     i, error = drawn(state, stays, other), np.float32(0)
                     if own[i]:
                         continue
                 q = items[i]
                 for d in range(f):
                     error -= p[d] * q[d]
-                step = np.float32(rate * values[e])
                 for d in range(f):
                     before = p[d]
                     p[d] += step * (error * q[d] - np.float32(user_ridge) * before)

@@ -116,7 +116,10 @@ def epoch(
     outputs: Array,
     plan: Plan,
 ) -> None:
-    """One pass over the sentences numbered ``order``, the step falling from ``rate`` to ``last_rate``."""
+    """One pass over the sentences numbered ``order``, the step falling from ``rate`` to ``last_rate``.
+
+    An example of a weight above 1 is taken in as many steps, each with negatives of its own, as keep each at the rate.
+    """
     tokens, offsets, weights, kept = corpus
     stays, other = popular
     path_offsets, path, branches = tree
@@ -167,10 +170,12 @@ def epoch(
                 else:
                     first, last, scale = x, x + 1, scale * shares[x]
                     shares[x] = 1
-                k = _outputs(
-                    target, state, negatives, hierarchical, stays, other, path_offsets, path, branches, rows, labels
-                )
-                example(inputs, words, shares, first, last, outputs, rows, labels, k, scale, hidden, error)
+                times = max(int(np.ceil(scale / step)), 1) if step > 0 else 1
+                for _ in range(times):
+                    k = _outputs(
+                        target, state, negatives, hierarchical, stays, other, path_offsets, path, branches, rows, labels
+                    )
+                    example(inputs, words, shares, first, last, outputs, rows, labels, k, scale / times, hidden, error)
 
 
 @njit(cache=True, nogil=True, inline="always")

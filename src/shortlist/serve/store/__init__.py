@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from shortlist.component import InputError
-from shortlist.serve.store._store import Record, Store, digest, forgotten
+from shortlist.serve.store._store import Record, Store, Unavailable, digest, forgotten
+from shortlist.serve.store.watch import Watch
 
 
 def open_store(address: str | Path) -> Store:
@@ -21,4 +22,4 @@ def open_store(address: str | Path) -> Store:
     return Lmdb.open(Path(address))
 
 
-__all__ = ["Record", "Store", "digest", "forgotten", "open_store"]
+__all__ = ["Record", "Store", "Unavailable", "Watch", "digest", "forgotten", "open_store"]

@@ -18,11 +18,20 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from shortlist.component import InputError
+
 Record = dict[str, Any]
 
 
+class Unavailable(InputError, OSError):
+    """The store cannot be read or written just now: a fault of this side, which may pass. Whoever asked asks again."""
+
+
 class Store(Protocol):
-    """A durable log of records. Methods may be called from several threads."""
+    """A durable log of records. Methods may be called from several threads; all but ``close`` raise ``Unavailable``."""
+
+    epoch: str
+    """Stands for what the store holds: another once that was lost or put back. As of the latest ``last``."""
 
     def append(self, records: Sequence[Record]) -> int:
         """Writes all records or none, durably; those whose ``id`` is known are left out. Returns how many were new."""
@@ -36,8 +45,20 @@ class Store(Protocol):
         """Records with a sequence above ``after``, in order, each with its ``sequence``."""
         ...
 
+    def holds(self, user: str) -> bool:
+        """Whether there is a record of a user."""
+        ...
+
     def forget(self, user: str, until: int) -> int:
         """Removes a user's records and leaves a ``forget`` record in one step. Returns how many there were."""
+        ...
+
+    def owner(self) -> Record | None:
+        """Whose events these are, as ``own`` was last told."""
+        ...
+
+    def own(self, owner: Record) -> None:
+        """Keeps whose events these are."""
         ...
 
     def close(self) -> None:

@@ -5,6 +5,9 @@ Source: Chu (2011), MDB: A Memory-Mapped Database and Backend for OpenLDAP.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,38 +17,61 @@ import lmdb
 import orjson
 
 from shortlist.component import InputError
-from shortlist.serve.store._store import Record, digest, forgotten
+from shortlist.serve.store._store import Record, Unavailable, digest, forgotten
+from shortlist.serve.store.scrub import DELETED, hold, scrubbed, share
 
 LARGEST = 64 << 30
 """Bytes of address space; the file itself is only as large as what it holds."""
-_LAST = b"last"
+_LAST, _OWNER = b"last", b"owner"
+_READ_ALL = """
+import lmdb, os, sys
+env = lmdb.open(sys.argv[1], readonly=True, lock=False, max_dbs=8, map_size=int(sys.argv[2]))
+env.copyfd(os.open(os.devnull, os.O_WRONLY), compact=True)
+"""
 
 
 class Lmdb:
     """Four tables in one file: records by sequence, event ids, each user's sequences, and the last sequence.
 
-    A write is one transaction that is on the disk when it returns. Deleted records leave free pages that later writes
-    reuse; they are not overwritten at once.
+    A write is one transaction that is on the disk when it returns. Deleted records leave free pages; the next start
+    that has the store for itself writes the file without them (``scrub``).
+
+    The file is looked at before it is read and after it was written: LMDB goes on with a file that was removed, and
+    what is written to it is gone with the process; to read what was cut off kills the process.
     """
 
-    def __init__(self, env: Any):
-        self._env = env
-        with _refusing(env.path()):
+    epoch = ""  # what the file holds is only lost with the file, and then this store is no longer available
+
+    def __init__(self, env: Any, folder: Path, held: int):
+        self._env, self._folder, self._held = env, folder, held
+        with _refusing(folder):
             self._records = env.open_db(b"records")
             self._ids = env.open_db(b"ids")
             self._users = env.open_db(b"users", dupsort=True, dupfixed=True)
             self._meta = env.open_db(b"meta")
+            self._files, self._size = _files(folder)
 
     @staticmethod
     def open(folder: Path) -> Lmdb:
-        """Opens or makes the directory; raises ``InputError`` if it cannot be written or is no store."""
+        """Opens or makes the directory; raises ``InputError`` if it cannot be written or is no whole store."""
         with _refusing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            return Lmdb(lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512))
+            held, alone = hold(folder)
+            try:
+                _refuse_empty(folder / "data.mdb")
+                env = lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512)
+                _refuse_truncated(env, folder)
+                if alone:
+                    env = scrubbed(env, folder, LARGEST)
+                    share(held)
+                return Lmdb(env, folder, held)
+            except BaseException:
+                os.close(held)  # or nobody else ever opens it
+                raise
 
     def append(self, records: Sequence[Record]) -> int:
         """See ``Store``."""
-        with _refusing(self._env.path()), self._env.begin(write=True) as txn:
+        with self._available(), self._env.begin(write=True) as txn:
             first = last = self._last(txn)
             for record in records:
                 key = digest(record["id"]) if record.get("id") is not None else None
@@ -59,26 +85,32 @@ class Lmdb:
                     txn.put(digest(record["user"]), sequence, db=self._users)
                 txn.put(sequence, orjson.dumps(record), db=self._records, append=True)
             txn.put(_LAST, last.to_bytes(8, "big"), db=self._meta)
+        self._look()  # the file may have gone while this was writing
         return last - first
 
     def last(self) -> int:
         """See ``Store``."""
-        with self._env.begin() as txn:
+        with self._available(), self._env.begin() as txn:
             return self._last(txn)
 
     def read(self, after: int) -> list[Record]:
         """See ``Store``."""
         found = []
-        with self._env.begin() as txn, txn.cursor(db=self._records) as cursor:
+        with self._available(), self._env.begin() as txn, txn.cursor(db=self._records) as cursor:
             if cursor.set_range((after + 1).to_bytes(8, "big")):
                 for key, value in cursor:
                     found.append({**orjson.loads(value), "sequence": int.from_bytes(key, "big")})
         return found
 
+    def holds(self, user: str) -> bool:
+        """See ``Store``."""
+        with self._available(), self._env.begin() as txn:
+            return txn.get(digest(user), db=self._users) is not None
+
     def forget(self, user: str, until: int) -> int:
         """See ``Store``."""
         key, gone = digest(user), 0
-        with self._env.begin(write=True) as txn:
+        with self._available(), self._env.begin(write=True) as txn:
             with txn.cursor(db=self._users) as cursor:
                 sequences = [bytes(value) for value in cursor.iternext_dup()] if cursor.set_key(key) else []
             for sequence in sequences:
@@ -90,14 +122,83 @@ class Lmdb:
             note = (self._last(txn) + 1).to_bytes(8, "big")
             txn.put(note, orjson.dumps(forgotten(user, until)), db=self._records)
             txn.put(_LAST, note, db=self._meta)
+            if gone:
+                txn.put(DELETED, b"", db=self._meta)
+        self._look()
         return gone
+
+    def owner(self) -> Record | None:
+        """See ``Store``."""
+        with self._available(), self._env.begin() as txn:
+            found = txn.get(_OWNER, db=self._meta)
+            return None if found is None else orjson.loads(found)
+
+    def own(self, owner: Record) -> None:
+        """See ``Store``."""
+        with self._available(), self._env.begin(write=True) as txn:
+            txn.put(_OWNER, orjson.dumps(owner), db=self._meta)
 
     def close(self) -> None:
         """See ``Store``."""
         self._env.close()
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def _last(self, txn: Any) -> int:
         return int.from_bytes(txn.get(_LAST, b"\0", db=self._meta), "big")
+
+    @contextmanager
+    def _available(self) -> Iterator[None]:
+        self._look()
+        try:
+            yield
+        except (lmdb.Error, OSError, orjson.JSONDecodeError) as error:
+            raise Unavailable(f"store {self._folder}: {error}") from error
+
+    def _look(self) -> None:
+        """Raises ``Unavailable`` if the file that is open is not the one in the folder, or has become shorter."""
+        try:
+            files, size = _files(self._folder)
+        except OSError:
+            files, size = (), 0
+        if files != self._files:
+            raise Unavailable(
+                f"store {self._folder}: its files were removed or replaced while it was open; put them back, or start "
+                "the service again"
+            )
+        if size < self._size:
+            raise Unavailable(f"store {self._folder}: data.mdb was cut from {self._size} to {size} bytes while in use")
+        self._size = size
+
+
+def _files(folder: Path) -> tuple[tuple[int, ...], int]:
+    """Which files these are, and how many bytes the one with the data has."""
+    data, lock = os.stat(folder / "data.mdb"), os.stat(folder / "lock.mdb")
+    return (data.st_dev, data.st_ino, lock.st_dev, lock.st_ino), data.st_size
+
+
+def _refuse_empty(file: Path) -> None:
+    """A file without a byte is made by LMDB into a new store, and nobody hears that the old one is gone."""
+    if file.exists() and not file.stat().st_size:
+        raise InputError(f"store {file.parent}: data.mdb is truncated: it has 0 bytes; put it back, or take it away")
+
+
+def _refuse_truncated(env: Any, folder: Path) -> None:
+    """Raises ``InputError`` if pages that are in use lie behind the end of the file.
+
+    A whole file may end before the last page that was ever given out, so where it does, another process reads it all:
+    reading what is not there ends a process on the spot.
+    """
+    size, needed = _files(folder)[1], (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    if size >= needed:
+        return
+    reading = subprocess.run(
+        [sys.executable, "-c", _READ_ALL, str(folder), str(LARGEST)], capture_output=True, text=True, check=False
+    )
+    if reading.returncode:
+        env.close()
+        raise InputError(f"store {folder}: data.mdb is truncated: it has {size} bytes of {needed}")
 
 
 @contextmanager
@@ -106,4 +207,6 @@ def _refusing(folder: Path | str) -> Iterator[None]:
     try:
         yield
     except (lmdb.Error, OSError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"store {folder}: cannot be used: {error}") from error

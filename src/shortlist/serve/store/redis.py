@@ -5,18 +5,24 @@ Source: Sanfilippo (2009), Redis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import orjson
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from shortlist.component import InputError
-from shortlist.serve.store._store import Record, digest, forgotten
+from shortlist.serve.store._store import Record, Unavailable, digest, forgotten
 
 T = TypeVar("T")
 BATCH = 1000
 """Records fetched in one round trip."""
+QUICK, PATIENT = 0.5, 2.0
+"""Seconds to wait for the server: while an answer waits, and while a write does."""
 
 
 class Redis:
@@ -24,12 +30,28 @@ class Redis:
 
     A write is one ``MULTI`` after a ``WATCH`` of the last sequence, tried again if another process was quicker. Keys
     begin with ``shortlist:``; whether a write survives the server's end is the server's ``appendfsync``.
+
+    ``epoch`` is a random word that lies among the keys, with the server's run: it is another after the keys were lost,
+    and after the server was started again, be it with an older copy of them.
     """
 
-    def __init__(self, client: Any, prefix: str = "shortlist:"):
-        self._client = client
-        self._last, self._order, self._records, self._ids = (
-            f"{prefix}{name}" for name in ("last", "order", "records", "ids")
+    def __init__(self, url: str, prefix: str = "shortlist:"):
+        self._url = url
+        clients: list[Any] = [
+            redis.Redis.from_url(
+                url,
+                socket_timeout=seconds,
+                socket_connect_timeout=seconds,
+                retry=Retry(NoBackoff(), 0),
+                redis_connect_func=self._connected,
+            )
+            for seconds in (QUICK, PATIENT)
+        ]
+        self._reader, self._writer = clients
+        self.epoch = ""
+        self._run: str | None = None  # the server's run; not known since a connection was made anew
+        self._last, self._order, self._records, self._ids, self._owner, self._epoch = (
+            f"{prefix}{name}" for name in ("last", "order", "records", "ids", "owner", "epoch")
         )
         self._users = f"{prefix}user:"
 
@@ -37,27 +59,28 @@ class Redis:
     def open(url: str) -> Redis:
         """Connects; raises ``InputError`` if nobody answers."""
         try:
-            client = redis.Redis.from_url(url)
-            client.ping()
-        except (redis.RedisError, ValueError) as error:
+            store = Redis(url)
+            store.last()
+        except (Unavailable, ValueError) as error:
             raise InputError(f"store {url}: cannot be reached: {error}") from error
-        return Redis(client)
+        return store
 
     def append(self, records: Sequence[Record]) -> int:
         """See ``Store``."""
+        keys = [digest(record["id"]) if record.get("id") is not None else b"" for record in records]
+        named = [key for key in keys if key]
 
         def write(pipe: Any, last: int) -> int:
-            keys = [digest(record["id"]) if record.get("id") is not None else b"" for record in records]
-            stored = [bool(key) and pipe.hexists(self._ids, key) for key in keys]
+            places = pipe.hmget(self._ids, named) if named else []
+            known = {key for key, place in zip(named, places, strict=True) if place is not None}
             pipe.multi()
-            seen: set[bytes] = set()
             first = last
-            for record, key, known in zip(records, keys, stored, strict=True):
-                if known or (key and key in seen):
+            for record, key in zip(records, keys, strict=True):
+                if key and key in known:
                     continue
                 last += 1
                 if key:
-                    seen.add(key)
+                    known.add(key)
                     pipe.hset(self._ids, key, last)
                 if record.get("user") is not None:
                     pipe.sadd(self._users + digest(record["user"]).hex(), last)
@@ -68,17 +91,37 @@ class Redis:
 
     def last(self) -> int:
         """See ``Store``."""
-        return int(self._client.get(self._last) or 0)
+        with self._available():
+            run = self._run
+            if run is None:
+                run = self._run = str(self._reader.info("server").get("run_id", ""))
+            last, epoch = self._reader.mget(self._last, self._epoch)
+            if epoch is None:
+                self._reader.set(self._epoch, secrets.token_hex(8), nx=True)
+                epoch = self._reader.get(self._epoch)
+            self.epoch = f"{epoch.decode()} {run}"
+            return int(last or 0)
 
     def read(self, after: int) -> list[Record]:
         """See ``Store``."""
-        sequences = [int(member) for member in self._client.zrange(self._order, f"({after}", "+inf", byscore=True)]
         found: list[Record] = []
-        for first in range(0, len(sequences), BATCH):
-            part = sequences[first : first + BATCH]
-            values = self._client.hmget(self._records, part)
-            found += [{**orjson.loads(v), "sequence": s} for s, v in zip(part, values, strict=True) if v is not None]
+        with self._available():
+            while part := self._reader.zrange(
+                self._order, f"({after}", "+inf", byscore=True, offset=0, num=BATCH
+            ):  # in pieces: the server answers everybody else in between
+                values = self._reader.hmget(self._records, part)
+                found += [
+                    {**orjson.loads(value), "sequence": int(sequence)}
+                    for sequence, value in zip(part, values, strict=True)
+                    if value is not None
+                ]
+                after = int(part[-1])
         return found
+
+    def holds(self, user: str) -> bool:
+        """See ``Store``."""
+        with self._available():
+            return bool(self._reader.exists(self._users + digest(user).hex()))
 
     def forget(self, user: str, until: int) -> int:
         """See ``Store``."""
@@ -99,9 +142,25 @@ class Redis:
 
         return self._write(write)
 
+    def owner(self) -> Record | None:
+        """See ``Store``."""
+        with self._available():
+            found = self._reader.get(self._owner)
+            return None if found is None else orjson.loads(found)
+
+    def own(self, owner: Record) -> None:
+        """See ``Store``."""
+        with self._available():
+            self._writer.set(self._owner, orjson.dumps(owner))
+
     def close(self) -> None:
         """See ``Store``."""
-        self._client.close()
+        self._reader.close()
+        self._writer.close()
+
+    def _connected(self, connection: Any) -> None:
+        connection.on_connect()
+        self._run = None
 
     def _put(self, pipe: Any, sequence: int, record: Record) -> None:
         pipe.hset(self._records, sequence, orjson.dumps(record))
@@ -110,12 +169,23 @@ class Redis:
 
     def _write(self, write: Callable[[Any, int], T]) -> T:
         """Runs ``write(pipe, last)`` as one transaction: again and again while others write in between."""
-        while True:
-            with self._client.pipeline() as pipe:
-                try:
-                    pipe.watch(self._last)
-                    outcome = write(pipe, int(pipe.get(self._last) or 0))
-                    pipe.execute()
-                    return outcome
-                except redis.WatchError:
-                    continue
+        with self._available():
+            while True:
+                with self._writer.pipeline() as pipe:
+                    try:
+                        pipe.watch(self._last)
+                        outcome = write(pipe, int(pipe.get(self._last) or 0))
+                        pipe.execute()
+                        return outcome
+                    except redis.WatchError as error:
+                        broken = error.__context__
+                        if isinstance(broken, redis.RedisError | OSError):
+                            raise broken from None  # maybe after the write: nobody may write it twice unasked
+
+    @contextmanager
+    def _available(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.RedisError, OSError, ValueError) as error:
+            self._run = None
+            raise Unavailable(f"store {self._url}: {error}") from error

@@ -1,27 +1,21 @@
 """What every part of the funnel is: hyperparameters in annotated fields, learned state in attributes ending in ``_``.
 
-Learned state is arrays and native model files, so loading one can never run code from it. ``registry`` finds components
-by folder and file.
+Learned state is arrays and native model files, so loading one can never run code from it.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shortlist.documents import none_written
-from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests, Samples
-from shortlist.types import InputError as InputError  # told by everybody who has anything to do with components
-
-if TYPE_CHECKING:
-    from shortlist.data import Dataset, State, Table
+from shortlist.configured import Configured
+from shortlist.types import Array, InputError, Ragged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,7 @@ class Search:
     choices: tuple[Any, ...] = ()
 
 
-class Component(BaseModel):
+class Component(Configured):
     """A validated configuration and what was learned under it.
 
     Fields are hyperparameters, each written once with a string under it that says what it means. ``fit`` stores only
@@ -46,7 +40,7 @@ class Component(BaseModel):
     restored without any code of the component's own; a native model overrides ``files`` and ``restore``.
     """
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     personalised: ClassVar[bool] = True
     """Whether two users with different histories should get different answers."""
@@ -60,10 +54,10 @@ class Component(BaseModel):
     renamed: ClassVar[Mapping[str, str]] = {}
     """Hyperparameters of earlier versions and what they are called now: the error for the old one names the new one."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _none(cls, given: Any) -> Any:
-        return none_written(cls, given)
+    sizes: ClassVar[Mapping[str, str]] = {}
+    """How long learned arrays are: ``{"table_": "c f", "items_": "c <n"}``. A letter is one length wherever it stands
+    (``n`` items and ``u`` users of the data), ``n+1`` one more; ``<n``: the values are codes below it, or -1. Compiled
+    loops trust this, so it is checked when a bundle is opened. A subclass adds to what it inherits."""
 
     def __init__(self, **hyperparameters: Any) -> None:
         """Raises ``InputError`` on a hyperparameter that is unknown (the nearest is named) or out of range."""
@@ -185,139 +179,3 @@ def _unflatten(arrays: Mapping[str, Array]) -> dict[str, Any]:
             columns = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             values[name] = Ragged(array, columns)
     return values
-
-
-class Retriever(Component):
-    """A recall channel: makes rows. It may have more powers: ``Scores``, ``Compares``, ``Explains``."""
-
-    def fit(self, data: Dataset) -> Self:
-        """Learns from a log that ends at the cut."""
-        raise NotImplementedError
-
-    def retrieve(self, requests: Requests, state: State, k: int) -> Candidates:
-        """At most ``k`` rows a request with a finite column ``score``, best first, none in ``requests.exclude``."""
-        raise NotImplementedError
-
-
-@runtime_checkable
-class Scores(Protocol):
-    """A channel that can score rows it did not find."""
-
-    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
-        """[m]: the score ``retrieve`` would give each row."""
-        ...
-
-
-@runtime_checkable
-class Compares(Protocol):
-    """A channel that knows which items are alike."""
-
-    def similar(self, items: Array, k: int) -> Candidates:
-        """At most ``k`` other items for each of ``items`` (codes), best first: request = row number in ``items``."""
-        ...
-
-
-@runtime_checkable
-class Explains(Protocol):
-    """A channel that can say which part of the history brought a row."""
-
-    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
-        """[m]: the item of the request's history behind each row; -1 where there is none."""
-        ...
-
-
-class Merge(Component):
-    """Joins the rows of all channels into one row per (request, item); keeps who found what.
-
-    Rows come out with ``<channel>.score`` and ``<channel>.rank`` (NaN where the channel was silent) and ``score``,
-    ordered by it, at most ``k`` a request.
-    """
-
-    def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
-        """Learns weights or quotas from what each channel found for requests whose targets are known."""
-        return self
-
-    def merge(self, found: Mapping[str, Candidates], n: int) -> Candidates:
-        """Joins the channels' rows of ``n`` requests."""
-        raise NotImplementedError
-
-
-class Feature(Component):
-    """Adds columns to rows."""
-
-    def fit(self, data: Dataset) -> Self:
-        """Learns what the columns need (vocabularies, boundaries) from a log that ends at the cut."""
-        return self
-
-    def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
-        """New columns, each [m], by name."""
-        raise NotImplementedError
-
-
-class Ranker(Component):
-    """Adds score columns to rows. It may have one more power: ``Refits``."""
-
-    def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
-        """Learns from rows with labels; ``valid`` (later in time) is for early stopping and calibration."""
-        raise NotImplementedError
-
-    def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
-        """``{"score": [m]}`` and, for several objectives, a column for each."""
-        raise NotImplementedError
-
-
-@runtime_checkable
-class Refits(Protocol):
-    """A ranker that can learn again from earlier and later samples together."""
-
-    def refit(self, samples: Samples) -> Self:
-        """Learns from all of ``samples`` for as long as ``valid`` said in ``fit``."""
-        ...
-
-
-@runtime_checkable
-class ReadsItems(Protocol):
-    """A ranker that wants to know the catalogue, for what a request's history carries of its items."""
-
-    def read_items(self, items: Table) -> None:
-        """Called before ``fit``, with the attributes of all items."""
-        ...
-
-
-class HardRule(Component):
-    """Says before retrieval which items may not be shown: they use up none of a channel's rows."""
-
-    def fit(self, data: Dataset) -> Self:
-        """Most rules learn nothing."""
-        return self
-
-    def forbids(self, requests: Requests, state: State) -> Ragged:
-        """[n] rows of the column "item", each item once."""
-        raise NotImplementedError
-
-
-class Rule(Component):
-    """Drops and orders ranked rows; may change only ``score``, ``propensity`` and ``reason``."""
-
-    needs: ClassVar[Sequence[str]] = ()
-    """Feature or channel columns that ride on to this rule past ranking; NaN or 0 on the fallback's rows, NaN where a
-    channel failed."""
-
-    def fit(self, data: Dataset) -> Self:
-        """Most rules learn nothing."""
-        return self
-
-    def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
-        """A subset of the rows, in a new order within each request."""
-        raise NotImplementedError
-
-
-def able(part: object, power: type) -> Any:
-    """``part`` if it has a power (a Protocol of this file), else None; found out once a class, as each request asks."""
-    kind: Any = type(part)
-    return part if _able(kind, power) else None
-
-
-@cache
-def _able(kind: type, power: type) -> bool:
-    return issubclass(kind, power)

@@ -7,94 +7,35 @@ which may live in two processes: ``recalled`` finds rows, ``ranked`` puts them i
 from __future__ import annotations
 
 import difflib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
-from shortlist.component import Feature, HardRule, InputError, Merge, Ranker, Retriever, Rule, Scores, able
+from shortlist.component import (
+    Feature,
+    HardRule,
+    InputError,
+    Merge,
+    Ranker,
+    Retriever,
+    Rule,
+    Scores,
+    able,
+    refuse_unsound,
+)
 from shortlist.data import Dataset, State
+from shortlist.durations import stamp
+from shortlist.pipeline._rows import among, backed, numbered
+from shortlist.pipeline.trace import Observer, Recalled, Trace, attempt
 from shortlist.progress import track
-from shortlist.types import Array, Bool, Candidates, Ragged, Requests, keys
-
-T = TypeVar("T")
+from shortlist.types import Array, Bool, Candidates, Requests, keys
 
 SPARE = 4
 """How many rows for each one shown are enough for rules to choose from."""
 DENSE = ".dense"
 """Ends the name of a channel's score of every row, those it did not find among them; for features alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """What recall hands to ranking: all that the other half knows of the channels."""
-
-    requests: Requests  # with the hard rules' items excluded
-    rows: Candidates  # one per (request, item): ``score`` of the merge, ``<channel>.score``, ``.rank``, ``.dense``
-    spare: Candidates  # the fallback's rows for requests that may run short
-
-    def arrays(self) -> dict[str, Array]:
-        """Flat, for a wire or a file: ``np.savez(file, **recalled.arrays())``, and ``Recalled.of(np.load(file))``."""
-        asked = self.requests
-        flat: dict[str, Array] = {"id": asked.id, "user": asked.user, "time": asked.time}
-        flat |= {f"context/{name}": column for name, column in asked.context.items()}
-        for part, ragged in (("history", asked.history), ("exclude", asked.exclude)):
-            flat |= {f"{part}/": ragged.offsets, **{f"{part}/{name}": c for name, c in ragged.columns.items()}}
-        for part, rows in (("rows", self.rows), ("spare", self.spare)):
-            flat |= {f"{part}/": rows.request, f"{part}//": rows.item}
-            flat |= {f"{part}/{name}": column for name, column in rows.columns.items()}
-        return flat
-
-    @staticmethod
-    def of(arrays: Mapping[str, Array]) -> Recalled:
-        """What ``arrays`` were taken from."""
-        parts: dict[str, dict[str, Array]] = {part: {} for part in ("context", "history", "exclude", "rows", "spare")}
-        for key in arrays:
-            part, slash, name = key.partition("/")
-            if slash:
-                parts[part][name] = arrays[key]
-        history, exclude = (Ragged(parts[part].pop(""), parts[part]) for part in ("history", "exclude"))
-        rows, spare = (Candidates(p.pop(""), p.pop("/"), p) for p in (parts["rows"], parts["spare"]))
-        requests = Requests(arrays["id"], arrays["user"], arrays["time"], history, exclude, parts["context"])
-        return Recalled(requests, rows, spare)
-
-
-@dataclass(slots=True)
-class Trace:
-    """What each stage handed on, what it took, and which channels failed; for reports, explanations and metrics."""
-
-    recalled: Recalled | None = None
-    stages: dict[str, Candidates] = field(default_factory=dict)
-    # "recall.NAME", "merge", "prerank", "rank", "rules.NAME"
-    seconds: dict[str, float] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)  # channel -> error
-
-    def timed(self, stage: str) -> _Timed:
-        """``with trace.timed(stage): ...`` adds the time of the block to ``seconds[stage]``."""
-        return _Timed(self.seconds, stage)
-
-
-class _Timed:
-    """A block whose time is kept; a request has thirty, so it is no generator, which takes three times as long."""
-
-    __slots__ = ("began", "seconds", "stage")
-
-    def __init__(self, seconds: dict[str, float], stage: str) -> None:
-        self.seconds, self.stage = seconds, stage
-
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        spent = time.perf_counter() - self.began
-        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + spent
-
-
-Observer = Callable[[Requests, Candidates, Trace], None]
-"""Hears of every answer: what was asked, with ``exclude`` as the hard rules left it, the slates, and how they came."""
 
 
 @dataclass(slots=True)
@@ -127,24 +68,29 @@ class Pipeline:
 
     def recalled(self, requests: Requests, state: State, n: int, trace: Trace) -> Recalled:
         """The first half: hard rules, channels, merge, the channels' scores of every row, the fallback."""
-        requests, rows = self.found(requests, state, trace)
+        requests, rows = self.found(requests, state, trace, self._wide(n))
         if self._ranks:
             rows = self.scored(requests, rows, state, trace)
         trace.recalled = Recalled(requests, rows, self._spare(requests, rows, state, n, trace))
         return trace.recalled
 
-    def found(self, requests: Requests, state: State, trace: Trace) -> tuple[Requests, Candidates]:
-        """The requests with what is forbidden excluded, and the merged rows with every channel's score and rank."""
+    def found(self, requests: Requests, state: State, trace: Trace, n: int = 0) -> tuple[Requests, Candidates]:
+        """The requests with what is forbidden excluded, and the merged rows with every channel's score and rank.
+
+        Where ``n`` is more than channels are usually asked for or the merge hands on, it is ``n``.
+        """
         self._refuse_the_past(requests)
         with trace.timed("forbid"):
             requests = self.forbid(requests, state)
         found: dict[str, Candidates] = {}
         for name, channel in self.recall.items():
-            rows = _attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, self.depth))
+            rows = attempt(trace, f"recall.{name}", partial(channel.retrieve, requests, state, max(self.depth, n)))
             if rows is not None:
                 found[name] = trace.stages[f"recall.{name}"] = rows
         with trace.timed("merge"):
-            rows = trace.stages["merge"] = self.merge.merge(found, len(requests))
+            wide = getattr(self.merge, "k", n) < n
+            merge = self.merge.model_copy(update={"k": n}) if wide else self.merge
+            rows = trace.stages["merge"] = merge.merge(found, len(requests))
         return requests, rows
 
     def scored(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
@@ -157,11 +103,15 @@ class Pipeline:
                 silent = np.flatnonzero(np.isnan(whole))  # what a channel found, it has scored already
                 asked = Candidates(rows.request[silent], rows.item[silent])
                 score = partial(scorer.score, requests, asked, state)
-                scores = _attempt(trace, f"recall.{name}", score)
+                scores = attempt(trace, f"recall.{name}", score)
                 if scores is not None:
                     whole[silent] = scores
                     dense[name + DENSE] = whole
         return rows.with_columns(**dense)
+
+    def _wide(self, n: int) -> int:
+        """How many rows the stages owe at least: without a fallback nobody else fills a slate of ``n``."""
+        return n if self.fallback is None else 0
 
     def forbid(self, requests: Requests, state: State) -> Requests:
         """The requests with what the hard rules forbid added to ``exclude``."""
@@ -177,7 +127,7 @@ class Pipeline:
         needy = np.flatnonzero(counts < SPARE * n)
         if fallback is None or not len(needy):
             return none
-        found = _attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
+        found = attempt(trace, "fallback", lambda: fallback.retrieve(requests.take(needy), state, SPARE * n))
         if found is None:
             return none
         return Candidates(needy[found.request].astype(np.uint32), found.item)
@@ -187,9 +137,40 @@ class Pipeline:
     def ranked(self, recalled: Recalled, state: State, n: int, trace: Trace) -> Candidates:
         """The second half: pre-rank, features, rank, soft rules; at most ``n`` rows a request."""
         requests = recalled.requests
-        rows = self.rank(requests, recalled.rows, state, trace)
-        rows = _backed(rows, recalled.spare)
-        forbidden = _among(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
+        own = self.rank(requests, recalled.rows, state, trace, self._wide(n))
+        slate = self._ruled(requests, backed(own, recalled.spare), state, trace).head(n)
+        return slate if self.fallback is None else self._filled(requests, own, slate, state, n, trace)
+
+    def _filled(
+        self, requests: Requests, own: Candidates, slate: Candidates, state: State, n: int, trace: Trace
+    ) -> Candidates:
+        """The slates; where rules left one short, the rules' choice of ever more of the fallback's rows behind its own.
+
+        Until it is full or the fallback has no more. Each request depends on itself alone.
+        """
+        assert self.fallback is not None
+        wanted = min([n, *(rule.room(n) for rule in self.rules.values() if isinstance(rule, Rule))])
+        depth = SPARE * n
+        short = np.flatnonzero(np.bincount(slate.request, minlength=len(requests)) < wanted)
+        while len(short):
+            depth *= SPARE
+            asked = requests.take(short)
+            deeper = attempt(trace, "fallback", partial(self.fallback.retrieve, asked, state, depth))
+            if deeper is None:
+                return slate
+            rows = backed(numbered(own, short), deeper.select(()))
+            found = self._ruled(asked, rows, state, Trace()).head(n)
+            found = replace(found, request=short[found.request].astype(np.uint32))
+            whole = Candidates.concat([slate.take(~np.isin(slate.request, short)), found])
+            slate = whole.take(np.argsort(whole.request, kind="stable"))
+            more = np.bincount(deeper.request, minlength=len(short)) >= depth
+            full = np.bincount(slate.request, minlength=len(requests))[short] >= wanted
+            short = short[more & ~full]
+        return slate
+
+    def _ruled(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+        """The rows without what is forbidden, as the soft rules leave them."""
+        forbidden = among(rows.keys, keys(requests.exclude.rows, requests.exclude["item"]))
         if forbidden.any():  # never shown; and a fault, which stops a run that measures
             trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
             rows = rows.take(~forbidden)
@@ -199,9 +180,9 @@ class Pipeline:
             with trace.timed(f"rules.{name}"):
                 rows = rule.apply(requests, rows, state)
             trace.stages[f"rules.{name}"] = rows
-        return rows.head(n)
+        return rows
 
-    def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
+    def rank(self, requests: Requests, rows: Candidates, state: State, trace: Trace, n: int = 0) -> Candidates:
         """The rows ordered by the ranker's score; without a ranker, in merge order.
 
         Features do not ride on, but for the columns that a rule needs.
@@ -209,7 +190,7 @@ class Pipeline:
         kept = [name for name in rows.columns if not name.endswith(DENSE)]
         if not self._ranks:
             return rows.select(kept)
-        featured = self.featured(requests, rows, state, trace)
+        featured = self.featured(requests, rows, state, trace, n=n)
         needed = self._needed(featured)
         rows = featured.select(kept).with_columns(**needed)
         if self.ranker is None:
@@ -220,17 +201,17 @@ class Pipeline:
         return rows
 
     def featured(
-        self, requests: Requests, rows: Candidates, state: State, trace: Trace, surely: Bool | None = None
+        self, requests: Requests, rows: Candidates, state: State, trace: Trace, surely: Bool | None = None, n: int = 0
     ) -> Candidates:
         """The rows with the features' columns. With a pre-ranker its best ``keep``: only these get the dear ones.
 
-        ``surely`` [m]: rows that are kept wherever the pre-ranker puts them.
+        Where more are asked for (``n``), so many are kept. ``surely`` [m]: rows that are kept wherever it puts them.
         """
         if self.prerank is not None:
             rows = self.coarse(requests, rows, state, trace)
             with trace.timed("prerank"):
                 coarse = rows.with_columns(**self.prerank.score(requests, rows, state))
-                kept = coarse.rank_of() <= self.keep
+                kept = coarse.rank_of() <= max(self.keep, n)
                 trace.stages["prerank"] = coarse.select(["score"]).take(kept).ranked()
                 rows = rows.take(kept if surely is None else kept | surely)
         done = self.cheap if self.prerank is not None else ()
@@ -291,16 +272,19 @@ class Pipeline:
 
     def fit_recall(self, data: Dataset) -> None:
         """Fits channels, fallback and rules on a log that ends at the cut."""
-        fallback = [self.fallback] if self.fallback is not None else []
-        parts: list[Retriever | Rule | HardRule] = [*self.recall.values(), *fallback, *self.rules.values()]
-        for part in track(parts, "fit channels"):
-            part.fit(data)
+        parts: dict[str, Retriever | Rule | HardRule] = {f"recall.{name}": part for name, part in self.recall.items()}
+        parts |= {} if self.fallback is None else {"fallback": self.fallback}
+        parts |= {f"rules.{name}": part for name, part in self.rules.items()}
+        for name in track(list(parts), "fit channels"):
+            parts[name].fit(data)
+            refuse_unsound(name, parts[name])
         self._has_seen(data)
 
     def fit_features(self, data: Dataset) -> None:
         """Fits the features on the same log as the channels."""
-        for feature in track(self.features, "fit features"):
+        for number, feature in enumerate(track(self.features, "fit features")):
             feature.fit(data)
+            refuse_unsound(f"features.{number}", feature)
         self._has_seen(data)
 
     def _has_seen(self, data: Dataset) -> None:
@@ -314,36 +298,3 @@ class Pipeline:
                 f"a request at {stamp(first)} is earlier than {stamp(self.fitted_until)}, which this pipeline has "
                 "already seen: its answer would know the future"
             )
-
-
-def stamp(time: int) -> str:
-    """A moment as ISO 8601 UTC."""
-    return str(np.datetime64(time, "us")) + "Z"
-
-
-def _backed(rows: Candidates, spare: Candidates) -> Candidates:
-    """The rows with the spare ones behind them, marked ``fallback`` and without a score."""
-    rows = rows.with_columns(fallback=np.zeros(len(rows), bool))
-    if not len(spare):
-        return rows
-    spare = spare.take(~np.isin(spare.keys, rows.keys))
-    return Candidates.concat([rows, spare.with_columns(fallback=np.ones(len(spare), bool))])
-
-
-def _among(wanted: Array, ascending: Array) -> Array:
-    """Which of ``wanted`` are in ``ascending``."""
-    if not len(ascending):
-        return np.zeros(len(wanted), np.bool_)
-    return ascending[np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)] == wanted
-
-
-def _attempt(trace: Trace, stage: str, call: Callable[[], T]) -> T | None:
-    """A channel that fails costs its own rows, not the answer; the trace says which failed and why."""
-    try:
-        with trace.timed(stage):
-            return call()
-    except InputError:
-        raise
-    except Exception as error:  # any fault of one channel
-        trace.failed[stage.removeprefix("recall.")] = f"{type(error).__name__}: {error}"
-        return None

@@ -1,0 +1,84 @@
+"""What some components can do beside what their stage asks of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from shortlist.types import Array, Candidates, Float32, Int32, Requests, Samples
+
+if TYPE_CHECKING:
+    from shortlist.data import State, Table
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A channel that can score rows it did not find."""
+
+    def score(self, requests: Requests, candidates: Candidates, state: State) -> Float32:
+        """[m]: the score ``retrieve`` would give each row."""
+        ...
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """A channel that knows which items are alike."""
+
+    def similar(self, items: Array, k: int) -> Candidates:
+        """At most ``k`` other items for each of ``items`` (codes), best first: request = row number in ``items``."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A channel that can say which part of the history brought a row."""
+
+    def explain(self, requests: Requests, candidates: Candidates) -> Int32:
+        """[m]: the item of the request's history behind each row; -1 where there is none."""
+        ...
+
+
+@runtime_checkable
+class HasTopics(Protocol):
+    """A channel whose factors are topics one can read."""
+
+    def n_topics(self) -> int:
+        """How many there are."""
+        ...
+
+    def topics(self, factor: int, k: int) -> Candidates:
+        """The ``k`` items that load most on a factor: column "score" by size, column "loading" with its sign."""
+        ...
+
+    def user_top_like(self, users: Array, k: int) -> Candidates:
+        """The ``k`` items that users of the log (codes) are closest to, whether they have taken them or not."""
+        ...
+
+
+@runtime_checkable
+class Refits(Protocol):
+    """A ranker that can learn again from earlier and later samples together."""
+
+    def refit(self, samples: Samples) -> Self:
+        """Learns from all of ``samples`` for as long as ``valid`` said in ``fit``."""
+        ...
+
+
+@runtime_checkable
+class ReadsItems(Protocol):
+    """A ranker that wants to know the catalogue, for what a request's history carries of its items."""
+
+    def read_items(self, items: Table) -> None:
+        """Called before ``fit``, with the attributes of all items."""
+        ...
+
+
+def able(part: object, power: type) -> Any:
+    """``part`` if it has a power (a Protocol of this file), else None; found out once a class, as each request asks."""
+    kind: Any = type(part)
+    return part if _able(kind, power) else None
+
+
+@cache
+def _able(kind: type, power: type) -> bool:
+    return issubclass(kind, power)
