@@ -69,6 +69,8 @@ GENRES = [
     ('[["Books"], ["Books", "Fiction"]]', ["Books", "Books", "Fiction"]),
     ("[Sci-Fi, Drama]", ["Sci-Fi", "Drama"]),
     ("List(a, b)", ["a", "b"]),
+    ("[np.str_('a'), np.str_('b (c)'), np.int64(7)]", ["a", "b (c)", "7"]),
+    ("[Rock (Alternative), Pop]", ["Rock (Alternative)", "Pop"]),
     ('"[\\"a\\", \\"b\\"]"', ["a", "b"]),
     ('Drama, "Sci-Fi, Fantasy"', ["Drama", "Sci-Fi, Fantasy"]),
     ("[]", []),
@@ -226,6 +228,7 @@ def test_r7_any_moment_in_any_zone(when, minutes, between):
     [
         log(header="user, item, time"),
         log(header=" user , item , time "),
+        '"user", "item", "time"\n' + "".join(f'"{u}", "{i}", "{t}"\n' for u, i, t in D),
         log(header="user, item, time", separator=", "),
         log(header="\ufeffuser, item, time"),
         log(header='\ufeff"user","item","time"'),

@@ -17,10 +17,12 @@ _CALL = re.compile(
 )  # array( of numpy, List( of Scala, [0:2]= of PostgreSQL
 _TOKEN = re.compile(
     r"""\s*(?:(?P<open>[\[({])|(?P<close>[\])}])|(?P<comma>,)|(?P<colon>:)"""
-    r"""|[ubr]?(?P<quoted>"(?:[^"\\]|\\.|"")*"|'(?:[^'\\]|\\.|'')*')|(?P<bare>[^\s"',\[\](){}][^,\[\](){}]*))""",
+    r"""|[ubr]?(?P<quoted>"(?:[^"\\]|\\.|"")*"|'(?:[^'\\]|\\.|'')*')|"""
+    r"""(?P<bare>[^\s"',\[\](){}][^,\[\](){}]*(?:\((?:[^()"']|"[^"]*"|'[^']*')*\)[^,\[\](){}]*)*))""",
     re.S,
 )
 _NUMBERS = re.compile(r"[-+]?[\d.][\w.+-]*(\s+[-+]?[\d.][\w.+-]*)+")
+_ONE = re.compile(r"""[A-Za-z_][\w.]*\(("[^"]*"|'[^']*'|[-+\d.e]+)\)""")
 _NOTHING = {"null", "none", "nan", "na", "nil", "<na>"}
 _ESCAPE = re.compile(
     r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
@@ -204,6 +206,8 @@ def _bare(text: str) -> list[str]:
     text = text.strip()
     if text.startswith("..."):
         raise ValueError("numpy left out the middle")
+    if (call := _ONE.fullmatch(text)) is not None:  # np.str_('a'), Decimal('1.5'), np.int64(7)
+        return [_unescaped(call[1])] if call[1][0] in "\"'" else [call[1]]
     names = text.split() if _NUMBERS.fullmatch(text) else [text]
     return [f"{name}0" if re.fullmatch(r"-?\d+\.", name) else name for name in names if name.lower() not in _NOTHING]
 

@@ -160,7 +160,7 @@ def _text(spec: FileSpec, path: Path) -> tuple[pl.LazyFrame, Layout]:
     except FAILED as error:
         raise explained(error, spec, path) from None
     names = _names(spec, found, header)
-    frame = frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(found, names, header))
+    frame = frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(spec, found, names, header))
     return frame, Layout(above.separator, spec.quote or "", len(names), first, above.eol)
 
 
@@ -191,11 +191,21 @@ def top(spec: FileSpec, path: Path) -> Top:
     return Top(blank, separator, eol)
 
 
-def _unpadded(found: list[str], names: list[str], header: bool) -> list[pl.Expr]:
+def _unpadded(spec: FileSpec, found: list[str], names: list[str], header: bool) -> list[pl.Expr]:
     """Columns whose name has blanks around it in the file: it is written ``user, item``, and so are the cells."""
     padded = [name for cell, name in zip(found, names, strict=True) if header and cell != cell.strip()]
-    cells = [(name, pl.col(name).str.strip_chars()) for name in padded]
-    return [pl.when(cell != "").then(cell).alias(name) for name, cell in cells]
+    cells = {name: pl.col(name).str.strip_chars() for name in padded}
+    if spec.quote and len(spec.separator) == 1:  # a quote behind a blank is no quote to the parser
+        quoted = rf"(?s)^{re.escape(spec.quote)}(.*){re.escape(spec.quote)}$"
+        cells = {name: cell.str.replace(quoted, "${1}") for name, cell in cells.items()}
+    return [pl.when(cell != "").then(cell).alias(name) for name, cell in cells.items()]
+
+
+def _bare(name: str, quote: str | None) -> str:
+    """The name of a column without blanks around it, and without quotes that a blank hid from the parser."""
+    bare = name.strip()
+    quoted = name != bare and quote and len(bare) > 1 and bare[0] == bare[-1] == quote
+    return bare[1:-1] if quoted else bare
 
 
 def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> tuple[pl.LazyFrame, int]:
@@ -220,7 +230,7 @@ def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> tuple[pl.Laz
         .with_columns(
             *(pl.when(pl.col(name) != "").then(pl.col(name)) for name in names), pl.col(WIDE).is_not_null().alias(WIDE)
         )
-        .with_columns(_unpadded(found, names, header))
+        .with_columns(_unpadded(spec, found, names, header))
     )
     return frame, len(names)
 
@@ -230,8 +240,8 @@ def _names(spec: FileSpec, found: list[str], header: bool) -> list[str]:
         if not header:
             return [f"column_{n}" for n in range(1, len(found) + 1)]
         names: list[str] = []
-        for name in map(str.strip, found):
-            again = sum(name == other.strip() for other in found[: len(names)])
+        for name in (_bare(cell, spec.quote) for cell in found):
+            again = sum(name == _bare(other, spec.quote) for other in found[: len(names)])
             names.append(f"{name}_duplicated_{again - 1}" if again else name)  # as polars has it
         return names
     if len(spec.names) != len(found):
