@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import shortlist as sl
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import ids, iso
@@ -491,3 +492,10 @@ def test_r8_a_mark_for_nothing_that_init_takes_is_one_to_fit(tmp_path):
     text, raw = drafted(tmp_path, items="items.csv")
     assert text.count('null_values = ["", "?"]') == 2
     assert raw.items["price"].to_list() == [None, 1.5, 2.5, None]
+
+
+def test_r12_a_notebook_is_warned():
+    frame = pl.DataFrame(D, schema=["user", "item", "time"], orient="row")
+    ahead = frame.with_columns(time=pl.when(pl.col("time") == START).then(253_402_214_400).otherwise("time"))
+    with pytest.warns(UserWarning, match="events: 1 of 48 times lie ahead of the clock"):
+        sl.read(ahead)
