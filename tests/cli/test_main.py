@@ -140,7 +140,7 @@ def test_recommend_one_as_json_and_with_reasons(shop_run, shortlist_command):
 
 def test_recommend_to_a_file_of_users_is_what_each_gets_alone(shop_run, tmp_path, shortlist_command):
     bundle = shop_run.out / "bundle"
-    (tmp_path / "users.txt").write_text("u03\n\nu04\nstranger\n")
+    (tmp_path / "users.txt").write_text("\ufeffu03\n\nu04\nstranger\n")
     code, out, _ = shortlist_command(
         "recommend", bundle, "--users", tmp_path / "users.txt", "--out", tmp_path / "slates.parquet", "-n", 4
     )

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import shortlist as sl
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import ids, iso
@@ -481,3 +482,20 @@ def test_r12_dates_of_a_catalogue(tmp_path):
     ):
         (tmp_path / "items.csv").write_text(f"item,out\ni1,{written}\ni2,{written}\n")
         assert warned(tmp_path, {"items": items}) == said
+
+
+def test_r8_a_mark_for_nothing_that_init_takes_is_one_to_fit(tmp_path):
+    (tmp_path / "log.csv").write_text(
+        "user,item,rating,time\n" + "".join(f"{u},{i},{'?' if t // 3600 % 5 else 3},{t}\n" for u, i, t in D)
+    )
+    (tmp_path / "items.csv").write_text("item,price\ni0,?\ni1,1.5\ni2,2.5\ni3,?\n")
+    text, raw = drafted(tmp_path, items="items.csv")
+    assert text.count('null_values = ["", "?"]') == 2
+    assert raw.items["price"].to_list() == [None, 1.5, 2.5, None]
+
+
+def test_r12_a_notebook_is_warned():
+    frame = pl.DataFrame(D, schema=["user", "item", "time"], orient="row")
+    ahead = frame.with_columns(time=pl.when(pl.col("time") == START).then(253_402_214_400).otherwise("time"))
+    with pytest.warns(UserWarning, match="events: 1 of 48 times lie ahead of the clock"):
+        sl.read(ahead)

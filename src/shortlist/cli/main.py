@@ -202,7 +202,7 @@ def compare(
 def recommend(
     bundle: BundlePath,
     user: Annotated[str | None, typer.Option(help="One user's id.")] = None,
-    users: Annotated[Path | None, typer.Option(help="A file of ids: one a line, or parquet with column user.")] = None,
+    users: Annotated[Path | None, typer.Option(help="A file of ids: one a line, or a table with column user.")] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file for --users.")] = None,
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Items a user.")] = 10,
     time: Annotated[str | None, typer.Option(help="Now, as ISO 8601; default the end of the bundle's log.")] = None,

@@ -66,6 +66,7 @@ requests = "replay"
 k = [10, 50]
 """
 """What follows ``[data]`` in a draft: plain components that need nothing but a log."""
+MARKS = 'null_values = ["", "?"]  # what is not known'
 SCALE = 25  # more distinct values than this are no rating
 
 
@@ -205,6 +206,8 @@ def _log_columns(log: Look, roles: dict[str, str]) -> list[str]:
     absent = sorted({cell for cell in log.columns[roles["user"]] if cell in ABSENT and cell})
     if absent:
         lines.append(f"null_values = {_toml(['', *absent])}  # events of nobody known")
+    elif _has_marks(log):
+        lines.append(MARKS)
     unit, form = time_of(log.filled(roles["time"])) or (None, None)
     if unit:
         lines.append(f"time_unit = {_toml(unit)}")
@@ -215,6 +218,11 @@ def _log_columns(log: Look, roles: dict[str, str]) -> list[str]:
     if unused:
         lines.append(f"# not used: {', '.join(unused[:20])}{', ...' if len(unused) > 20 else ''}")
     return lines
+
+
+def _has_marks(seen: Look) -> bool:
+    """Whether ``?`` stands for what is not known: numbers and times do not take it for that by themselves."""
+    return any("?" in map(str.strip, cells) for cells in seen.columns.values())
 
 
 def _moments(log: Look, name: str, unit: str | None, form: str | None) -> Int64:
@@ -261,6 +269,8 @@ def _attributes(key: str, table: Look, log: Look, roles: dict[str, str]) -> list
             how = {"column": name, **how}
         columns.append(f"{clean} = {_toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {_inline(how)}")
     lines = _file(table, {role: found for found, role in names.items()})
+    if _has_marks(table):
+        lines.append(MARKS)
     lines.append(f"[data.{key}s.columns]" + ("" if table.header else "  # rename them in names as you like"))
     lines += columns
     if skipped:

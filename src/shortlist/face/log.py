@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -156,7 +157,8 @@ def read(
 
     ``positive`` says what counts as right: a number (from that value on), names of events, ``True`` (every event), or
     a recipe's table such as ``{"rating": 4, "buy": True}``. Unsaid, ratings count from seven tenths of their scale on
-    and anything else counts as it is. ``strengths`` says what each event is worth. Raises ``InputError``.
+    and anything else counts as it is. ``strengths`` says what each event is worth. What can
+    hardly be meant (times ahead of the clock, tables that share no ids) is a warning. Raises ``InputError``.
     """
     roles = {"user": user, "item": item, "time": time, "value": value, "event": event}
     said = {role: column for role, column in roles.items() if column is not None}
@@ -181,6 +183,8 @@ def read(
             said_wrong = re.sub(rf"{re.escape(scratch)}.(\w+)\.parquet", r"\1", str(error))
             raise InputError(said_wrong) from None  # a frame is named as its argument is
     assert isinstance(raw, Raw)
+    for line in raw.doubts:
+        warnings.warn(line, stacklevel=2)
     return Log(dataset(raw, spec), section, frames)
 
 
