@@ -70,7 +70,6 @@ def test_popularity_without_age_can_be_asked_for():
 
 def test_text_stays_what_it_is():
     assert spec.ColumnSpec(column="none").column == "none"
-    given = {"path": "none", "time_format": "none"}
 
 
 @pytest.mark.parametrize("wrong", ["soon", "None", "7x", ""])
