@@ -147,6 +147,7 @@ def test_recommend_to_a_file_of_users_is_what_each_gets_alone(shop_run, tmp_path
     assert (code, out.split(" rows")[0]) == (0, "3 users, 12")
     slates = pl.read_parquet(tmp_path / "slates.parquet")
     assert slates.columns == ["user", "rank", "item", "score", "channels"]
+    assert slates["user"].unique(maintain_order=True).to_list() == ["u03", "u04", "stranger"]
     alone = json.loads(shortlist_command("recommend", bundle, "--user", "u04", "-n", 4, "--json")[1])
     assert slates.filter(user="u04")["item"].to_list() == [line["item"] for line in alone["items"]]
 
