@@ -47,12 +47,12 @@ def times(time: Int64, now: int) -> list[str]:
     early, ahead = time < YEAR_1990, time > now + SLACK
     if early.any():
         lines.append(
-            f"{_share(early)} times lie before 1990, the first at {stamp(time.min())}: "
+            f"{_share(early)} times lie before 1990, the first at {_minute(time.min())}: "
             "is it another time_unit or time_format, or a 0 for none?"
         )
     if ahead.any():
         lines.append(
-            f"{_share(ahead)} times lie ahead of the clock ({stamp(now)}), the last at {stamp(time.max())}: "
+            f"{_share(ahead)} times lie ahead of the clock ({_minute(now)}), the last at {_minute(time.max())}: "
             "is a local time read as UTC, is it another time_unit, or a date for none? Answers stand at the last one"
         )
     return lines
@@ -63,12 +63,15 @@ def dates(time: Int64) -> list[str]:
     far, zero = time >= YEAR_2200, (time >= 0) & (time < YEAR_1971)
     lines = []
     if far.any():
-        lines.append(
-            f"{_share(far)} dates lie past 2200, the last at {stamp(time.max())}: is it another time_unit?"
-        )
+        lines.append(f"{_share(far)} dates lie past 2200, the last at {_minute(time.max())}: is it another time_unit?")
     if zero.sum() > len(time) / 2:
         lines.append(f"{_share(zero)} dates lie in 1970: is it another time_unit or time_format?")
     return lines
+
+
+def _minute(moment: int) -> str:
+    """2024-01-05T10:00, in any year."""
+    return stamp(moment).partition(".")[0][:-3]
 
 
 def _share(where: np.ndarray) -> str:
