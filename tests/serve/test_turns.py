@@ -280,3 +280,17 @@ def test_who_came_back_since_stays_in_the_files(process: Open, run: Path) -> Non
     one.store.forget("u01", 1)  # long before their events
     process()
     assert open_bundle(run / "bundle").data.user_ids.code("u01") == 1
+
+
+def test_what_a_killed_process_left_behind_goes_with_the_next_start(process: Open, run: Path) -> None:
+    before = lists(run)
+    process().forget("u03", 1 << 60)
+    version = (run / "bundle").resolve()
+    shutil.copytree(version / open_bundle(version).manifest["users"], version / "users-0123abcd")
+    before.write_parquet(run / ".rows.parquet")
+    (run / ".bundle-next").symlink_to("bundles/anything")
+    live = process()
+    live.activate(names(run)[1])
+    assert live.uncleaned is None
+    assert len(list(version.glob("users*"))) == 1
+    assert sorted(path.name for path in run.iterdir()) == ["bundle", "bundles", "rows.parquet"]

@@ -135,7 +135,8 @@ def save(
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    point(path, target)
+    with locked(versions):
+        point(path, target)
     return target
 
 
@@ -147,10 +148,14 @@ def point(link: Path, target: Path) -> None:
 
 @contextmanager
 def pointing(link: Path, target: Path) -> Iterator[None]:
-    """As ``point``, once the block has ended well; that it can be done is known before the block begins."""
+    """As ``point``, once the block has ended well; that it can be done is known before the block begins.
+
+    Several at once would take each other's: hold ``locked(target.parent)``.
+    """
     if link.is_dir() and not link.is_symlink():
         raise InputError(f"{link}: is a directory of its own, expected a link to a bundle or nothing")
-    fresh = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
+    fresh = link.with_name(f".{link.name}-next")
+    fresh.unlink(missing_ok=True)  # of a process that was killed at it
     fresh.symlink_to(os.path.relpath(target, link.parent), target_is_directory=True)
     try:
         yield

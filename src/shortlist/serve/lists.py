@@ -20,7 +20,7 @@ def nameless(run: Path, gone: Callable[[str], bool]) -> Iterator[None]:
     The rows stay, by request, so that every figure made of them does too. That they can be written is known before the
     block begins. Raises ``OSError`` if not; a run without lists has nothing to do.
     """
-    file, fresh = run / "rows.parquet", run / f".rows-{secrets.token_hex(4)}.parquet"
+    file, fresh = run / "rows.parquet", run / ".rows.parquet"  # what a killed process left there goes with the next
     if not file.is_file():
         yield
         return

@@ -189,12 +189,11 @@ class Live:
         try:
             with nameless(self.folder.parent, lambda user: digest(user) in notes) if notes else nullcontext():
                 pass
-            for line in self.bundles() if notes else []:
-                if "error" not in line:
-                    known = bundles.latest(self.folder / line["bundle"])
-                    gone = [user for user, last in known if last <= notes.get(digest(user), -1)]
-                    if gone:
-                        bundles.forget(self.folder / line["bundle"], gone)
+            for path in (self.folder / line["bundle"] for line in self.bundles() if "error" not in line):
+                known = bundles.latest(path) if notes else []
+                gone = [user for user, last in known if last <= notes.get(digest(user), -1)]
+                if gone or len(list(path.glob("users*"))) > 1:  # the rest is a killed process's
+                    bundles.forget(path, gone)
         except (InputError, OSError) as error:
             self.uncleaned = f"people who were deleted are still in the files of {self.folder}: {error}"
 
