@@ -132,8 +132,6 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         else:
             code = known(data.user_ids.code(user) if user else -1, f"user {user!r}")
             told = {"user": user, "channels": answer.top_like(pipeline, data, code, n)}
-        if not (told["topics"] if user is None else told["channels"]):
-            raise HTTPException(404, "no channel of this bundle has topics; lfm has")
         return said({"bundle": view.bundle.path.name, **told})
 
     @app.get("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
