@@ -48,4 +48,4 @@ Duration = Annotated[int, BeforeValidator(microseconds), Field(gt=0), PlainSeria
 
 def stamp(time: int) -> str:
     """A moment as ISO 8601 UTC."""
-    return str(np.datetime64(time, "us")) + "Z"
+    return str(np.datetime64(int(time), "us")) + "Z"

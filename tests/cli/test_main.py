@@ -140,13 +140,14 @@ def test_recommend_one_as_json_and_with_reasons(shop_run, shortlist_command):
 
 def test_recommend_to_a_file_of_users_is_what_each_gets_alone(shop_run, tmp_path, shortlist_command):
     bundle = shop_run.out / "bundle"
-    (tmp_path / "users.txt").write_text("u03\n\nu04\nstranger\n")
+    (tmp_path / "users.txt").write_text("\ufeffu03\n\nu04\nstranger\n")
     code, out, _ = shortlist_command(
         "recommend", bundle, "--users", tmp_path / "users.txt", "--out", tmp_path / "slates.parquet", "-n", 4
     )
     assert (code, out.split(" rows")[0]) == (0, "3 users, 12")
     slates = pl.read_parquet(tmp_path / "slates.parquet")
     assert slates.columns == ["user", "rank", "item", "score", "channels"]
+    assert slates["user"].unique(maintain_order=True).to_list() == ["u03", "u04", "stranger"]
     alone = json.loads(shortlist_command("recommend", bundle, "--user", "u04", "-n", 4, "--json")[1])
     assert slates.filter(user="u04")["item"].to_list() == [line["item"] for line in alone["items"]]
 

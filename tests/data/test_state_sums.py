@@ -1,10 +1,12 @@
 """Sums and first meetings as of a moment, against the plain definition."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.testing.worlds import random_log
+from shortlist.durations import microseconds
+from shortlist.testing.worlds import dataset, random_log
 
 
 @settings(max_examples=30, deadline=None)
@@ -32,3 +34,18 @@ def test_sums_first_and_counts_of_a_split_log(seed, entity, which):
             np.testing.assert_allclose(total[r], values.sum())
             assert first[r] == (events.time[own].min() if own.any() else -1)
             assert counts[r, 0].tolist() == [(own & (events.time > times[r] - 5)).sum(), own.sum()]
+
+
+@pytest.mark.parametrize("half_life", ["1h", "7d", None])
+@pytest.mark.parametrize("days", [30, 400, 20_000])
+def test_a_decayed_sum_never_becomes_nothing(half_life, days):
+    """An item nobody took for years is still one that somebody took, however the sum was carried there."""
+    day = 86_400_000_000
+    data = dataset(np.zeros(4, int), np.array([1, 2, 0, 0]), np.array([0, 0, days // 2, days]) * day, n_items=4)
+    period = None if half_life is None else microseconds(half_life)
+    end = np.array([days * day])
+    once = data.state().decayed("item", end, "all", period)[0]
+    apart = data.state().decayed("item", np.array([0, days // 2, days]) * day, "all", period)[-1]
+    assert (once[:3] > 0).all()
+    assert once[3] == 0
+    np.testing.assert_array_equal(once, apart)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import shortlist as sl
+from shortlist.component import InputError
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,12 @@ def test_wrong_names_and_kinds_are_said(people):
         sl.table("movielens-100k")
     with pytest.raises(sl.InputError, match=r"column 'days' is .*; expected numbers, text or truth values"):
         sl.table(people.with_columns(days=pl.lit([1])), label="income", positive=">50K")
+
+
+@pytest.mark.parametrize("beyond", [float("inf"), 1e300, -1e39])
+def test_a_number_beyond_what_is_kept_is_refused(people, beyond):
+    wrong = people.with_row_index("n").with_columns(
+        age=pl.when(pl.col("n") == 41).then(beyond).otherwise(pl.col("age").cast(pl.Float64))
+    )
+    with pytest.raises(InputError, match=r"^table: row \d+, column 'age': expected a number, found "):
+        sl.table(wrong.drop("n"), label="income", positive=">50K")

@@ -291,8 +291,8 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
 
     shown = pl.read_parquet(people / "exposures.parquet")
     events = pl.read_parquet(people / "events.parquet")
-    for file, frame, lowest in (("events", events, 0), ("exposures", shown, -1)):  # -1: shown to nobody known
-        _check_codes(people / f"{file}.parquet", frame, "user", lowest, len(users))
+    for file, frame in (("events", events), ("exposures", shown)):
+        _check_codes(people / f"{file}.parquet", frame, "user", -1, len(users))  # -1: nobody known
         _check_codes(people / f"{file}.parquet", frame, "item", 0, len(items))
     _check_codes(people / "events.parquet", events, "event", 0, len(manifest["behaviours"]["names"]))
     columns: dict[str, Any] = {name: events[name].to_numpy() for name in _EVENT_COLUMNS}

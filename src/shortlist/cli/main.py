@@ -202,7 +202,7 @@ def compare(
 def recommend(
     bundle: BundlePath,
     user: Annotated[str | None, typer.Option(help="One user's id.")] = None,
-    users: Annotated[Path | None, typer.Option(help="A file of ids: one a line, or parquet with column user.")] = None,
+    users: Annotated[Path | None, typer.Option(help="A file of ids: one a line, or a table with column user.")] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file for --users.")] = None,
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="Items a user.")] = 10,
     time: Annotated[str | None, typer.Option(help="Now, as ISO 8601; default the end of the bundle's log.")] = None,
@@ -214,13 +214,14 @@ def recommend(
 
     from shortlist import answer
     from shortlist.answer import batch
+    from shortlist.data import ids
 
     if (user is None) == (users is None):
         raise InputError("give either --user ID or --users FILE")
     if users is not None and out is None:
         raise InputError("--users FILE needs --out FILE.parquet")
     refuse_unwritable(out)
-    many = batch.read_users(users) if users is not None else []
+    many = ids.read(users, "user") if users is not None else []
     opened = _open(bundle)
     state = opened.data.state()
     now = batch.moment(time) if time else max(state.last, opened.pipeline.fitted_until or 0)

@@ -124,6 +124,12 @@ def running_minimum(offsets: Array, values: Array) -> Array:
     return out
 
 
+LEAST = 1.1754943508222875e-38
+"""The smallest normal float32: what a decayed sum is at least, if there is anything in it."""
+VANISHING = 1e-300
+"""The same within the sum, so far below ``LEAST`` that it changes no bit of what is handed out."""
+
+
 @njit(cache=True)
 def decayed_counts(
     ids: Array, weights: Array, times: Array, ticks: Array, rate: float, running: Array, reference: int, out: Array
@@ -131,7 +137,8 @@ def decayed_counts(
     """out[t, i] = running[i] + sum of w 2^(-rate (reference - time)) over events at or before ticks[t]; ticks ascend.
 
     ``running`` [n] is the sum over earlier events as of ``reference``, and afterwards that over all events at or before
-    the last tick. The reference is the last event at or before the tick, so an old log never underflows to zero;
+    the last tick. The reference is the last event at or before the tick, so an old log never underflows to zero; nor
+    does an item that nobody took for long: its sum stays at least ``LEAST``, or a list of the popular would lose it.
     NEVER = nothing is summed yet. Returned: the last reference.
     """
     done = 0
@@ -140,10 +147,16 @@ def decayed_counts(
         if stop > done:
             now = times[stop - 1]
             if rate > 0 and reference != NEVER:
-                running *= 2.0 ** (-rate * (now - reference))
+                fade = 2.0 ** (-rate * (now - reference))
+                for i in range(len(running)):
+                    if running[i] > 0:
+                        running[i] = max(running[i] * fade, VANISHING)
             reference = now
             for e in range(done, stop):
                 running[ids[e]] += weights[e] * (2.0 ** (-rate * (reference - times[e])) if rate > 0 else 1.0)
+                if weights[e] > 0:
+                    running[ids[e]] = max(running[ids[e]], VANISHING)
             done = stop
-        out[t, :] = running
+        for i in range(len(running)):
+            out[t, i] = max(running[i], LEAST) if running[i] > 0 else 0.0
     return reference

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data.sources import _broken as broken
-from shortlist.data.sources._convert import as_text
-from shortlist.data.sources._scan import SEPARATOR_LINE, opened
-from shortlist.data.sources._times import dated, is_iso
+from shortlist.data import iso
+from shortlist.data.sources._convert import NO_NUMBER, calendar, shown
+from shortlist.data.sources._faults import readable
+from shortlist.data.sources._lists import WRITTEN, entries
+from shortlist.data.sources._packed import foreign, opened
+from shortlist.data.sources._scan import FAILED, ROW, WIDE, Scan, again, explained, form, scan, top, written
 from shortlist.data.spec import FileSpec
 
 BYTES = 1 << 20
 ROWS = 20_000
 SEPARATORS = ("::", "\t", ",", ";", "|", "\x01")
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-ABSENT = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N", "?"}
+ABSENT = {"", *NO_NUMBER, "?"}
 YEAR_1990, YEAR_2100 = 6.3e8, 4.1e9
+_BRACKETS = re.compile(r'"?(?:[A-Za-z_][\w.]*|\[\d+:\d+\]=)?(?:\[.*\]|\{.*\}|\(.*\)|[\[{(]+.*[\]})]+)"?', re.S)
+_QUOTED = re.compile(r"""["']""")
+YEAR_1800 = -5_364_662_400_000_000
 TIME_FORMATS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d",
@@ -33,6 +39,8 @@ TIME_FORMATS = (
     "%d.%m.%Y",
     "%d-%b-%Y",
     "%d-%m-%Y",
+    "%Y%m%d%H%M%S",
+    "%Y%m%d",
     "%b %d, %Y",
     "%m %d, %Y",
 )
@@ -43,67 +51,120 @@ class Look:
     """The first rows of a file as text, and how it is written."""
 
     path: Path
-    format: str  # csv or parquet
-    separator: str
-    header: bool
-    encoding: str
-    columns: dict[str, list[str]]  # cells, "" where there is none; a list as JSON
-    quote: str = '"'
+    spec: FileSpec
+    """How ``fit`` will read it; the encoding is that of the file."""
+    columns: dict[str, list[str]]  # cells, "" where there is none
+    nested: Mapping[str, pl.DataType] = field(default_factory=dict)
+    """Columns whose cells are lists or objects in the file itself; here as text to be read by a person."""
+
+    @property
+    def header(self) -> bool:
+        """Whether the file names its columns."""
+        return self.spec.header is not False
 
     def filled(self, name: str) -> list[str]:
-        """The cells of a column that say something."""
-        return [cell for cell in self.columns[name] if cell not in ABSENT]
+        """The cells of a column that say something, without blanks around them."""
+        return [cell for cell in map(str.strip, self.columns[name]) if cell not in ABSENT]
 
 
 def look(path: Path) -> Look:
-    """Reads at most ``BYTES`` of text or ``ROWS`` rows; raises ``InputError`` for a file that is missing or empty."""
-    if not path.is_file():
+    """Reads at most ``BYTES`` of text or ``ROWS`` rows, with the reader that ``fit`` has.
+
+    Raises ``InputError`` for a file that is missing, empty or cannot be read.
+    """
+    spec = FileSpec(path=str(path))
+    if form(spec) != "sql" and not path.is_file():
         raise InputError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'nothing'}")
-    if path.suffix.lower() in (".parquet", ".pq"):
-        try:
-            frame = pl.read_parquet(path, n_rows=ROWS)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-        columns = {column.name: _shown(column) for column in frame}
-        return Look(path, "parquet", ",", True, "utf-8", columns)
+    with tempfile.TemporaryDirectory(prefix="shortlist-") as scratch:
+        if form(spec) == "sql":
+            return _table(path, spec, scan(spec, None, Path(scratch)), Path(scratch))
+        if form(spec) == "parquet":
+            return _table(path, spec, written(spec, path, Path(scratch)), Path(scratch))
+        text, encoding = beginning(path)
+        part = Path(scratch) / "beginning.csv"
+        part.write_text(text, encoding="utf-8", newline="")
+        spec = _described(spec, part, text, Path(scratch))
+        seen = _table(path, spec, written(spec, part, Path(scratch)), Path(scratch))
+    return replace(seen, spec=spec.model_copy(update={"encoding": encoding}))
+
+
+def _table(path: Path, spec: FileSpec, opened: Scan, scratch: Path) -> Look:
+    """The first cells of an opened file."""
+    schema, names = opened.frame.collect_schema(), opened.names
+    try:
+        frame = _head(opened, names)
+    except FAILED as error:
+        names = tuple(name for name in names if opened.text is None and readable(opened, name))
+        if not names or len(names) == len(opened.names):
+            raise _told(error, opened, spec, scratch) from None
+        frame = _head(opened, names)  # without what cannot be read at all
+    columns = {name: frame[name].fill_null("").to_list() for name in frame.columns}
+    return Look(path, spec, columns, {name: schema[name] for name in frame.columns if schema[name].is_nested()})
+
+
+def _head(opened: Scan, names: tuple[str, ...]) -> pl.DataFrame:
+    schema = opened.frame.collect_schema()
+    return opened.frame.head(ROWS).select(shown(name, schema[name]) for name in names).collect()
+
+
+def _told(error: BaseException, opened: Scan, spec: FileSpec, scratch: Path) -> InputError:
+    """The first row at fault in the words of ``fit``."""
+    mended = again(opened, spec, scratch)
+    if mended is None:
+        return explained(error, spec, opened.text)
+    row = mended.broken[0]
+    column = "" if row.place is None else f", column {opened.names[row.place]}"
+    return InputError(f"{spec.path}: row {row.row}{column}: {row.told}")
+
+
+def beginning(path: Path) -> tuple[str, str]:
+    """The first whole lines of a text file, and its encoding; raises ``InputError`` if it holds nothing."""
+    if (other := foreign(path)) is not None:
+        raise InputError(f"{path}: expected a csv, found {other}")
     try:
         with opened(path) as file:
             content = file.read(BYTES)
             whole = not file.read(1)
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    said = SEPARATOR_LINE.match(content)
-    text, encoding = _decoded(content[said.end() :] if said else content)
-    lines = text.splitlines() if whole else text.splitlines()[:-1]
-    lines = [line for line in lines[: ROWS + 1] if line.strip()]
-    if not lines:
+    text, encoding = _decoded(content)
+    if not text.strip():
         raise InputError(f"{path}: expected a table, found an empty file")
-    separator = said[1].decode("latin-1") if said else max(SEPARATORS, key=lambda s: _regularity(lines[:500], s))
-    quote = _quote(lines, separator)
-    rows = _cells(lines, separator, quote)
-    width = Counter(len(row) for row in rows).most_common(1)[0][0]
-    rows = [row for row in rows if len(row) == width]
-    header = _has_header(rows)
-    names = [cell.strip() for cell in rows[0]] if header else [f"column_{n}" for n in range(1, width + 1)]
-    body = rows[1:] if header else rows
-    columns = {name: [row[place].strip() for row in body] for place, name in enumerate(names)}
-    return Look(path, "csv", separator, header, encoding, columns, quote)
+    if not whole:
+        end = max(text.rfind("\n"), text.rfind("\r"))
+        text = text[: end + 1]
+        while text.count('"') % 2 and text:  # the last line is in the middle of a quoted cell
+            text = text[: text.rfind("\n", 0, -1) + 1]
+    return text or "\n", encoding
 
 
-def _shown(column: pl.Series) -> list[str]:
-    if column.dtype.is_nested():
-        return ["" if cell is None else json.dumps(cell, default=str, ensure_ascii=False) for cell in column.to_list()]
-    return column.to_frame("c").select(as_text(pl.col("c"), column.dtype).fill_null("")).to_series().to_list()
-
-
-def _quote(lines: list[str], separator: str) -> str:
-    """The quote character, or "" where quotes do not pair, so that they are no more than characters."""
-    if len(separator) > 1 or not any('"' in line for line in lines):
-        return '"'
-    spec = FileSpec(path="", separator=separator)
-    names = [""] * len(lines[0].split(separator))
-    faults = (row.fault for row in broken.rows((f"{line}\n".encode() for line in lines), spec, names))
-    return "" if any("a quote" in fault for fault in faults) else '"'
+def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec:
+    """``spec`` with separator, quote and header as the beginning of the file has them."""
+    above = top(spec, part)
+    lines = [line.removesuffix("\r") for line in text.split(above.eol)]
+    if above.lines and lines[above.lines - 1].strip('"').startswith("sep="):
+        separator = above.separator
+    else:
+        body = [line for line in lines[above.lines : above.lines + 500] if line.strip()]
+        separator = max(SEPARATORS, key=lambda s: _regularity(body, s))
+    first: InputError | None = None
+    for quote in ('"', ""):
+        bare = spec.model_copy(update={"separator": separator, "quote": quote, "header": False})
+        bare.model_fields_set.update({"separator", "header"} | ({"quote"} if not quote else set()))
+        try:
+            opened = written(bare, part, scratch)
+            rows = opened.frame.head(200).collect()
+        except InputError as error:
+            first = first or error
+            continue
+        except FAILED as error:
+            first = first or _told(error, opened, bare, scratch)
+            continue
+        cells = [[(cell or "").strip() for cell in row] for row in rows.drop(ROW, WIDE, strict=False).rows()]
+        rows_with_words = [row for row in cells if any(row)]
+        return bare if not _has_header(rows_with_words) else bare.model_copy(update={"header": None})
+    assert first is not None
+    raise first
 
 
 def _decoded(content: bytes) -> tuple[str, str]:
@@ -117,8 +178,8 @@ def _decoded(content: bytes) -> tuple[str, str]:
         return content.decode("latin-1"), "latin-1"
 
 
-def _cells(lines: list[str], separator: str, quote: str = '"') -> list[list[str]]:
-    if len(separator) > 1 or not quote:
+def _cells(lines: list[str], separator: str) -> list[list[str]]:
+    if len(separator) > 1:
         return [line.split(separator) for line in lines]
     return [row for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=separator) if row]
 
@@ -136,11 +197,11 @@ def _regularity(lines: list[str], separator: str) -> tuple[float, int]:
 def _has_header(rows: list[list[str]]) -> bool:
     """A first row of words above numbers or times, or of names a header would have."""
     first, rest = rows[0], rows[1:200]
-    if any(is_number(cell) or is_iso(cell) for cell in first if cell):
+    if any(is_number(cell) or _is_time(cell) for cell in first if cell):
         return False
     for place, _ in enumerate(first):
         cells = [row[place].strip() for row in rest if row[place].strip() not in ABSENT]
-        if cells and sum(is_number(cell) or is_iso(cell) for cell in cells) > 0.8 * len(cells):
+        if cells and sum(is_number(cell) or _is_time(cell) for cell in cells) > 0.8 * len(cells):
             return True
     return any(re.search(r"(^|_)(id|name|title|user|item|time|type)s?$", cell.strip().lower()) for cell in first)
 
@@ -154,19 +215,49 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
     """(unit, format) of cells that are times, both None for ISO 8601; None if they are not times."""
     if not cells:
         return None
-    if sum(map(is_iso, cells)) > 0.99 * len(cells):
-        return None, None
-    if all(is_number(cell) for cell in cells):
+    numeric = all(is_number(cell) for cell in cells)
+    if numeric:
         numbers = sorted(float(cell) for cell in cells)
         middle = numbers[len(numbers) // 2]
+        dates = calendar(pl.Series(numbers)) if middle >= 1e7 else None  # 2024 and 202401 may be numbers
+        if dates is not None:
+            return None, dates
         for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None
-    if (form := dated(cells)) and len(cells[0]) >= 8:  # years and months alone are rather numbers
-        return None, form
+    else:
+        moments = iso.micro(pl.Series(cells)).drop_nulls()
+        meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
+        if len(moments) > 0.99 * len(cells) and meant and meant > 0.5:  # type: ignore[operator]
+            return None, None
     series = pl.Series(cells[:500])
-    for form in TIME_FORMATS:
-        parsed = series.str.to_datetime(form, strict=False) if "%H" in form else series.str.to_date(form, strict=False)
+    for how in TIME_FORMATS:
+        parsed = series.str.to_datetime(how, strict=False) if "%H" in how else series.str.to_date(how, strict=False)
         if not parsed.null_count() and parsed.dt.year().is_between(1800, 2100).all():
-            return None, form
+            return None, how
     return None
+
+
+def _is_time(cell: str) -> bool:
+    return not is_number(cell) and iso.moment(cell) is not None
+
+
+def list_of(cells: list[str]) -> tuple[dict[str, str] | None, str | None]:
+    """How cells are written as lists in brackets, and what only their owner knows; twice None if they are no lists."""
+    distinct = sorted(set(cells))
+    if not distinct or not all(_BRACKETS.fullmatch(cell) for cell in distinct):
+        return None, None
+    how = {"kind": "list", "separator": WRITTEN}
+    if all(entries(cell, WRITTEN) is not None for cell in distinct):
+        bare = any("," in cell and not _QUOTED.search(cell) and re.search(r"[^\W\d]", cell) for cell in distinct)
+        return how, "its names have no quotes: may one hold a comma?" if bare else None
+    keys = sorted({key for cell in distinct for key in re.findall(r"""["'](\w+)["']\s*:""", cell)})
+    names = [key for key in keys if all(entries(cell, WRITTEN, key) is not None for cell in distinct)]
+    words = [
+        key for key in names if not all(is_number(e) for cell in distinct for e in entries(cell, WRITTEN, key) or ())
+    ]
+    if len(words) == 1:
+        return {**how, "field": words[0]}, None
+    if names:
+        return None, f'lists of objects: which field is the name, {" or ".join(names)}? (say field = "...")'
+    return None, "looks like lists, but what they list cannot be told"

@@ -12,7 +12,7 @@ from shortlist.component import InputError
 from shortlist.data.dataset import FOREVER, Dataset
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.raw import Raw
-from shortlist.data.spec import DataSpec
+from shortlist.data.spec import GREATEST, DataSpec
 from shortlist.data.table import MISSING_TIME, Table
 from shortlist.data.vocab import Vocab
 from shortlist.types import Array, Int64
@@ -44,7 +44,13 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
     )
     order = np.argsort(events["time"].to_numpy(), kind="stable")
     if "weight" in events.columns:
-        log = replace(log, weight=log.weight * events["weight"].fill_null(1).to_numpy()[order].astype(np.float32))
+        weight = events["weight"].fill_null(1).to_numpy()[order].astype(np.float32)
+        with np.errstate(over="ignore"):
+            log = replace(log, weight=log.weight * weight)
+        beyond = np.flatnonzero(~np.isfinite(log.weight))
+        if len(beyond):
+            name, heavy = behaviours.names[log.event[beyond[0]]], weight[beyond[0]]
+            raise InputError(f"data.strengths.{name}: times a weight of {heavy:g} in the log it is beyond {GREATEST:g}")
     log = replace(log, context=_context(events, raw.kinds.get("events", {}), order))
     item_table = Table.of(raw.items, "item", raw.kinds.get("items", {}), items, _levels(like.items if like else None))
     return Dataset(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from time import time_ns
 
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data._look import ABSENT, Look, is_number, look, time_of
-from shortlist.data.doubts import time_doubts
-from shortlist.data.sources import _lists as lists
-from shortlist.data.sources import _times as times
-from shortlist.data.sources._times import dated
+from shortlist.data._look import ABSENT, Look, is_number, list_of, look, time_of
+from shortlist.data.doubts import times
+from shortlist.data.sources._convert import Wanted, convert
+from shortlist.data.sources._lists import entries
+from shortlist.data.sources._scan import listed
+from shortlist.types import Int64
 
 WORDS = {
     "user": "user userid uid visitor visitorid customer customerid member memberid account person personid "
@@ -65,6 +66,7 @@ requests = "replay"
 k = [10, 50]
 """
 """What follows ``[data]`` in a draft: plain components that need nothing but a log."""
+MARKS = 'null_values = ["", "?"]  # what is not known'
 SCALE = 25  # more distinct values than this are no rating
 
 
@@ -106,17 +108,16 @@ def draft(
 def _roles(log: Look, given: Mapping[str, str]) -> dict[str, str]:
     """Which column is the user, item, time, event and value: as given, by its name, then by what it holds."""
     if not any(log.filled(name) for name in log.columns):
-        raise InputError(f"{log.path}: expected events, found columns without rows: {', '.join(log.columns)}")
+        raise InputError(f"{log.path}: expected events, found columns without rows: {listed(log.columns)}")
     for role, column in given.items():
         if column not in log.columns:
-            raise InputError(f"{log.path}: no column {column!r} to be the {role}; found {', '.join(log.columns)}")
+            raise InputError(f"{log.path}: no column {column!r} to be the {role}; found {listed(log.columns)}")
     roles = dict(given)
     plain = {name: re.sub(r"[^a-z0-9]", "", name.split(":")[0].lower()) for name in log.columns}
     for role, words in WORDS.items():
         for word in words.split() if role not in roles else ():  # the likelier word first
             named = next((n for n, p in plain.items() if p == word and n not in roles.values()), None)
-            years = role == "time" and named is not None and dated(log.filled(named)) is not None
-            if named is not None and (years or _fits(role, log, named)):
+            if named is not None and _fits(role, log, named):
                 roles[role] = named
                 break
 
@@ -136,7 +137,7 @@ def _roles(log: Look, given: Mapping[str, str]) -> dict[str, str]:
     for role in ("user", "item", "time"):
         if role not in roles:
             raise InputError(
-                f"{log.path}: no column looks like the {role}; found {', '.join(log.columns)}: "
+                f"{log.path}: no column looks like the {role}; found {listed(log.columns)}: "
                 f'say which it is ({role} = "...", in a recipe under [data.events] columns)'
             )
     return roles
@@ -183,17 +184,17 @@ def _positive(log: Look, roles: dict[str, str]) -> list[str]:
 
 def _file(seen: Look, roles: dict[str, str] | None = None) -> list[str]:
     """How a file is written, in the words of ``FileSpec``."""
-    lines = [f"path = {_toml(str(seen.path))}  # relative to --data"]
-    if seen.format == "csv":
-        if seen.separator != ",":
-            lines.append(f"separator = {_toml(seen.separator)}")
-        if not seen.header:
-            called = {column: role for role, column in (roles or {}).items()}
-            lines.append(f"names = {_toml([called.get(name, name) for name in seen.columns])}  # it has no header")
-        if not seen.quote:
-            lines.append('quote = ""  # quotes do not pair: they are characters like others')
-        if seen.encoding != "utf-8":
-            lines.append(f"encoding = {_toml(seen.encoding)}")
+    lines, spec = [f"path = {_toml(str(seen.path))}  # relative to --data"], seen.spec
+    if spec.separator != ",":
+        lines.append(f"separator = {_toml(spec.separator)}")
+    if spec.quote == "":
+        lines.append('quote = ""  # quotes stand inside its cells, not around them')
+    if not seen.header:
+        called = {column: role for role, column in (roles or {}).items()}
+        lines.append(f"names = {_toml([called.get(name, name) for name in seen.columns])}  # it has no header")
+    if spec.encoding != "utf-8":
+        unsure = "  # a guess: it is not UTF-8; or cp1252, gb18030, ...?" if spec.encoding == "latin-1" else ""
+        lines.append(f"encoding = {_toml(spec.encoding)}{unsure}")
     return lines
 
 
@@ -205,24 +206,30 @@ def _log_columns(log: Look, roles: dict[str, str]) -> list[str]:
     absent = sorted({cell for cell in log.columns[roles["user"]] if cell in ABSENT and cell})
     if absent:
         lines.append(f"null_values = {_toml(['', *absent])}  # events of nobody known")
-    cells = log.filled(roles["time"])
-    unit, form = time_of(cells) or (None, dated(cells))
+    elif _has_marks(log):
+        lines.append(MARKS)
+    unit, form = time_of(log.filled(roles["time"])) or (None, None)
     if unit:
         lines.append(f"time_unit = {_toml(unit)}")
     if form:
         lines.append(f"time_format = {_toml(form)}")
-    lines += [f"# look twice: {doubt}" for doubt in time_doubts("time", _moments(cells, unit, form), time_ns() // 1000)]
+    lines += [f"# question: {line}" for line in times(_moments(log, roles["time"], unit, form), time.time_ns() // 1000)]
     unused = [name for name in log.columns if name not in roles.values()]
     if unused:
         lines.append(f"# not used: {', '.join(unused[:20])}{', ...' if len(unused) > 20 else ''}")
     return lines
 
 
-def _moments(cells: list[str], unit: str | None, form: str | None) -> pl.Series:
-    """Microseconds of times written so; null where one is not."""
-    cell = pl.col("c")
-    how = times.epoch(cell, unit) if unit else times.written(cell, form) if form else times.iso(cell)
-    return pl.DataFrame({"c": cells}, schema={"c": pl.String}).select(how).to_series()
+def _has_marks(seen: Look) -> bool:
+    """Whether ``?`` stands for what is not known: numbers and times do not take it for that by themselves."""
+    return any("?" in map(str.strip, cells) for cells in seen.columns.values())
+
+
+def _moments(log: Look, name: str, unit: str | None, form: str | None) -> Int64:
+    """The times of the first rows as ``fit`` reads them."""
+    cells = pl.Series(name, log.filled(name), pl.String)
+    value = convert(Wanted("time", name, "time", unit=unit, format=form), cells.dtype, [], cells).value
+    return cells.to_frame().select(value).to_series().drop_nulls().to_numpy()
 
 
 def _strengths(log: Look, roles: dict[str, str]) -> list[str]:
@@ -244,25 +251,26 @@ def _attributes(key: str, table: Look, log: Look, roles: dict[str, str]) -> list
     overlap = {name: len(ids.intersection(table.filled(name))) for name in table.columns}
     column = max(overlap, key=lambda name: overlap[name])  # the first of equals
     if not overlap[column]:
-        raise InputError(
-            f"{table.path}: no column holds ids of the log's column {roles[key]}; found {', '.join(overlap)}"
-        )
+        raise InputError(f"{table.path}: no column holds ids of the log's column {roles[key]}; found {listed(overlap)}")
     names = {column: key} if not table.header else {}
     columns = [f"{key} = {_toml(column if table.header else key)}"]
     skipped = []
     for name in table.columns:
-        how = None if name == column else _kind(name, table.filled(name))
         if name == column:
             continue
+        how, question = _nested(table.nested[name]) if name in table.nested else _kind(name, table.filled(name))
+        if question:
+            columns.append(f"# question: {name}: {question}")
         if how is None:
-            skipped.append(name)
+            skipped += [] if question else [name]
             continue
         clean = re.sub(r"[^A-Za-z0-9_]+", "_", name.split(":")[0]).strip("_") or "attribute"
         if clean != name:
             how = {"column": name, **how}
-        line = f"{clean} = {_toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {_inline(how)}"
-        columns.append(line + _question(how, table.filled(name)))
+        columns.append(f"{clean} = {_toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {_inline(how)}")
     lines = _file(table, {role: found for found, role in names.items()})
+    if _has_marks(table):
+        lines.append(MARKS)
     lines.append(f"[data.{key}s.columns]" + ("" if table.header else "  # rename them in names as you like"))
     lines += columns
     if skipped:
@@ -270,40 +278,51 @@ def _attributes(key: str, table: Look, log: Look, roles: dict[str, str]) -> list
     return lines
 
 
-def _kind(name: str, cells: list[str]) -> dict[str, str] | None:
-    """Kind of an attribute and how it is written; None if it says nothing worth having."""
+Guess = tuple[dict[str, str] | None, str | None]
+"""What a column is, None if it says nothing worth having or cannot be told; and the question left to its owner."""
+
+
+def _nested(dtype: pl.DataType) -> Guess:
+    """A column that holds lists or objects in the file itself."""
+    inner = dtype
+    while isinstance(inner, pl.List | pl.Array):
+        inner = inner.inner  # type: ignore[assignment]
+    if inner is dtype:
+        return None, "holds objects: name one field of it in a column of its own"
+    fields = [each.name for each in inner.fields] if isinstance(inner, pl.Struct) else []
+    if not fields or "name" in fields or len(fields) == 1:
+        return {"kind": "list"}, None
+    words = [each.name for each in inner.fields if each.dtype == pl.String] if isinstance(inner, pl.Struct) else []
+    if len(words) == 1:
+        return {"kind": "list", "field": words[0]}, None
+    return None, f'lists of objects: which field is the name, {" or ".join(fields)}? (say field = "...")'
+
+
+def _kind(name: str, cells: list[str]) -> Guess:
+    """Kind of an attribute and how it is written."""
     distinct = set(cells)
     if len(distinct) < 2 or sum(cell.startswith(("http://", "https://", "www.")) for cell in cells) > len(cells) / 2:
-        return None
-    if lists.looks_literal(list(distinct)):
-        fields = next((found for cell in distinct if (found := lists.fields(cell))), [])
-        return {"kind": "list", "separator": lists.LITERAL} | ({"field": lists.naming(fields)} if fields else {})
+        return None, None
+    in_brackets, question = list_of(cells)
+    if in_brackets or question:
+        return in_brackets, question
     when = time_of(cells)
     if when is not None:
-        return {"kind": "time"} | {k: v for k, v in zip(("time_unit", "time_format"), when, strict=True) if v}
+        return {"kind": "time"} | {k: v for k, v in zip(("time_unit", "time_format"), when, strict=True) if v}, None
     if all(is_number(cell) for cell in distinct):
         if re.search(r"(^|_)(id|zip|code)s?$|Id$|ID$|categ|type|class|brand|group", name):
-            return None if len(distinct) > 0.9 * len(cells) else {"kind": "category"}
+            return (None if len(distinct) > 0.9 * len(cells) else {"kind": "category"}), None
         whole = all(re.fullmatch(r"\d+", cell) for cell in distinct)
-        return {"kind": "category" if whole and len(distinct) <= 10 else "number"}
+        return {"kind": "category" if whole and len(distinct) <= 10 else "number"}, None
     for separator in ("|", ";", ","):
-        parts = [part.strip() for cell in cells for part in cell.split(separator)]
+        parts = [part for cell in cells for part in entries(cell, separator) or ()]
         several = sum(separator in cell for cell in cells)
         if several > 0.2 * len(cells) and len(set(parts)) < 0.3 * len(parts):
-            return {"kind": "list"} if separator == "|" else {"kind": "list", "separator": separator}
+            unsure = "a list cut at commas: may one of its names hold a comma, or is it no list?"
+            how = {"kind": "list"} | ({} if separator == "|" else {"separator": separator})
+            return how, unsure if separator == "," else None
     mean = sum(map(len, cells)) / len(cells)
-    return {"kind": "text" if len(distinct) > 0.5 * len(cells) and mean > 8 else "category"}
-
-
-def _question(how: Mapping[str, str], cells: list[str]) -> str:
-    """A comment that asks what only a person can tell."""
-    if "field" in how:
-        fields = next(found for cell in cells if (found := lists.fields(cell)))
-        return f"  # which field is the name: {', '.join(fields)}?"
-    if how.get("separator") == ",":
-        several = next(cell for cell in cells if "," in cell)
-        return f'  # is {_toml(several)} one name and no list? then "category"'
-    return ""
+    return {"kind": "text" if len(distinct) > 0.5 * len(cells) and mean > 8 else "category"}, None
 
 
 def _key(name: str) -> str:

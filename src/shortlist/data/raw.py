@@ -36,6 +36,8 @@ class Raw:
     """user, friend String and where named weight Float32, time Int64."""
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
     """Every row that was not taken, see ``REJECTED``."""
+    doubts: tuple[str, ...] = ()
+    """A line for everything that could be read but can hardly be meant."""
     fingerprint: str = ""
     """sha256 over the contents of the source's files."""
 

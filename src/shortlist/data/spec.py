@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from shortlist.configured import Configured
+from shortlist.data import iso
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
+GREATEST = 3.4028e38
+"""Numbers are kept as float32: what is beyond is infinite there."""
+Strength = Annotated[float, Field(ge=0, le=GREATEST)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-def _no_number(value: Any) -> Any:
+def _moment(value: Any) -> Any:
     if isinstance(value, int | float):
         raise ValueError("expected a fraction between 0 and 1 or a date")
-    return value
+    found = iso.moment(value) if isinstance(value, str) else None
+    return value if found is None else datetime(1970, 1, 1) + timedelta(microseconds=found)
 
 
-Moment = Annotated[datetime, BeforeValidator(_no_number)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class Spec(Configured):
@@ -92,8 +97,7 @@ class FilterSpec(Spec):
     """Rules that drop rows of the log. What they drop is counted by reason and kept in ``rejected``."""
 
     bad_rows: Literal["error", "drop"] = "error"
-    """A row that cannot be read (time, number, missing item, negative weight, quotes that do
-    not pair, too many columns) stops the run, or is dropped."""
+    """A row that cannot be read (time, number, missing item, negative weight) stops the run, or is dropped."""
     value: RangeSpec | None = None
     """Impossible values."""
     event: ChoiceSpec | None = None
@@ -118,14 +122,13 @@ class ColumnSpec(Spec):
     kind: Kind = "category"
     """category, list, number, text or time."""
     separator: str = "|"
-    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy and PostgreSQL write them:
-    ``[1, 2]``, ``['a', 'b']``, ``{a,"b c"}``."""
+    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy or databases write them."""
     field: str | None = None
-    """Of a list of objects, ``[{"id": 1, "name": "Drama"}]``: the field that is the name."""
+    """Of a list of objects (``[{"id": 1, "name": "Drama"}]``): the one that is taken; ``name`` when absent."""
     time_unit: Unit | None = None
     """Of a time given as a number; the table's when absent."""
     time_format: str | None = None
-    """Of a time given as text, or as a number such as 20240131; the table's when absent."""
+    """Of a time given as text; the table's when absent."""
 
 
 class FileSpec(Spec):
@@ -143,18 +146,18 @@ class FileSpec(Spec):
     """Whether the first line names the columns; when absent, yes unless ``names`` is given."""
     names: list[str] | None = None
     """Names of the columns in order, for a file without a header; without both they are column_1, column_2, ..."""
-    quote: str | None = '"'
+    quote: Annotated[str, Field(pattern=r"^[\x01-\x7f]?$")] | None = '"'
     """Quote character of a csv; ``""`` = none."""
     encoding: str = "utf-8"
     """Of a csv. Any other than UTF-8 is converted through a temporary file."""
     compression: Literal["auto", "gzip", "none"] = "auto"
-    """Of a csv; auto looks at the first bytes."""
+    """Of a csv; auto looks at the first bytes, and reads bz2, xz and zstd too."""
     null_values: list[str] = [""]
-    """Cells that mean missing, of every type; numbers and times also take NA, NaN, null, None and \\N for it."""
+    """Cells that mean missing; numbers and times also take NA, NaN, null, None and \\N for it."""
     time_unit: Unit | None = None
     """Of times given as numbers; judged from their size when absent."""
     time_format: str | None = None
-    """Of times as strftime writes it (``%d-%b-%Y``), numbers such as 20240131 too; ISO 8601 when absent."""
+    """Of times given as text, as strftime writes it (``%d-%b-%Y``); ISO 8601 when absent."""
 
 
 class TableSpec(FileSpec):
@@ -171,7 +174,7 @@ class TableSpec(FileSpec):
 class EventsSpec(TableSpec):
     """The log: ``user``, ``item``, ``time``, and optionally ``event``, ``value`` and ``weight``."""
 
-    strengths: dict[str, Annotated[float, Field(ge=0)]] = {}
+    strengths: dict[str, Strength] = {}
     """What each behaviour is worth: ``{ click = 1, buy = 5 }``; 1 when not named."""
     filters: FilterSpec = FilterSpec()
     """Rules that drop rows."""
@@ -196,10 +199,10 @@ class DataSpec(Spec):
     """A named data set (``shortlist data list``), or ``tables`` for your own files."""
     split: SplitSpec | None = None
     """Where the log is cut; a plain table has none."""
-    positive: dict[str, StrictBool | float] | None = None
+    positive: dict[str, StrictBool | Annotated[float, Field(ge=-GREATEST, le=GREATEST)]] | None = None
     """From which value on an event counts as right: ``{ rating = 4, buy = true }``; events not named never do. When
     absent, every event is positive."""
-    strengths: dict[str, Annotated[float, Field(ge=0)]] = {}
+    strengths: dict[str, Strength] = {}
     """What each behaviour is worth; overrides ``events.strengths``."""
     events: EventsSpec | None = None
     """The log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,15 +18,13 @@ from pydantic import ValidationError
 
 from shortlist.answer import titles
 from shortlist.component import InputError, explain
-from shortlist.data import Dataset, State, Table
+from shortlist.data import Dataset, State, Table, iso
 from shortlist.data.build import dataset
-from shortlist.data.doubts import doubts
 from shortlist.data.init import draft, least_positive
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
 from shortlist.durations import stamp
-from shortlist.progress import emit
 
 SPLIT = {"tune": 0.7, "rank": 0.8, "test": 0.9}
 """Where a recipe that says nothing of it cuts a log."""
@@ -158,7 +157,8 @@ def read(
 
     ``positive`` says what counts as right: a number (from that value on), names of events, ``True`` (every event), or
     a recipe's table such as ``{"rating": 4, "buy": True}``. Unsaid, ratings count from seven tenths of their scale on
-    and anything else counts as it is. ``strengths`` says what each event is worth. Raises ``InputError``.
+    and anything else counts as it is. ``strengths`` says what each event is worth. What can
+    hardly be meant (times ahead of the clock, tables that share no ids) is a warning. Raises ``InputError``.
     """
     roles = {"user": user, "item": item, "time": time, "value": value, "event": event}
     said = {role: column for role, column in roles.items() if column is not None}
@@ -183,8 +183,8 @@ def read(
             said_wrong = re.sub(rf"{re.escape(scratch)}.(\w+)\.parquet", r"\1", str(error))
             raise InputError(said_wrong) from None  # a frame is named as its argument is
     assert isinstance(raw, Raw)
-    for doubt in doubts(raw):
-        emit("warning", message=doubt)
+    for line in raw.doubts:
+        warnings.warn(line, stacklevel=2)
     return Log(dataset(raw, spec), section, frames)
 
 
@@ -211,10 +211,10 @@ def frame_of(table: Any, name: str) -> pl.DataFrame:
 def moment(name: str, at: Moment) -> int:
     """Microseconds since 1970 of ISO 8601 text, a date or datetime (UTC unless it says otherwise), or such a number."""
     if isinstance(at, str):
-        try:
-            at = datetime.fromisoformat(at)
-        except ValueError:
-            raise InputError(f"{name}: expected ISO 8601 such as 1998-04-01T12:00:00, found {at!r}") from None
+        found = iso.moment(at)
+        if found is None:
+            raise InputError(f"{name}: expected ISO 8601 such as 1998-04-01T12:00:00, found {at!r}")
+        return found
     if not isinstance(at, int | date):
         raise InputError(f"{name}: expected ISO 8601, a datetime or microseconds since 1970, found {at!r}")
     return at if isinstance(at, int) else microseconds(at)

@@ -107,4 +107,10 @@ def _labelled(frame: pl.DataFrame, label: str, positive: Any, kinds: dict[str, s
         found = ", ".join(map(repr, sorted(map(str, values))[:5]))
         raise InputError(f"table: label {label!r}: expected 0 and 1, found {found}; say which is 1 (positive=...)")
     cast = {name: pl.Float32 if kind == "number" else pl.String for name, kind in kinds.items()}
-    return frame.select(pl.col(label).cast(pl.Int8), *(pl.col(name).cast(dtype) for name, dtype in cast.items()))
+    narrow = frame.select(pl.col(label).cast(pl.Int8), *(pl.col(name).cast(dtype) for name, dtype in cast.items()))
+    for name in (name for name, kind in kinds.items() if kind == "number"):
+        beyond = narrow[name].is_infinite().arg_true()  # tested when narrowed: 1e300 is infinite in float32
+        if len(beyond):
+            found = frame[name][beyond[0]]
+            raise InputError(f"table: row {beyond[0] + 1}, column {name!r}: expected a number, found {found!r}")
+    return narrow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from shortlist.data.doubts import EARLIEST
+from shortlist.data.doubts import YEAR_1990
 from shortlist.durations import stamp
 
 Kind = Literal["wall", "log"]
@@ -40,7 +40,7 @@ class Clock:
 
     def warning(self, last: int) -> str | None:
         """A line if data can hardly be meant to end where it does, or a wall clock is asked about old data."""
-        if last < EARLIEST:
+        if last < YEAR_1990:
             return f"the data ends at {stamp(last)}, before 1990: is its time in another unit?"
         if self.kind == "log" or wall() - last <= OLD:
             return None

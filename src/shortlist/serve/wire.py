@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from shortlist.component import InputError
 from shortlist.data import Dataset
-from shortlist.data.doubts import EARLIEST
+from shortlist.data.doubts import YEAR_1990
 from shortlist.durations import stamp
 from shortlist.serve.clock import SKEW
 from shortlist.serve.store import Record, digest
@@ -53,7 +53,7 @@ def microseconds(value: Any) -> int | None:
 
 
 def _nanoseconds(value: Any) -> str:
-    meant = isinstance(value, int) and EARLIEST <= value // 1000 <= LATEST
+    meant = isinstance(value, int) and YEAR_1990 <= value // 1000 <= LATEST
     return "; it looks like nanoseconds: divide by 1,000" if meant else ""
 
 

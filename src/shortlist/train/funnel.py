@@ -16,7 +16,6 @@ from shortlist import bundle as bundles
 from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.data.build import dataset
-from shortlist.data.doubts import doubts
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.documents import dumps, jsonable, write_parquet, write_text
@@ -45,8 +44,6 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
                 "compare rankers on it"
             )
         data = dataset(raw, recipe.data)
-    for doubt in doubts(raw):
-        emit("warning", message=doubt)
     emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
     return data, raw
 
@@ -71,7 +68,12 @@ def fit(
     provenance = jsonable(
         {
             "validation": validation,
-            "data": {"fingerprint": raw.fingerprint, "events": len(data.events), "dropped": raw.dropped()},
+            "data": {
+                "fingerprint": raw.fingerprint,
+                "events": len(data.events),
+                "dropped": raw.dropped(),
+                "doubts": list(raw.doubts),
+            },
             "versions": versions(),
         }
     )

@@ -1,22 +1,32 @@
-"""Cells of a file to the types of ``Raw``, as polars expressions, and which cells cannot be converted.
-
-What a column is declared to be goes for every type it may have in a file: a category, an enum or bytes are text, and a
-number is what a csv would have in its place.
-"""
+"""Cells of a file to the types of ``Raw``, as polars expressions, and which cells cannot be converted."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data.sources import _lists as lists
-from shortlist.data.sources import _times as times
+from shortlist.data import iso
+from shortlist.data.sources._lists import lists
+from shortlist.data.spec import microseconds
 
 NO_NUMBER = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N"]
-TRUTH = {"true": "1", "false": "0"}
-KINDS = {"id": "an id", "category": "a value", "text": "a value", "number": "a number", "time": "a time"}
+PER_UNIT = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
+WIDTH = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "j": 3}  # digits of codes of fixed width
+WHOLE = "DFxcs+UWVG"  # codes that name a whole date, or its week
+CALENDAR = (
+    *("%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H", "%Y%m%d", "%Y%m", "%Y"),
+    *("%y%m%d%H%M%S", "%y%m%d", "%d%m%Y", "%m%d%Y"),
+)
+"""Dates as whole numbers, the likelier first."""
+WORDS_OF_KIND = {"number": "numbers", "time": "times", "list": "lists"}
+WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,178 +39,236 @@ class Wanted:
     required: bool = False
     least: float | None = None  # smaller numbers are faults
     separator: str = "|"
-    field: str | None = None  # of the objects in a list
+    field: str | None = None
     unit: str | None = None
     format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The value of a column, where it is at fault, and what was expected there."""
+    """The value of a column, where it is at fault, where nothing is written, and what was expected."""
 
     value: pl.Expr
     fault: pl.Expr
+    empty: pl.Expr
     expected: str
 
 
-def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Series) -> Converted:
-    """Expressions for one column; ``sample``, its first cells that are there, tells how it is written.
+def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Series | None = None) -> Converted:
+    """Expressions for one column; ``sample`` (its first cells) tells how a time is written where that is not stated.
 
-    Raises ``InputError`` where a column of this type cannot be what it is declared to be, or where its numbers may be
-    dates.
+    Whatever the column is held as, it goes the way of the text, the number or the time it stands for (``plain``).
+    Raises ``InputError`` where its type cannot be what is wanted, or numbers look like dates and no format is given.
     """
-    if refused := _refused(wanted, dtype):
-        raise InputError(f"column {wanted.column} ({wanted.name}): {refused}")
-    cell = pl.col(wanted.column)
-    if wanted.kind == "list":
-        cell, value, expected = _list(cell, dtype, wanted, nulls, sample)
+    raw, cell = pl.col(wanted.column), plain(wanted.column, dtype)
+    if not _can_be(dtype, wanted.kind):
+        what = WORDS_OF_KIND.get(wanted.kind, "text or a number in each cell")
+        raise InputError(f"column {wanted.column} ({wanted.name}): expected {what}, found the type {dtype}")
+    unread = cell.is_null() & raw.is_not_null()  # bytes that are no text
+    if dtype.is_float():
+        unread = pl.lit(False)  # NaN
+    numbers = [float(null) for null in nulls if _is_finite(null)]
+    if dtype.is_numeric():
+        cell = _without(cell, numbers)
+    elif not dtype.is_nested():
+        written = cell if _is_text(dtype) else text(cell, dtype)
+        cell = pl.when(~written.is_in(["", *nulls])).then(cell)
+    given = cell
+    if wanted.kind == "time":
+        cell, value, expected = _time(cell, dtype, wanted, sample)
+    elif wanted.kind == "number":
+        cell, value, expected = _number(cell, dtype, numbers)
+    elif wanted.kind == "list":
+        value, unknown, expected = lists(wanted.name, cell, dtype, wanted.separator, wanted.field)
+        unread |= unknown
     else:
-        if not dtype.is_temporal() and (text_like(dtype) or nulls not in ([], [""])):
-            word = as_text(cell, dtype)
-            cell = pl.when(~word.is_in(nulls)).then(word if text_like(dtype) else cell) if nulls else word
-        dtype = pl.String() if text_like(dtype) else dtype
-        if dtype.is_float():
-            cell = cell.fill_nan(None)
-        if wanted.kind == "time":
-            cell, value, expected = _time(cell, dtype, wanted, sample)
-        elif wanted.kind == "number":
-            cell, value, expected = _number(cell, dtype)
-        else:
-            value, expected = _word(cell, dtype, sample), KINDS[wanted.kind]
-    fault = value.is_null() if wanted.required else value.is_null() & cell.is_not_null()
+        value, expected = text(cell, dtype), "an id" if wanted.kind == "id" else "a value"
+    if wanted.required:
+        fault = value.is_null()
+    elif wanted.kind == "list":
+        fault = unread  # an empty list is a missing one
+    else:
+        fault = (value.is_null() & cell.is_not_null()) | unread
     if wanted.least is not None:
         fault = fault | (value < wanted.least).fill_null(False)
         expected += f" of at least {wanted.least:g}"
-    return Converted(value.alias(wanted.name), fault, expected)
+    return Converted(value.alias(wanted.name), fault, given.is_null() & ~unread, expected)
 
 
-def text_like(dtype: pl.DataType) -> bool:
-    """Whether a type is text by some name; a column of nothing but nulls is."""
-    return isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Binary | pl.Null)
-
-
-def as_text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """A cell as a csv would have it; a whole number without its point, as pandas has made of it one with gaps."""
+def plain(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The cells as text, where they are text by another name: categories, enums, and bytes (as UTF-8, else null)."""
+    cell = pl.col(column)
+    if dtype == pl.Binary:
+        return cell.map_batches(_decoded, return_dtype=pl.String, is_elementwise=True)
     if dtype.is_float():
+        return cell.fill_nan(None)
+    return cell.cast(pl.String) if _is_text(dtype) else cell
+
+
+def text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """How a cell is written as an id or a name: a whole number without a point, a time in ISO 8601 (UTC)."""
+    if dtype.is_float():  # an integer id with gaps, as pandas writes it
         whole = cell.cast(pl.Int64, strict=False)
         return pl.when(whole == cell).then(whole.cast(pl.String)).otherwise(cell.cast(pl.String))
-    return cell.cast(pl.String, strict=False)
+    if isinstance(dtype, pl.Decimal):
+        return cell.cast(pl.String).str.replace(r"\.?0+$", "") if dtype.scale else cell.cast(pl.String)
+    if isinstance(dtype, pl.Datetime):
+        zone = "" if dtype.time_zone is None else "Z"
+        return cell.dt.convert_time_zone("UTC").dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{zone}")
+    return cell.cast(pl.String)
 
 
-def _refused(wanted: Wanted, dtype: pl.DataType) -> str:
-    """Why a column of this type cannot be what is wanted; "" if it can."""
-    kind = wanted.kind
-    if kind == "list":
-        return "" if dtype.is_nested() or not dtype.is_temporal() else f"expected lists, found {dtype}"
-    if dtype.is_nested() or isinstance(dtype, pl.Object):
-        hint = '; is it kind = "list"?' if isinstance(dtype, pl.List | pl.Array) else ""
-        return f"expected {KINDS[kind]} in each cell, found {_called(dtype)}{hint}"
-    if kind == "number" and dtype.is_temporal():
-        return f'expected numbers, found {dtype}; is it kind = "time"?'
-    if kind == "time" and isinstance(dtype, pl.Time | pl.Duration | pl.Boolean):
-        return f"expected times with a date, found {dtype}"
-    return ""
+def shown(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The cells of any type as text to be read by a person: lists of plain cells as a|b, what is deeper as JSON."""
+    if isinstance(dtype, pl.List | pl.Array) and _is_plain(dtype.inner) and dtype.inner != pl.Binary:
+        return pl.col(column).cast(pl.List(pl.String)).list.join("|", ignore_nulls=True)
+    if _is_plain(dtype) and dtype != pl.Binary:
+        return text(plain(column, dtype), dtype).alias(column)
+    return pl.col(column).map_batches(_json, return_dtype=pl.String, is_elementwise=True)
 
 
-def _called(dtype: pl.DataType) -> str:
-    """A nested type in words."""
-    if isinstance(dtype, pl.Struct):
-        return f"objects with the fields {', '.join(field.name for field in dtype.fields)}"
-    return "lists" if isinstance(dtype, pl.List | pl.Array) else str(dtype)
+def _is_plain(dtype: Any) -> bool:
+    plainly = (pl.Boolean, pl.Null, pl.Date, pl.Datetime, pl.Time)
+    return _is_text(dtype) or dtype.is_numeric() or dtype in plainly
 
 
-def _word(cell: pl.Expr, dtype: pl.DataType, sample: pl.Series) -> pl.Expr:
-    """Ids, categories and texts. Where every cell looks like 7.0, a whole number had gaps, and it is 7."""
-    word = as_text(cell, dtype)
-    if not dtype.is_numeric() and dtype != pl.String:
-        return word
-    cells = sample.to_frame("c").select(as_text(pl.col("c"), sample.dtype)).to_series().drop_nulls()
-    if len(cells) and cells.str.contains(r"^-?\d+\.0+$").all():
-        return word.str.replace(r"^(-?\d+)\.0+$", "${1}")
-    return word
+def _json(cells: pl.Series) -> pl.Series:
+    def said(cell: Any) -> str | None:
+        if isinstance(cell, bytes):
+            return cell.decode(errors="backslashreplace")
+        return None if cell is None else json.dumps(cell, default=str, ensure_ascii=False)
+
+    return pl.Series(cells.name, [said(cell) for cell in cells.to_list()], pl.String)
 
 
-def _number(cell: pl.Expr, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr, str]:
-    if dtype == pl.String:
+def _decoded(cells: pl.Series) -> pl.Series:
+    try:
+        return cells.cast(pl.String)
+    except pl.exceptions.ComputeError:  # only now one by one
+        return pl.Series(cells.name, [_utf8(cell) for cell in cells.to_list()], pl.String)
+
+
+def _utf8(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return dtype in (pl.String, pl.Categorical, pl.Enum, pl.Binary)
+
+
+def _can_be(dtype: pl.DataType, kind: str) -> bool:
+    if dtype.is_nested():
+        return kind == "list" and not isinstance(dtype, pl.Struct)
+    if kind == "number":
+        return _is_text(dtype) or dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)
+    if kind == "time":
+        return _is_text(dtype) or dtype.is_numeric() or dtype in (pl.Date, pl.Datetime, pl.Null)
+    return _is_plain(dtype)
+
+
+def _is_finite(written: str) -> bool:
+    try:
+        return math.isfinite(float(written))
+    except ValueError:
+        return False
+
+
+def _without(cell: pl.Expr, numbers: list[float]) -> pl.Expr:
+    return pl.when(~cell.cast(pl.Float64, strict=False).is_in(numbers)).then(cell) if numbers else cell
+
+
+def _number(cell: pl.Expr, dtype: pl.DataType, nulls: list[float]) -> tuple[pl.Expr, pl.Expr, str]:
+    if _is_text(dtype):
         cell = cell.str.strip_chars()
         cell = pl.when(~cell.is_in(["", *NO_NUMBER])).then(cell)
-        low = cell.str.to_lowercase()
-        number = pl.when(low.is_in(list(TRUTH))).then(low.replace(TRUTH)).otherwise(cell)
+        cell = _without(cell, nulls)
+        truth = cell.str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None)
+        value = pl.coalesce(cell.cast(pl.Float64, strict=False), truth)
     else:
-        number = cell
-    value = number.cast(pl.Float64, strict=False).cast(pl.Float32)  # finite as it is kept, not only as it is written
+        value = cell.cast(pl.Float64, strict=False)
+    value = value.cast(pl.Float32)  # before the test: what is finite there may be beyond the range here
     return cell, pl.when(value.is_finite()).then(value), "a number"
 
 
-def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series) -> tuple[pl.Expr, pl.Expr, str]:
-    if dtype.is_temporal():
+def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series | None) -> tuple[pl.Expr, pl.Expr, str]:
+    if isinstance(dtype, pl.Datetime | pl.Date):
         return cell, cell.cast(pl.Datetime("us")).dt.epoch("us"), "a time"
-    cells = sample.to_frame("c").select(as_text(pl.col("c"), sample.dtype).str.strip_chars()).to_series()
-    cells = cells.filter(~cells.is_in(["", *NO_NUMBER])).drop_nulls()
-    if dtype == pl.String:
-        cell = cell.str.strip_chars()
-        cell = pl.when(~cell.is_in(["", *NO_NUMBER])).then(cell)
-    if wanted.format is not None:
-        text = cell if dtype == pl.String else times.padded(as_text(cell, dtype), wanted.format)
-        return (
-            cell,
-            times.written(text, wanted.format),
-            "a year" if wanted.format == "%Y" else f"a time written {wanted.format}",
+    form = wanted.format
+    if dtype.is_numeric() and form is None:
+        unit = wanted.unit or _unit(wanted, sample)
+        return cell, _epoch(cell, unit), f"a time in {WORDS[unit]}"
+    cell = text(cell, dtype).str.strip_chars()
+    cell = pl.when(~cell.is_in(["", *NO_NUMBER])).then(cell)
+    if form is not None:
+        return cell, _formatted(cell, form), "a year" if form == "%Y" else f"a time written {form}"
+    numbers = None if sample is None else sample.cast(pl.Float64, strict=False)
+    if wanted.unit is not None or (numbers is not None and numbers.len() and numbers.null_count() < numbers.len()):
+        unit = wanted.unit or _unit(wanted, numbers)
+        return cell, _epoch(cell.cast(pl.Float64, strict=False), unit), f"a time in {WORDS[unit]} since 1970"
+    return cell, cell.map_batches(iso.micro, return_dtype=pl.Int64, is_elementwise=True), iso.EXPECTED
+
+
+def _formatted(cell: pl.Expr, form: str) -> pl.Expr:
+    """Cells in a declared format; what a number lost of leading zeros, and what the parser wants besides, is added."""
+    digits = _digits(form)
+    if digits:
+        cell = cell.str.replace(r"^(\d+)\.0*$", "$1")
+        cell = pl.when(cell.str.contains(rf"^\d{{{digits - 1},{digits}}}$")).then(cell.str.zfill(digits))
+    codes = set(re.findall(r"%[-_0]?([A-Za-z+])", form))
+    for known, code in (("mbBhj", "m"), ("dej", "d")):
+        if not codes & {*known, *WHOLE}:  # a year alone is no date to the parser
+            form, cell = f"{form} %{code}", cell + " 01"
+    if codes & set("HIkl") and not codes & set("MRTXr"):
+        form, cell = f"{form} %M", cell + " 00"
+    return _parsed(cell, form)
+
+
+def _digits(form: str) -> int:
+    """How many digits a cell of this format has; 0 if it has other characters or no fixed width."""
+    codes = re.findall(r"%(.)", form)
+    fixed = set(codes) <= set(WIDTH) and form == "".join(f"%{code}" for code in codes)
+    return sum(WIDTH[code] for code in codes) if fixed else 0
+
+
+def calendar(numbers: pl.Series) -> str | None:
+    """The format of numbers that are all dates of 1900-2100 written without signs (20240131); None if they are not."""
+    written = numbers.drop_nulls().unique()
+    if not written.len() or not ((written >= 1900) & (written == written.round())).all():
+        return None
+    cells = pl.DataFrame({"c": written.cast(pl.Int64, strict=False).cast(pl.String)})
+    first, last = microseconds(date(1900, 1, 1)), microseconds(date(2101, 1, 1))
+    within = [_formatted(pl.col("c"), form).is_between(first, last - 1).fill_null(False).all() for form in CALENDAR]
+    fits = cells.select(**dict(zip(CALENDAR, within, strict=True))).row(0)
+    return next((form for form, fit in zip(CALENDAR, fits, strict=True) if fit), None)
+
+
+def _epoch(number: pl.Expr, unit: str) -> pl.Expr:
+    micro = number.cast(pl.Float64, strict=False) * PER_UNIT[unit]
+    return micro.round().cast(pl.Int64, strict=False)
+
+
+def _unit(wanted: Wanted, sample: pl.Series | None) -> str:
+    """From the size of the numbers: seconds reach 1e11 in the year 5138, milliseconds are there by 1973."""
+    numbers = None if sample is None else sample.cast(pl.Float64, strict=False)
+    form = None if numbers is None else calendar(numbers)
+    if numbers is not None and form is not None:  # as seconds, 20240131 is in August 1970
+        example: Any = numbers.max()
+        raise InputError(
+            f"column {wanted.column} ({wanted.name}): expected times, found numbers such as {example:.0f}, which "
+            f'look like dates; say time_format = "{form}", or time_unit = "s" if they do count seconds'
         )
-    numbers = cells.cast(pl.Float64, strict=False)
-    if dtype.is_numeric() or wanted.unit is not None or (len(cells) and numbers.null_count() < len(cells)):
-        if wanted.unit is None and (form := times.dated(cells.str.replace(r"\.0+$", "").to_list())):
-            raise InputError(
-                f"column {wanted.column} ({wanted.name}): numbers such as {cells[0]} look like dates: say "
-                f'time_format = "{form}", or time_unit = "s" (ms, us, ns) if they count from 1970'
-            )
-        unit = wanted.unit or times.unit_of(numbers)
-        return cell, times.epoch(cell, unit), f"a time in {times.WORDS[unit]} since 1970"
-    return cell, times.iso(cell), "an ISO 8601 time (2024-05-31 or 2024-05-31T12:00:00Z)"
+    middle: Any = None if numbers is None else numbers.abs().median()
+    if middle is None or middle < 1e11:
+        return "s"
+    return "ms" if middle < 1e14 else "us" if middle < 1e17 else "ns"
 
 
-def _list(
-    cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, nulls: list[str], sample: pl.Series
-) -> tuple[pl.Expr, pl.Expr, str]:
-    """Lists of text without what is missing or blank; an empty one is a missing one."""
-    expected = "a list"
-    if isinstance(dtype, pl.List | pl.Array):
-        value = _entries(cell, dtype, wanted)
-        there = cell.is_not_null() & False  # whatever is in it, it is a list
-    else:
-        text = as_text(cell, dtype).str.strip_chars()
-        text = pl.when(~text.is_in(["", *nulls])).then(text)
-        known = sample.to_frame("c").select(as_text(pl.col("c"), sample.dtype)).to_series().drop_nulls().to_list()
-        bracketed = wanted.separator == lists.LITERAL or lists.looks_literal([c.strip() for c in known if c.strip()])
-        if bracketed:
-            fields = next((found for c in known if (found := lists.fields(c))), [])
-            if fields and wanted.field not in fields:
-                raise InputError(f"column {wanted.column} ({wanted.name}): {_which(fields, wanted.field)}")
-            value, expected = lists.literal(text, wanted.field), 'a list such as ["a", "b"], [1, 2] or {a,b}'
-            there = text.is_not_null() & value.is_null()
-        else:
-            value, there = lists.cut(text, wanted.separator), text.is_not_null() & False
-    value = value.list.eval(pl.element().filter(~pl.element().is_in(["", *nulls])))
-    value = pl.when(value.list.len() > 0).then(value)
-    return pl.when(there).then(True), value, expected
-
-
-def _entries(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted) -> pl.Expr:
-    """Real lists as lists of text; lists within them are laid out flat, of objects it is one field."""
-    inner = dtype.inner  # type: ignore[attr-defined]
-    while isinstance(inner, pl.List | pl.Array):
-        cell, inner = cell.list.eval(pl.element().explode().drop_nulls()), inner.inner
-    cell = cell.arr.to_list() if isinstance(dtype, pl.Array) else cell
-    if isinstance(inner, pl.Struct):
-        fields = {field.name: field.dtype for field in inner.fields}
-        if wanted.field not in fields:
-            raise InputError(f"column {wanted.column} ({wanted.name}): {_which(list(fields), wanted.field)}")
-        cell, inner = cell.list.eval(pl.element().struct.field(wanted.field)), fields[wanted.field]
-    words = as_text(pl.element(), inner).str.strip_chars()
-    return cell.list.eval(words).list.drop_nulls()
-
-
-def _which(fields: list[str], field: str | None) -> str:
-    """What to say of lists of objects whose name is in a field that is not stated."""
-    found = f"found no field {field!r} in" if field is not None else "expected lists of names, found"
-    return f'{found} objects with the fields {", ".join(fields)}; say field = "{lists.naming(fields)}"'
+def _parsed(cell: pl.Expr, form: str) -> pl.Expr:
+    if not any(code in form for code in ("%H", "%I", "%T", "%R", "%s", "%c", "%X", "%r", "%k", "%l")):
+        return cell.str.to_date(form, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
+    return cell.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC" if "z" in form else None).dt.epoch(
+        "us"
+    )

@@ -1,155 +1,267 @@
-"""Lists that stand in one cell: cut at a separator, or written as JSON, Python, numpy, PostgreSQL or a print-out do."""
+"""Lists that a cell holds as text: between separators, or as JSON, Python, numpy and databases write them."""
 
 from __future__ import annotations
 
-import ast
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-LITERAL = "[,]"
-"""The separator that stands for a list with its brackets."""
-_OPEN = {"[": "]", "{": "}", "(": ")"}
-_NUMPY = re.compile(r"^array\((.*?)(?:,\s*dtype=[^()]*)?\)$", re.DOTALL)
-_WORD = re.compile(r"""\s*(?:"((?:[^"\\]|\\.|"")*)"|'((?:[^'\\]|\\.)*)'|([^\s,"'][^,]*?))\s*(?:,|$)""", re.DOTALL)
-_NOTHING = ("None", "nan", "NaN", "null")
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-_TOKEN = re.compile(r"""\s+|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"',]+)""", re.DOTALL)
+from shortlist.component import InputError
+
+WRITTEN = "[,]"
+"""The separator of lists in brackets."""
+_CLOSE = {"[": "]", "(": ")", "{": "}"}
+_CALL = re.compile(
+    r"(?:[A-Za-z_][\w.]*|\[\d+:\d+\]=)(?=[\[({])"
+)  # array( of numpy, List( of Scala, [0:2]= of PostgreSQL
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<open>[\[({])|(?P<close>[\])}])|(?P<comma>,)|(?P<colon>:)"""
+    r"""|[ubr]?(?P<quoted>"(?:[^"\\]|\\.|"")*"|'(?:[^'\\]|\\.|'')*')|"""
+    r"""(?P<bare>[^\s"',\[\](){}][^,\[\](){}]*(?:\((?:[^()"']|"[^"]*"|'[^']*')*\)[^,\[\](){}]*)*))""",
+    re.S,
+)
+_NUMBERS = re.compile(r"[-+]?[\d.][\w.+-]*(\s+[-+]?[\d.][\w.+-]*)+")
+_ONE = re.compile(r"""[A-Za-z_][\w.]*\(("[^"]*"|'[^']*'|[-+\d.e]+)\)""")
+_NOTHING = {"null", "none", "nan", "na", "nil", "<na>"}
+_ESCAPE = re.compile(
+    r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(.))",
+    re.S,
+)
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
-def cut(cell: pl.Expr, separator: str) -> pl.Expr:
-    """Text cut at a separator, blanks around each entry and empty entries taken away."""
-    return cell.str.split(separator).list.eval(pl.element().str.strip_chars())
+def entries(cell: str, separator: str, field: str | None = None) -> list[str] | None:
+    """The names that a cell lists, without blanks around them and empty ones; None if it cannot be told what they are.
 
-
-def looks_literal(cells: list[str]) -> bool:
-    """Whether every cell has the brackets of a list."""
-    return bool(cells) and all((len(c) > 1 and _OPEN.get(c[0]) == c[-1]) or _NUMPY.match(c) for c in cells)
-
-
-def literal(cell: pl.Expr, field: str | None) -> pl.Expr:
-    """Lists with their brackets to lists of text; null where a cell is none (``entries``)."""
-
-    def read(cells: pl.Series) -> pl.Series:
-        distinct = cells.drop_nulls().unique()
-        table = pl.DataFrame(
-            {"c": distinct, "v": [_read(text, field) for text in distinct]},
-            schema={"c": pl.String, "v": pl.List(pl.String)},
-        )
-        return cells.to_frame("c").join(table, on="c", how="left", maintain_order="left")["v"]
-
-    return cell.map_batches(read, pl.List(pl.String), is_elementwise=True)
-
-
-def _read(text: str, field: str | None) -> list[str] | None:
+    ``[,]``: a list in brackets, braces or parentheses, nested or not; names in quotes of either kind, or without; of
+    objects, the ``field`` (absent: ``name``, or the only one). Any other ``separator`` stands between the names; one
+    in double quotes may hold it, as in a csv.
+    """
+    if separator != WRITTEN:
+        return list(_split(cell, separator))
+    cell = cell.strip()
+    while (call := _CALL.match(cell)) is not None:
+        cell = cell[call.end() :]
+        inner = cell[1:].lstrip()
+        if cell[0] == "(" and inner[:1] in ("[", "{"):  # what stands behind it is a type
+            cell = inner[: max(inner.rfind(_CLOSE[inner[0]]), 0) + 1]
+    if cell[:1] in ('"', "'") and cell[-1:] == cell[0] and len(cell) > 1 and _unescaped(cell)[:1] in _CLOSE:
+        cell = _unescaped(cell)
+    if cell.lower() in _NOTHING:
+        return []
+    if cell[:1] not in _CLOSE:
+        return list(_split(cell, ","))
     try:
-        return list(entries(text, field))
+        reader = _Reader(cell, field)
+        found = reader.bracketed()
+        reader.end()
     except ValueError:
         return None
+    return [name for name in map(str.strip, found) if name]
 
 
-def fields(text: str) -> list[str]:
-    """The fields of the objects in a list with brackets; none if it holds no objects."""
-    try:
-        found = _parsed(text.strip())
-    except ValueError:
-        return []
-    first = next((entry for entry in found if isinstance(entry, dict)), {}) if isinstance(found, list | tuple) else {}
-    return [str(name) for name in first]
+def _split(cell: str, separator: str) -> Iterator[str]:
+    """Names between separators; one in double quotes is read as a csv cell is."""
+    start, size = 0, len(separator)
+    while start <= len(cell):
+        blanks = len(cell) - len(cell[start:].lstrip(" "))
+        quoted = re.compile(rf'"((?:[^"]|"")*)" *(?={re.escape(separator)}|$)').match(cell, blanks)
+        end = quoted.end() if quoted else cell.find(separator, start)
+        end = len(cell) if end < 0 else end
+        name = quoted[1].replace('""', '"').strip() if quoted else cell[start:end].strip()
+        if name:
+            yield name
+        start = end + size
 
 
-def naming(fields: list[str]) -> str:
-    """The field that looks like the name."""
-    return next((name for name in fields if re.search("name|title|label", name.lower())), fields[-1])
+def _unescaped(quoted: str) -> str:
+    """The text of a name in quotes."""
+    inner, quote = quoted[1:-1], quoted[0]
+    return _ESCAPE.sub(_character, inner.replace(quote * 2, quote))
 
 
-def entries(text: str, field: str | None = None) -> Iterator[str]:
-    """What a list with its brackets holds; a list within it is laid out flat, what is missing left out.
+def _character(escape: re.Match[str]) -> str:
+    high, low, *codes, letter = escape.groups()
+    if high:
+        return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
+    for code in codes:
+        if code:
+            number = int(code, 16)
+            return chr(number) if number < 0xD800 or 0xDFFF < number < 0x110000 else "�"
+    return _LETTERS.get(letter, letter)
 
-    Of objects it is what stands in ``field``. Raises ``ValueError`` on anything that is no list, on objects without
-    ``field`` and on a list that numpy has shortened with dots.
+
+class _Reader:
+    """One cell from left to right."""
+
+    def __init__(self, cell: str, field: str | None):
+        self.cell, self.field, self.at = cell, field, 0
+
+    def next(self) -> tuple[str, str]:
+        """Kind and text of the next token; raises ``ValueError`` where there is none."""
+        token = _TOKEN.match(self.cell, self.at)
+        if token is None or token.lastgroup is None:
+            raise ValueError("not a list")
+        self.at = token.end()
+        return token.lastgroup, token[token.lastgroup]
+
+    def peek(self) -> tuple[str, str]:
+        """The next token, which stays the next."""
+        at = self.at
+        token = self.next()
+        self.at = at
+        return token
+
+    def end(self) -> None:
+        """Raises ``ValueError`` if something follows."""
+        if self.cell[self.at :].strip():
+            raise ValueError("more than a list")
+
+    def bracketed(self) -> list[str]:
+        """Names from a bracket to its counterpart."""
+        _, bracket = self.next()
+        names: list[str] = []
+        while True:
+            kind, text = self.peek()
+            if kind == "close":
+                self.next()
+                if text != _CLOSE[bracket]:
+                    raise ValueError("another bracket closes")
+                return names
+            if kind == "comma":
+                self.next()
+            elif kind == "open":
+                names += self.inner(bracket, text)
+            elif kind == "quoted":
+                self.next()
+                if bracket == "{" and self.peek()[0] == "colon":
+                    return self.object(_unescaped(text), names)
+                names.append(_unescaped(text))
+            elif kind == "bare":
+                self.next()
+                names += _bare(text)
+            else:
+                raise ValueError("no name")
+
+    def inner(self, bracket: str, opened: str) -> list[str]:
+        """The names of a list in a list of its kind, or of an object."""
+        if opened != bracket and opened != "{":
+            raise ValueError("tuples: which part is the name?")
+        at = self.at
+        self.next()
+        kind, _ = self.peek()
+        is_object = kind == "quoted" and (self.next(), self.peek())[1][0] == "colon"
+        self.at = at
+        if opened != bracket and not is_object:
+            raise ValueError("braces without fields")
+        return self.bracketed()
+
+    def object(self, key: str, before: list[str]) -> list[str]:
+        """The name among the fields of an object, of which the first key is read."""
+        if before:
+            raise ValueError("a field among names")
+        fields: dict[str, list[str]] = {}
+        while True:
+            self.next()  # the colon
+            fields[key] = self.value()
+            kind, text = self.next()
+            if kind == "close" and text == "}":
+                break
+            kind_of_key, written = self.next()
+            if kind != "comma" or kind_of_key != "quoted":
+                raise ValueError("no field")
+            key = _unescaped(written)
+        chosen = _chosen(list(fields), self.field)
+        if chosen is None:
+            raise ValueError("which field is the name?")
+        return fields[chosen]
+
+    def value(self) -> list[str]:
+        """What stands behind a colon; objects and lists in it are no names."""
+        kind, text = self.peek()
+        if kind == "open":
+            self.skip()
+            return []
+        self.next()
+        if kind == "quoted":
+            return [_unescaped(text)]
+        if kind != "bare":
+            raise ValueError("no value")
+        return _bare(text)
+
+    def skip(self) -> None:
+        """Past a bracket and its counterpart."""
+        depth = 0
+        while True:
+            kind, _ = self.next()
+            depth += (kind == "open") - (kind == "close")
+            if not depth:
+                return
+
+
+def _bare(text: str) -> list[str]:
+    """Names without quotes: one, or the numbers between which numpy sets blanks."""
+    text = text.strip()
+    if text.startswith("..."):
+        raise ValueError("numpy left out the middle")
+    if (call := _ONE.fullmatch(text)) is not None:  # np.str_('a'), Decimal('1.5'), np.int64(7)
+        return [_unescaped(call[1])] if call[1][0] in "\"'" else [call[1]]
+    names = text.split() if _NUMBERS.fullmatch(text) else [text]
+    return [f"{name}0" if re.fullmatch(r"-?\d+\.", name) else name for name in names if name.lower() not in _NOTHING]
+
+
+def lists(
+    name: str, cell: pl.Expr, dtype: pl.DataType, separator: str, field: str | None
+) -> tuple[pl.Expr, pl.Expr, str]:
+    """Cells as List(String), null where one lists nothing; where it cannot be told what they list; what was expected.
+
+    Raises ``InputError`` for columns of objects none of whose fields is known as the name.
     """
-    return _flat(_parsed(text.strip()), field)
+    if isinstance(dtype, pl.List | pl.Array):
+        names, unread = _nested(name, cell, dtype, field), pl.lit(False)
+    else:
+        cell = cell.cast(pl.String)
+        names = cell.map_batches(
+            lambda cells: _each(cells, separator, field), return_dtype=pl.List(pl.String), is_elementwise=True
+        )
+        unread = names.is_null() & cell.is_not_null()
+    return pl.when(names.list.len() > 0).then(names), unread, _expected(separator, field)
 
 
-def _parsed(text: str) -> Any:
-    """The list by the first of the languages that can read it."""
-    numpy = _NUMPY.match(text)
-    text = numpy[1].strip() if numpy else text
-    if len(text) < 2 or _OPEN.get(text[0]) != text[-1]:
-        raise ValueError("no brackets")
-    bare = _QUOTED.sub("Q", text)
-    python = text[0] != "{" or re.match(r"\{\s*'", text)  # else it is PostgreSQL's, which escapes otherwise
-    for read in (json.loads, ast.literal_eval) if python else (json.loads,):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            continue
-        if isinstance(found, set | frozenset):
-            return sorted(found, key=text.index if all(isinstance(e, str) for e in found) else str)
-        glued = re.search(r"Q\s*Q", bare)  # numpy's ['a' 'b'] is one word to Python
-        if isinstance(found, list | tuple | dict) and not glued:
-            return found if text[0] != "{" or isinstance(found, dict) else list(found)
-    inner = text[1:-1].strip()
-    if not inner:
-        return []
-    if text[0] == "{":  # PostgreSQL
-        return _words(inner, null=True)
-    if "..." in inner.split():
-        raise ValueError("shortened")
-    return _words(inner) if "," in bare else _tokens(inner)
+def _expected(separator: str, field: str | None) -> str:
+    if separator != WRITTEN:
+        return "a list"
+    return f'a list such as ["a", "b, c"] or [{{"{field or "name"}": "a"}}]'
 
 
-def _words(inner: str, *, null: bool = False) -> list[str | None]:
-    """Words between commas, in quotes or not."""
-    found: list[str | None] = []
-    place = 0
-    while place < len(inner):
-        match = _WORD.match(inner, place)
-        if match is None:
-            raise ValueError("no words between commas")
-        double, single, bare = match.groups()
-        if bare is not None:
-            if re.search(r"[\[\]{}]", bare):
-                raise ValueError("a bracket in a word")
-            found.append(None if bare in _NOTHING or (null and bare.upper() == "NULL") else bare)
-        else:
-            found.append(re.sub(r"\\(.)", r"\1", double if double is not None else single))
-        place = match.end()
-    return found
+def _each(cells: pl.Series, separator: str, field: str | None) -> pl.Series:
+    distinct = cells.drop_nulls().unique()
+    read = [entries(cell, separator, field) for cell in distinct.to_list()]
+    table = pl.DataFrame({"cell": distinct, "names": pl.Series(read, dtype=pl.List(pl.String))})
+    found = pl.DataFrame({"cell": cells}).join(table, on="cell", how="left", maintain_order="left")
+    return found["names"].alias(cells.name)
 
 
-def _tokens(inner: str) -> list[str]:
-    """Words between blanks, as numpy prints them: those with blanks inside have quotes."""
-    found, place = [], 0
-    quoted = "'" in inner or '"' in inner
-    if not quoted and not re.fullmatch(r"[-+\d.eE\s]+", inner):
-        return [inner]  # [Sci Fi], printed without quotes: one entry
-    while place < len(inner):
-        match = _TOKEN.match(inner, place)
-        if match is None:
-            raise ValueError("no words between blanks")
-        word = next((part for part in match.groups() if part is not None), None)
-        if word is not None:
-            found.append(str(ast.literal_eval(match[0])) if match[3] is None else word.rstrip("."))
-        place = match.end()
-    return found
+def _nested(name: str, cell: pl.Expr, dtype: pl.List | pl.Array, field: str | None) -> pl.Expr:
+    inner, value = dtype.inner, cell.cast(pl.List(dtype.inner)) if isinstance(dtype, pl.Array) else cell
+    while isinstance(inner, pl.List | pl.Array):  # lists of lists
+        value, inner = value.list.eval(pl.element().explode()), inner.inner
+    if isinstance(inner, pl.Struct):
+        fields = [each.name for each in inner.fields]
+        chosen = _chosen(fields, field)
+        if chosen is None:
+            raise InputError(
+                f"column {name}: expected names, or objects with a field {field or 'name'}; found {', '.join(fields)}: "
+                'say which one is the name (field = "...")'
+            )
+        value = value.list.eval(pl.element().struct.field(chosen))
+    names = value.cast(pl.List(pl.String)).list.eval(pl.element().str.strip_chars())
+    return names.list.eval(pl.element().filter(pl.element().is_not_null() & (pl.element() != "")))
 
 
-def _flat(found: Any, field: str | None) -> Iterator[str]:
-    if isinstance(found, list | tuple):
-        for entry in found:
-            yield from _flat(entry, field)
-    elif isinstance(found, dict) and found:
-        if field is None or field not in found:
-            raise ValueError("an object")
-        yield from _flat(found[field], None)
-    elif isinstance(found, bool):
-        yield str(found).lower()
-    elif isinstance(found, float) and found.is_integer():
-        yield str(int(found))
-    elif found is not None and found == found and not isinstance(found, dict) and (word := str(found).strip()):
-        yield word
+def _chosen(fields: Sequence[str], field: str | None) -> str | None:
+    """The field that is the name: the one said, else ``name``, else the only one."""
+    chosen = field or ("name" if "name" in fields else fields[0] if len(fields) == 1 else None)
+    return chosen if chosen in fields else None

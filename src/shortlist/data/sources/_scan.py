@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data.sources import _broken as lines
-from shortlist.data.sources._query import answered
+from shortlist.data.sources._convert import shown
+from shortlist.data.sources._packed import foreign, opened, packing
+from shortlist.data.sources._rows import Broken, Layout, mended, undecodable
+from shortlist.data.sources._sql import answered
 from shortlist.data.spec import FileSpec
 
-ROW = "_row"
-WIDE = "_wide"
+ROW = "\0row"  # no column of a file is called so
+WIDE = "\0wide"
 CHUNK = 1 << 20
-PACKED = {b"\x28\xb5\x2f\xfd": "zstandard", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "a zip or Excel file"}
-"""First bytes of what is no text; gzip is unpacked."""
-MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-"""First bytes of text that is not UTF-8."""
-SEPARATOR_LINE = re.compile(rb"^(?:\xef\xbb\xbf)?sep=(.)\r?\n", re.IGNORECASE)
-"""What Excel writes above a table."""
+FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a file may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,11 @@ class Scan:
     digest: str
     """sha256 of its content."""
     text: Path | None = None
-    """A text file, or its copy in UTF-8."""
+    """A csv as UTF-8."""
+    layout: Layout | None = None
+    """How its rows are written."""
+    broken: tuple[Broken, ...] = ()
+    """Rows that had to be mended."""
 
 
 def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
@@ -50,32 +49,39 @@ def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
 
     Raises ``InputError`` when the file is missing, empty or not in the format stated.
     """
-    path = None if "://" in spec.path else located(spec, root)
-    if path is not None and path.stat().st_size == 0:
-        raise InputError(f"{spec.path}: expected a table, found an empty file")
     if form(spec) == "sql":
-        table, digest = answered(spec, path)
-        return Scan(table.lazy().with_row_index(ROW, offset=1), tuple(table.columns), spec.path, digest)
-    assert path is not None
-    digest = _digest(path)
+        return _sql(spec, root)
+    path = located(spec, root)
+    return written(spec, path, scratch, _digest(path))
+
+
+def written(spec: FileSpec, path: Path, scratch: Path, digest: str = "") -> Scan:
+    """The table of ``path``, written as ``spec`` says, under the name that ``spec`` has for it; errors as ``scan``."""
+    if path.stat().st_size == 0:
+        raise InputError(f"{spec.path}: expected a table, found an empty file")
     if form(spec) == "parquet":
-        frame, text = pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1), None
+        scan = Scan(_parquet(spec, path), (), spec.path, digest)
     else:
         text = _utf8(spec, path, scratch)
-        frame = _csv(spec, text)
+        frame, layout = _text(spec, text)
+        scan = Scan(frame, (), spec.path, digest, text, layout)
     try:
-        names = tuple(name for name in frame.collect_schema().names() if name not in (ROW, WIDE))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, text) from None
-    return Scan(frame, names, spec.path, digest, text)
+        names = tuple(name for name in scan.frame.collect_schema().names() if name not in (ROW, WIDE))
+    except FAILED as error:
+        raise explained(error, spec, path) from None
+    return replace(scan, names=names)
 
 
-def mended(found: Scan, spec: FileSpec, scratch: Path) -> Scan:
-    """The scan of a copy in which no line stops the reader: each that is no row lacks what a row must have."""
-    assert found.text is not None
-    with opened(found.text) as file:
-        copy = lines.mended(file, spec, list(found.names), scratch / f"{len(list(scratch.iterdir()))}.csv")
-    return replace(found, frame=_csv(spec, copy), text=copy)
+def again(opened: Scan, spec: FileSpec, scratch: Path) -> Scan | None:
+    """A csv that polars gave up on, its rows at fault mended and listed; None if it is not for one of its rows."""
+    if opened.text is None or opened.layout is None or opened.broken:
+        return None
+    copy = _new(scratch)
+    try:
+        broken = mended(opened.text, opened.layout, copy)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{spec.path}: cannot be read: {error}") from None
+    return replace(opened, frame=_text(spec, copy)[0], broken=tuple(broken)) if broken else None
 
 
 def form(spec: FileSpec) -> str:
@@ -98,111 +104,146 @@ def located(spec: FileSpec, root: Path | None) -> Path:
     return path
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked if it is gzip by its first two."""
+def _parquet(spec: FileSpec, path: Path) -> pl.LazyFrame:
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-        yield stream  # type: ignore[misc]
+        start = file.read(4)
+        file.seek(-min(4, path.stat().st_size), 2)
+        end = file.read(4)
+    if start != b"PAR1":
+        raise InputError(
+            f'{spec.path}: expected a Parquet file, found one that begins {start!r}; is it format = "csv"?'
+        )
+    if end != b"PAR1":
+        raise InputError(f"{spec.path}: expected a Parquet file, found one that is cut short")
+    return pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
 
 
 def _utf8(spec: FileSpec, path: Path, scratch: Path) -> Path:
-    """The file, or a copy of it in UTF-8; raises ``InputError`` if it is packed otherwise than the recipe says."""
-    with path.open("rb") as file:
-        first = file.read(8)
-    packed = first.startswith(b"\x1f\x8b")
-    if spec.compression == "gzip" and not packed:
-        raise InputError(f"{spec.path}: expected gzip as the recipe says, found a file that is not compressed")
-    if spec.compression == "none" and packed:
-        raise InputError(f"{spec.path}: expected no compression as the recipe says, found gzip")
-    for mark, name in PACKED.items():
-        if first.startswith(mark):
-            raise InputError(
-                f"{spec.path}: expected text or gzip, found {name}; unpack it, or write it as csv or Parquet"
-            )
-    if first.startswith(b"PAR1"):
-        raise InputError(f'{spec.path}: expected text, found Parquet; say format = "parquet"')
-    codec = _codec(spec)
-    with opened(path) as text:
-        mark = text.read(2)
-    if codec == "utf-8" and mark in MARKS:
-        raise InputError(
-            f'{spec.path}: row 1: expected utf-8 text, found {MARKS[mark]}; say encoding = "{MARKS[mark]}"'
-        )
-    return path if codec == "utf-8" else _recoded(spec, path, scratch)
+    """The file, or a copy of it, in UTF-8 and packed at most as polars unpacks it."""
+    if (other := foreign(path)) is not None:
+        raise InputError(f"{spec.path}: expected a csv, found {other}")
+    packed = packing(path)
+    if spec.compression == "gzip" and packed != "gzip":
+        found = "a file that is not compressed" if packed == "none" else packed
+        raise InputError(f"{spec.path}: expected gzip as the recipe says, found {found}")
+    if spec.compression == "none" and packed != "none":
+        raise InputError(f"{spec.path}: expected no compression as the recipe says, found {packed}")
+    if _codec(spec) == "utf-8" and packed in ("none", "gzip"):
+        return path
+    return _converted(spec, path, scratch)
 
 
-def _csv(spec: FileSpec, path: Path) -> pl.LazyFrame:
+def _text(spec: FileSpec, path: Path) -> tuple[pl.LazyFrame, Layout]:
     header = spec.names is None if spec.header is None else spec.header
-    above = _separator_line(spec, path)
-    if len(spec.separator.encode()) > 1:
-        return _lines(spec, path, header)
+    above = top(spec, path)
+    first = above.lines + (2 if header else 1)
+    if len(above.separator.encode()) > 1:
+        frame, width = _lines(spec, path, header, above)
+        return frame, Layout(above.separator, "", width, first, above.eol)
     try:
         frame = pl.scan_csv(
             path,
-            separator=spec.separator,
+            separator=above.separator,
             quote_char=spec.quote or None,
+            eol_char=above.eol,
             has_header=header,
             infer_schema=False,
             empty_string_is_null=True,
+            skip_lines=above.lines,
             row_index_name=ROW,
-            row_index_offset=above + (2 if header else 1),
-            skip_lines=above,
+            row_index_offset=first,
             glob=False,
         )
         found = frame.collect_schema().names()[1:]
     except pl.exceptions.NoDataError:
         raise InputError(f"{spec.path}: expected a table, found an empty file") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except FAILED as error:
         raise explained(error, spec, path) from None
-    if header and any(name != name.strip() for name in found):  # "user, item": so it will be below
-        cells = [pl.col(name).str.strip_chars() for name in found]
-        frame = frame.with_columns(pl.when(cell != "").then(cell) for cell in cells)
-    return frame.rename(dict(zip(found, _names(spec, [name.strip() for name in found], header), strict=True)))
+    names = _names(spec, found, header)
+    frame = frame.rename(dict(zip(found, names, strict=True))).with_columns(_unpadded(spec, found, names, header))
+    return frame, Layout(above.separator, spec.quote or "", len(names), first, above.eol)
 
 
-def _separator_line(spec: FileSpec, path: Path) -> int:
-    """1 if the file begins with Excel's ``sep=;``, which is no row, else 0."""
-    with opened(path) as file:
-        match = SEPARATOR_LINE.match(file.read(16))
-    if match is None:
-        return 0
-    said = match[1].decode("latin-1")
-    if said != spec.separator:
-        raise InputError(f"{spec.path}: row 1 says that the separator is {said!r}, the recipe {spec.separator!r}")
-    return 1
+@dataclass(frozen=True, slots=True)
+class Top:
+    """What stands above the first row of a csv, and what its lines end in."""
+
+    lines: int
+    separator: str
+    eol: str
 
 
-def _lines(spec: FileSpec, path: Path, header: bool) -> pl.LazyFrame:
-    """Lines split at a separator of several characters; streams, with no quoting."""
-    lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False)
+def top(spec: FileSpec, path: Path) -> Top:
+    """Blank lines and the line ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
+    separator = spec.separator
     try:
         with opened(path) as file:
-            first = file.readline().decode(errors="replace").rstrip("\r\n")
+            text = file.read(CHUNK // 16).removeprefix(codecs.BOM_UTF8).decode(errors="replace")
     except (OSError, EOFError) as error:
-        raise explained(error, spec, path) from None
+        raise InputError(f"{spec.path}: cannot be read: {error}") from None
+    if "\0" in text.split("\n", 1)[0]:
+        raise InputError(f'{spec.path}: row 1: expected text, found bytes of zero; is it encoding = "utf-16"?')
+    eol = "\n" if "\n" in text or "\r" not in text else "\r"
+    lines = text.split(eol)
+    blank = next((n for n, line in enumerate(lines) if line.strip("\r")), len(lines) - 1)
+    if said := re.fullmatch(r'"?sep=(.)"?\r?', lines[blank]):
+        return Top(blank + 1, separator if "separator" in spec.model_fields_set else said[1], eol)
+    return Top(blank, separator, eol)
+
+
+def _unpadded(spec: FileSpec, found: list[str], names: list[str], header: bool) -> list[pl.Expr]:
+    """Columns whose name has blanks around it in the file: it is written ``user, item``, and so are the cells."""
+    padded = [name for cell, name in zip(found, names, strict=True) if header and cell != cell.strip()]
+    cells = {name: pl.col(name).str.strip_chars() for name in padded}
+    if spec.quote and len(spec.separator) == 1:  # a quote behind a blank is no quote to the parser
+        quoted = rf"(?s)^{re.escape(spec.quote)}(.*){re.escape(spec.quote)}$"
+        cells = {name: cell.str.replace(quoted, "${1}") for name, cell in cells.items()}
+    return [pl.when(cell != "").then(cell).alias(name) for name, cell in cells.items()]
+
+
+def _bare(name: str, quote: str | None) -> str:
+    """The name of a column without blanks around it, and without quotes that a blank hid from the parser."""
+    bare = name.strip()
+    quoted = name != bare and quote and len(bare) > 1 and bare[0] == bare[-1] == quote
+    return bare[1:-1] if quoted else bare
+
+
+def _lines(spec: FileSpec, path: Path, header: bool, above: Top) -> tuple[pl.LazyFrame, int]:
+    """Lines split at a separator of several characters; streams, with no quoting."""
+    lines = pl.scan_lines(path, name="line", row_index_name=ROW, row_index_offset=1, glob=False).slice(above.lines)
+    with opened(path) as file:  # polars would look further, and at bytes that may be wrong
+        first = [file.readline() for _ in range(above.lines + 1)][-1]
     if not first:
         raise InputError(f"{spec.path}: expected a table, found an empty file")
-    cells = first.removeprefix("\ufeff").split(spec.separator)
-    found = [cell.strip() for cell in cells] if header else [f"column_{n}" for n in range(1, len(cells) + 1)]
+    if (told := undecodable(first)) is not None:
+        raise InputError(f"{spec.path}: row {above.lines + 1}: {told}")
+    cells = first.decode().removeprefix("\ufeff").rstrip("\r\n").split(spec.separator)
+    found = cells if header else [f"column_{n}" for n in range(1, len(cells) + 1)]
     names = _names(spec, found, header)
     if header:
         lines = lines.slice(1)
     parts = pl.col("line").str.split_exact(spec.separator, len(names)).struct.rename_fields([*names, WIDE])
-    return (
+    frame = (
         lines.with_columns(pl.col("line").str.strip_prefix("\ufeff"))
         .select(ROW, parts.alias("parts"))
         .unnest("parts")
         .with_columns(
             *(pl.when(pl.col(name) != "").then(pl.col(name)) for name in names), pl.col(WIDE).is_not_null().alias(WIDE)
         )
+        .with_columns(_unpadded(spec, found, names, header))
     )
+    return frame, len(names)
 
 
 def _names(spec: FileSpec, found: list[str], header: bool) -> list[str]:
     if spec.names is None:
-        return found if header else [f"column_{n}" for n in range(1, len(found) + 1)]
+        if not header:
+            return [f"column_{n}" for n in range(1, len(found) + 1)]
+        names: list[str] = []
+        for name in (_bare(cell, spec.quote) for cell in found):
+            again = sum(name == _bare(other, spec.quote) for other in found[: len(names)])
+            names.append(f"{name}_duplicated_{again - 1}" if again else name)  # as polars has it
+        return names
     if len(spec.names) != len(found):
         raise InputError(f"{spec.path}: expected the {len(spec.names)} columns of names, found {len(found)} in row 1")
     return spec.names
@@ -210,15 +251,20 @@ def _names(spec: FileSpec, found: list[str], header: bool) -> list[str]:
 
 def _codec(spec: FileSpec) -> str:
     try:
-        name = codecs.lookup(spec.encoding).name
-    except LookupError:
+        codec = codecs.lookup(spec.encoding)
+        "".encode(spec.encoding)  # hex and the like are codecs, but of no text
+    except (LookupError, UnicodeError):
         raise InputError(f"{spec.path}: encoding {spec.encoding!r} is not one Python knows") from None
-    return "utf-8" if name == "utf-8-sig" else name
+    return "utf-8" if codec.name == "utf-8-sig" else codec.name
 
 
-def _recoded(spec: FileSpec, path: Path, scratch: Path) -> Path:
+def _new(scratch: Path) -> Path:
+    return scratch / f"{len(list(scratch.iterdir()))}.csv"
+
+
+def _converted(spec: FileSpec, path: Path, scratch: Path) -> Path:
     """A UTF-8 copy, made piece by piece."""
-    copy = scratch / f"{len(list(scratch.iterdir()))}.csv"
+    copy = _new(scratch)
     decoder = codecs.getincrementaldecoder(spec.encoding)()
     line = 1
     try:
@@ -237,29 +283,36 @@ def _recoded(spec: FileSpec, path: Path, scratch: Path) -> Path:
     return copy
 
 
-def explained(error: Exception, spec: FileSpec, text: Path | None) -> InputError:
-    """The place in the text file ``text`` that made polars give up, in one line."""
-    message = str(error).strip().split("\n")[0]
-    if text is not None:
+def explained(error: BaseException, spec: FileSpec, path: Path | None, label: str | None = None) -> InputError:
+    """The place in the file that made polars give up, in one line; ``label`` names it where that is known."""
+    message = (str(error).strip() or type(error).__name__).split("\n")[0]
+    if path is not None and form(spec) == "csv" and re.search("utf-?8", message.lower()):
         try:
-            with opened(text) as file:
-                header = next(iter(file), b"").decode(errors="replace").rstrip("\r\n")
-                names = spec.names or [
-                    name.strip(" \ufeff" + (spec.quote or "")) for name in header.split(spec.separator)
-                ]
-            with opened(text) as file:
-                fault = next((row for row in lines.rows(file, spec, names) if row.fault), None)
+            with opened(path) as file:
+                for number, line in enumerate(file, 1):
+                    if (told := undecodable(line)) is not None:
+                        return InputError(f"{spec.path}: row {number}: {told}")
         except (OSError, EOFError) as broken:
-            fault, message = None, str(broken)
-        if fault is not None:
-            told = fault.fault if "is it encoding" in fault.fault else f"{fault.fault}: {shortened(fault.text)!r}"
-            return InputError(f"{spec.path}: row {fault.number}: {told}")
-    return InputError(f"{spec.path}: cannot be read: {message}")
+            message = str(broken)
+    return InputError(f"{label or spec.path}: cannot be read: {message}")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns in a line, in quotes where blanks would not be seen."""
+    return ", ".join(name if name == name.strip() != "" else repr(name) for name in names)
 
 
 def shortened(text: str, width: int = 80) -> str:
     """At most ``width`` characters of a text."""
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _sql(spec: FileSpec, root: Path | None) -> Scan:
+    table = answered(spec, None if "://" in spec.path else located(spec, root))
+    digest = hashlib.sha256((spec.query or "").encode())
+    for part in table.select(shown(name, dtype) for name, dtype in table.schema.items()).iter_slices(100_000):
+        digest.update(part.write_csv().encode())
+    return Scan(table.lazy().with_row_index(ROW, offset=1), tuple(table.columns), spec.path, digest.hexdigest())
 
 
 def _digest(path: Path) -> str:

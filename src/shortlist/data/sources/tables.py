@@ -9,19 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.data.doubts import doubts
 from shortlist.data.raw import REJECTED, Raw
-from shortlist.data.sources._convert import Converted, Wanted, convert
+from shortlist.data.sources._convert import Converted, Wanted, convert, plain
+from shortlist.data.sources._faults import (
+    OTHERS,
+    REASON,
+    fault,
+    faults,
+    named,
+    others,
+    readable,
+    refusal,
+    rejected,
+    several_lines,
+    swallowed,
+)
 from shortlist.data.sources._filters import past_rules, row_rules
-from shortlist.data.sources._scan import ROW, WIDE, Scan, explained, mended, scan, shortened
+from shortlist.data.sources._scan import FAILED, ROW, Scan, again, explained, form, listed, located, scan, shortened
 from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, EventsSpec, FilterSpec, TableSpec
-from shortlist.progress import step
+from shortlist.progress import emit, step
 
 KNOWN: Mapping[str, Mapping[str, str]] = {
     "events": {"user": "id", "item": "id", "event": "category", "time": "time", "value": "number", "weight": "number"},
@@ -49,7 +65,6 @@ MAY_BE_EMPTY = {"user"}
 """A row without a user is an event of nobody known."""
 LEAST = {"weight": 0.0, "propensity": 0.0}
 """Smallest values that make sense."""
-REASON = "_reason"
 SAMPLE = 1000
 
 
@@ -58,9 +73,10 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
 
     Raises ``InputError`` naming file, row and column for a missing file or column, an empty file, a wrong encoding, a
     time or number that cannot be read, a missing item, a negative weight, or an id that an attribute table has twice.
+    What can be read but hardly be meant is a warning.
     """
     assert spec.events is not None
-    rejected: list[pl.DataFrame] = []
+    dropped_rows: list[pl.DataFrame] = []
     digest = hashlib.sha256()
     kinds: dict[str, dict[str, str]] = {"items": {}, "users": {}, "events": {}}
     tables: dict[str, pl.DataFrame] = {}
@@ -74,12 +90,12 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
                 wanted = (
                     _attributes(name, part, opened) if isinstance(part, AttributesSpec) else _known(name, part, opened)
                 )
-                frame, dropped = _read(name, part, opened, wanted, Path(scratch))
+                frame, dropped = _read(name, part, opened, wanted, root, Path(scratch))
             digest.update(f"{name}:{opened.digest}\n".encode())
             tables[name] = frame
-            rejected += dropped
+            dropped_rows += dropped
             kinds[name] = {w.name: w.kind for w in wanted if w.name not in _ids(name)}
-    return Raw(
+    raw = Raw(
         events=tables["events"],
         items=tables.get("items"),
         users=tables.get("users"),
@@ -87,20 +103,13 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
         exposures=tables.get("exposures"),
         triples=tables.get("triples"),
         ties=tables.get("ties"),
-        rejected=pl.concat(rejected) if rejected else pl.DataFrame(schema=REJECTED),
+        rejected=pl.concat(dropped_rows) if dropped_rows else pl.DataFrame(schema=REJECTED),
         fingerprint=digest.hexdigest(),
     )
-
-
-def ids(spec: AttributesSpec, key: str, scratch: Path) -> list[str]:
-    """The ids of a table in the order of its rows, read as those of a log are; missing ones are left out."""
-    opened = scan(spec, None, scratch)
-    wanted = _attributes(f"{key}s", spec, opened)[:1]
-    column = opened.frame.select(_converted(opened, wanted, spec.null_values)[0].value)
-    try:
-        return column.collect().to_series().drop_nulls().to_list()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, opened.text) from None
+    found = doubts(raw, time.time_ns() // 1000)
+    for line in found:
+        emit("warning", message=line)
+    return replace(raw, doubts=found)
 
 
 def _ids(table: str) -> set[str]:
@@ -157,156 +166,85 @@ def _wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, r
     source = name if column.column is None else column.column
     if source not in opened.names:
         raise InputError(f"{opened.label}: row 1: expected a column {source!r} for {name}, found {_listed(opened)}")
+    if f"{source}_duplicated_0" in opened.names:  # what a second column of the name is called here
+        raise InputError(f"{opened.label}: row 1: expected one column {source!r} for {name}, found several")
     unit, written = column.time_unit or spec.time_unit, column.time_format or spec.time_format
     return Wanted(name, source, kind, required, LEAST.get(name), column.separator, column.field, unit, written)
 
 
 def _listed(opened: Scan) -> str:
-    return shortened(", ".join(opened.names), 200)
+    return shortened(listed(opened.names), 200)
 
 
 def _read(
-    table: str, spec: Any, opened: Scan, wanted: list[Wanted], scratch: Path
+    table: str, spec: Any, opened: Scan, wanted: list[Wanted], root: Path | None, scratch: Path
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows taken and those not taken."""
+    path = None if form(spec) == "sql" else located(spec, root)
     filters = spec.filters if isinstance(spec, EventsSpec) else FilterSpec()
+    strict = filters.bad_rows == "error"
+    broken = named(opened, wanted)
+    if strict and broken:
+        raise refusal(table, opened, broken[0], wanted)
     try:
-        try:
-            kept, parts = _taken(table, spec, opened, wanted, filters)
-        except pl.exceptions.PolarsError:  # a line that is no row
-            if opened.text is None or filters.bad_rows == "error":
-                raise
-            opened = mended(opened, spec, scratch)
-            kept, parts = _taken(table, spec, opened, wanted, filters)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise explained(error, spec, opened.text) from None
+        schema = opened.frame.collect_schema()
+        columns = [_convert(opened, w, schema, spec.null_values) for w in wanted]
+        wrong, reasons = faults(opened, columns, wanted, schema)
+        rules = row_rules(filters, {w.name for w in wanted})
+        converted = opened.frame.select(ROW, *(c.value for c in columns), wrong.alias(REASON), others(opened, wanted))
+        if rules:
+            rule = pl.coalesce(
+                *(pl.when(where).then(len(reasons) + n) for n, (_, where) in enumerate(rules, 1)), pl.lit(0)
+            )
+            ruled = pl.when(pl.col(REASON) == 0).then(rule).otherwise(pl.col(REASON)).cast(pl.UInt16)
+            converted = converted.with_columns(ruled.alias(REASON))
+        names = [*reasons, *(reason for reason, _ in rules)]
+        taken = pl.col(REASON) == 0
+        bad = converted.filter(~taken).select(ROW, REASON, OTHERS)
+        kept, dropped, several = pl.collect_all(
+            [converted.filter(taken).drop(REASON, OTHERS), bad, several_lines(opened)], engine="streaming"
+        )
+        if several.item() and swallowed(opened) and (once_more := again(opened, spec, scratch)) is not None:
+            return _read(table, spec, once_more, wanted, root, scratch)
+        real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
+        if strict and real.height:
+            raise fault(opened, real.row(0), columns, wanted)
+        parts = [rejected(table, opened, dropped, names)] if dropped.height else []
+        if table == "events":
+            kept = _events(kept)
+            late = past_rules(filters, kept)
+            if late is not None and late.null_count() < late.len():
+                gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
+                parts.append(rejected(table, opened, gone, []))
+                kept = kept.filter(late.is_null())
+    except FAILED as error:
+        once_more = again(opened, spec, scratch)
+        if once_more is not None:
+            return _read(table, spec, once_more, wanted, root, scratch)
+        unread = [w for w in wanted if opened.text is None and not readable(opened, w.column)]
+        label = f"{spec.path}: column {unread[0].column} ({unread[0].name})" if unread else None
+        raise explained(error, spec, path, label) from None
     if not kept.height:
-        dropped = sum(part.height for part in parts)
-        also = f"; {dropped} rows were rejected" if dropped else ""
+        also = f"; {dropped.height} rows were rejected" if dropped.height else ""
         raise InputError(f"{opened.label}: expected rows, found none{also}")
     if table in ("items", "users"):
         _unique(opened, kept, wanted[0])
     return kept.drop(ROW), parts
 
 
-def _taken(
-    table: str, spec: Any, opened: Scan, wanted: list[Wanted], filters: FilterSpec
-) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    schema = opened.frame.collect_schema()
-    columns = _converted(opened, wanted, spec.null_values)
-    faults, reasons = _faults(opened, columns, wanted, schema)
-    rules = row_rules(filters, {w.name for w in wanted})
-    converted = opened.frame.select(ROW, *(c.value for c in columns), faults.alias(REASON))
-    if rules:
-        rule = pl.coalesce(*(pl.when(where).then(len(reasons) + n) for n, (_, where) in enumerate(rules, 1)), pl.lit(0))
-        ruled = pl.when(pl.col(REASON) == 0).then(rule).otherwise(pl.col(REASON)).cast(pl.UInt16)
-        converted = converted.with_columns(ruled.alias(REASON))
-    names = [*reasons, *(reason for reason, _ in rules)]
-    taken = pl.col(REASON) == 0
-    bad = converted.filter(~taken).select(ROW, REASON)
-    kept, dropped = pl.collect_all([converted.filter(taken).drop(REASON), bad], engine="streaming")
-    dropped = _blank(opened, dropped, wanted)
-    real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
-    if filters.bad_rows == "error" and real.height:
-        raise _fault(opened, real.row(0), columns, wanted)
-    parts = [_rejected(table, opened, dropped, names)] if dropped.height else []
-    if table == "events":
-        kept = _events(kept)
-        late = past_rules(filters, kept)
-        if late is not None and late.null_count() < late.len():
-            gone = kept.select(ROW).with_columns(late.alias("reason")).drop_nulls("reason")
-            parts.append(_rejected(table, opened, gone, []))
-            kept = kept.filter(late.is_null())
-    return kept, parts
-
-
-def _converted(opened: Scan, wanted: list[Wanted], nulls: list[str]) -> list[Converted]:
-    """Every column; its first cells that are there tell how it is written."""
-    schema = opened.frame.collect_schema()
-    first = opened.frame.select({w.column for w in wanted}).head(4 * SAMPLE).collect()
+def _convert(opened: Scan, wanted: Wanted, schema: pl.Schema, nulls: list[str]) -> Converted:
     try:
-        return [convert(w, schema[w.column], nulls, first[w.column].drop_nulls().head(SAMPLE)) for w in wanted]
+        return convert(wanted, schema[wanted.column], nulls, _sample(opened, wanted, schema))
     except InputError as error:
         raise InputError(f"{opened.label}: {error}") from None
 
 
-def _faults(
-    opened: Scan, columns: list[Converted], wanted: list[Wanted], schema: pl.Schema
-) -> tuple[pl.Expr, list[str]]:
-    """Number of the first thing wrong with a row (0 = nothing, 1 = it may be blank) and what the numbers mean."""
-    blank = pl.all_horizontal(pl.col(w.column).is_null() for w in wanted)  # a column nobody wants is not even read
-    tests, reasons = [blank], ["blank line"]
-    if WIDE in schema:
-        tests.append(pl.col(WIDE))
-        reasons.append(f"more than {len(opened.names)} columns")
-    for column, how in zip(columns, wanted, strict=True):
-        tests.append(column.fault)
-        reasons.append(f"{how.column}: not {column.expected}")
-    numbered = [pl.when(test).then(pl.lit(n, pl.UInt16)) for n, test in enumerate(tests, 1)]
-    return pl.coalesce(*numbered, pl.lit(0, pl.UInt16)), reasons
-
-
-def _blank(opened: Scan, dropped: pl.DataFrame, wanted: list[Wanted]) -> pl.DataFrame:
-    """Of the rows without any wanted cell, those that have other cells lack the first that is required."""
-    perhaps = dropped.filter(pl.col(REASON) == 1)[ROW]
-    others = [name for name in opened.names if name not in {w.column for w in wanted}]
-    if not len(perhaps) or not others:
-        return dropped
-    rows = opened.frame.filter(pl.col(ROW).is_in(perhaps.implode()))
-    filled = rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in others)).select(ROW).collect()[ROW]
-    required = next(n for n, w in enumerate(wanted) if w.required) + 2 + (WIDE in opened.frame.collect_schema())
-    number = pl.when(pl.col(ROW).is_in(filled.implode())).then(required).otherwise(pl.col(REASON))
-    return dropped.with_columns(number.cast(pl.UInt16).alias(REASON))
-
-
-def _fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wanted: list[Wanted]) -> InputError:
-    row, number = found[0], found[1]
-    cells = opened.frame.filter(pl.col(ROW) == row).collect(engine="streaming")
-    place = number - 2 - (WIDE in cells.columns)
-    if place < 0:
-        text = shortened(" ".join(str(cell) for cell in cells.row(0)[1:-1]))
-        return InputError(f"{opened.label}: row {row}: expected {len(opened.names)} columns, found more: {text!r}")
-    how = wanted[place]
-    cell = cells[how.column][0]
-    shown = "nothing" if cell is None else repr(shortened(str(cell)))
-    expected = columns[place].expected
-    if how.kind == "number" and pl.Series([str(cell)]).cast(pl.Float64, strict=False)[0] is not None:
-        expected += " (finite, as float32)" if how.least is None else ""
-    return InputError(
-        f"{opened.label}: row {row}, column {how.column} ({how.name}): expected {expected}, found {shown}"
-    )
-
-
-def _rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Rows in the form of ``Raw.rejected``; their text is read again, so that it need not be kept for the others."""
-    if REASON in dropped.columns:
-        words = (
-            pl.DataFrame({"reason": names})
-            .with_row_index(REASON, offset=1)
-            .with_columns(pl.col(REASON).cast(pl.UInt16))
-        )
-        dropped = dropped.join(words, on=REASON, how="left", maintain_order="left")
-    schema = opened.frame.collect_schema()
-    cells = [
-        pl.col(n).map_elements(_shown, pl.String)
-        if schema[n].is_nested() or isinstance(schema[n], pl.Duration | pl.Object)
-        else pl.col(n).cast(pl.String, strict=False)
-        for n in opened.names
-    ]
-    text = pl.concat_str((cell.fill_null("") for cell in cells), separator=",").alias("text")
-    gone = opened.frame.filter(pl.col(ROW).is_in(dropped[ROW].implode())).collect(engine="streaming")
-    texts = gone.select(ROW, text)
-    return dropped.join(texts, on=ROW, how="left", maintain_order="left").select(
-        table=pl.lit(table),
-        file=pl.lit(opened.label),
-        row=pl.col(ROW).cast(pl.Int64),
-        reason="reason",
-        text="text",
-    )
-
-
-def _shown(cell: Any) -> str:
-    return "|".join(map(str, cell)) if isinstance(cell, pl.Series) else str(cell)
+def _sample(opened: Scan, wanted: Wanted, schema: pl.Schema) -> pl.Series | None:
+    """The first cells that are there, to tell how times are written."""
+    if wanted.kind != "time" or schema[wanted.column].is_temporal():
+        return None
+    column = plain(wanted.column, schema[wanted.column])
+    return opened.frame.select(column).head(4 * SAMPLE).drop_nulls().head(SAMPLE).collect().to_series()
 
 
 def _unique(opened: Scan, frame: pl.DataFrame, key: Wanted) -> None:
