@@ -65,7 +65,7 @@ class Client:
 Serve = Callable[..., Any]
 
 
-def publish(out: Path, data: Dataset, **changes: object) -> Path:
+def publish(out: Path, data: Dataset, /, **changes: object) -> Path:
     """Fits the recipe on all of ``data`` and publishes it beside ``out``."""
     recipe = parse({**RECIPE, **changes})
     pipeline = recipe.pipeline()

@@ -11,8 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from shortlist import answer
 from shortlist.bundle import open_bundle
 from shortlist.data import Dataset
+from shortlist.serve.app import create
+from shortlist.serve.live import Live
+
+from .conftest import calling, publish
 
 
 def view(user: str, item: str, **more: Any) -> dict[str, Any]:
@@ -189,6 +194,25 @@ def test_similar_items(client: Any) -> None:
     assert client.get("/v1/items/nothing/similar").json() == {"error": "item 'nothing': not known"}
     client.post("/v1/events", [view("a", "met/live")])
     assert client.get("/v1/items/met%2Flive/similar").json()["similar"] == {}
+
+
+def test_topics_and_the_items_nearest_to_a_user(run: Path, board: Dataset, tmp_path: Path, client: Any) -> None:
+    assert client.get("/v1/topics").json()["topics"] == {}  # item_cf has none
+    publish(tmp_path / "lfm" / "bundle", board, recall={"lfm": {"type": "lfm", "factors": 2, "epochs": 30}})
+    live = Live.open(tmp_path / "lfm", tmp_path / "topics", "log")
+    with calling(create(live), live) as service:
+        told = service.get("/v1/topics?n=4").json()
+        bundle = live.view().bundle
+        assert told == {"bundle": bundle.path.name, "topics": answer.topics(bundle.pipeline, bundle.data, 4)}
+        assert [len(rows) for rows in told["topics"]["lfm"]] == [4, 4]
+        near = service.get("/v1/topics?user=u01&n=5").json()
+        assert near["user"] == "u01"
+        assert len(near["channels"]["lfm"]) == 5
+        assert all(int(row["item"][1:]) % 2 for row in near["channels"]["lfm"])  # of their colour
+        service.post("/v1/events", [view("newcomer", "i04")])
+        assert service.get("/v1/topics?user=newcomer").json()["channels"] == {"lfm": []}
+        assert service.get("/v1/topics?user=nobody").status_code == 404
+        assert service.get("/v1/topics?n=0").status_code == 422
 
 
 def test_health_readiness_and_metrics(serve: Any) -> None:

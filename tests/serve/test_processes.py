@@ -128,7 +128,7 @@ def test_the_interface_does_what_its_schema_says(published: Path, tmp_path: Path
     with serving(tmp_path) as (client,), requests.Session() as session:
         schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
         operations = [found.ok() for found in schema.get_all_operations()]
-        assert len(operations) == 10
+        assert len(operations) == 11
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 with suppress(NoSuchExample, Unsatisfiable):  # an operation without input cannot be asked wrongly

@@ -122,6 +122,18 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         found = answer.similar(view.bundle.pipeline, view.data, code, n) if fitted else {}
         return said({"item": item, "bundle": view.bundle.path.name, "similar": found})
 
+    @app.get("/v1/topics", responses={**PROBLEMS, **MISSING})
+    async def topics(user: str | None = None, n: Annotated[int, Query(ge=1, le=wire.MAX_N)] = 10) -> Response:
+        """Of channels whose factors can be read: the items that load most on each, or those nearest to a user."""
+        view = live.view()
+        pipeline, data = view.bundle.pipeline, view.data
+        if user is None:
+            told: dict[str, Any] = {"topics": answer.topics(pipeline, data, n)}
+        else:
+            code = known(data.user_ids.code(user) if user else -1, f"user {user!r}")
+            told = {"user": user, "channels": answer.top_like(pipeline, data, code, n)}
+        return said({"bundle": view.bundle.path.name, **told})
+
     @app.get("/v1/users/{user:path}", responses={**PROBLEMS, **MISSING})
     async def person(user: str, n: Annotated[int, Query(ge=0, le=wire.MAX_N)] = 20) -> Response:
         """What is known of somebody: how many events of each kind, how much was shown, the last ``n``, latest first."""

@@ -107,7 +107,7 @@ class Live:
         live._wanted = {arm: name for arm, name in _turns(records).items() if arm is not None or arm in turned}
         for arm in live._wanted:
             live._follow(arm)
-        live._finish(records)
+        live._finish()
         return live
 
     @property
@@ -180,12 +180,12 @@ class Live:
             + [path.name for path in found.unreadable],
         }
 
-    def _finish(self, records: Sequence[Record]) -> None:
+    def _finish(self) -> None:
         """Takes out of the files whom the store's notes name: a process was killed at it, or a version copied back.
 
         Whoever has events after the note came back, and stays.
         """
-        notes = {bytes.fromhex(note["digest"]): note["until"] for note in records if note["kind"] == "forget"}
+        notes = self._views[None].notes
         try:
             with nameless(self.folder.parent, lambda user: digest(user) in notes) if notes else nullcontext():
                 pass

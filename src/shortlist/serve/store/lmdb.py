@@ -174,7 +174,7 @@ class Lmdb:
 
 def _files(folder: Path) -> tuple[tuple[int, ...], int]:
     """Which files these are, and how many bytes the one with the data has."""
-    data, lock = os.stat(folder / "data.mdb"), os.stat(folder / "lock.mdb")
+    data, lock = os.stat(f"{folder}/data.mdb"), os.stat(f"{folder}/lock.mdb")
     return (data.st_dev, data.st_ino, lock.st_dev, lock.st_ino), data.st_size
 
 
