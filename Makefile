@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 NEEDS := pyproject.toml constraints.txt
 
-.PHONY: help demo serve test test-all bench docs lint clean
+.PHONY: help demo serve test test-all mutate bench docs lint clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      fit and evaluate on MovieLens-100K, print the leaderboard and one user's slate"
 	@echo "make serve     serve the demo's bundle over HTTP"
 	@echo "make test      all but the slow tests        make test-all   all of them"
+	@echo "make mutate    plants faults in the code: would the tests notice? (an hour)"
 	@echo "make bench     side-by-side benchmarks       make lint       style and types"
 	@echo "make docs      fill in the generated parts of README and docs/"
 	@echo "make clean     remove the environment and caches; runs/ stays"
@@ -31,6 +32,9 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -m ""
+
+mutate: $(VENV)/.mutate
+	$(BIN)/python bench/mutate/run.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
@@ -64,6 +68,10 @@ $(VENV)/.dev: $(VENV)/.made $(NEEDS)
 	@echo "Installing what the tests need into $(VENV) (once) ..."
 	$(PIP) torch  # alone and first, so that the build for the processor, where one is at hand, is taken
 	$(PIP) -e ".[serve,trees,deep,tune,dev]"
+	@touch $@
+
+$(VENV)/.mutate: $(VENV)/.dev $(NEEDS)
+	$(PIP) -e ".[mutate]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.made $(NEEDS)

@@ -160,6 +160,7 @@ def test_a_window_without_questions_is_a_document_of_nulls_not_an_error(replayed
     empty = evaluate(opened.pipeline, log, opened.recipe.evaluate, int(log.events.time[-1]) + 1)
     assert empty.document["requests"] == 0
     assert len(empty.rows) == 0
+    assert empty.rows.schema == pl.read_parquet(shop_run.out / "rows.parquet").schema
     json.loads(dumps(empty.document), parse_constant=pytest.fail)
 
 

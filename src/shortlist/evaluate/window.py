@@ -29,6 +29,18 @@ from shortlist.questions import BATCH, answerable, is_target, questions_of, refu
 from shortlist.recipe import EvaluateSpec
 from shortlist.types import Candidates, Float64, Int64, Requests
 
+ROWS = {
+    "request": pl.UInt64,
+    "user": pl.String,
+    "time": pl.Int64,
+    "stage": pl.String,
+    "rank": pl.Int32,
+    "item": pl.String,
+    "score": pl.Float32,
+    "is_target": pl.Boolean,
+    "targets": pl.Int32,
+}
+"""Columns of ``rows.parquet``."""
 ASKED = "asked"
 """The stage in ``rows.parquet`` that has one row a request, of rank 0 and without an item."""
 
@@ -234,4 +246,4 @@ def _rows(run: Run, questions: Questions, data: Dataset) -> pl.DataFrame:
         asked |= {"item": pl.Series([None], dtype=pl.String).new_from_index(0, n)}
         asked |= {"score": np.full(n, np.nan, np.float32), "is_target": np.zeros(n, bool)}
         frames.append(pl.DataFrame({**asked, "targets": questions.targets.lengths.astype(np.int32)}))
-    return pl.concat(frames) if frames else pl.DataFrame()
+    return pl.concat([pl.DataFrame(schema=ROWS), *frames])
