@@ -63,9 +63,7 @@ def dates(time: Int64) -> list[str]:
     far, zero = time >= YEAR_2200, (time >= 0) & (time < YEAR_1971)
     lines = []
     if far.any():
-        lines.append(
-            f"{_share(far)} dates lie past 2200, the last at {stamp(time.max())}: is it another time_unit?"
-        )
+        lines.append(f"{_share(far)} dates lie past 2200, the last at {stamp(time.max())}: is it another time_unit?")
     if zero.sum() > len(time) / 2:
         lines.append(f"{_share(zero)} dates lie in 1970: is it another time_unit or time_format?")
     return lines
