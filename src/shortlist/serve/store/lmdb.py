@@ -158,6 +158,7 @@ class Lmdb:
 
     def _look(self) -> None:
         """Raises ``Unavailable`` if the file that is open is not the one in the folder, or has become shorter."""
+        known = self._size  # before the file is asked: another thread may make it longer at any time
         try:
             files, size = _files(self._folder)
         except OSError:
@@ -167,8 +168,8 @@ class Lmdb:
                 f"store {self._folder}: its files were removed or replaced while it was open; put them back, or start "
                 "the service again"
             )
-        if size < self._size:
-            raise Unavailable(f"store {self._folder}: data.mdb was cut from {self._size} to {size} bytes while in use")
+        if size < known:
+            raise Unavailable(f"store {self._folder}: data.mdb was cut from {known} to {size} bytes while in use")
         self._size = size
 
 
