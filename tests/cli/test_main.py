@@ -314,7 +314,10 @@ WRONG = [
     (["fit", "{shop}/shop.toml", "--out", "{shop}/log.csv"], "--out {shop}/log.csv: expected a folder, found a file"),
     (["recommend", "{bundle}"], "give either --user ID or --users FILE"),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt"], "--users FILE needs --out FILE.parquet"),
-    (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}/o.parquet"], "{tmp}/u.txt: expected a file in {tmp}, found nothing"),
+    (
+        ["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}/o.parquet"],
+        "{tmp}/u.txt: expected a file in {tmp}, found nothing",
+    ),
     (["recommend", "{bundle}", "--users", "{tmp}/u.txt", "--out", "{tmp}"], FOLDER),
     (["evaluate", "{bundle}", "--json", "{tmp}"], FOLDER),
     (["compare", "{tmp}/none.toml", "--html", "{tmp}"], FOLDER),

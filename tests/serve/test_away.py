@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -348,4 +349,17 @@ def test_what_a_store_cannot_do_just_now_is_no_wrong_input(tmp_path: Path) -> No
     for ask in (lambda: store.append([]), store.last, lambda: store.read(0), lambda: store.forget("a", 1)):
         with pytest.raises(Unavailable, match="removed or replaced"):
             ask()
+    store.close()
+
+
+def test_a_file_that_grows_is_not_taken_for_one_that_was_cut(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    records = [{"kind": "event", "user": "a", "item": "i" * 200, "event": "view", "time": 1}] * 50
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(store.append, records) for _ in range(60)] + [
+            pool.submit(store.last) for _ in range(20_000)
+        ]
+        for each in asked:
+            each.result()
+    assert store.last() == 3000
     store.close()

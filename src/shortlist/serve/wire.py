@@ -224,8 +224,8 @@ def _shown(record: Record) -> Record:
 
 
 def _named(user: str | None, name: str | None) -> dict[str, str]:
-    """The ``id`` of a record: names are each user's own, so that nobody's event is taken for another's."""
-    return {} if name is None else {"id": f"{len(user or '')} {user or ''} {name}"}
+    """The ``id`` of a record, and the ``key`` it is known by: ids are each user's own, as if they were all alone."""
+    return {} if name is None else {"id": name, "key": f"{len(user or '')} {user or ''} {name}"}
 
 
 def _check_shown(event: Posted) -> None:

@@ -6,8 +6,8 @@ wrote it.
 
 A record is a JSON object with a ``kind``:
 
-    event      user, item, event, time (microseconds), value?, id?, request_id?, position?
-    shown      item, time, user?, id?, request_id?, position? (from 1): an item that was shown
+    event      user, item, event, time (microseconds), value?, id?, key?, request_id?, position?
+    shown      item, time, user?, id?, key?, request_id?, position? (from 1): an item that was shown
     forget     digest (of the user's id), until: the user's earlier events are gone
     activate   bundle, arm?: the processes turn to this version, all requests or those of the arm; null lets an arm go
 """
@@ -34,7 +34,7 @@ class Store(Protocol):
     """Stands for what the store holds: another once that was lost or put back. As of the latest ``last``."""
 
     def append(self, records: Sequence[Record]) -> int:
-        """Writes all records or none, durably; those whose ``id`` is known are left out. Returns how many were new."""
+        """Writes all records or none, durably; those whose ``name`` is known are left out. Returns how many are new."""
         ...
 
     def last(self) -> int:
@@ -69,6 +69,12 @@ class Store(Protocol):
 def digest(raw: str) -> bytes:
     """16 bytes that stand for an id of any length."""
     return hashlib.blake2b(raw.encode(), digest_size=16).digest()
+
+
+def name(record: Record) -> bytes | None:
+    """What a record is known by: its ``key``, or its ``id``; None if it has neither."""
+    raw = record.get("key", record.get("id"))
+    return None if raw is None else digest(raw)
 
 
 def forgotten(user: str, until: int) -> Record:

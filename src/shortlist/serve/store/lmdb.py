@@ -17,7 +17,7 @@ import lmdb
 import orjson
 
 from shortlist.component import InputError
-from shortlist.serve.store._store import Record, Unavailable, digest, forgotten
+from shortlist.serve.store._store import Record, Unavailable, digest, forgotten, name
 from shortlist.serve.store.scrub import DELETED, hold, scrubbed, share
 
 LARGEST = 64 << 30
@@ -74,7 +74,7 @@ class Lmdb:
         with self._available(), self._env.begin(write=True) as txn:
             first = last = self._last(txn)
             for record in records:
-                key = digest(record["id"]) if record.get("id") is not None else None
+                key = name(record)
                 if key is not None and txn.get(key, db=self._ids) is not None:
                     continue
                 last += 1
@@ -115,8 +115,8 @@ class Lmdb:
                 sequences = [bytes(value) for value in cursor.iternext_dup()] if cursor.set_key(key) else []
             for sequence in sequences:
                 record = orjson.loads(txn.get(sequence, db=self._records))
-                if record.get("id") is not None:
-                    txn.delete(digest(record["id"]), db=self._ids)
+                if (known := name(record)) is not None:
+                    txn.delete(known, db=self._ids)
                 gone += txn.delete(sequence, db=self._records)
             txn.delete(key, db=self._users)
             note = (self._last(txn) + 1).to_bytes(8, "big")
@@ -158,6 +158,7 @@ class Lmdb:
 
     def _look(self) -> None:
         """Raises ``Unavailable`` if the file that is open is not the one in the folder, or has become shorter."""
+        known = self._size  # before the file is asked: another thread may make it longer at any time
         try:
             files, size = _files(self._folder)
         except OSError:
@@ -167,8 +168,8 @@ class Lmdb:
                 f"store {self._folder}: its files were removed or replaced while it was open; put them back, or start "
                 "the service again"
             )
-        if size < self._size:
-            raise Unavailable(f"store {self._folder}: data.mdb was cut from {self._size} to {size} bytes while in use")
+        if size < known:
+            raise Unavailable(f"store {self._folder}: data.mdb was cut from {known} to {size} bytes while in use")
         self._size = size
 
 

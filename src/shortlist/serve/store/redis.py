@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shortlist.component import InputError
-from shortlist.serve.store._store import Record, Unavailable, digest, forgotten
+from shortlist.serve.store._store import Record, Unavailable, digest, forgotten, name
 
 T = TypeVar("T")
 BATCH = 1000
@@ -51,7 +51,7 @@ class Redis:
         self.epoch = ""
         self._run: str | None = None  # the server's run; not known since a connection was made anew
         self._last, self._order, self._records, self._ids, self._owner, self._epoch = (
-            f"{prefix}{name}" for name in ("last", "order", "records", "ids", "owner", "epoch")
+            f"{prefix}{key}" for key in ("last", "order", "records", "ids", "owner", "epoch")
         )
         self._users = f"{prefix}user:"
 
@@ -67,7 +67,7 @@ class Redis:
 
     def append(self, records: Sequence[Record]) -> int:
         """See ``Store``."""
-        keys = [digest(record["id"]) if record.get("id") is not None else b"" for record in records]
+        keys = [name(record) or b"" for record in records]
         named = [key for key in keys if key]
 
         def write(pipe: Any, last: int) -> int:
@@ -132,8 +132,8 @@ class Redis:
             records = [orjson.loads(value) for value in (pipe.hmget(self._records, sequences) if sequences else [])]
             pipe.multi()
             for sequence, record in zip(sequences, records, strict=True):
-                if record.get("id") is not None:
-                    pipe.hdel(self._ids, digest(record["id"]))
+                if (known := name(record)) is not None:
+                    pipe.hdel(self._ids, known)
                 pipe.hdel(self._records, sequence)
                 pipe.zrem(self._order, sequence)
             pipe.delete(key)
