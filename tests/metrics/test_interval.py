@@ -120,7 +120,9 @@ def test_one_user_has_a_mean_but_no_interval():
 
 
 def test_requests_of_nobody_are_strangers_to_each_other():
-    assert interval.clusters(np.array([-1, 5, -1, 5, 2]))[0].tolist() == [2, 1, 3, 1, 0]
+    number, n = interval.clusters(np.array([-1, 5, -1, 5, 2]))
+    assert number.tolist() == [2, 1, 3, 1, 0]
+    assert n == 4
     assert interval.clusters(np.array([-1, -1]))[1] == 2
     assert interval.clusters(np.array(["b", "a", "b"]))[0].tolist() == [1, 0, 1]
 
