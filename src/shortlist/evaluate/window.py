@@ -133,8 +133,9 @@ def _measured(
                 without[name][metric].append(value)
         for name, rule in pipeline.rules.items():  # what a hard rule costs is seen with it off, from recall on
             if isinstance(rule, HardRule):
-                forbids[name].append(rule.forbids(batch.requests, state).lengths)
-                free = _freed(pipeline, name).recommend(batch.requests, state, deepest)[0]
+                forbids[name].append(forbidden := rule.forbids(batch.requests, state).lengths)
+                idle = not forbidden.any()  # without it there would be the same slate
+                free = slate if idle else _freed(pipeline, name).recommend(batch.requests, state, deepest)[0]
                 for metric, value in accuracy.per_request(Slates.of(free, batch.targets, deepest), ks).items():
                     freed[name][metric].append(value)
                 freed[name]["recall@all"].append(_hits(free, batch) / batch.targets.lengths)
