@@ -35,7 +35,7 @@ class Tracer:
         for name, made in getattr(item, "_fixtureinfo").name2fixturedefs.items():  # noqa: B009
             self.users[f"fixture {made[-1].baseid} {name}"].append(item.nodeid)
         signal.signal(signal.SIGALRM, _too_slow)
-        signal.setitimer(signal.ITIMER_REAL, 4 * self.slowest)  # what tests share is made in the first of them
+        signal.setitimer(signal.ITIMER_REAL, 2 * self.slowest)  # what tests share is made in the first of them
         started = time.perf_counter()
         self._enter(item.nodeid)
         try:
