@@ -79,6 +79,35 @@ def test_learned_weights_are_no_worse_than_equal_ones_and_than_any_channel_alone
         assert reached >= judge.quality(other, measure, at) - 1e-6
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data(), at=st.integers(1, 4))
+def test_pruned_are_the_rows_with_enough_others_that_are_nowhere_worse_and_somewhere_better(data, at):
+    lengths = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    row = st.tuples(*[st.integers(0, 2)] * data.draw(st.integers(1, 3)))
+    terms = data.draw(st.lists(row, min_size=offsets[-1], max_size=offsets[-1]))
+    hits = [data.draw(st.integers(a, b - 1)) for a, b in pairwise(offsets.tolist()) if b > a]
+    hit_offsets = np.concatenate([[0], np.cumsum(np.array(lengths) > 0)])
+    columns = np.array(terms, np.float32).reshape(len(terms), -1).T if terms else np.empty((1, 0), np.float32)
+    whole = Task(
+        offsets, np.arange(len(terms)), columns, hit_offsets, np.array(hits, np.int64), np.ones(len(lengths), np.int64)
+    )
+    few = whole.pruned(at)
+    kept = []
+    for a, b in pairwise(offsets.tolist()):
+        for own in range(a, b):
+            pairs = [list(zip(terms[other], terms[own], strict=True)) for other in range(a, b)]
+            ahead = sum(all(x >= y for x, y in pair) and any(x > y for x, y in pair) for pair in pairs)
+            kept += [own] if ahead < at else []
+    assert few.item.tolist() == kept
+    assert np.array_equal(few.terms, columns[:, kept])
+    assert few.item[few.hits].tolist() == [row for row in hits if row in kept]
+    for r, (a, b) in enumerate(pairwise(offsets.tolist())):
+        assert few.item[few.offsets[r] : few.offsets[r + 1]].tolist() == [row for row in kept if a <= row < b]
+        mine = few.item[few.hits[few.hit_offsets[r] : few.hit_offsets[r + 1]]].tolist()
+        assert mine == [row for row in hits if a <= row < b and row in kept]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(world=worlds(), at=st.integers(1, 6), data=st.data())
 def test_an_ascent_says_how_good_it_is(world, at, data):
@@ -237,8 +266,8 @@ def test_logistic_weights_stop_where_their_gradient_is_zero():
 
 @pytest.mark.parametrize("name", ["quota", "reciprocal_rank", "weighted"])
 def test_weights_that_are_given_or_not_wanted_are_not_learned(name):
-    found = {"bad": channel([[7, 8]] * 3), "good": channel([[1, 2]] * 3)}
-    targets = targets_of([[1]] * 3)
+    found = {"bad": channel([[1, 2]] * 3), "good": channel([[7, 8]] * 3)}  # of equals the lower item comes first
+    targets = targets_of([[7]] * 3)
     cls = find("merge", name)
     assert cls.from_config({"weights": {"bad": 3.0}}).fit(found, targets).weights_.tolist() == [3, 1]
     assert cls.from_config({"learn": "none"}).fit(found, targets).weights_.tolist() == [1, 1]
