@@ -85,7 +85,7 @@ def test_pruned_are_the_rows_with_enough_others_that_are_nowhere_worse_and_somew
     lengths = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     row = st.tuples(*[st.integers(0, 2)] * data.draw(st.integers(1, 3)))
-    terms = data.draw(st.lists(row, min_size=offsets[-1], max_size=offsets[-1]))
+    terms = data.draw(st.lists(row, min_size=sum(lengths), max_size=sum(lengths)))
     hits = [data.draw(st.integers(a, b - 1)) for a, b in pairwise(offsets.tolist()) if b > a]
     hit_offsets = np.concatenate([[0], np.cumsum(np.array(lengths) > 0)])
     columns = np.array(terms, np.float32).reshape(len(terms), -1).T if terms else np.empty((1, 0), np.float32)
