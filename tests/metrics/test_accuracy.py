@@ -150,3 +150,6 @@ def test_mistakes_are_refused():
         accuracy.ndcg(slates([[1]], [[1]], k=10), 11)
     with pytest.raises(ValueError, match="ascending and below 1"):
         Slates.of(lists([[1], [2]]), ragged([[1]]), 10)
+    one, none = np.ones(3, np.int32), np.zeros(3, bool)
+    with pytest.raises(ValueError, match="ascending and below 3"):
+        Slates(np.array([0, 2, 1], np.uint32), one, one, none, none, np.ones(3, np.int64), np.ones(3, np.int64), 10)

@@ -16,7 +16,7 @@ from shortlist.metrics import beyond
 from shortlist.metrics._slate import Slates
 from shortlist.types import Candidates, Ragged
 
-DAY = beyond.DAY
+DAY = 24 * 60 * 60 * 1_000_000  # microseconds
 N_ITEMS = 12
 
 
@@ -106,11 +106,12 @@ def test_age_is_in_days_and_skips_items_of_unknown_age():
 
 
 def test_delay_runs_from_arrival_to_the_first_showing():
-    available = np.array([0, 11 * DAY, 12 * DAY, 13 * DAY, MISSING_TIME, FOREVER])
+    available = np.array([0, 11, 12, 13, 10, 15, 16]) * DAY
+    available = np.append(available, [MISSING_TIME, FOREVER])
     times = np.array([10, 12, 15, 14]) * DAY
-    items, days = beyond.delay(slates([[0], [1, 4], [1, 3], [3]]), 2, times, available)
-    assert items.tolist() == [1, 2, 3]
-    np.testing.assert_allclose(days, [1, np.nan, 1])
+    items, days = beyond.delay(slates([[0], [1, 7], [1, 3, 4], [3, 5]]), 2, times, available)
+    assert items.tolist() == [1, 2, 3, 4, 5]  # with those of the first and the last moment
+    np.testing.assert_allclose(days, [1, np.nan, 1, np.nan, -1])  # item 4 stands third
 
 
 def test_one_number_a_request_even_without_rows():
@@ -118,3 +119,5 @@ def test_one_number_a_request_even_without_rows():
     assert np.isnan(beyond.novelty(judged, 5, np.ones(3))).all()
     assert np.isnan(beyond.diversity(judged, 5, ragged([[0]], "code"))).all()
     assert beyond.coverage(judged, 5, 3) == 0
+    items, days = beyond.delay(slates([]), 5, np.empty(0, np.int64), np.array([0, DAY]))
+    assert (items.tolist(), days.tolist()) == ([], [])

@@ -61,6 +61,8 @@ def test_stability_index_by_hand_and_by_chance():
     assert population_stability([30, 70], [50, 50]) == pytest.approx(sum((q - p) * np.log(q / p)))
     assert population_stability([30, 70, 0], [30, 70, 0]) == 0
     assert population_stability([100, 0], [0, 100]) > 5
+    p, q = np.array([1.5, 50.5]) / 52, np.array([0.5, 50.5]) / 51  # one row in a bin is a bin
+    assert population_stability([1, 50], [0, 50]) == pytest.approx(sum((q - p) * np.log(q / p)))
     assert math.isnan(population_stability([0, 0], [1, 2]))
     rng = np.random.default_rng(0)
     same = [
@@ -93,6 +95,19 @@ def test_within_requests_a_column_of_the_request_tells_nothing():
     rate = np.bincount(group, y)[group]
     assert column_auc(y, rate)[0] > 0.7
     assert column_gauc(y, rate, group) == (0.5, 1)
+
+
+def test_missing_rows_stand_where_they_say_more():
+    x = np.array([np.nan, 2, 1, 1.5])
+    assert column_auc(np.array([1, 1, 0, 0.0]), x) == (1.0, 1)  # below all: .5, above all: 1
+    assert column_auc(np.array([0, 0, 1, 1.0]), x) == (1.0, -1)
+    assert column_auc(np.array([0, 1.0]), np.array([np.nan, 1.0])) == (1.0, 1)  # no tie with the least value there is
+
+
+def test_a_column_within_requests_is_their_average():
+    y, x, group = np.array([1, 0, 0, 1, 0.0]), np.array([2, 1, 5, 5, 5.0]), np.array([7, 7, 3, 3, 3])
+    assert column_gauc(y, x, group) == (pytest.approx((2 * 1 + 3 * 0.5) / 5), 1)  # by their rows
+    assert column_gauc(y, -x, group) == (pytest.approx((2 * 1 + 3 * 0.5) / 5), -1)
 
 
 def test_out_of_fold_means_never_see_their_own_request():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,6 +119,9 @@ def test_one_user_has_a_mean_but_no_interval():
     assert found.mean == 0.5
     assert np.isnan([found.low, found.high]).all()
     assert np.isnan(mean_interval([], []).mean)
+    found = mean_interval([0.0, 1.0, np.nan], [7, 7, 8])  # the other user's metric is undefined
+    assert found.mean == 0.5
+    assert np.isnan([found.low, found.high]).all()
 
 
 def test_requests_of_nobody_are_strangers_to_each_other():
@@ -137,9 +142,12 @@ def test_weights_make_a_weighted_mean():
 def test_draws_do_not_depend_on_the_memory_they_are_given(monkeypatch):
     values, users = clustered(np.random.default_rng(6), users=11)
     whole = mean_interval(values, users, 3, replicates=50), paired_interval(values, -values, users, 3, replicates=50)
-    monkeypatch.setattr(interval, "CELLS", 35)
-    assert mean_interval(values, users, 3, replicates=50) == whole[0]
-    assert paired_interval(values, -values, users, 3, replicates=50) == whole[1]
+    for cells in (35, 5):  # three draws at a time, and fewer than one draw needs
+        monkeypatch.setattr(interval, "CELLS", cells)
+        mine = mean_interval(values, users, 3, replicates=50)
+        paired = paired_interval(values, -values, users, 3, replicates=50)
+        for found, expected in zip((mine, paired), whole, strict=True):  # sums of one row and of many: the last bit
+            assert astuple(found) == pytest.approx(astuple(expected), abs=1e-12)
 
 
 def test_lengths_must_agree():
