@@ -34,7 +34,7 @@ test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -m ""
 
 mutate: $(VENV)/.mutate
-	$(BIN)/python bench/mutate/run.py
+	$(BIN)/python -m bench.mutate $(if $(ROOMS),--only $(ROOMS))
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
