@@ -136,7 +136,8 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
     """Does each channel earn its place anywhere? And does the merge beat the best channel?"""
     lines = ["## Does each channel earn its place?", ""]
     lines += [
-        "A channel earns its place on a column where what it adds at 200 rows in total is above zero; *in rows of its "
+        "A channel earns its place on a column where it finds what no other does and what it adds at 200 rows in "
+        "total is above zero; *in rows of its "
         "own* where only what it adds to all rows together is, so that it raises the ceiling of all channels' rows but "
         "not that of 200. Every channel is tried on many columns, and one in forty would be above zero by luck: a "
         "column counts if it passes Holm's test over all of the channel's columns at 5 % together.",
@@ -148,7 +149,8 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
         told = {
             " ".join(w): each["channels"][channel] for w, each in joint.items() if channel in each.get("channels", {})
         }
-        earned = sure({where: mine["adds"] for where, mine in told.items()})
+        found = {where: mine for where, mine in told.items() if mine["unique_hits"]["mean"] > 0}  # else it is luck
+        earned = sure({where: mine["adds"] for where, mine in found.items()})
         own = [w for w in sure({where: mine["adds_to_all_rows"] for where, mine in told.items()}) if w not in earned]
         verdict = "earns it" if earned else "earns it in rows of its own" if own else "does not earn it here"
         lines.append(f"| {channel} | {', '.join(earned)} | {', '.join(own)} | {verdict} |")
