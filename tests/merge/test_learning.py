@@ -275,6 +275,13 @@ def test_weights_that_are_given_or_not_wanted_are_not_learned(name):
     assert learned[0] < learned[1]
 
 
+def test_quotas_that_are_given_stay():
+    found = {"a": channel([[1, 2, 3]]), "b": channel([[1, 2, 3]]), "c": channel([[9, 8, 7]])}
+    merge = find("merge", "quota").from_config({"k": 3, "quotas": {"c": 2}}).fit(found, targets_of([[1]]))
+    assert merge.quotas_.tolist() == [0, 0, 2]
+    assert set(merge.merge(found, 1).item.tolist()) == {9, 8, 1}
+
+
 def test_quotas_not_yet_learned_are_equal_shares():
     found = {"a": channel([[1, 2, 3]]), "b": channel([[1, 2, 3]]), "c": channel([[9, 8, 7]])}
     merge = find("merge", "quota").from_config({"k": 3})
