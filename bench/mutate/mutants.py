@@ -147,7 +147,7 @@ class _Source:
                 yield node.annotation
             if isinstance(node, ast.ClassDef):  # hyperparameters
                 yield from (s for s in node.body if isinstance(s, ast.AnnAssign))
-            if isinstance(node, ast.Assign) and _is_type(node):
+            if isinstance(node, ast.Assign) and (_last(node.targets[0]) in rule["constants"] or _is_type(node)):
                 yield node
 
     def _span(self, node: Any) -> tuple[Place, Place]:

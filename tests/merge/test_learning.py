@@ -12,7 +12,7 @@ from shortlist.merge._ascent import FLOOR, Task, drawn, learn_weights, task
 from shortlist.merge._channels import weights_of
 from shortlist.merge._coverage import greedy, learn_quotas, within
 from shortlist.merge._join import join
-from shortlist.merge.weighted import logistic_weights
+from shortlist.merge.weighted import logistic_weights, normalised
 from shortlist.registry import find
 from shortlist.types import Candidates, Ragged
 
@@ -79,6 +79,35 @@ def test_learned_weights_are_no_worse_than_equal_ones_and_than_any_channel_alone
         assert reached >= judge.quality(other, measure, at) - 1e-6
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data(), at=st.integers(1, 4))
+def test_pruned_are_the_rows_with_enough_others_that_are_nowhere_worse_and_somewhere_better(data, at):
+    lengths = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=3))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    row = st.tuples(*[st.integers(0, 2)] * data.draw(st.integers(1, 3)))
+    terms = data.draw(st.lists(row, min_size=sum(lengths), max_size=sum(lengths)))
+    hits = [data.draw(st.integers(a, b - 1)) for a, b in pairwise(offsets.tolist()) if b > a]
+    hit_offsets = np.concatenate([[0], np.cumsum(np.array(lengths) > 0)])
+    columns = np.array(terms, np.float32).reshape(len(terms), -1).T if terms else np.empty((1, 0), np.float32)
+    whole = Task(
+        offsets, np.arange(len(terms)), columns, hit_offsets, np.array(hits, np.int64), np.ones(len(lengths), np.int64)
+    )
+    few = whole.pruned(at)
+    kept = []
+    for a, b in pairwise(offsets.tolist()):
+        for own in range(a, b):
+            pairs = [list(zip(terms[other], terms[own], strict=True)) for other in range(a, b)]
+            ahead = sum(all(x >= y for x, y in pair) and any(x > y for x, y in pair) for pair in pairs)
+            kept += [own] if ahead < at else []
+    assert few.item.tolist() == kept
+    assert np.array_equal(few.terms, columns[:, kept])
+    assert few.item[few.hits].tolist() == [row for row in hits if row in kept]
+    for r, (a, b) in enumerate(pairwise(offsets.tolist())):
+        assert few.item[few.offsets[r] : few.offsets[r + 1]].tolist() == [row for row in kept if a <= row < b]
+        mine = few.item[few.hits[few.hit_offsets[r] : few.hit_offsets[r + 1]]].tolist()
+        assert mine == [row for row in hits if a <= row < b and row in kept]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(world=worlds(), at=st.integers(1, 6), data=st.data())
 def test_an_ascent_says_how_good_it_is(world, at, data):
@@ -142,6 +171,37 @@ def test_learned_quotas_are_the_best_of_their_path(world, k, block):
     assert found_quotas == path[kept.index(max(kept))]  # the first of the best: the fewest guarantees
 
 
+def plain_greedy(rank, k, block):
+    """At each step the channel and the number of its next rows that cover most new targets a row."""
+    quotas, covered, path = [0] * len(rank), set(), [[0] * len(rank)]
+    while sum(quotas) < k:
+        left, best = k - sum(quotas), (0.0, None)
+        for c, places in enumerate(rank):
+            for more in [*range(block, left, block), left]:
+                new = {t for t, p in enumerate(places) if quotas[c] < p <= quotas[c] + more} - covered
+                best = max(best, (len(new) / more, (c, more, new)), key=lambda found: found[0])  # the first of equals
+        if best[1] is None:
+            break
+        c, more, new = best[1]
+        quotas[c] += more
+        covered |= new
+        path.append(list(quotas))
+    return path
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(data=st.data(), k=st.integers(1, 12), block=st.integers(1, 4))
+def test_greedy_is_its_definition(data, k, block):
+    places = st.lists(st.one_of(st.none(), st.integers(1, 12)), min_size=6, max_size=6)
+    raw = data.draw(st.lists(places, min_size=1, max_size=3))
+    rank = np.array([[np.nan if p is None else p for p in row] for row in raw], np.float32)
+    assert [q.tolist() for q in greedy(rank, k, block)] == plain_greedy(rank.tolist(), k, block)
+
+
+def test_no_channel_no_quota():
+    assert [q.tolist() for q in greedy(np.empty((0, 0), np.float32), 5, 2)] == [[]]
+
+
 def test_within_is_the_rows_a_channel_ranks_no_later_than_its_quota():
     rank = np.array([[1, 2, 3, np.nan], [np.nan, 3, 2, 1]], np.float32)
     assert within(rank, np.array([2, 0])).tolist() == [True, True, False, False]
@@ -166,6 +226,25 @@ def test_a_weight_is_learned_or_given_or_the_mean_or_one(learned, given, expecte
         assert weights_of(["a", "b"], known, array, given).tolist() == learned
 
 
+def test_each_scale_and_each_way_to_learn_is_the_one_named():
+    found = {"a": channel([[3, 4, 5], [6]]), "b": channel([[5, 7], [8, 6]])}
+    joined = join(found, 2)
+    for number, scale in enumerate(("minmax", "z", "percentile")):
+        merge = find("merge", "weighted").from_config({"scale": scale, "weights": {}})
+        x = normalised(joined.score, joined.rank, joined.offsets, number)
+        expected = dict(zip(joined.item.tolist()[:4], np.nansum(x, axis=0).tolist()[:4], strict=True))
+        out = merge.merge(found, 2)
+        first = out.request == 0
+        assert dict(zip(out.item[first].tolist(), out["score"][first].tolist(), strict=True)) == pytest.approx(expected)
+    targets = targets_of([[4], [6]])
+    learned = find("merge", "weighted").from_config({"learn": "logistic", "l2": 0.3}).fit(found, targets)
+    x = np.nan_to_num(normalised(joined.score, joined.rank, joined.offsets, 0)).astype(float)
+    label = (joined.item == 4) | (joined.item == 6)
+    assert learned.weights_.tolist() == pytest.approx(logistic_weights(x, label.astype(float), 0.3).tolist())
+    nothing = find("merge", "weighted").from_config({"learn": "logistic"}).fit(found, targets_of([[99], [99]]))
+    assert nothing.weights_.tolist() == [1, 1]
+
+
 def test_logistic_weights_stop_where_their_gradient_is_zero():
     rng = np.random.default_rng(0)
     x, label = rng.random((2, 300)), np.zeros(300)
@@ -183,3 +262,28 @@ def test_logistic_weights_stop_where_their_gradient_is_zero():
         assert best(w) <= min(best(w + step) for step in 0.2 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]))
     assert logistic_weights(x, np.ones(300), 1.0).tolist() == pytest.approx([0, 0], abs=1e-6)
     assert not any(math.isnan(v) for v in logistic_weights(x, np.zeros(300), 1.0))
+
+
+@pytest.mark.parametrize("name", ["quota", "reciprocal_rank", "weighted"])
+def test_weights_that_are_given_or_not_wanted_are_not_learned(name):
+    found = {"bad": channel([[1, 2]] * 3), "good": channel([[7, 8]] * 3)}  # of equals the lower item comes first
+    targets = targets_of([[7]] * 3)
+    cls = find("merge", name)
+    assert cls.from_config({"weights": {"bad": 3.0}}).fit(found, targets).weights_.tolist() == [3, 1]
+    assert cls.from_config({"learn": "none"}).fit(found, targets).weights_.tolist() == [1, 1]
+    learned = cls().fit(found, targets).weights_
+    assert learned[0] < learned[1]
+
+
+def test_quotas_that_are_given_stay():
+    found = {"a": channel([[1, 2, 3]]), "b": channel([[1, 2, 3]]), "c": channel([[9, 8, 7]])}
+    merge = find("merge", "quota").from_config({"k": 3, "quotas": {"c": 2}}).fit(found, targets_of([[1]]))
+    assert merge.quotas_.tolist() == [0, 0, 2]
+    assert set(merge.merge(found, 1).item.tolist()) == {9, 8, 1}
+
+
+def test_quotas_not_yet_learned_are_equal_shares():
+    found = {"a": channel([[1, 2, 3]]), "b": channel([[1, 2, 3]]), "c": channel([[9, 8, 7]])}
+    merge = find("merge", "quota").from_config({"k": 3})
+    assert set(merge.merge(found, 1).item.tolist()) == {1, 9, 2}  # one of each channel, then what two channels found
+    assert set(find("merge", "quota").from_config({"k": 2}).merge(found, 1).item.tolist()) == {1, 2}
