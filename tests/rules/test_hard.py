@@ -181,6 +181,8 @@ def test_an_event_of_no_known_kind_is_not_among_those_named():
     data = catalogue({}, n_items=N)
     assert told(Seen(events={"view": 1, "buy": 1}), data, asked) == [{3}]  # of a window's length ago is no longer
     assert told(Seen(), data, asked) == [{1, 2, 3, 4}]
+    alone = worlds.dataset(np.zeros(1, int), np.zeros(1, int), np.array([1]), n_items=N)  # a log of views only
+    assert told(Seen(events={"view": 2}), alone, asked) == [{3}]
 
 
 def test_seen_looks_beyond_the_history_of_the_request_and_at_live_events():
