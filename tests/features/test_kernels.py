@@ -61,6 +61,20 @@ def test_nearest_are_the_largest_cosines(sequences, window, k):
         assert sorted(values) == pytest.approx(sorted(cosine.values())[-k:])
 
 
+def test_room_is_made_for_every_pair_that_is_kept():
+    rows = np.array([np.random.default_rng(u).permutation(70)[:40] for u in range(12)])
+    near = _neighbours.nearest(np.arange(13) * 40, rows.ravel(), 70, 99, 99)
+    met = np.zeros((12, 70))
+    met[np.arange(12)[:, None], rows] = 1
+    both, n = met.T @ met, met.sum(0)
+    expected = both / np.sqrt(np.maximum(np.outer(n, n), 1))
+    np.fill_diagonal(expected, 0)
+    assert len(near.codes) == len(near.cosine) == near.starts[-1] == (expected > 0).sum() > 2048
+    found = np.zeros((70, 70))
+    found[np.repeat(np.arange(70), np.diff(near.starts)), near.codes] = near.cosine
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("n", [15, 40, 200])
 def test_long_rows_are_sorted_too(n):
     array = np.random.default_rng(n).permutation(n)
