@@ -184,6 +184,10 @@ def test_mmr_does_not_ask_on_what_scale_scores_are(shop, data, trade_off):
 def test_mmr_of_equal_scores_holds_them_for_the_best():
     data = catalogue({"brand": "category"}, brand=["a", "a", "b"])
     assert apply(MMR(by=["brand"], trade_off=0.6), data, rows_of([[2, 0]], scores=[[np.nan, 0.5]])) == [[0, 2]]
+    last = catalogue({"brand": "category"}, brand=["a", "b", "c"])  # the worst is worth as little as what has no score
+    assert apply(MMR(by=["brand"], trade_off=0.6), last, rows_of([[0, 1, 2]], scores=[[0.9, np.nan, 0.5]])) == [
+        [0, 1, 2]
+    ]
     equal = rows_of([[0, 1, 2]], scores=[[0.5, 0.5, np.nan]])
     assert apply(MMR(by=["brand"], trade_off=0.4), data, equal) == [[0, 2, 1]]  # .4 of 1 less .6 of 1 against 0
     assert apply(MMR(by=["brand"], trade_off=0.6), data, equal) == [[0, 1, 2]]
