@@ -69,6 +69,14 @@ def test_a_log_it_has_never_met(tmp_path, name, content):
     assert data["positive"] == {"rating": 4}
 
 
+def test_events_are_worth_what_their_names_say(tmp_path):
+    worth = {"view": 1, "like": 2, "wishlist": 2, "add_to_cart": 3, "purchase": 5}
+    rows = [(u, i, [*worth][n % 5], t) for n, (u, i, _, t) in enumerate(LOG)]
+    (tmp_path / "log.csv").write_text(lines(rows, ",", ("user", "item", "event", "time")))
+    data, _ = read(tmp_path / "log.csv")
+    assert data["events"]["strengths"] == worth
+
+
 @pytest.mark.parametrize("header", [(), ("session_id", "article", "category", "behavior", "date")])
 def test_several_behaviours_and_nobody(tmp_path, header):
     kinds = ["pv", "pv", "pv", "cart", "buy"]
