@@ -3,7 +3,7 @@
 import pytest
 
 from shortlist.data._look import _has_header, is_number, look, time_of
-from shortlist.data.init import SCALE, _roles, least_positive
+from shortlist.data.init import SCALE, _kind, _roles, least_positive
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,13 @@ def test_a_column_called_exactly_so_comes_before_one_that_is_only_alike(tmp_path
     assert found == {"user": "visitor", "item": "movie_id", "time": "ts", "value": "rating"}
     found = roles(tmp_path, ["shop", "my_user_code", "my_item_code", "time", "x"], ROWS)  # no such name: one alike
     assert (found["user"], found["item"]) == ("my_user_code", "my_item_code")
+
+
+def test_numbers_that_are_names_are_a_category_or_an_id_of_nothing():
+    assert _kind("brand", ["17", "18", "17", "19"]) == ({"kind": "category"}, None)
+    assert _kind("brand", [str(n) for n in range(100, 120)]) == (None, None)  # each another: no category
+    assert _kind("price", ["17.5", "18", "17", "19"]) == ({"kind": "number"}, None)
+    assert _kind("stars", ["1", "2", "3", "2"]) == ({"kind": "category"}, None)  # few whole numbers
+    assert _kind("pages", [str(n) for n in range(100, 111)]) == ({"kind": "number"}, None)
+    assert _kind("only", ["1", "1"]) == (None, None)
+    assert _kind("page", ["https://a.b", "www.c", "no"]) == (None, None)

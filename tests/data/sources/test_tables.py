@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from shortlist.component import InputError
 from shortlist.data.raw import REJECTED
+from shortlist.data.sources._convert import _decoded
+from shortlist.data.sources._rows import _said
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
 
@@ -262,6 +264,23 @@ def test_what_filters_drop_is_counted_and_kept(tmp_path):
     assert by_row[1] == ("events", "log.csv", 4, "user in drop", "bot,x,view,11,5")
     assert raw.dropped()["events: duplicate"] == 1
     assert raw.rejected.schema == REJECTED
+
+
+def test_a_span_of_time_is_half_open(tmp_path):
+    times = {"after": "1970-01-01T00:00:20Z", "before": "1970-01-01T00:00:30Z"}
+    raw = read(tmp_path, filters={"time": times})
+    assert raw.events["time"].to_list() == [20_000_000]
+    assert sorted(raw.rejected["reason"].str.slice(0, 15)) == ["time before 197", "time not before"]
+
+
+def test_bytes_that_are_no_text_cost_their_own_cells_only():
+    cells = pl.Series("user", [b"a", None, b"\xff", "ü".encode()], pl.Binary)
+    assert _decoded(cells).to_list() == ["a", None, None, "ü"]
+
+
+def test_a_row_at_fault_is_told_in_eighty_characters():
+    assert _said(b"x" * 80 + b"\r\n") == "x" * 80
+    assert _said(b"x" * 81) == "x" * 77 + "..."
 
 
 def test_bad_rows_are_dropped_when_declared(tmp_path):
