@@ -217,6 +217,12 @@ def test_a_channel_scores_what_it_did_not_find_and_keeps_its_own_scores(asked):
     assert "one" + DENSE not in bare.rows.columns  # nobody reads it
 
 
+def test_a_channel_of_which_the_merge_says_nothing_scores_every_row(asked):
+    pipeline = Pipeline({"one": Scoring()}, Union())
+    out = pipeline.scored(asked.requests, rows_of([[5, 6], [], [7]]), asked.state, Trace())
+    assert out["one" + DENSE].tolist() == [5, 6, 7]
+
+
 def test_a_channel_that_failed_is_not_asked_for_scores(asked):
     class Down(Scoring):
         def retrieve(self, requests, state, k):
