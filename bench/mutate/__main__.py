@@ -29,12 +29,13 @@ def main() -> int:
     words.add_argument("--only", nargs="+", choices=rooms, default=rooms, metavar="ROOM", help=", ".join(rooms))
     words.add_argument("--sample", type=int, default=rules["sample"], help="mutants a room, 0 = all")
     words.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at once")
+    words.add_argument("--again", action="store_true", help="not those that each room's last run here caught")
     words.add_argument("--write", action="store_true", help="set the rooms' rows of the table in README.md")
     given = words.parse_args()
     listed, faults, rows = _listed(), [], {}
     copied()
     for name in given.only:
-        room = Room(name, rules, given.sample, given.jobs)
+        room = Room(name, rules, given.sample, given.jobs, given.again)
         told = room.run()
         rows[name] = _row(name, told)
         print(rows[name], flush=True)

@@ -37,8 +37,9 @@ def copied() -> None:
 class Room:
     """A folder of the package, by the rules of rooms.toml."""
 
-    def __init__(self, name: str, rules: dict[str, Any], sample: int, at_once: int) -> None:
-        self.name, self.rules, self.sample, self.at_once = name, rules, sample, at_once
+    def __init__(self, name: str, rules: dict[str, Any], sample: int, at_once: int, again: bool = False) -> None:
+        self.name, self.rules, self.sample, self.at_once, self.again = name, rules, sample, at_once, again
+        self.kept = WORK / f"{name}.jsonl"
         self.tests = rules["rooms"][name]["tests"]
         found = (p for glob in rules["rooms"][name]["files"] for p in sorted((TREE / "src/shortlist").glob(glob)))
         self.files = [path.relative_to(TREE).as_posix() for path in found]
@@ -48,15 +49,22 @@ class Room:
         mutants = [mutant for file in self.files for mutant in of_file(TREE, TREE / file, self.rules)]
         jobs = list(self._jobs(by_digest(mutants, self.rules["seed"])))
         (WORK / "log").mkdir(exist_ok=True)
-        found = []
-        with (WORK / f"{self.name}.jsonl").open("w", encoding="utf-8") as kept:
-            for plain in (False, True):
-                mine = {job["number"]: job for job in jobs if job["plain"] == plain}
-                for told in self._answers(mine, plain):
-                    job = mine[told["number"]]
-                    found.append((job["name"], told["outcome"]))
-                    kept.write(json.dumps({key: job[key] for key in ("name", "line", "plain")} | told) + "\n")
-        return found
+        caught = self._caught_before()
+        told = [caught[job["name"]] for job in jobs if job["name"] in caught]
+        for plain in (False, True):
+            mine = {job["number"]: job for job in jobs if job["plain"] == plain and job["name"] not in caught}
+            for answer in self._answers(mine, plain):
+                job = mine[answer["number"]]
+                told.append({key: job[key] for key in ("name", "line", "plain")} | answer)
+        self.kept.write_text("".join(f"{json.dumps(one)}\n" for one in told), encoding="utf-8")
+        return [(one["name"], one["outcome"]) for one in told]
+
+    def _caught_before(self) -> dict[str, Job]:
+        """With ``again``, what the last run of the room caught: tests that were added since take none of it back."""
+        if not self.again or not self.kept.exists():
+            return {}
+        last = [json.loads(line) for line in self.kept.read_text(encoding="utf-8").splitlines()]
+        return {one["name"]: one for one in last if one["outcome"] != SURVIVED}
 
     def _jobs(self, mutants: list[Mutant]) -> Iterator[Job]:
         traces = {plain: self._trace(plain) for plain in {mutant.kernel for mutant in mutants}}

@@ -58,6 +58,18 @@ def test_blacklist_by_id_value_and_user():
     assert forbidden(again, requests, data.state()) == forbidden(rule, requests, data.state())
 
 
+def test_blacklist_of_the_first_and_of_the_last_user():
+    data = catalogue({}, n_items=N)
+    rule = Blacklist(users={"u0": ["i1"], "u4": ["i2", "i0"]})
+    assert told(rule, data, ask(6, user=[0, 1, 4, 5, -1, 0])) == [{1}, set(), {0, 2}, set(), set(), {1}]
+
+
+def test_an_id_that_is_not_in_the_data_is_no_item():
+    rule = Blacklist(items=["i99", "i1"], users={"u0": ["i99"]}).fit(catalogue({}, n_items=N))
+    assert rule.items_.tolist() == [1]
+    assert rule.user_items_["item"].tolist() == []
+
+
 def test_blacklist_names_an_unknown_attribute_and_warns_of_ids_and_values_that_forbid_nothing():
     data = catalogue({"genres": "list"}, genres=[["Horror"], ["War"]])
     with pytest.raises(InputError, match=r"rules.blacklist.values: no item attribute 'genre'; .*: genres"):
@@ -98,6 +110,21 @@ def test_available_does_not_list_what_a_log_without_a_catalogue_is_still_to_brin
     data = worlds.dataset(np.zeros(3, int), np.arange(3), np.array([1, 5, 9]), n_users=5, available_from=[1, 5, 9])
     rule, asked = Available().fit(data), ask(2, time=[3, 9])
     assert rule.forbids(asked, data.state()).lengths.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("times", [[3], [3, 6, 9]])
+def test_available_bears_a_catalogue_and_a_log_of_other_lengths(times):
+    """Items met live stand behind the catalogue's and are never barred; what no start is known of is there."""
+    data = catalogue({"gone": "time"}, available_from=[5, 5, 0, 0], gone=[None, 8, None, 4])
+    rule, state = Available(until="gone").fit(data), data.state()
+    expected = {3: {0, 1}, 6: {3}, 9: {1, 3}}
+    assert forbidden(rule, ask(len(times), time=times), state) == [expected[t] for t in times]
+    state.available_from = np.append(state.available_from, [99, 99, 99])
+    assert forbidden(rule, ask(len(times), time=times), state) == [expected[t] for t in times]
+    state.available_from = np.array([5], np.int64)
+    assert forbidden(rule, ask(len(times), time=times), state) == [
+        expected[t] - ({1} if t < 5 else set()) for t in times
+    ]
 
 
 def test_available_names_an_unknown_attribute():
@@ -143,6 +170,19 @@ def test_seen_is_its_definition(log, config, requests, live):
         if r == 0:
             wanted |= {i for i, e, t in live if counts(e, now - t)}
         assert said[r] == wanted
+
+
+def test_an_event_of_no_known_kind_is_not_among_those_named():
+    columns = {"item": [1, 2, 3, 4], "event": [-1, 3, 0, 1], "time": [50, 50, 50, 49]}
+    history = Ragged.of(
+        np.zeros(4, int), 1, **{name: np.array(columns.get(name, [0] * 4), dtype) for name, dtype in HISTORY.items()}
+    )
+    asked = replace(ask(1, time=50, user=[-1]), history=history)
+    data = catalogue({}, n_items=N)
+    assert told(Seen(events={"view": 1, "buy": 1}), data, asked) == [{3}]  # of a window's length ago is no longer
+    assert told(Seen(), data, asked) == [{1, 2, 3, 4}]
+    alone = worlds.dataset(np.zeros(1, int), np.zeros(1, int), np.array([1]), n_items=N)  # a log of views only
+    assert told(Seen(events={"view": 2}), alone, asked) == [{3}]
 
 
 def test_seen_looks_beyond_the_history_of_the_request_and_at_live_events():
