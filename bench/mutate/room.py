@@ -105,7 +105,7 @@ class Room:
         out = WORK / f"{self.name}.{'plain' if plain else 'compiled'}.trace.json"
         tests = [test for test in self.tests if not plain or test == f"tests/{self.name}"]
         tests += ["-k", f"not test_contract or {self.name}"]  # of the contract, the room's own components
-        job = {"tree": str(TREE), "tests": tests, "slowest": self.rules["slowest"], "out": str(out)}
+        job = {"tree": str(TREE), "tests": tests, "slowest": self.rules["slowest"][plain], "out": str(out)}
         words = [sys.executable, "-m", "bench.mutate.trace"]
         with out.with_suffix(".log").open("w", encoding="utf-8") as log:
             subprocess.run(

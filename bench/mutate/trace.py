@@ -73,8 +73,12 @@ class Tracer:
         self.watch.switch_context(self._contexts[-1])
 
 
+class TooSlow(BaseException):
+    """A test that takes too long to be asked about mutants; no ``Exception``, or Hypothesis would look for more."""
+
+
 def _too_slow(*_: object) -> None:
-    raise TimeoutError("too slow to be asked about mutants")
+    raise TooSlow
 
 
 def trace(tree: Path, tests: list[str], slowest: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from shortlist.component import InputError
-from shortlist.data import Table, Vocab
+from shortlist.data import MISSING_TIME, Table, Vocab
 from shortlist.durations import UNITS
 
 KINDS = {"town": "category", "likes": "list"}
@@ -83,3 +83,22 @@ def test_a_forgotten_id_is_not_found_as_an_empty_one():
         assert one.code("") == -1
         assert [one.code(raw) for raw in "abc"] == [0, -1, 2]
         assert one.forget("") == -1
+
+
+def test_a_row_that_the_source_does_not_mention_is_not_listed():
+    frame = pl.DataFrame(
+        {"item": ["a", "c"], "colour": ["red", None], "price": [1.5, None], "made": [86_400_000_000, None]}
+    )
+    table = Table.of(frame, "item", {"colour": "category", "price": "number", "made": "time"}, Vocab(["a", "b", "c"]))
+    assert table.listed.tolist() == [True, False, True]
+    assert table.codes["colour"].first(np.array([0, 1, 2, 3, -1])).tolist() == [0, -1, -1, -1, -1]
+    np.testing.assert_array_equal(
+        table.number("price", np.array([2, 0, 3, -1])), np.array([np.nan, 1.5, np.nan, np.nan])
+    )
+    np.testing.assert_array_equal(table.number("made", np.array([0, 1, 2])), np.array([1, np.nan, np.nan]))
+    assert table.times["made"].tolist()[1:] == [MISSING_TIME, MISSING_TIME]
+    assert table.buckets("price", np.array([0, 1]), np.array([1.0, 1.5, 2.0])).tolist() == [2, -1]
+    assert table.buckets("price", np.array([0, 1])).tolist() == [0, -1]
+    assert table.buckets("made", np.array([0])).tolist() == [-1]
+    again = table.frame("item", ["a", "b", "c"])
+    assert again.sort("item").to_dicts() == frame.sort("item").to_dicts()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from .conftest import DAY, ITEMS, make
+from .conftest import DAY, ITEMS, empty, make
 
 
 def plain(world, codes, share, half_life, last, prior):
@@ -78,3 +78,34 @@ def test_numbers(world):
 def test_the_default_takes_every_column(world):
     columns = world.columns(make("affinity").fit(world.data))
     assert {name.split(".")[1] for name in columns} == {"genres", "brand", "price", "released"}
+
+
+@pytest.mark.parametrize("column", ["genres", "brand", "price"])
+def test_an_item_first_met_live_is_one_without_attributes_whatever_its_code(world, column):
+    feature = make("affinity", columns=[column]).fit(world.data)
+    history = world.requests.history
+    found = []
+    for code in (ITEMS, ITEMS + 1000):
+        history["item"][::3] = code
+        found.append(world.columns(feature))
+    for name in found[0]:
+        np.testing.assert_array_equal(found[0][name], found[1][name], err_msg=name)
+
+
+def test_without_a_prior_there_is_no_lift_and_with_little_there_is(world):
+    def columns(prior):
+        return world.columns(make("affinity", columns=["genres"], prior=prior).fit(world.data))
+
+    none, little, more = columns(0), columns(0.5), columns(2)
+    assert np.isnan(none["affinity.genres.lift"]).all()
+    for name in none:
+        if not name.endswith(".lift"):
+            np.testing.assert_array_equal(np.isnan(none[name]), np.isnan(more[name]), err_msg=name)
+        np.testing.assert_array_equal(np.isnan(little[name]), np.isnan(more[name]), err_msg=name)
+
+
+def test_shares_of_a_log_without_positives_are_shares_of_the_catalogue(world):
+    feature = make("affinity", columns=["brand"]).fit(empty(world))
+    codes = world.data.items.codes["brand"]
+    count = np.bincount(codes.values["code"], minlength=len(codes.levels))
+    np.testing.assert_allclose(feature.shares_["share"], count / count.sum(), rtol=1e-5)

@@ -27,6 +27,54 @@ def test_sorted_and_the_kth_largest(values, data):
     assert array.tolist() == sorted(values)
 
 
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.integers(0, 4), max_size=6), max_size=4))
+def test_where_each_item_stands_first_in_each_sequence(sequences):
+    offsets = np.cumsum([0, *map(len, sequences)])
+    items = np.array([i for row in sequences for i in row], np.int64)
+    starts, sequence, place = _neighbours._by_item(offsets, items, 5)
+    for i in range(5):
+        first = [(u, int(offsets[u]) + row.index(i)) for u, row in enumerate(sequences) if i in row]
+        own = slice(starts[i], starts[i + 1])
+        assert list(zip(sequence[own].tolist(), place[own].tolist(), strict=True)) == first
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.lists(st.lists(st.integers(0, 4), max_size=7), max_size=4), st.integers(1, 7), st.integers(1, 5))
+def test_nearest_are_the_largest_cosines(sequences, window, k):
+    offsets = np.cumsum([0, *map(len, sequences)])
+    items = np.array([i for row in sequences for i in row], np.int64)
+    near = _neighbours.nearest(offsets, items, 5, window, k)
+    n = [sum(i in row for row in sequences) for i in range(5)]
+    for i in range(5):
+        pairs = [0] * 5
+        for row in sequences:
+            if i in row:
+                at = row.index(i)
+                for j in set(row[max(0, at - window) : at + window + 1]) - {i}:
+                    pairs[j] += 1
+        cosine = {j: pairs[j] / math.sqrt(n[i] * n[j]) for j in range(5) if pairs[j]}
+        own = slice(near.starts[i], near.starts[i + 1])
+        codes, values = near.codes[own].tolist(), near.cosine[own].tolist()
+        assert codes == sorted(set(codes))
+        assert values == pytest.approx([cosine[j] for j in codes])
+        assert sorted(values) == pytest.approx(sorted(cosine.values())[-k:])
+
+
+def test_room_is_made_for_every_pair_that_is_kept():
+    rows = np.array([np.random.default_rng(u).permutation(70)[:40] for u in range(12)])
+    near = _neighbours.nearest(np.arange(13) * 40, rows.ravel(), 70, 99, 99)
+    met = np.zeros((12, 70))
+    met[np.arange(12)[:, None], rows] = 1
+    both, n = met.T @ met, met.sum(0)
+    expected = both / np.sqrt(np.maximum(np.outer(n, n), 1))
+    np.fill_diagonal(expected, 0)
+    assert len(near.codes) == len(near.cosine) == near.starts[-1] == (expected > 0).sum() > 2048
+    found = np.zeros((70, 70))
+    found[np.repeat(np.arange(70), np.diff(near.starts)), near.codes] = near.cosine
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("n", [15, 40, 200])
 def test_long_rows_are_sorted_too(n):
     array = np.random.default_rng(n).permutation(n)

@@ -1,7 +1,11 @@
 """Segment popularity against the plain definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+
+from shortlist.types import Candidates, Requests
 
 from .conftest import DAY, USERS, make
 
@@ -44,3 +48,17 @@ def test_categories_of_many_levels_only_when_named(world):
     many = type(users.codes["gender"])(users.codes["gender"].values, ("F", "M", "X"))
     users.codes["gender"] = many
     assert list(make("segment", levels=2).fit(world.data).names_) == ["age"]
+
+
+def test_one_event_is_a_share_of_one(world):
+    """The only event of a log: its item has all of it, and its user's group as well."""
+    events = world.data.events
+    good = np.flatnonzero((events.weight > 0) & (events.user == 0))[:1]
+    data = replace(world.data, events=events.take(good))
+    feature = make("segment", attributes=["age"], prior=3).fit(data)
+    now = world.requests.time[:1] + 1
+    requests, item = Requests.of(np.zeros(1, np.int32), now), events.item[good]
+    rows = Candidates(np.zeros(2, np.uint32), np.append(item, (item + 1) % 20))
+    columns = feature.compute(requests, rows, data.state())
+    assert columns["segment.age.share"].tolist() == [1, 0]
+    assert columns["segment.age.lift"].tolist() == [0, 0]

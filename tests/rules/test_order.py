@@ -172,6 +172,27 @@ def test_mmr_bears_scores_that_are_not_numbers():
     assert apply(MMR(by=["brand"], trade_off=0.6), data, rows_of([[0, 1, 2]], scores=[[1, np.nan, 0.5]])) == [[0, 2, 1]]
 
 
+@settings(max_examples=40, deadline=None)
+@given(shop=shops(), data=st.data(), trade_off=st.sampled_from([0.25, 0.5, 0.9]))
+def test_mmr_does_not_ask_on_what_scale_scores_are(shop, data, trade_off):
+    scores = [data.draw(st.integers(0, 8)) / 8 for _ in range(N)]
+    rule = MMR(by=["tags", "brand"], trade_off=trade_off)
+    given, moved = (rows_of([list(range(N))], scores=[row]) for row in (scores, [4 * s - 3 for s in scores]))
+    assert apply(rule, shop[0], given) == apply(rule, shop[0], moved)
+
+
+def test_mmr_of_equal_scores_holds_them_for_the_best():
+    data = catalogue({"brand": "category"}, brand=["a", "a", "b"])
+    assert apply(MMR(by=["brand"], trade_off=0.6), data, rows_of([[2, 0]], scores=[[np.nan, 0.5]])) == [[0, 2]]
+    last = catalogue({"brand": "category"}, brand=["a", "b", "c"])  # the worst is worth as little as what has no score
+    assert apply(MMR(by=["brand"], trade_off=0.6), last, rows_of([[0, 1, 2]], scores=[[0.9, np.nan, 0.5]])) == [
+        [0, 1, 2]
+    ]
+    equal = rows_of([[0, 1, 2]], scores=[[0.5, 0.5, np.nan]])
+    assert apply(MMR(by=["brand"], trade_off=0.4), data, equal) == [[0, 2, 1]]  # .4 of 1 less .6 of 1 against 0
+    assert apply(MMR(by=["brand"], trade_off=0.6), data, equal) == [[0, 1, 2]]
+
+
 @settings(max_examples=80, deadline=None)
 @given(given=asked(fallback=True), n=st.integers(1, 10))
 def test_fill_is_its_definition(given, n):

@@ -80,8 +80,10 @@ def tastes(
             for c in codes[starts[i] : starts[i + 1]]:
                 dot -= liked[c]
                 top = max(top, -liked[c])
-                lift += np.log2((prior * share[c] - liked[c]) / ((prior + total) * share[c])) if share[c] > 0 else 0.0
-                taste += above[c] / (rated[c] + prior)
+                if prior > 0 and share[c] > 0:
+                    lift += np.log2((prior * share[c] - liked[c]) / ((prior + total) * share[c]))
+                if rated[c] > 0:
+                    taste += above[c] / (rated[c] + prior)
                 short_dot += recent[c]
             out[0, r] = dot / size / total if total > 0 else np.nan
             out[1, r] = top / total if total > 0 else np.nan

@@ -315,6 +315,21 @@ def test_the_fingerprint_is_of_the_contents(tmp_path):
     assert read(tmp_path, LOG.replace("3.5", "3.4")).fingerprint != first
 
 
+def test_the_fingerprint_of_a_query_is_of_its_answer(tmp_path):
+    def fingerprint(*stars):
+        path = tmp_path / "shop.db"
+        path.unlink(missing_ok=True)
+        connection = sqlite3.connect(path)
+        connection.execute("create table log (user, item, time, value)")
+        connection.executemany("insert into log values ('u', 'i', ?, ?)", list(enumerate(stars)))
+        connection.commit()
+        connection.close()
+        spec = {"source": "tables", "events": {"path": "shop.db", "query": "select * from log"}}
+        return load(DataSpec.model_validate(spec), tmp_path).fingerprint
+
+    assert fingerprint(1, 2, 3) == fingerprint(1, 2, 3) != fingerprint(1, 2, 4)
+
+
 @pytest.mark.parametrize(
     ("spec", "path"),
     [

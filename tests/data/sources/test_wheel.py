@@ -85,3 +85,7 @@ def test_cache_folder_follows_the_system(monkeypatch):
     monkeypatch.setattr(_wheel.sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", "/l")
     assert cache_folder() == Path("/l/shortlist/Cache")
+
+
+def test_a_member_has_its_files_name():
+    assert (GOOD.name, Member("log.csv", 0, "").name) == ("log.csv", "log.csv")
