@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from shortlist import train
 from shortlist.cli.main import main
 from shortlist.recipe import read
+
+settings.register_profile("repeatable", derandomize=True)  # the same examples on every machine
+settings.load_profile("repeatable")
 
 RECIPE = """
 name = "shop"

@@ -159,3 +159,11 @@ def test_rows_well_written_are_read_as_python_writes_them_beside_one_that_is_not
     raw = load(DataSpec.model_validate({"events": {"path": "log.csv", "columns": columns, **DROP}}), tmp_path)
     assert raw.events.select("item", "note").rows() == cells
     assert raw.rejected["text"].to_list() == ['u0,27" tv,1,x']
+
+
+@pytest.mark.parametrize("cell", ['x "y', "x\udcff"])
+def test_a_fault_beyond_the_columns_is_the_rows(tmp_path, cell):
+    text = f"user,item,time\na,x,1704067200\nb,y,1704067201,{cell}\nc,z,1704067202\n"
+    (tmp_path / "log.csv").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=r"^log\.csv: row 3: "):
+        load(DataSpec.model_validate({"source": "tables", "events": {"path": "log.csv"}}), tmp_path)

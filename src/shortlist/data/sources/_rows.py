@@ -82,15 +82,20 @@ def _fault(row: int, record: bytes, layout: Layout) -> Broken | None:
     text = record.decode(errors="replace").rstrip("\r\n")
     for place, cell in enumerate(found.cells):
         if (told := undecodable(cell)) is not None:
-            return Broken(row, place, "not utf-8", told, text)
+            return Broken(row, _named(place, layout), "not utf-8", told, text)
     if found.wrong is not None:
         told = "expected a quote only around a whole cell, found "
         told += f'{_said(found.cells[found.wrong])!r}; quote = "" takes quotes as they are'
-        return Broken(row, found.wrong, "a quote inside", told, text)
+        return Broken(row, _named(found.wrong, layout), "a quote inside", told, text)
     if len(found.cells) > layout.width:
         told = f"expected {layout.width} columns, found {len(found.cells)}: {_said(record)!r}"
         return Broken(row, None, f"more than {layout.width} columns", told, text)
     return None
+
+
+def _named(place: int, layout: Layout) -> int | None:
+    """The place of a cell; None beyond the columns, where the row as a whole is at fault."""
+    return place if place < layout.width else None
 
 
 def undecodable(content: bytes) -> str | None:
