@@ -42,15 +42,15 @@ def plain(world, codes, share, half_life, last, prior):
     return out
 
 
-@pytest.mark.parametrize("name", ["genres", "brand"])
-def test_levels(world, name):
-    feature = make("affinity", columns=[name], half_life="5d", last=3, prior=2).fit(world.data)
+@pytest.mark.parametrize(("name", "prior"), [("genres", 2), ("brand", 2), ("genres", 0.5)])
+def test_levels(world, name, prior):
+    feature = make("affinity", columns=[name], half_life="5d", last=3, prior=prior).fit(world.data)
     columns = world.columns(feature)
     codes = world.data.items.codes[name]
     positives = world.data.item_counts() + 1e-3
     have = np.flatnonzero(codes.values.lengths)
     share = [sum(positives[i] for i in have if c in codes.values.row(i)["code"]) for c in range(len(codes.levels))]
-    expected = plain(world, codes, np.array(share) / positives[have].sum(), 5 * DAY, 3, 2)
+    expected = plain(world, codes, np.array(share) / positives[have].sum(), 5 * DAY, 3, prior)
     for kind, column in zip(("mean", "max", "cosine", "lift", "value", "recent"), expected, strict=True):
         got = columns[f"affinity.{name}.{kind}"]
         np.testing.assert_allclose(got, column, rtol=1e-4, atol=1e-5, err_msg=kind)
