@@ -123,8 +123,8 @@ class _Source:
         named = [s.name for s in inside if isinstance(s, ast.FunctionDef | ast.ClassDef)]
         compiled = any("njit" in ast.unparse(d) for f in functions for d in f.decorator_list)
         body = [s for s in functions if s.body[0].lineno <= line]
-        if not body:
-            return ".".join(named) or "module", (), compiled
+        if not body:  # a kernel that was compiled before holds the module's constants as they were
+            return ".".join(named) or "module", (), "njit" in "".join(self.text)
         inner = max(inside, key=lambda s: (s.lineno, -(s.end_lineno or 0)))
         parts = [part for name in ("body", "orelse") for part in getattr(inner, name, [])]
         last = min((p.lineno - 1 for p in parts), default=inner.end_lineno or inner.lineno)

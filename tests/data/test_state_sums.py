@@ -57,7 +57,8 @@ def test_counts_of_a_group_of_users(seed, entity, which, by_age):
     users = Table.of(people, "user", {"team": "category", "age": "number"}, data.user_ids)
     data = replace(data, users=users)
     by, edges = ("age", (10.0, 25.0)) if by_age else ("team", ())
-    group = np.where(known, 1 - np.arange(data.n_users) % 2, -1)  # blue before red
+    levels = sorted(set(people["team"].drop_nulls()))
+    group = np.array([levels.index(team) if team else -1 for team in people["team"]])
     if by_age:
         age = 10 * (np.arange(data.n_users) % 4)
         group = np.where(known, (age >= 10).astype(int) + (age >= 25), -1)
