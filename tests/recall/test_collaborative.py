@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shortlist.component import refuse_unsound
 from shortlist.recall.item_cf import ItemCF
 from shortlist.registry import find
 from shortlist.testing import worlds
@@ -126,3 +127,16 @@ def test_every_channel_of_the_log_lets_the_past_fade(name: str):
     requests = Requests.of([20], now, data.state().history(np.array([20]), now))
     requests = requests.excluding(requests.history)
     assert channel.retrieve(requests, data.state(), 1).item.tolist() == [2]
+
+
+@pytest.mark.parametrize(("clip", "worth"), [("none", 50), (2, 2), (5.0, 5)])
+def test_how_much_an_event_may_count_can_be_said(clip, worth):
+    """One purchase of strength 50 among views; what is learned passes the check that a fit makes."""
+    user, item = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    data = worlds.dataset(user, item, np.arange(4), n_items=2)
+    data = replace(data, events=replace(data.events, weight=np.array([50, 1, 1, 1], np.float32)))
+    channel = ItemCF(clip=clip).fit(data)
+    refuse_unsound("recall.cf", channel)
+    assert channel._matrix(data).toarray().tolist() == [[worth, 1], [1, 1]]
+    restored = ItemCF.restore(channel.config(), channel.state())
+    assert restored._strength(data.events.weight, data.events.event).tolist() == [worth, 1, 1, 1]

@@ -55,14 +55,14 @@ class Collaborative(Vocabulary):
         events = data.events
         strength = self._told(events.weight, events.event)
         counts = np.bincount(events.item[strength > 0], minlength=data.n_items)
-        typical = float(np.median(strength[strength > 0])) if counts.any() else 1.0
-        self.most_: float = np.inf if self.clip is None else self.clip * typical
+        self.typical_: float = float(np.median(strength[strength > 0])) if counts.any() else 1.0
         self._know(np.flatnonzero(counts >= self.min_count), data.n_items)
 
     def _strength(self, weight: Float32, event: Array) -> Float32:
         """[m]: what events count, in the log as in a history: what they are said to, at most ``clip`` times the
         median; one of strength 0 is as if it had not happened."""
-        return np.minimum(self._told(weight, event), np.float32(self.most_))
+        told = self._told(weight, event)
+        return told if self.clip is None else np.minimum(told, np.float32(self.clip * self.typical_))
 
     def _told(self, weight: Float32, event: Array) -> Float32:
         """[m]: events' own weight if they are positive, else nothing, or with ``signal = "all"`` the strength of their
