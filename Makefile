@@ -12,7 +12,7 @@ help:
 	@echo "make demo      fit and evaluate on MovieLens-100K, print the leaderboard and one user's slate"
 	@echo "make serve     serve the demo's bundle over HTTP"
 	@echo "make test      all but the slow tests        make test-all   all of them"
-	@echo "make mutate    plants faults in the code: would the tests notice? (an hour)"
+	@echo "make mutate    plants faults in the code: would the tests notice?"
 	@echo "make bench     side-by-side benchmarks       make lint       style and types"
 	@echo "make docs      fill in the generated parts of README and docs/"
 	@echo "make clean     remove the environment and caches; runs/ stays"
