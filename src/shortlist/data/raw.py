@@ -13,6 +13,15 @@ lines), the filter or fault that dropped it, and the row itself."""
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """An attribute that the log tells: a column of ``Raw.events``, as what it is kept and how its cells become one."""
+
+    column: str
+    kind: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Raw:
     """Tables as read: ids are strings, times are int64 microseconds UTC, missing is null.
 
@@ -28,6 +37,8 @@ class Raw:
     """user String, unique, and their columns."""
     kinds: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"items": {}, "users": {}, "events": {}})
     """Kind of every column of ``items`` and ``users``, and of the context columns of ``events`` and ``exposures``."""
+    described: Mapping[str, Mapping[str, Described]] = field(default_factory=dict)
+    """Attributes of ``items`` and ``users`` that the log tells, by table and name."""
     exposures: pl.DataFrame | None = None
     """user, item, time and where named position, propensity, label (Float32), request (String) and context."""
     triples: pl.DataFrame | None = None

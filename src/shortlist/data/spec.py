@@ -10,9 +10,11 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_valid
 
 from shortlist.configured import Configured
 from shortlist.data import iso
+from shortlist.data.derived import DerivedSpec, Pattern
 
 Kind = Literal["category", "list", "number", "text", "time"]
 Unit = Literal["s", "ms", "us", "ns"]
+How = Literal["last", "first", "mean", "commonest"]
 GREATEST = 3.4028e38
 """Numbers are kept as float32: what is beyond is infinite there."""
 Strength = Annotated[float, Field(ge=0, le=GREATEST)]
@@ -32,7 +34,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 class Spec(Configured):
     """A part of the section: unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class SplitSpec(Spec):
@@ -58,7 +60,7 @@ class SplitSpec(Spec):
 
 
 class RangeSpec(Spec):
-    """Bounds of a value, both included; a missing value passes."""
+    """Bounds of a number, both included; a missing one passes."""
 
     min: float | None = None
     """Smaller values are dropped."""
@@ -67,12 +69,19 @@ class RangeSpec(Spec):
 
 
 class ChoiceSpec(Spec):
-    """Which names are taken."""
+    """Which names are taken; a missing one passes."""
 
     keep: list[str] | None = None
     """Only these; all when absent."""
     drop: list[str] = []
     """None of these."""
+    match: Pattern | None = None
+    """Only those in which this pattern is found; ``^`` and ``$`` bind it to the ends. Rust's regular expressions: no
+    look-around."""
+
+
+class CellSpec(RangeSpec, ChoiceSpec):
+    """Which cells of a column are taken: numbers by ``min`` and ``max``, text by ``keep``, ``drop`` and ``match``."""
 
 
 class PeriodSpec(Spec):
@@ -93,27 +102,6 @@ class RateSpec(Spec):
     """Count within each hour or day (UTC); over the whole log when absent."""
 
 
-class FilterSpec(Spec):
-    """Rules that drop rows of the log. What they drop is counted by reason and kept in ``rejected``."""
-
-    bad_rows: Literal["error", "drop"] = "error"
-    """A row that cannot be read (time, number, missing item, negative weight) stops the run, or is dropped."""
-    value: RangeSpec | None = None
-    """Impossible values."""
-    event: ChoiceSpec | None = None
-    """Behaviours taken."""
-    user: ChoiceSpec | None = None
-    """Users taken; ``drop`` lists known bots."""
-    item: ChoiceSpec | None = None
-    """Items taken."""
-    time: PeriodSpec | None = None
-    """Impossible or unwanted times."""
-    duplicates: Literal["keep", "drop"] = "keep"
-    """The same user, item, event and time again: kept, or all but the first in the file dropped."""
-    user_events: RateSpec | None = None
-    """Bots by their rate."""
-
-
 class ColumnSpec(Spec):
     """One column of a file, where its kind alone does not say enough."""
 
@@ -121,6 +109,9 @@ class ColumnSpec(Spec):
     """Its name in the file; the same as in the recipe when absent."""
     kind: Kind = "category"
     """category, list, number, text or time."""
+    how: How | None = None
+    """Of an item or a user, what the log's column tells: the ``last`` cell or the ``first`` up to the moment asked
+    about, the ``mean`` of its numbers, the ``commonest``. Absent: a column of the table's own file."""
     separator: str = "|"
     """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy or databases write them."""
     field: str | None = None
@@ -160,6 +151,60 @@ class FileSpec(Spec):
     """Of times given as text, as strftime writes it (``%d-%b-%Y``); ISO 8601 when absent."""
 
 
+class ListSpec(FileSpec):
+    """A list of ids: those of a table of the recipe, or a column of a table of its own."""
+
+    table: Literal["items", "users"] | None = None
+    """``[data.items]`` or ``[data.users]``; the name alone (``in = "items"``) says the same."""
+    path: str = ""
+    """A file, as every table's."""
+    column: str | None = None
+    """Where the ids are in it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.table is None) != bool(self.path and self.column) or (self.table and (self.path or self.column)):
+            raise ValueError('expected "items", "users" or { path = "...", column = "..." }')
+        return self
+
+
+class IdsSpec(ChoiceSpec):
+    """Which ids are taken."""
+
+    among: Annotated[ListSpec | None, Field(alias="in")] = None
+    """Only those that ``"items"`` (``[data.items]``) or ``"users"`` lists, or a column of a table of its own,
+    ``{ path = "shops.csv", column = "shop" }``. Nobody is on no list."""
+
+
+class FilterSpec(Spec):
+    """Rules that drop rows of the log. What they drop is counted by reason and kept in ``rejected``."""
+
+    bad_rows: Literal["error", "drop"] = "error"
+    """A row that cannot be read (time, number, missing item, negative weight) stops the run, or is dropped."""
+    value: RangeSpec | None = None
+    """Impossible values."""
+    event: ChoiceSpec | None = None
+    """Behaviours taken."""
+    user: IdsSpec | None = None
+    """Users taken; ``drop`` lists known bots."""
+    item: IdsSpec | None = None
+    """Items taken."""
+    columns: dict[str, CellSpec] = {}
+    """Cells taken by column, of the recipe, derived, or of the file without being named elsewhere:
+    ``{ price = { min = 0.01 }, status = { drop = ["C"] } }``."""
+    time: PeriodSpec | None = None
+    """Impossible or unwanted times."""
+    duplicates: Literal["keep", "drop"] = "keep"
+    """The same user, item, event and time again: kept, or all but the first in the file dropped."""
+    user_events: RateSpec | None = None
+    """Bots by their rate."""
+
+
 class TableSpec(FileSpec):
     """A file with the columns the funnel knows by name, and context columns.
 
@@ -176,20 +221,44 @@ class EventsSpec(TableSpec):
 
     strengths: dict[str, Strength] = {}
     """What each behaviour is worth: ``{ click = 1, buy = 5 }``; 1 when not named."""
+    derive: dict[str, DerivedSpec] = {}
+    """Columns worked out of others: ``{ hour = { part = "hour", of = "time" } }``; context, unless the name is one the
+    funnel knows (``item = { join = ["artist", "track"] }``)."""
     filters: FilterSpec = FilterSpec()
     """Rules that drop rows."""
 
 
 class AttributesSpec(FileSpec):
-    """One row per item (or user).
+    """One row per item (or user), or what the log tells of each.
 
     ``columns`` maps names to kinds: ``{ genres = { kind = "list", separator = "|" }, price = "number" }``. The one
     exception is the id: ``item = "movieId"`` (``user = "userId"``) names its column in the file, which otherwise must
     be called ``item`` or ``item_id`` (``user`` or ``user_id``). Columns not named are not read.
+
+    A column with ``how`` is of the log, and what it says holds from its event on:
+    ``{ price = { kind = "number", how = "last" } }``. With ``from = "log"`` there is no file and every column is.
     """
 
+    path: str = ""
+    """A file, as every table's; none with ``from = "log"``."""
+    source: Annotated[Literal["log"] | None, Field(alias="from")] = None
+    """``"log"``: described by columns of ``[data.events]`` alone."""
     columns: dict[str, str | ColumnSpec] = {}
     """Names to kinds, and the id to its column."""
+    derive: dict[str, DerivedSpec] = {}
+    """Columns worked out of others of the file:
+    ``{ year = { match = '\\((\\d{4})\\)', of = "title", kind = "number" } }``."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.path) == (self.source == "log"):
+            found = "both" if self.path else "neither"
+            raise ValueError(f'expected path = the file or from = "log", found {found}')
+        if self.source == "log" and self.derive:
+            raise ValueError(
+                'derive: with from = "log" write it in [data.events.derive] and name it in columns, found it here'
+            )
+        return self
 
 
 class DataSpec(Spec):

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 import polars as pl
 
-from shortlist.data.spec import FilterSpec, microseconds
+from shortlist.data.sources._derive import Columns
+from shortlist.data.spec import ChoiceSpec, FilterSpec, IdsSpec, RangeSpec, microseconds
 from shortlist.types import Array, Bool, Int64
 
 PERIOD = {"1h": 3_600_000_000, "1d": 86_400_000_000}
 
 
-def row_rules(filters: FilterSpec, present: set[str]) -> list[tuple[str, pl.Expr]]:
-    """(reason, where the row is dropped) for every rule that looks at one row alone, in terms of ``Raw.events``."""
-    rules: list[tuple[str, pl.Expr]] = []
-    if filters.value is not None and "value" in present:
-        if filters.value.min is not None:
-            rules.append((f"value below {filters.value.min:g}", pl.col("value") < filters.value.min))
-        if filters.value.max is not None:
-            rules.append((f"value above {filters.value.max:g}", pl.col("value") > filters.value.max))
+Rule = tuple[str, pl.Expr]
+"""The reason, and where a row is dropped for it."""
+
+
+def row_rules(filters: FilterSpec, columns: Columns, lists: Mapping[str, pl.Series]) -> list[Rule]:
+    """The rules that look at one row alone, in terms of ``columns``; ``lists`` are the ids that ``in`` names.
+
+    Raises ``InputError`` for a column that neither recipe nor file has.
+    """
+    rules: list[Rule] = []
+    if filters.value is not None and "value" in columns.names:
+        rules += _range("value", pl.col("value"), filters.value)
     for name in ("event", "user", "item"):
-        choice = getattr(filters, name)
-        if choice is None or name not in present:
+        choice: ChoiceSpec | None = getattr(filters, name)
+        if choice is None or name not in columns.names:
             continue
-        if choice.keep is not None:
-            rules.append((f"{name} not in keep", ~pl.col(name).is_in(choice.keep)))
-        if choice.drop:
-            rules.append((f"{name} in drop", pl.col(name).is_in(choice.drop)))
+        rules += _choice(name, pl.col(name), choice)
+        if isinstance(choice, IdsSpec) and choice.among is not None:
+            listed = pl.col(name).is_in(lists[name].implode()).fill_null(False)
+            rules.append((f"{name} not in {choice.among.table or choice.among.path}", ~listed))
+    for name, cells in filters.columns.items():
+        where = f"data.events.filters.columns.{name}"
+        if cells.min is not None or cells.max is not None:
+            rules += _range(name, pl.col(columns.column(name, "number", where)), cells)
+        if cells.keep is not None or cells.drop or cells.match:
+            rules += _choice(name, pl.col(columns.column(name, "text", where)), cells)
     if filters.time is not None:
         if filters.time.after is not None:
             rules.append(
@@ -40,6 +53,22 @@ def row_rules(filters: FilterSpec, present: set[str]) -> list[tuple[str, pl.Expr
                 )
             )
     return rules
+
+
+def _range(name: str, number: pl.Expr, bounds: RangeSpec) -> Iterator[Rule]:
+    if bounds.min is not None:
+        yield f"{name} below {bounds.min:g}", number < bounds.min
+    if bounds.max is not None:
+        yield f"{name} above {bounds.max:g}", number > bounds.max
+
+
+def _choice(name: str, text: pl.Expr, choice: ChoiceSpec) -> Iterator[Rule]:
+    if choice.keep is not None:
+        yield f"{name} not in keep", ~text.is_in(choice.keep)
+    if choice.drop:
+        yield f"{name} in drop", text.is_in(choice.drop)
+    if choice.match is not None:
+        yield f"{name} does not match {choice.match}", ~text.str.contains(choice.match)
 
 
 def past_rules(filters: FilterSpec, events: pl.DataFrame) -> pl.Series | None:
