@@ -94,6 +94,23 @@ class Table:
         """Names and kinds of all columns, those that change too."""
         return {**self.kinds, **{name: dated.values.kinds[name] for name, dated in self.dated.items()}}
 
+    def latest(self) -> Table:
+        """Every column as last known, as if it did not change: for people to read."""
+        now = Table(self.n, dict(self.codes), dict(self.numbers), dict(self.times), self.texts, self.listed)
+        rows = np.arange(self.n)
+        for name, kind in self.columns().items():
+            table, places = self.known(name, rows)
+            if table is self:
+                continue
+            if name in table.codes:
+                now.codes[name] = Codes(table.codes[name].of(places), table.codes[name].levels)  # type: ignore[index]
+            elif kind == "number":
+                now.numbers[name] = table.number(name, places)  # type: ignore[index]
+            elif kind == "time":
+                now.times[name] = table.time(name, places)  # type: ignore[index]
+            now = replace(now, listed=now.listed | (places >= 0))
+        return replace(now, kinds=self.columns())
+
     def until(self, t: int) -> Table:
         """What was known before ``t`` of the columns that change; the others are as they are."""
         if not self.dated:
