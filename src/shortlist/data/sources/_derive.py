@@ -38,6 +38,7 @@ class Columns:
         self._derive: Mapping[str, DerivedSpec] = getattr(spec, "derive", {})
         self._named = {w.name: w for w in wanted}
         self._open: list[str] = []  # derived columns being worked out
+        self._taken: set[str] = set()  # derived columns that something else of the recipe comes out of
         for name in self._derive:
             if name in self._named:
                 raise InputError(f"{at}.derive.{name}: the recipe has a column of this name; expected another")
@@ -48,6 +49,10 @@ class Columns:
     def names(self) -> set[str]:
         """What is there for filters."""
         return set(self._named)
+
+    def hide_taken(self) -> None:
+        """Hides the derived columns that have done their work: context is what nothing else of the recipe takes."""
+        self.hidden += sorted(self._taken - set(self._known))
 
     @property
     def shown(self) -> list[Wanted]:
@@ -63,6 +68,7 @@ class Columns:
         itself = self._open[-1:] == [source]  # a derived column out of the file's column of that name
         if source in self._derive and not itself:
             self._make(source)
+            self._taken.add(source)
         own = self._named.get(source)
         if own is not None and (own.kind == kind or (kind == "text" and own.kind in TEXT)):
             return own.name
