@@ -44,13 +44,15 @@ class Profile(Feature):
         chosen: list[Array] = []
         names: list[str] = []
         levels: list[str] = []
-        sources = (("user", data.users, data.user_counts("all")), ("item", data.items, data.item_counts("all")))
-        for entity, table, counts in sources:
+        log = data.events
+        sources = (("user", data.users, log.user), ("item", data.items, log.item))
+        for entity, table, of_events in sources:
             for name in table.of_kind(f"features.profile.{entity}", getattr(self, entity), "list"):
-                known, codes = table.known(name, np.arange(min(table.n, len(counts))))
+                known, codes = table.known(name, of_events, log.time)
                 column = known.codes[name]
-                rows = column.of(codes)
-                seen = np.bincount(rows["code"], counts[rows.rows], minlength=len(column.levels))
+                counts = np.bincount(codes[codes >= 0], minlength=known.n)
+                rows = column.of(np.arange(known.n))
+                seen = np.bincount(rows["code"], counts[: known.n][rows.rows], minlength=len(column.levels))
                 common = np.lexsort((np.arange(len(seen)), -seen))[: self.levels]
                 chosen.append(np.sort(common[seen[common] > 0]).astype(np.int32))
                 levels += [column.levels[code] for code in chosen[-1]]
