@@ -83,7 +83,7 @@ def test_opened_it_knows_what_the_log_told(told):
             levels = [dated.values.codes[name].levels for dated in (one, other) if name in dated.values.codes]
             assert levels in ([], [levels[0]] * 2 if levels else [])
     state = bundle.data.state()
-    requests = answer.requests_of(state, np.arange(-1, bundle.data.n_users), state.last)
+    requests = answer.requests_of(state, np.arange(-1, bundle.data.n_users), bundle.pipeline.fitted_until)
     rows = answer.recommend(bundle.pipeline, state, requests, 3).rows
     assert len(rows) == 3 * len(requests)
 
