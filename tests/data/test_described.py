@@ -119,7 +119,8 @@ def test_codes_beyond_the_table_and_of_nobody_are_missing(tmp_path):
     known, rows = items.known("price", np.array([-1, 0, 2, 7]), np.full(4, 60 * SECOND))
     assert rows.tolist() == [-1, 2, -1, -1]
     assert np.isnan(known.number("price", rows)).tolist() == [True, False, True, True]
-    assert known.time("price", np.empty(0, np.int32)).tolist() == [] if "price" in known.times else True
+    known, rows = items.known("seen", np.array([-1, 1, 2]), np.full(3, 60 * SECOND))
+    assert known.time("seen", rows).tolist() == [MISSING_TIME, 30 * SECOND, MISSING_TIME]
 
 
 def test_a_catalogue_and_the_log_together(tmp_path):
@@ -265,6 +266,20 @@ def test_features_read_the_value_of_the_moment(tmp_path):
     np.testing.assert_allclose(liked["affinity.brand.mean"], np.float32([1, nan, 0.5, nan]), atol=1e-4)
     since = Recency().fit(data).compute(requests, candidates, state)["recency.item.seen"]
     np.testing.assert_allclose(since, np.log1p(np.float32([5, nan, 35, 35]) / 3600), rtol=1e-5)
+
+
+def test_one_request_is_told_what_a_batch_is(tmp_path):
+    data = read(tmp_path)
+    state, n = data.state(), data.n_items
+    requests, candidates = asked(3, n, 45)
+    requests = replace(requests, time=np.array([15, 20, 45, 60]) * SECOND)
+    requests = replace(requests, history=state.history(requests.user, requests.time))
+    for feature in (Profile(), Affinity(), Segment(), Recency()):
+        together = feature.fit(data).compute(requests, candidates, state)
+        for r in range(4):
+            alone = Candidates(np.zeros(n, np.uint32), np.arange(n, dtype=np.int32), {})
+            for name, column in feature.compute(requests.take([r]), alone, state).items():
+                np.testing.assert_array_equal(column, together[name][candidates.request == r], err_msg=name)
 
 
 def test_the_shares_of_levels_are_those_of_the_events(tmp_path):
