@@ -124,6 +124,15 @@ def test_columns_come_out_of_others_however_the_file_is_written(tmp_path, write)
     assert {name: items.schema[name] for name in DERIVE} == kinds
 
 
+def test_users_too(tmp_path):
+    (tmp_path / "users.csv").write_text("user,born,city\na,1990-05-01,Ulm\nb,,Bern\n")
+    users = {"path": "users.csv", "derive": {"year": {"part": "year", "of": "born", "kind": "number"}}}
+    (tmp_path / "log.csv").write_text(LOG)
+    raw = load(DataSpec.model_validate({"events": {"path": "log.csv"}, "users": users}), tmp_path)
+    assert raw.users.rows() == [("a", 1990), ("b", None)]
+    assert raw.kinds["users"] == {"year": "number"}
+
+
 def test_the_recipes_own_names_come_before_the_files(tmp_path):
     columns = {"item": "item", "price": {"column": "size", "kind": "number"}, "name": {"column": "title"}}
     raw = read(tmp_path, items={"columns": columns, "derive": {

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
-from shortlist.component import InputError
+from shortlist.component import InputError, explain
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
 
@@ -114,6 +115,21 @@ def test_only_what_a_table_lists(tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_asked_is_told(tmp_path, filters, message):
     assert refused(tmp_path, filters).startswith(message)
+
+
+def test_a_filter_of_a_column_the_log_has_not(tmp_path):
+    log = "user,item,time\na,x,1\n"
+    for name, filter_ in {"value": {"min": 1}, "event": {"keep": ["buy"]}}.items():
+        told = f"data.events.filters.{name}: the recipe does not say which column this is"
+        assert refused(tmp_path, {name: filter_}, log=log) == told
+
+
+def test_keys_are_known_by_the_names_that_are_written():
+    spec = {"events": {"path": "log.csv", "filters": {"item": {"inn": "items"}}}}
+    with pytest.raises(ValidationError) as error:
+        DataSpec.model_validate(spec)
+    told = "data.events.filters.item.inn: unknown; did you mean in?"
+    assert explain(error.value, "data", DataSpec) == told
 
 
 def test_a_log_that_describes_its_items_lists_none(tmp_path):
