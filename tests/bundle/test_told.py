@@ -31,6 +31,7 @@ path = "items.csv"
 title = "text"
 price = { column = "value", kind = "number", how = "last" }
 band = { how = "commonest" }
+said = { column = "value", kind = "text", how = "last" }
 [data.users]
 from = "log"
 columns = { mood = { column = "band", how = "last" }, since = { column = "time", kind = "time", how = "first" } }
@@ -72,7 +73,7 @@ def told(shop, tmp_path_factory):
 def test_opened_it_knows_what_the_log_told(told):
     bundle = open_bundle(told / "run" / "bundle")
     fitted = train.load(bundle.recipe, told)[0].until(bundle.manifest["fitted_until"] + 1)
-    for table, names in (("items", ["price", "band"]), ("users", ["mood", "since"])):
+    for table, names in (("items", ["price", "band", "said"]), ("users", ["mood", "since"])):
         mine, theirs = getattr(bundle.data, table), getattr(fitted, table)
         assert list(mine.dated) == names
         assert mine.columns() == theirs.columns()
@@ -82,6 +83,9 @@ def test_opened_it_knows_what_the_log_told(told):
             assert one.offsets[-1] == len(one.times) < len(other.times)  # what came after the cut is not in the bundle
             levels = [dated.values.codes[name].levels for dated in (one, other) if name in dated.values.codes]
             assert levels in ([], [levels[0]] * 2 if levels else [])
+    assert bundle.data.items.texts["said"].equals(fitted.items.texts["said"])
+    assert bundle.data.items.texts["said"].null_count() == 0
+    assert bundle.manifest["recipe"]["data"]["users"]["from"] == "log"  # as it is written
     state = bundle.data.state()
     requests = answer.requests_of(state, np.arange(-1, bundle.data.n_users), bundle.pipeline.fitted_until)
     rows = answer.recommend(bundle.pipeline, state, requests, 3).rows
