@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data._look import ABSENT, Look, is_number, list_of, look, time_of
+from shortlist.draft.look import ABSENT, Look, is_number, list_of, look, time_of
 from shortlist.data.doubts import times
 from shortlist.data.sources._convert import Wanted, convert
 from shortlist.data.sources._lists import entries

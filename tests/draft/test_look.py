@@ -2,8 +2,8 @@
 
 import pytest
 
-from shortlist.data._look import _has_header, is_number, look, time_of
-from shortlist.data.init import SCALE, _kind, _roles, least_positive
+from shortlist.draft.look import _has_header, is_number, look, time_of
+from shortlist.draft.data import SCALE, _kind, _roles, least_positive
 
 
 @pytest.mark.parametrize(
