@@ -71,7 +71,7 @@ def init(
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
 ) -> None:
     """Draft a recipe from a look at your files."""
-    from shortlist.draft.data import draft
+    from shortlist.draft import draft
 
     text = draft(events, items, users)
     if out is None:

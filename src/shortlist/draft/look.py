@@ -131,7 +131,7 @@ def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec
         bare.model_fields_set.update({"separator", "header"} | ({"quote"} if not quote else set()))
         try:
             opened = written(bare, part, scratch)
-            rows = opened.frame.head(200).collect()
+            rows = opened.frame.head(ROWS).collect()
         except InputError as error:
             first = first or error
             continue
@@ -192,6 +192,7 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
         for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None
+        return None
     else:
         moments = iso.micro(pl.Series(cells)).drop_nulls()
         meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
@@ -204,6 +205,8 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
 def formats(cells: list[str]) -> list[str]:
     """Every way in which all the cells can be read as times: two, where nothing tells the day from the month."""
     some = cells[:20]
+    if not all(5 < len(cell) < 40 and re.search(r"\d", cell) for cell in some):
+        return []
     likely = [day + clock for day in DAYS for clock in CLOCKS] + list(WHOLE)
     likely = [how for how in likely if _reads(how, some)]
     return [how for how in likely if _reads(how, cells)] if likely else []

@@ -230,9 +230,10 @@ class _Search:
                 question = f"which column is the user and which the item? {free[0].name} and {second} are the likeliest"
                 self.found["user"] = Guess(free[0].name, question, second)
             else:
-                both = self.found["user"].question if role == "item" and "user" in self.found else None
-                sure = second is None and both is None
-                question = None if sure else f"is it the {role}?" + (f" Or {second}?" if second else "")
+                user = self.found.get("user")
+                swapped = user.column if user and user.second == free[0].name else None  # neither is called anything
+                second = swapped or second
+                question = f"is it the {role}? Or {second}?" if second else None
                 self.found[role] = Guess(free[0].name, question, second)
 
     def _taken(self) -> set[str]:

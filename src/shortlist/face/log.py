@@ -20,7 +20,7 @@ from shortlist.answer import titles
 from shortlist.component import InputError, explain
 from shortlist.data import Dataset, State, Table, iso
 from shortlist.data.build import dataset
-from shortlist.draft.data import draft, least_positive
+from shortlist.draft import draft, least_positive
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
