@@ -16,6 +16,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.draft.nature import Nature
+from shortlist.metrics.interval import gain
 from shortlist.progress import emit
 from shortlist.questions import BATCH
 from shortlist.recipe import Recipe
@@ -131,15 +132,8 @@ class Trials:
         """The best of other settings, where it gains more than a standard error over ``trial``; else ``trial``."""
         others = [t for way in ways if self._time() and (t := self.tried(trial.type, **way))]
         best = max(others, key=lambda t: t.order.mean(), default=trial)
-        return best if self.gain(best.order, trial.order) > 0 else trial
-
-    def gain(self, one: Float64, other: Float64) -> float:
-        """By how much the mean difference is beyond its standard error, users being drawn; below 0 = not surely."""
-        users, which = np.unique(self.window.questions.requests.user, return_inverse=True)
-        difference = one - other
-        each = np.bincount(which, difference - difference.mean())
-        error = float(np.sqrt(np.sum(each**2))) / max(len(difference), 1)
-        return float(difference.mean()) - (error if len(users) > 1 else np.inf)
+        mean, error = gain(best.order, trial.order, self.window.questions.requests.user)
+        return best if mean > error else trial
 
     def _within(self, ages: Sequence[str]) -> list[str]:
         """The half-lives that the log is long enough for."""
