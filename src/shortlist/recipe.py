@@ -132,7 +132,8 @@ class Recipe(Strict):
     """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
     serve: str = "best"
     """Whose order is served: ``best`` = the best ranker's where it is surely better than the merge's on the last fifth
-    of [rank, test), else the merge's; or always that of a ranker by name, or of the ``merge``."""
+    of [rank, test), else the merge's; ``rank`` = always the best ranker's; ``merge`` = always the merge's; or a
+    ranker's by name."""
     rules: list[Section] = []
     """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""
     evaluate: EvaluateSpec = EvaluateSpec()
@@ -240,8 +241,8 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
     if recipe.recall:
         for name in recipe.rankers:
             _check_labels(recipe, name)
-        if recipe.serve not in ("best", "merge", *recipe.rankers):
-            raise InputError(f"serve: expected best, merge or a ranker of the recipe, found {recipe.serve!r}")
+        if recipe.serve not in ("best", "rank", "merge", *recipe.rankers):
+            raise InputError(f"serve: expected best, rank, merge or a ranker's name, found {recipe.serve!r}")
     return recipe
 
 

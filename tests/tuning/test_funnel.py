@@ -202,7 +202,7 @@ def test_a_ranker_is_measured_as_fit_chooses_between_rankers(tune, data, recipe)
     train.fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank)
     _, choice = rankers.fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     assert section["section"] == "rank"
-    assert section["before"] == pytest.approx(choice["logistic"], abs=1e-6)
+    assert section["before"] == pytest.approx(choice.means["logistic"], abs=1e-6)
 
 
 def test_sections_are_tuned_in_turn_and_written_back(tune, recipe):

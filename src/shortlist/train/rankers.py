@@ -6,7 +6,6 @@ Rows of [rank, test) with channels and features fitted at ``rank``; the last fif
 from __future__ import annotations
 
 import itertools
-import time
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -205,7 +204,6 @@ def fit_rankers(
     rows = made.served.candidates
     merged = made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))
     values = {} if recipe.samples.source == "exposures" else {MERGE: merged}
-    seconds: dict[str, float] = {}
     if alike := int(np.sum(~made.orderable)):
         emit(
             "warning",
@@ -216,11 +214,8 @@ def fit_rankers(
         with step(f"fit ranker {name}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
-        began = time.perf_counter()
-        scored = made.scored(rankers[name], state)
-        seconds[name] = time.perf_counter() - began
-        values[name] = made.ndcg(scored)
-    choice = Choice(values, made.questions.requests.user, seconds)
+        values[name] = made.ndcg(made.scored(rankers[name], state))
+    choice = Choice(values, made.questions.requests.user)
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
     whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)

@@ -112,8 +112,7 @@ class Schedule:
             return {}, {}, None
         with self.timed("rank: channels at rank, samples from [rank, test)"):
             fitted, choice = fit_rankers(pipeline, self.recipe, self.data, self.state, self.cuts.rank, self.cuts.test)
-        serve = self.recipe.serve
-        chosen = choice.best() if serve == "best" else None if serve == "merge" else serve
+        chosen = choice.served(self.recipe.serve)
         pipeline.ranker = None if chosen is None else fitted[chosen]
         if chosen is None:
             pipeline.prerank = None  # it is there to spare the ranker's features
