@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shortlist import train
@@ -23,6 +23,8 @@ AGAIN = 0.02
 SECONDS = 15.0
 """For trying channels on a small log, and as much again for every 100,000 events up to ``LONGEST``."""
 LONGEST = 60.0
+ENOUGH = 300_000
+"""Channels that are tried learn from so many events at most, the latest: settings are compared, not models made."""
 LARGE = 8_000
 """Requests a ranker of a large log learns from, and requests of its test window that are asked."""
 WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
@@ -67,6 +69,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
     ruled = recipe.model_copy(update={"rules": rules})
     with step("channels tried on [tune, rank)"):
         (window,) = measures.windows(train.Schedule.of(ruled, data), recipe.seed)
+        window = replace(window, known=_latest(window.known, ENOUGH))
         seconds = min(LONGEST, SECONDS * max(1.0, nature.events / 100_000))
         trials = Trials(ruled, window, nature, time.perf_counter() + seconds)
         popular = trials.popular()
@@ -87,6 +90,12 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         sections["samples"]["at_most"] = LARGE
         sections["evaluate"]["at_most"] = LARGE
     return Funnel(sections, _reasons(nature, trials, chosen, value))
+
+
+def _latest(data: Dataset, at_most: int) -> Dataset:
+    """The log's latest events; all of them if they are not more."""
+    times = data.events.time
+    return data if len(times) <= at_most else data.between(int(times[-at_most]), data.end)
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:

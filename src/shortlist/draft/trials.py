@@ -28,10 +28,12 @@ POPULAR = ("6h", "1d", "3d", "7d", "30d", "90d", "none")
 """Half-lives of what is popular."""
 AGES, STEPS, LASTS = ("1h", "1d", "7d", "30d"), (1, 3, 10), (5,)
 """Half-lives of a history, by time and by step, and how much of it."""
-FAMILIES = ("item_cf", "association", "user_cf", "svd", "als", "rp3beta", "lfm", "ease", "swing", "item2vec")
+FAMILIES = ("association", "svd", "item_cf", "als", "user_cf", "lfm", "rp3beta", "ease", "swing", "item2vec")
 """Collaborative channels, the quicker first."""
 INVERTED = 6_000
 """With more items than this, ease inverts a matrix for longer than a draft may take."""
+READ = 150_000
+"""With more events than this, item2vec reads its sentences for longer than that."""
 ADJUSTED = 3
 """So many families, the best and association, are tried with other settings."""
 MOST = 8
@@ -105,8 +107,9 @@ class Trials:
 
     def families(self) -> list[Trial]:
         """One trial a family, with the settings that suit the log."""
-        kinds = [k for k in FAMILIES if k != "ease" or self.nature.items <= INVERTED]
-        kinds += ["repeat"] if self.nature.repeats > 0 else []
+        kinds = ["repeat"] if self.nature.repeats > 0 else []
+        dear = ({"ease"} if self.nature.items > INVERTED else set()) | ({"item2vec"} if self.nature.events > READ else set())
+        kinds += [kind for kind in FAMILIES if kind not in dear]
         found = {kind: trial for kind in kinds if self._time() and (trial := self.tried(kind))}
         if "repeat" in found:
             found["repeat"] = self._better(found["repeat"], [{"half_life": age} for age in ("7d", "90d", "none")])
