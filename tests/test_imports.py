@@ -24,6 +24,7 @@ LEVELS = [
     ["evaluate", "answer"],
     ["report", "train"],
     ["tuning", "columns", "serve", "spark"],
+    ["draft"],
     ["cli"],
     ["face"],
 ]

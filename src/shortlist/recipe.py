@@ -130,6 +130,10 @@ class Recipe(Strict):
     """How the ranker's training rows are made."""
     rank: Section = {}
     """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
+    serve: str = "best"
+    """Whose order is served: ``best`` = the best ranker's where it is surely better than the merge's on the last fifth
+    of [rank, test), else the merge's; ``rank`` = always the best ranker's; ``merge`` = always the merge's; or a
+    ranker's by name."""
     rules: list[Section] = []
     """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""
     evaluate: EvaluateSpec = EvaluateSpec()
@@ -237,6 +241,8 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
     if recipe.recall:
         for name in recipe.rankers:
             _check_labels(recipe, name)
+        if recipe.serve not in ("best", "rank", "merge", *recipe.rankers):
+            raise InputError(f"serve: expected best, rank, merge or a ranker's name, found {recipe.serve!r}")
     return recipe
 
 
@@ -279,7 +285,7 @@ def _refuse_idle(recipe: Recipe) -> None:
         if recipe.prerank and not recipe.rank:
             raise InputError("prerank: hands its best rows to a ranker, and the recipe has none ([rank])")
         return
-    for idle in ("fallback", "merge", "prerank", "features", "samples", "rules", "evaluate", "depth", "keep"):
+    for idle in ("fallback", "merge", "prerank", "features", "samples", "serve", "rules", "evaluate", "depth", "keep"):
         if idle in given:
             raise InputError(f"{idle}: does nothing without channels ([recall.NAME])")
 

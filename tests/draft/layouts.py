@@ -345,7 +345,7 @@ layout(
 layout(
     "tags",
     "userId,movieId,tag,timestamp",
-    lambda r: (r.user, r.item, ["funny", "dark", "slow", "Best of 2019, really"[: 5 + r.n % 9]][r.n % 4], r.seconds),
+    lambda r: (r.user, r.item, ["funny", "dark", "slow", "Best of 2019 really"[: 5 + r.n % 9]][r.n % 4], r.seconds),
     user="userId", item="movieId", time="timestamp", may_ask="event",
 )  # fmt: skip
 layout(

@@ -17,7 +17,7 @@ from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import ids, iso
 from shortlist.data.doubts import times
-from shortlist.data.init import draft
+from shortlist.draft import draft
 from shortlist.data.sources._lists import entries
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec

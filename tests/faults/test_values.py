@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from shortlist.component import InputError
 from shortlist.data.build import dataset
-from shortlist.data.init import draft
+from shortlist.draft import draft
 from shortlist.data.raw import Raw
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec

@@ -69,16 +69,18 @@ def init(
     items: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
     users: Annotated[Path | None, typer.Option(help="The user table.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
+    trials: Annotated[bool, typer.Option(help="Try channels on the log (15 to 60 s), before its test window.")] = True,
 ) -> None:
-    """Draft a recipe from a look at your files."""
-    from shortlist.data.init import draft
+    """Draft a recipe: columns by a look at your files, channels by trying them on the log."""
+    from shortlist.draft import draft
 
-    text = draft(events, items, users)
+    if out is not None and out.exists():
+        raise InputError(f"{out}: exists; choose another --out")
+    with progress():
+        text = draft(events, items, users, trials=trials)
     if out is None:
         sys.stdout.write(text)
         return
-    if out.exists():
-        raise InputError(f"{out}: exists; choose another --out")
     write_text(out, text)
     terminal.out.print(f"wrote {out}; next: shortlist fit {out}")
 

@@ -20,7 +20,7 @@ from shortlist.answer import titles
 from shortlist.component import InputError, explain
 from shortlist.data import Dataset, State, Table, iso
 from shortlist.data.build import dataset
-from shortlist.data.init import draft, least_positive
+from shortlist.draft import least_positive, section as drafted
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
@@ -174,8 +174,8 @@ def read(
             paths[name] = Path(scratch) / f"{name}.parquet"
             frame.write_parquet(paths[name])
         try:
-            drafted = draft(paths["events"], paths.get("items"), paths.get("users"), said)
-            section: dict[str, Any] = tomllib.loads(drafted)["data"]
+            lines = drafted(paths["events"], paths.get("items"), paths.get("users"), said)
+            section: dict[str, Any] = tomllib.loads("\n".join(lines))["data"]
             section |= _rules(positive, strengths, section)
             spec = _spec(section)
             raw = source("tables")(spec, None)

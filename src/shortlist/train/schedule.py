@@ -111,10 +111,12 @@ class Schedule:
             pipeline.prerank = None  # nor is it: both learn from the same rows
             return {}, {}, None
         with self.timed("rank: channels at rank, samples from [rank, test)"):
-            fitted, ndcg = fit_rankers(pipeline, self.recipe, self.data, self.state, self.cuts.rank, self.cuts.test)
-        chosen = max(ndcg, key=lambda name: np.nan_to_num(ndcg[name], nan=-1.0))  # NaN: nothing could be ordered
-        pipeline.ranker = fitted[chosen]
-        return fitted, ndcg, chosen
+            fitted, choice = fit_rankers(pipeline, self.recipe, self.data, self.state, self.cuts.rank, self.cuts.test)
+        chosen = choice.served(self.recipe.serve)
+        pipeline.ranker = None if chosen is None else fitted[chosen]
+        if chosen is None:
+            pipeline.prerank = None  # it is there to spare the ranker's features
+        return fitted, choice.means, chosen
 
     def refit(self, pipeline: Pipeline) -> None:
         """Channels, features and rules as of ``test``: what is measured and published."""

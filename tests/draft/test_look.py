@@ -2,8 +2,11 @@
 
 import pytest
 
-from shortlist.data._look import _has_header, is_number, look, time_of
-from shortlist.data.init import SCALE, _kind, _roles, least_positive
+from shortlist.draft.look import _has_header, is_number, look, time_of
+from shortlist.draft import least_positive
+from shortlist.draft.columns import SCALE
+from shortlist.draft.roles import roles as roles_of
+from shortlist.draft.table import _kind
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_a_rating_is_liked_from_seven_tenths_of_its_scale_on(values, least):
 def roles(folder, header, rows):
     path = folder / "log.csv"
     path.write_text("\n".join(",".join(row) for row in [header, *rows] if row) + "\n")
-    return _roles(look(path), {})
+    return {role: guess.column for role, guess in roles_of(look(path), {}).guesses.items()}
 
 
 ROWS = [[f"g{n % 3}", f"u{n % 7}", f"i{n % 5}", str(1_704_067_200 + n), str(n % 5 + 1)] for n in range(40)]

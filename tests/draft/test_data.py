@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from shortlist.component import InputError
-from shortlist.data.init import draft
+from shortlist.draft import draft
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
 

@@ -153,13 +153,12 @@ def rankers(schedule: Schedule, metric: Metric) -> dict[str, Objective]:
     recipe, state, pipeline = schedule.recipe, schedule.state, schedule.recipe.pipeline()
     schedule.merge(pipeline)
     made = schedule.samples(pipeline)
-    rows, questions = made.served.candidates, made.questions
+    questions = made.questions
 
     def objective(name: str) -> Objective:
         def measure(section: Mapping[str, Any]) -> Float64:
             ranker = made.fit(recipe.component("rank", _rank(recipe, name), dict(section)))
-            scored = rows.with_columns(**ranker.score(made.served.requests, rows, state))
-            return metric(scored.ranked(), questions)
+            return metric(made.scored(ranker, state).ranked(), questions)
 
         return Objective(str(metric), questions.requests.user, measure, _words(questions))
 
