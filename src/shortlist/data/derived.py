@@ -11,10 +11,11 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from shortlist.configured import Configured
 
-OPERATIONS = ("match", "join", "buckets", "part", "difference", "ratio")
+OPERATIONS = ("match", "join", "first", "buckets", "part", "difference", "ratio")
 KINDS = {
     "match": ("category", "number", "text"),
     "join": ("category", "text"),
+    "first": ("category", "number", "text", "time"),
     "buckets": ("category",),
     "part": ("category", "number"),
     "difference": ("number",),
@@ -43,8 +44,8 @@ Names = Annotated[list[str], Field(min_length=2)]
 
 
 class DerivedSpec(Configured):
-    """A column worked out of others of the same row: one of ``match``, ``join``, ``buckets``, ``part``,
-    ``difference``, ``ratio``. It is missing where one of its sources is.
+    """A column worked out of others of the same row: one of ``match``, ``join``, ``first``, ``buckets``,
+    ``part``, ``difference``, ``ratio``. It is missing where one of its sources is, but for ``first``.
 
     Sources are columns of the recipe, columns of the file that the recipe does not name, and other derived columns.
     """
@@ -56,6 +57,8 @@ class DerivedSpec(Configured):
     found. Rust's regular expressions: no look-around."""
     join: Names | None = None
     """These columns as one text."""
+    first: Names | None = None
+    """The first of these columns in which something is written: ``time = { first = ["paid_at", "created_at"] }``."""
     buckets: Annotated[list[float], Field(min_length=1)] | None = None
     """The stretch between these bounds, ascending, that the number ``of`` lies in: ``below 1``, ``1 to 5``,
     ``from 5``. The lower bound belongs to it."""
@@ -71,9 +74,9 @@ class DerivedSpec(Configured):
     """In what a ``difference`` of times counts; ``m`` is minutes."""
     separator: str | None = None
     """Between what ``join`` joins; a blank when absent."""
-    kind: Literal["category", "number", "text"] | None = None
+    kind: Literal["category", "number", "text", "time"] | None = None
     """What the column is: of ``match`` a category (or number, text), of ``part`` a category (or number), of ``join`` a
-    category (or text); ``buckets`` makes categories, ``difference`` and ``ratio`` make numbers."""
+    category (or text), of ``first`` a category (or number, text, time); ``buckets`` makes categories, ``difference`` and ``ratio`` make numbers."""
 
     @property
     def operation(self) -> str:

@@ -85,6 +85,27 @@ def look(path: Path) -> Look:
     return replace(seen, spec=spec.model_copy(update={"encoding": encoding}))
 
 
+def sequences(path: Path) -> str | None:
+    """What separates the cells of a file with a user a line, ``user item item ...``; None for any other file.
+
+    Such lines differ in length, no first cell comes twice, and the others come again in other lines.
+    """
+    if form(FileSpec(path=str(path))) != "csv" or not path.is_file():
+        return None
+    lines = [line for line in beginning(path)[0].splitlines() if line.strip()][:2000]
+    for separator in (" ", "\t", ","):
+        cells = [line.split(separator) for line in lines]
+        widths = {len(row) for row in cells}
+        if len(cells) < 20 or len(widths) < 4 or min(widths) < 2:
+            continue
+        items = [item for row in cells for item in row[1:]]
+        plain = all(cell and not re.search(r"[\s\"',;|]", cell) for row in cells for cell in row)
+        alone = len({row[0] for row in cells}) == len(cells)
+        if plain and alone and len(set(items)) < 0.9 * len(items):
+            return separator
+    return None
+
+
 def _table(path: Path, spec: FileSpec, opened: Scan, scratch: Path) -> Look:
     """The first cells of an opened file."""
     schema, names = opened.frame.collect_schema(), opened.names

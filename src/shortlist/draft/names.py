@@ -38,6 +38,8 @@ MEASURE = (
     "数量 价格 金额"
 )
 """Words for numbers that measure and name nobody."""
+QUANTITIES = "qty quantity amount pieces menge cantidad anzahl units count 数量"
+"""Words for how many things an event is about."""
 STRENGTHS = {
     1: "view pv click impression show read open visit play seen viewed viewitem productviewed watch listen 浏览 点击",
     2: "fav favorite favourite like wish wishlist addtowishlist save saved share follow 收藏 点赞 喜欢",

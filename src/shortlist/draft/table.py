@@ -10,7 +10,14 @@ from shortlist.component import InputError
 from shortlist.data.sources._lists import entries
 from shortlist.data.sources._scan import listed
 from shortlist.draft.look import Look, is_number, list_of, time_of
+from shortlist.draft.names import MEASURE, says
 from shortlist.draft.written import MARKS, file, has_marks, inline, toml
+
+
+TOLD = 8
+"""Columns of the log that describe its items, or its users, in a draft."""
+YEAR = r"\((\d{4})\)\s*$"
+"""A year behind a title."""
 
 
 def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
@@ -25,7 +32,7 @@ def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
         raise InputError(f"{table.path}: no column holds ids of the log's column {ids_in}; found {listed(overlap)}")
     names = {column: key} if not table.header else {}
     columns = [f"{key} = {toml(column if table.header else key)}"]
-    skipped = []
+    skipped, titled = [], []
     for name in table.columns:
         if name == column:
             continue
@@ -38,19 +45,44 @@ def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
         clean = re.sub(r"[^A-Za-z0-9_]+", "_", name.split(":")[0]).strip("_") or "attribute"
         if clean != name:
             how = {"column": name, **how}
+        if how["kind"] in ("text", "category") and _dated(table.filled(name)):
+            titled.append(clean)
         columns.append(f"{clean} = {toml(how['kind'])}" if list(how) == ["kind"] else f"{clean} = {inline(how)}")
     lines = file(table, names)
     if has_marks(table):
         lines.append(MARKS)
     lines.append(f"[data.{key}s.columns]" + ("" if table.header else "  # rename them in names as you like"))
     lines += columns
+    if titled:
+        pattern = YEAR.replace("'", "")
+        lines += [f"# {titled[0]} ends with a year", f"[data.{key}s.derive]"]
+        lines.append(f"year = {{ match = '{pattern}', of = {toml(titled[0])}, kind = \"number\" }}")
     if skipped:
         lines.append(f"# not used (empty, constant, links or other ids): {', '.join(skipped)}")
     return lines
 
 
+def from_log(log: Look, names: list[str]) -> list[str]:
+    """Items or users described by columns of the log that go with them: at most ``TOLD``, the last said counts."""
+    lines = []
+    for name in names:
+        how, question = _kind(name, log.filled(name))
+        if how is None or how["kind"] not in ("category", "number") or question or len(lines) == TOLD:
+            continue
+        names_something = all(re.fullmatch(r"\d+", cell) for cell in set(log.filled(name))) and not says(name, MEASURE)
+        how = {"kind": "category"} if names_something else how  # what an item decides and is whole is a group's number
+        clean = re.sub(r"[^A-Za-z0-9_]+", "_", name.split(":")[0]).strip("_") or "attribute"
+        lines.append(f"{clean} = {inline({'column': name, **how}) if clean != name else toml(how['kind'])}")
+    return ['from = "log"', "columns = { " + ", ".join(lines) + " }"] if lines else []
+
+
 Guess = tuple[dict[str, str] | None, str | None]
 """What a column is, None if it says nothing worth having or cannot be told; and the question left to its owner."""
+
+
+def _dated(cells: list[str]) -> bool:
+    """Whether nearly all texts end with a year."""
+    return len(cells) > 20 and sum(bool(re.search(YEAR, cell)) for cell in cells) > 0.8 * len(cells)
 
 
 def _nested(dtype: pl.DataType) -> Guess:

@@ -231,7 +231,7 @@ def test_rows_that_give_no_column_are_at_fault_or_dropped(tmp_path):
         ({"x": {"match": "(", "of": "title"}}, "data.items.derive.x.match: expected a regular expression of Rust's"),
         ({"x": {"match": "a"}}, "data.items.derive.x: match needs of = the column it reads"),
         ({"x": {"join": ["title", "brand"], "of": "title"}}, "data.items.derive.x: join names its columns itself"),
-        ({"x": {}}, "data.items.derive.x: expected exactly one of match, join, buckets, part, difference, rat"),
+        ({"x": {}}, "data.items.derive.x: expected exactly one of match, join, first, buckets, part, difference, rat"),
         ({"x": {"match": "a", "ratio": ["a", "b"]}}, "data.items.derive.x: expected exactly one of"),
         ({"x": {"mtch": "a"}}, "data.items.derive.x.mtch: unknown; did you mean match?"),
         ({"x": {"ratio": ["price"]}}, "data.items.derive.x.ratio: list should have at least 2 items"),
@@ -293,3 +293,21 @@ def test_the_year_of_a_film_is_in_its_title():
     assert 1890 <= years.min() <= 1920
     assert years.max() <= 2016
     assert raw.items.filter(pl.col("title").str.starts_with("The Godfather (1"))["year"].to_list() == [1972]
+
+
+def test_the_first_column_with_something_in_it(tmp_path):
+    """Two half-empty times make one, and so do two names."""
+    log = "user,item,paid,seen,name,code\na,x,,2024-01-02,,c1\nb,y,2024-01-05,2024-01-01,n2,\n"
+    columns = {"user": "user", "item": "item"}
+    derive = {"time": {"first": ["paid", "seen"]}, "called": {"first": ["name", "code"]}}
+    raw = read(tmp_path, log, columns=columns, derive=derive)
+    days = raw.events["time"].cast(pl.Datetime("us")).dt.strftime("%m-%d").to_list()
+    assert (days, raw.events["called"].to_list()) == (["01-02", "01-05"], ["c1", "n2"])
+    empty = log + "c,z,,,,\n"
+    assert refused(tmp_path, empty, columns=columns, derive=derive) == (
+        "log.csv: row 4, column paid (time): expected something in paid or seen, found nothing"
+    )
+    raw = read(tmp_path, empty, columns=columns, derive=derive, filters={"bad_rows": "drop"})
+    assert raw.rejected["reason"].to_list() == ["paid: not something in paid or seen"]
+    bad = log.replace("2024-01-02", "soon")
+    assert "row 2, column seen" in refused(tmp_path, bad, columns=columns, derive=derive)

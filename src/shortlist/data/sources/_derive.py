@@ -115,13 +115,13 @@ class Columns:
         at = f"{where}.{'of' if spec.of is not None else spec.operation}"
         if spec.difference is not None and spec.unit is None and any(self._is_time(source) for source in spec.sources):
             raise InputError(f"{at}: of times needs a unit (s, m, h, d or w)")
-        sources = [self.column(source, _source(spec), at) for source in spec.sources]
+        sources = [self.column(source, _source(spec, kind), at) for source in spec.sources]
         value = _value(spec, kind, [pl.col(source) for source in sources])
         fault, expected = pl.lit(False), ""
         if spec.match is not None and kind == "number":
             fault = value.is_null() & _group(spec.match, pl.col(sources[0])).is_not_null()
             expected = f"a number where {spec.match!r} is found"
-        required = self._known.get(name) in ("id", "category") and name not in MAY_BE_EMPTY
+        required = self._known.get(name) in ("id", "category", "time") and name not in MAY_BE_EMPTY
         if required:
             fault, expected = value.is_null(), _needed(spec)
         columns = {w.name: w.column for w in (*self.read, *(w for w, _ in self.made))}
@@ -148,8 +148,10 @@ def _kind(spec: DerivedSpec, known: str | None, where: str) -> str:
     return needed
 
 
-def _source(spec: DerivedSpec) -> str:
-    """The kind that the sources are read as."""
+def _source(spec: DerivedSpec, kind: str) -> str:
+    """The kind that the sources are read as, of what is to be a ``kind``."""
+    if spec.first is not None:
+        return "text" if kind in TEXT else kind
     if spec.match is not None or spec.join is not None:
         return "text"
     return "time" if spec.part is not None or spec.unit is not None else "number"
@@ -159,7 +161,8 @@ def _needed(spec: DerivedSpec) -> str:
     """What is expected of a row whose derived column must not be missing."""
     if spec.match is not None:
         return f"a match of {spec.match!r}"
-    return f"something in {' and '.join(spec.sources)}"
+    word = ' or ' if spec.first is not None else ' and '
+    return f"something in {word.join(spec.sources)}"
 
 
 def _value(spec: DerivedSpec, kind: str, sources: list[pl.Expr]) -> pl.Expr:
@@ -168,6 +171,8 @@ def _value(spec: DerivedSpec, kind: str, sources: list[pl.Expr]) -> pl.Expr:
     if spec.match is not None:
         group = _group(spec.match, first)
         return _number(group) if kind == "number" else _filled(group)
+    if spec.first is not None:
+        return pl.coalesce(sources)
     if spec.join is not None:
         return _filled(pl.concat_str(sources, separator=" " if spec.separator is None else spec.separator))
     if spec.buckets is not None:
