@@ -23,7 +23,7 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     metric = f"ndcg@{k}"
     title = (
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} users, "
-        f"{asked['requests']} protocol, from {asked['opens'][:10]}"
+        f"{asked['requests']} protocol, from {asked['opens'].partition('T')[0]}{', order only' if asked.get('order') else ''}"
     )
     heads = ("", f"NDCG@{k} (95 %)", "slate − it", f"rec.\n@{wide}", "rec.\n@all", "only\nit", "adds\n@all", "cov.")
     shown = table(title, heads)

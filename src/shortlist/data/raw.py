@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from shortlist.data.order import Clock
+
 REJECTED = {"table": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String, "text": pl.String}
 """Columns of ``Raw.rejected``: which table, which file, the 1-based line in it (the row number where a file has no
 lines), the filter or fault that dropped it, and the row itself."""
@@ -47,6 +49,8 @@ class Raw:
     """user, friend String and where named weight Float32, time Int64."""
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
     """Every row that was not taken, see ``REJECTED``."""
+    clock: Clock = "time"
+    """What ``events.time`` holds: moments, or places in an order."""
     doubts: tuple[str, ...] = ()
     """A line for everything that could be read but can hardly be meant."""
     fingerprint: str = ""

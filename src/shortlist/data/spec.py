@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_valid
 from shortlist.configured import Configured
 from shortlist.data import iso
 from shortlist.data.derived import DerivedSpec, Pattern
+from shortlist.data.order import refuse_mixed, refuse_moments
 
-Kind = Literal["category", "list", "number", "text", "time"]
+Kind = Literal["category", "list", "number", "text", "time", "order"]
 Unit = Literal["s", "ms", "us", "ns"]
 How = Literal["last", "first", "mean", "commonest"]
 GREATEST = 3.4028e38
@@ -108,7 +109,8 @@ class ColumnSpec(Spec):
     column: str | None = None
     """Its name in the file; the same as in the recipe when absent."""
     kind: Kind = "category"
-    """category, list, number, text or time."""
+    """category, list, number, text or time; of the log's ``time`` alone also order: numbers that are no moments but
+    rise from event to event."""
     how: How | None = None
     """Of an item or a user, what the log's column tells: the ``last`` cell or the ``first`` up to the moment asked
     about, the ``mean`` of its numbers, the ``commonest``. Absent: a column of the table's own file."""
@@ -217,7 +219,21 @@ class TableSpec(FileSpec):
 
 
 class EventsSpec(TableSpec):
-    """The log: ``user``, ``item``, ``time``, and optionally ``event``, ``value`` and ``weight``."""
+    """The log: ``user``, ``item``, ``time``, and optionally ``event``, ``value`` and ``weight``.
+
+    A log without times is read with ``time = "row"``, with ``columns = { time = { column = "step", kind = "order" } }``
+    or with ``layout = "sequences"``: then an event counts as a minute, and every result says "order only".
+    """
+
+    layout: Literal["rows", "sequences"] = "rows"
+    """``rows``: an event a row. ``sequences``: a user a line, ``user item item ...``, the oldest first, between blanks
+    unless ``separator`` says what; without a header unless ``header = true``."""
+    time: Literal["row"] | None = None
+    """``"row"``: there is no time, the rows stand in the order in which things happened."""
+    clock: Literal["common", "each"] | None = None
+    """Of a log without times: whether its order is one of all events (``common``), or only each user's own (``each``),
+    which is then spread evenly over the whole, so that a cut in time cuts everybody's own history. Absent: ``each`` for
+    sequences, for rows where those of every user stand together, and for steps that start anew with each user."""
 
     strengths: dict[str, Strength] = {}
     """What each behaviour is worth: ``{ click = 1, buy = 5 }``; 1 when not named."""
@@ -226,6 +242,18 @@ class EventsSpec(TableSpec):
     funnel knows (``item = { join = ["artist", "track"] }``)."""
     filters: FilterSpec = FilterSpec()
     """Rules that drop rows."""
+
+    @property
+    def order_only(self) -> bool:
+        """Whether the log has no times."""
+        column = (self.columns or {}).get("time")
+        by_column = isinstance(column, ColumnSpec) and column.kind == "order"
+        return self.layout == "sequences" or self.time == "row" or by_column
+
+    @model_validator(mode="after")
+    def _one_order(self) -> Self:
+        refuse_mixed(self)
+        return self
 
 
 class AttributesSpec(FileSpec):
@@ -293,6 +321,8 @@ class DataSpec(Spec):
         ]
         if self.source == "tables" and self.events is None:
             raise ValueError('source = "tables" needs [data.events] with the path of the log')
+        if self.events and self.events.order_only:
+            refuse_moments(self)
         if self.source != "tables" and tables:
             raise ValueError(f'[data.{tables[0]}] is read only with source = "tables", not {self.source!r}')
         return self
