@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MINUTE = 60_000_000
 """What one event counts for, in microseconds."""
 GOLDEN = (5**0.5 - 1) / 2
+ALIKE = 0.9
+"""So many users must count their own steps for a column to be taken for that."""
 Clock = Literal["time", "common", "each"]
 """``time``: moments. ``common``: one order of all events. ``each``: every user's own order and nothing between users."""
 WORDS = {
@@ -56,7 +58,7 @@ def each(user: Array, order: Array) -> Int64:
 
 
 def is_own(user: Array, order: Array | None) -> bool:
-    """Whether an order looks like each user's own: rows of every user that stand together, or steps that start anew.
+    """Whether an order looks like each user's own: rows of every user that stand together, or steps 1, 2, 3 of each.
 
     ``order`` [m] is the column that gives it, None where the rows' places do.
     """
@@ -70,8 +72,10 @@ def is_own(user: Array, order: Array | None) -> bool:
     same = user[sort][1:] == user[sort][:-1]
     if (same & (order[sort][1:] == order[sort][:-1])).any():
         return False
-    firsts = order[sort][np.append(True, ~same)]
-    return bool((firsts == order.min()).mean() >= 0.9)
+    first, last = np.append(True, ~same), np.append(~same, True)
+    lowest, highest, counts = order[sort][first], order[sort][last], np.diff(np.append(np.flatnonzero(first), m))
+    steps = (lowest == order.min()) & (highest - lowest + 1 == counts)
+    return bool(steps.mean() >= ALIKE)
 
 
 def refuse_mixed(events: EventsSpec) -> None:

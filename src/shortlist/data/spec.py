@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -249,6 +250,12 @@ class EventsSpec(TableSpec):
         column = (self.columns or {}).get("time")
         by_column = isinstance(column, ColumnSpec) and column.kind == "order"
         return self.layout == "sequences" or self.time == "row" or by_column
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blanks(cls, value: Any) -> Any:
+        lines = isinstance(value, Mapping) and value.get("layout") == "sequences"
+        return {"separator": " ", **value} if lines else value
 
     @model_validator(mode="after")
     def _one_order(self) -> Self:

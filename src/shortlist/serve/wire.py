@@ -239,7 +239,8 @@ def history(past: Sequence[Past], view: View, now: int) -> Ragged:
     """One row of HISTORY columns, oldest first; items the service has never met are left out."""
     data, behaviours = view.data, view.data.behaviours
     rows: list[tuple[int, int, float, int, bool]] = []
-    for index, one in enumerate(past):
+    dated = data.order_only and all(one.time is not None for one in past)  # all stand at now: in their own order first
+    for index, one in sorted(enumerate(past), key=lambda pair: pair[1].time or 0) if dated else enumerate(past):
         kind = behaviours.code(one.event) if one.event is not None else 0
         if kind < 0:
             raise InputError(f"history.{index}.event: {one.event!r} is not one of {', '.join(behaviours.names)}")

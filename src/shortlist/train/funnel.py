@@ -87,6 +87,7 @@ def fit(
                 "events": len(data.events),
                 "dropped": raw.dropped(),
                 "doubts": list(raw.doubts),
+                **({"order": WORDS[raw.clock]} if data.order_only else {}),
             },
             "versions": versions(),
         }

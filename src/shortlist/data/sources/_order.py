@@ -17,7 +17,7 @@ BLANKS = r"[ \t]+"
 def sequences(spec: EventsSpec, root: Path | None, scratch: Path) -> Scan:
     """The cells of a file whose lines are ``user item item ...``, as one row (line, user, item) for each item.
 
-    Entries stand between blanks or tabs unless the recipe names a separator. Raises ``InputError`` as ``scan`` does.
+    A separator of one blank is any number of blanks and tabs. Raises ``InputError`` as ``scan`` does.
     """
     path = located(spec, root)
     if path.stat().st_size == 0:
@@ -25,15 +25,16 @@ def sequences(spec: EventsSpec, root: Path | None, scratch: Path) -> Scan:
     text = utf8(spec, path, scratch)
     lines = pl.scan_lines(text, name="line", row_index_name=LINE, row_index_offset=1, glob=False)
     line = pl.col("line").str.strip_prefix("\ufeff").str.strip_chars_end("\r\n")
-    if "separator" in spec.model_fields_set:
-        parts = line.str.split(spec.separator)
-    else:
-        parts = line.str.strip_chars().str.replace_all(BLANKS, " ").str.split(" ")
+    if spec.separator == " ":
+        line = line.str.strip_chars().str.replace_all(BLANKS, " ")
+    parts = line.str.split(spec.separator)
+    alone = pl.col("parts").list.len() == 1  # a user without items is a row at fault, and not none
+    items = pl.when(alone).then(pl.concat_list(pl.lit(""))).otherwise(pl.col("parts").list.slice(1))
     cells = (
         lines.slice(1 if spec.header else 0)
         .filter(line.str.strip_chars() != "")
         .select(LINE, parts.alias("parts"))
-        .with_columns(user=pl.col("parts").list.first(), item=pl.col("parts").list.slice(1))
+        .with_columns(user=pl.col("parts").list.first(), item=items)
         .drop("parts")
         .explode("item")
         .with_row_index(ROW, offset=1)
