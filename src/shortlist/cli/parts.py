@@ -65,15 +65,22 @@ def new(
 
 
 def init(
-    events: Annotated[Path, typer.Argument(help="The log: csv, gz, parquet.")],
+    events: Annotated[Path, typer.Argument(help="The log: csv, gz, parquet; or with --label a plain table.")],
     items: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
     users: Annotated[Path | None, typer.Option(help="The user table.")] = None,
+    label: Annotated[str | None, typer.Option(help="A plain table for rankers: the column that is learned.")] = None,
+    test: Annotated[Path | None, typer.Option(help="With --label: a file of the rows to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
 ) -> None:
     """Draft a recipe from a look at your files."""
     from shortlist.data.init import draft
+    from shortlist.data.init_rows import draft_rows
 
-    text = draft(events, items, users)
+    if label is not None and (items or users):
+        raise InputError("--label: a plain table has no catalogue and no user table beside it; leave out --items, --users")
+    if label is None and test is not None:
+        raise InputError("--test: the rows to test on of a plain table; say which column is learned (--label)")
+    text = draft(events, items, users) if label is None else draft_rows(events, label, test)
     if out is None:
         sys.stdout.write(text)
         return

@@ -58,8 +58,7 @@ class Raw:
 
     def dropped(self) -> dict[str, int]:
         """How many rows were not taken, by ``table: reason``."""
-        counts = self.rejected.group_by("table", "reason", maintain_order=True).len()
-        return {f"{table}: {reason}": n for table, reason, n in counts.iter_rows()}
+        return dropped(self.rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +70,18 @@ class PlainTable:
     label: str
     """Name of the column that holds 0 or 1 (Int8)."""
     kinds: Mapping[str, str]
-    """``number`` (Float32) or ``category`` (String) for every column but the label; missing = null."""
+    """``number`` (Float32), ``category`` (String) or ``list`` (List(String)) for every column that is learned from;
+    missing = null."""
     fingerprint: str = ""
+    group: str | None = None
+    """Name of the column (String) whose cells say which rows are one request."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Columns of the file that are not learned from, and why."""
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
+    """Every row that was not taken, see ``REJECTED``."""
+
+
+def dropped(rejected: pl.DataFrame) -> dict[str, int]:
+    """How many rows were not taken, by ``table: reason``."""
+    counts = rejected.group_by("table", "reason", maintain_order=True).len()
+    return {f"{table}: {reason}": n for table, reason, n in counts.iter_rows()}

@@ -176,7 +176,7 @@ class Top:
 
 
 def top(spec: FileSpec, path: Path) -> Top:
-    """Blank lines and the line ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
+    """Blank lines, comments and the line ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
     separator = spec.separator
     try:
         with opened(path) as file:
@@ -187,7 +187,9 @@ def top(spec: FileSpec, path: Path) -> Top:
         raise InputError(f'{spec.path}: row 1: expected text, found bytes of zero; is it encoding = "utf-16"?')
     eol = "\n" if "\n" in text or "\r" not in text else "\r"
     lines = text.split(eol)
-    blank = next((n for n, line in enumerate(lines) if line.strip("\r")), len(lines) - 1)
+    passed = tuple([spec.comment] if spec.comment else [])
+    starts = (n for n, line in enumerate(lines) if line.strip("\r") and not line.startswith(passed))
+    blank = next(starts, len(lines) - 1)
     if said := re.fullmatch(r'"?sep=(.)"?\r?', lines[blank]):
         return Top(blank + 1, separator if "separator" in spec.model_fields_set else said[1], eol)
     return Top(blank, separator, eol)

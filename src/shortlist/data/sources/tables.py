@@ -93,7 +93,8 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
     time or number that cannot be read, a missing item, a negative weight, or an id that an attribute table has twice.
     What can be read but hardly be meant is a warning.
     """
-    assert spec.events is not None
+    if spec.events is None:
+        raise InputError("data.events: missing; [data.rows] is a plain table, for rankers in a recipe without channels")
     dropped_rows: list[pl.DataFrame] = []
     digests: dict[str, str] = {}
     kinds: dict[str, dict[str, str]] = {"items": {}, "users": {}, "events": {}}
@@ -114,7 +115,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
                     rules = row_rules(filters, columns, lists(filters, tables, root, Path(scratch)))
                 tells = {told.column for part in log.values() for told in part.values()} if name == "events" else set()
                 plan = Plan(name, columns, filters, rules, tells)
-                frame, dropped = _read(part, opened, plan, root, Path(scratch))
+                frame, dropped = read(part, opened, plan, root, Path(scratch))
                 if isinstance(part, EventsSpec) and part.order_only:
                     frame, clock = moments(frame, part)
             digests[name] = opened.digest
@@ -182,7 +183,7 @@ def _known(table: str, spec: TableSpec, opened: Scan) -> list[Wanted]:
                 raise InputError(f"data.{table}.columns.{name}: only the log's time is of kind order")
             kind = "order"
         required = (name in NEEDED[table] or name == "event") and name not in MAY_BE_EMPTY
-        wanted.append(_wanted(name, column, kind, spec, opened, required or (table == "ties" and name == "user")))
+        wanted.append(column_wanted(name, column, kind, spec, opened, required or (table == "ties" and name == "user")))
     return wanted
 
 
@@ -199,7 +200,7 @@ def _attributes(table: str, spec: AttributesSpec, opened: Scan) -> list[Wanted]:
                 f"{opened.label}: [data.{table}] columns must name the id ({key} = ...), found {_listed(opened)}"
             )
     if column is not None:
-        wanted.append(_wanted(key, ColumnSpec(column=column), "id", spec, opened, True))
+        wanted.append(column_wanted(key, ColumnSpec(column=column), "id", spec, opened, True))
     elsewhere = of_the_log(table, spec)
     for name, how in spec.columns.items():
         if name == key or name in elsewhere:
@@ -211,11 +212,11 @@ def _attributes(table: str, spec: AttributesSpec, opened: Scan) -> list[Wanted]:
                 f'{{ column = "...", kind = "..." }}, found {kind!r}'
             )
         chosen = ColumnSpec.model_validate({"kind": how}) if isinstance(how, str) else how
-        wanted.append(_wanted(name, chosen, chosen.kind, spec, opened, False))
+        wanted.append(column_wanted(name, chosen, chosen.kind, spec, opened, False))
     return wanted
 
 
-def _wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, required: bool) -> Wanted:
+def column_wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: Scan, required: bool) -> Wanted:
     source = name if column.column is None else column.column
     if source not in opened.names:
         raise InputError(f"{opened.label}: row 1: expected a column {source!r} for {name}, found {_listed(opened)}")
@@ -229,7 +230,7 @@ def _listed(opened: Scan) -> str:
     return shortened(listed(opened.names), 200)
 
 
-def _read(
+def read(
     spec: Any, opened: Scan, plan: Plan, root: Path | None, scratch: Path
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The rows taken and those not taken."""
@@ -263,7 +264,7 @@ def _read(
             [converted.filter(taken).drop(REASON, OTHERS, *spare), bad, several_lines(opened)], engine="streaming"
         )
         if several.item() and swallowed(opened) and (once_more := again(opened, spec, scratch)) is not None:
-            return _read(spec, once_more, plan, root, scratch)
+            return read(spec, once_more, plan, root, scratch)
         real = dropped.filter(pl.col(REASON) <= len(reasons)).filter(pl.col(REASON) > 1)
         if strict and real.height:
             raise fault(opened, real.row(0), [*columns, *(c for _, c in made)], [*wanted, *(w for w, _ in made)])
@@ -278,7 +279,7 @@ def _read(
     except FAILED as error:
         once_more = again(opened, spec, scratch)
         if once_more is not None:
-            return _read(spec, once_more, plan, root, scratch)
+            return read(spec, once_more, plan, root, scratch)
         unread = [w for w in wanted if opened.text is None and not readable(opened, w.column)]
         label = f"{spec.path}: column {unread[0].column} ({unread[0].name})" if unread else None
         raise explained(error, spec, path, label) from None
