@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +19,9 @@ from shortlist.data.sources._scan import ROW, Scan, form, listed
 
 SPARSE = re.compile(r"^[+-]?[\d.]+(\s+\w+:\S+)+\s*(#.*)?$")
 GOOD = "1 yes y true t good click clicked buy bought pos positive won success"
+MANY = 10
 PARTS = re.compile(r"^(part|split|set|fold|subset|partition)s?$", re.IGNORECASE)
+TIMES = re.compile(r"(^|_)(time|timestamp|date|datetime|ts)$|[a-z](Time|Date)$")
 PEOPLE = re.compile(r"^(user|customer|visitor|member|session|query|request|impression)_?(id)?$|^qid$", re.IGNORECASE)
 SECTIONS = """
 [cross_validation]
@@ -45,6 +48,8 @@ def draft_rows(path: Path, label: str, test: Path | None = None) -> str:
         if label != "label":
             raise InputError(f"{path}: in libsvm files the first number of a line is the label; expected --label label")
     else:
+        if not seen.header and any(cells[0].strip() == label for cells in seen.columns.values()):
+            seen = _below(seen)
         if label not in seen.columns:
             raise InputError(f"{path}: no column {label!r} to be the label; found {listed(seen.columns)}")
         split = _split(seen)
@@ -91,13 +96,14 @@ def _positive(cells: list[str]) -> list[str]:
         return []
     if len(values) == 2:
         good = next((value for value in values if value.lower() in GOOD.split()), min(values, key=cells.count))
-        return [f"positive = {_toml(good)}  # question: is this the one that counts as 1, and not {_toml(values[1 - values.index(good)])}?"]
-    most = values[: 2 * len(values)]
-    if numbers and len(numbers) <= 10:
-        ordered = sorted(numbers)
-        high = [value for value in ordered if value >= ordered[0] + 0.7 * (ordered[-1] - ordered[0])]
-        return [f"positive = {[int(v) if v == int(v) else v for v in high]}  # question: which of {listed(most)} count as 1?"]
-    return [f"positive = {_toml(values[-1])}  # question: which cells of it count as 1? It has {len(values)} different ones"]
+        other = values[1 - values.index(good)]
+        return [f"positive = {_toml(good)}  # question: is this the one that counts as 1, and not {_toml(other)}?"]
+    if numbers and len(numbers) <= MANY:
+        least = min(numbers) + 0.7 * (max(numbers) - min(numbers))
+        high = [int(number) if number.is_integer() else number for number in sorted(numbers) if number >= least]
+        return [f"positive = {high}  # question: which of {listed(values)} count as 1?"]
+    few = listed(values[:MANY]) + (", ..." if len(values) > MANY else "")
+    return [f"positive = {_toml(values[-1])}  # question: which cells count as 1? There are {few}"]
 
 
 def _split(seen: Look) -> str:
@@ -108,24 +114,33 @@ def _split(seen: Look) -> str:
             found = next(cell for cell in set(seen.filled(name)) if cell.lower() == "test")
             return f"split = {{ column = {_toml(name)}, test = {_toml(found)} }}"
     for name in seen.columns:
-        if re.search(r"(^|_)(time|timestamp|date|datetime|ts)$|[a-z](Time|Date)$", name) and len(set(seen.filled(name))) > 10:
+        if TIMES.search(name) and len(set(seen.filled(name))) > MANY:
             return f"split = {{ share = 0.2, by = {_toml(name)} }}  # the last fifth"
     return ""
 
 
 def _columns(seen: Look, label: str, split: str) -> list[str]:
     """A line for each column to learn from, and why the others are not."""
-    cells = {name: [cell if cell.strip() not in ABSENT else None for cell in seen.columns[name]] for name in seen.columns}
-    frame = pl.DataFrame(cells, {name: pl.String for name in cells}).with_row_index(ROW)
-    rest = [name for name in seen.columns if name != label and f'= {_toml(name)}' not in split]
+    cells = {name: [None if one.strip() in ABSENT else one for one in column] for name, column in seen.columns.items()}
+    frame = pl.DataFrame(cells, dict.fromkeys(cells, pl.String)).with_row_index(ROW)
+    rest = [name for name in seen.columns if name != label and f"= {_toml(name)}" not in split]
     kinds, left_out = told(Scan(frame.lazy(), tuple(cells), str(seen.path), ""), rest, [""])
     lines = ["[data.rows.columns]"]
     for name, kind in kinds.items():
         how, _ = _kind(name, seen.filled(name)) if kind == "category" else (None, None)
         written = _inline(how) if how is not None and how["kind"] == "list" else _toml(kind)
         lines.append(f"{_key(name)} = {written}")
-    lines += [f"# not used: {name} ({why})" for name, why in left_out.items()]
-    group = next((n for n in kinds if PEOPLE.match(n) and 1 < len(set(seen.filled(n))) < 0.5 * len(seen.filled(n))), None)
-    if group is not None:
-        lines.insert(0, f"# group = {_toml(group)}  # rows of one {group} as one request: adds GAUC and NDCG, and orders can be learned")
+    lines += [f"# not used: {listed([name])} ({why})" for name, why in left_out.items()]
+    groups = {name: len(set(seen.filled(name))) for name in kinds if PEOPLE.match(name)}
+    people = [name for name, n in groups.items() if MANY <= n < len(seen.filled(name)) / 2]
+    if people:
+        why = f"rows of one {people[0]} as one request: adds GAUC and NDCG, and their order can be learned"
+        lines.insert(0, f"# group = {_toml(people[0])}  # {why}")
     return lines
+
+
+def _below(seen: Look) -> Look:
+    """The same with its first row as the names of its columns."""
+    names = [cells[0].strip() for cells in seen.columns.values()]
+    cells = {name: cells[1:] for name, cells in zip(names, seen.columns.values(), strict=True)}
+    return replace(seen, spec=seen.spec.model_copy(update={"header": None}), columns=cells)

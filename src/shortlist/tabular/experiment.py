@@ -39,6 +39,8 @@ REFERENCE = {
     }
 }
 """By source and type of ranker: the figures in REQUIREMENTS that each ranker should beat."""
+FEW = 10
+"""Rows of the rarer label that a fold needs for its AUC to say anything."""
 
 
 class CrossValidationSpec(Configured):
@@ -106,6 +108,11 @@ def run(recipe: Recipe, *, root: Path | None = None, out: Path | None = None) ->
     table = read_table(recipe, root)
     train, test = samples_of(table)
     emit("data", train=len(train), test=len(test), columns=len(table.kinds), dropped=dropped(table.rejected))
+    labels = next(iter(train.labels.values()))
+    rare = int(min((labels == 1).sum(), (labels == 0).sum()))
+    if rare < FEW * spec.folds:
+        told = f"only {rare:,} of {len(train):,} rows have the rarer label"
+        emit("warning", message=f"{told}: in {spec.folds} folds the figures say little, and none where a fold has none")
     lists = [name for name, kind in table.kinds.items() if kind == "list"]
     for entrant in entrants if lists else ():
         if not getattr(entrant.make({}), "lists", False):

@@ -55,7 +55,7 @@ def thinned(points: Sequence[Params], at_most: int | None, seed: int) -> list[Pa
 def folds(n: int, k: int, seed: int) -> list[tuple[Int64, Int64]]:
     """``k`` times (requests to train on, requests to measure on), ascending: a request is never on both sides."""
     if not 2 <= k <= n:
-        raise InputError(f"cross_validation.folds: expected 2 to {n}, the number of requests, found {k}")
+        raise InputError(f"cross_validation.folds: expected 2 to {n}, as many as there are requests (rows, or groups of them), found {k}")
     fold = np.random.default_rng(seed).permutation(n) % k
     return [(np.flatnonzero(fold != at), np.flatnonzero(fold == at)) for at in range(k)]
 
@@ -88,12 +88,13 @@ def best(trials: Sequence[Trial]) -> Trial:
 def measured(ranker: Ranker, samples: Samples) -> float:
     """AUC of a fitted ranker on the rows of ``samples``, by its own label or the first.
 
-    Of one that learned the order inside requests, whose scores cannot be compared across them, it is the AUC inside
-    each (GAUC).
+    Of one that learned the order inside requests of several rows, whose scores cannot be compared across them, it is
+    the AUC inside each (GAUC).
     """
     labels = labels_of(ranker, samples)
     scores = ranker.score(samples.requests, samples.candidates)["score"]
-    return auc(labels, scores) if ranker.predicts else gauc(labels, scores, samples.candidates.request)
+    alone = ranker.predicts or len(samples.requests) == len(samples)
+    return auc(labels, scores) if alone else gauc(labels, scores, samples.candidates.request)
 
 
 def labels_of(ranker: Ranker, samples: Samples) -> Float32:

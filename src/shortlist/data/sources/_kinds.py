@@ -68,6 +68,7 @@ def _looked(name: str, dtype: pl.DataType, nulls: list[str]) -> list[pl.Expr]:
         number.is_finite().sum().alias("numbers"),
         (number == number.round()).all().alias("whole"),
         cell.str.contains(r"^[+-]?0[0-9]").any().alias("padded"),
+        (number.diff() == 1).sum().alias("steps"),
     ]
 
 
@@ -77,6 +78,8 @@ def _kind(name: str, dtype: pl.DataType, found: dict[str, int]) -> tuple[str, st
         return "category", "empty"
     if found["distinct"] == 1:
         return "category", "always the same"
+    if found["steps"] == found["rows"] - 1 >= ENOUGH:
+        return "category", "counts the rows"
     codes = bool(CODES.search(name)) and bool(found["whole"])
     if found["numbers"] == found["filled"] and not found["padded"] and not codes and dtype != pl.Boolean:
         return "number", None

@@ -116,8 +116,7 @@ def _rows(
         roles |= {PART: (spec.split.column, "text"), BY: (by, kind)}
     for name, (column, kind) in roles.items():
         if column is not None:
-            needed = name in (PART, BY)
-            wanted.append(column_wanted(name, ColumnSpec(column=column), kind, spec, opened, needed))
+            wanted.append(column_wanted(name, ColumnSpec(column=column), kind, spec, opened, name == BY))
     columns = Columns("data.rows", spec, wanted, opened)
     shown = {w.name: "category" if w.kind == "text" else w.kind for w in columns.shown if w.name not in roles}
     if not shown:
@@ -159,8 +158,8 @@ def _held(rows: pl.DataFrame, split: PartsSpec, label: str) -> pl.Series:
     m = rows.height
     if split.column is not None:
         cells = split.test if isinstance(split.test, list) else [split.test or "test"]
-        held: Bool = rows[PART].is_in(cells).to_numpy()
-        found = f"{split.column} has {shortened(listed(rows[PART].unique().sort()))}"
+        held: Bool = rows[PART].is_in(cells).fill_null(False).to_numpy()
+        found = f"{split.column} has {shortened(listed(rows[PART].drop_nulls().unique().sort()))}"
         expected = f"rows with {listed(cells)} in {split.column} and others"
     elif split.by is not None:
         time, share = rows[BY].to_numpy(), split.share or SHARE
