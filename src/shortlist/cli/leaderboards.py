@@ -21,9 +21,10 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     asked = document["protocol"]
     k, wide = min(asked["k"]), max(asked["k"])
     metric = f"ndcg@{k}"
+    order = ", order only" if asked.get("order") else ""
     title = (
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} users, "
-        f"{asked['requests']} protocol, from {asked['opens'].partition('T')[0]}{', order only' if asked.get('order') else ''}"
+        f"{asked['requests']} protocol, from {asked['opens'].partition('T')[0]}{order}"
     )
     heads = ("", f"NDCG@{k} (95 %)", "slate − it", f"rec.\n@{wide}", "rec.\n@all", "only\nit", "adds\n@all", "cov.")
     shown = table(title, heads)

@@ -147,7 +147,7 @@ def evaluate(
             same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
             log = dataset(raw, opened.recipe.data, None if same else opened.data)
         if not same and log.clock == "each":
-            raise InputError("data: only each user's own order is known, and it is spread anew as the log grows; fit again")
+            raise InputError("data: an order of each user alone is spread anew as the log grows; fit again")
         if not same:
             terminal.err.print("  note: the data is not what this bundle was fitted on")
         evaluation = run(

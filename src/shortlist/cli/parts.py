@@ -77,7 +77,7 @@ def init(
     from shortlist.data.init_rows import draft_rows
 
     if label is not None and (items or users):
-        raise InputError("--label: a plain table has no catalogue and no user table beside it; leave out --items, --users")
+        raise InputError("--label: a plain table has no catalogue or users beside it; leave out --items, --users")
     if label is None and test is not None:
         raise InputError("--test: the rows to test on of a plain table; say which column is learned (--label)")
     text = draft(events, items, users) if label is None else draft_rows(events, label, test)

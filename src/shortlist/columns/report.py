@@ -52,7 +52,11 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     made = schedule.samples(pipeline)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, POSITIVE))
-    document["window"] = {"opens": data.when(opens), "closes": data.when(schedule.cuts.test), "source": recipe.samples.source}
+    document["window"] = {
+        "opens": data.when(opens),
+        "closes": data.when(schedule.cuts.test),
+        "source": recipe.samples.source,
+    }
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = data.when(int(made.questions.requests.time[0]))
     if repeats:

@@ -38,7 +38,7 @@ def doubts(raw: Raw, now: int) -> tuple[str, ...]:
     for name, table in (("items", raw.items), ("users", raw.users)):
         for column, kind in raw.kinds.get(name, {}).items() if table is not None else ():
             if kind == "time" and ordered:
-                lines.append(f"{name}: {column} is a date, and the log is order only: its age at a request says nothing")
+                lines.append(f"{name}: {column} is a date, and the log is order only: its age then says nothing")
             elif kind == "time" and table is not None:
                 lines += [f"{name}: {column}: {line}" for line in dates(table[column].drop_nulls().to_numpy())]
     return (*lines, *_strangers(raw))

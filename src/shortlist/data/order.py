@@ -1,7 +1,7 @@
 """Logs without times: what stands for the moments that nobody wrote down, and how it is said.
 
-An event counts as a minute, so that every length of time of a recipe is a number of events: ``1h`` is 60 of them, ``7d``
-10,080. Half-lives and windows keep a meaning so, and a log that grows at its end changes no earlier moment.
+An event counts as a minute, so that every length of time of a recipe is a number of events: ``1h`` is 60 of them,
+``7d`` 10,080. Half-lives and windows keep a meaning so, and a log that grows at its end changes no earlier moment.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ GOLDEN = (5**0.5 - 1) / 2
 ALIKE = 0.9
 """So many users must count their own steps for a column to be taken for that."""
 Clock = Literal["time", "common", "each"]
-"""``time``: moments. ``common``: one order of all events. ``each``: every user's own order and nothing between users."""
+"""``time``: moments. ``common``: one order of all events. ``each``: every user's own, and none between users."""
 WORDS = {
     "time": "",
     "common": "order only: the log has no times, its events are in one order and each counts as a minute",
-    "each": "order only: the log has no times but each user's own order, which is spread evenly over one event a minute",
+    "each": "order only: the log has no times but each user's own order, spread evenly over one event a minute",
 }
 """What is said of a clock wherever figures made by it are."""
 
@@ -81,9 +81,8 @@ def is_own(user: Array, order: Array | None) -> bool:
 def refuse_mixed(events: EventsSpec) -> None:
     """Raises ``ValueError`` where ``[data.events]`` says of its order what cannot be true together."""
     if events.layout == "sequences":
-        said = {"time": events.time, "columns": events.columns, "names": events.names, "derive": events.derive}
-        said["format"] = None if events.format == "csv" else events.format
-        found = next((name for name, value in said.items() if value), None)
+        found = next((name for name in ("time", "columns", "names", "derive") if getattr(events, name)), None)
+        found = "format" if events.format not in (None, "csv") else found
         if found:
             raise ValueError(f'layout = "sequences": a line is a user and items, and has no {found}; leave it out')
     if events.time and "time" in {*(events.columns or {}), *events.derive}:

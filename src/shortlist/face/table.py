@@ -43,7 +43,7 @@ def table(
     group: str | None = None,
     seed: int = 0,
 ) -> Table:
-    """Samples from a file (CSV, Parquet, libsvm), a frame (polars, pandas, Arrow), or a named table such as ``"adult"``.
+    """Samples from a file (CSV, Parquet, libsvm), a frame (polars, pandas, Arrow), or a named table like ``"adult"``.
 
     ``label`` is a column of 0 and 1, or of anything if ``positive`` says which value counts as 1. ``test`` is the share
     of the rows held back, drawn at random by ``seed``, or a frame of its own, whose label may be missing. Numbers are
@@ -91,7 +91,14 @@ def auc(ranker: Ranker, samples: Samples) -> float:
 
 
 def _file(
-    path: Path, label: str, positive: Any, test: Any, categories: Sequence[str], without: list[str], group: Any, seed: int
+    path: Path,
+    label: str,
+    positive: Any,
+    test: Any,
+    categories: Sequence[str],
+    without: list[str],
+    group: Any,
+    seed: Any,
 ) -> RowsSpec:
     """How a file is to be read: as it is drafted, with what was said instead of what was guessed."""
     if not path.is_file():
@@ -133,9 +140,7 @@ def _kind(name: str, dtype: pl.DataType) -> str:
     )
 
 
-def _labelled(
-    frame: pl.DataFrame, label: str, positive: Any, kinds: dict[str, str], group: str | None
-) -> pl.DataFrame:
+def _labelled(frame: pl.DataFrame, label: str, positive: Any, kinds: dict[str, str], group: str | None) -> pl.DataFrame:
     """The rows with the label as 0 or 1 and columns as ``PlainTable`` has them."""
     said = pl.col(label)
     if positive is not None:

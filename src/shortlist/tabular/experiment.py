@@ -148,7 +148,9 @@ def _write(out: Path, table: PlainTable, rankers: Mapping[str, Ranker]) -> None:
         for file, content in ranker.files().items():
             (out / "rankers" / name / file).write_bytes(content)
     codes = levels_of(table)
-    columns = {name: {"kind": kind, **({"codes": codes[name]} if name in codes else {})} for name, kind in table.kinds.items()}
+    columns: dict[str, dict[str, Any]] = {name: {"kind": kind} for name, kind in table.kinds.items()}
+    for name, names in codes.items():
+        columns[name]["codes"] = names
     write_text(out / "rankers" / "columns.json", dumps(columns))
     (out / "rejected.parquet").unlink(missing_ok=True)
     if len(table.rejected):

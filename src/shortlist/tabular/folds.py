@@ -55,7 +55,7 @@ def thinned(points: Sequence[Params], at_most: int | None, seed: int) -> list[Pa
 def folds(n: int, k: int, seed: int) -> list[tuple[Int64, Int64]]:
     """``k`` times (requests to train on, requests to measure on), ascending: a request is never on both sides."""
     if not 2 <= k <= n:
-        raise InputError(f"cross_validation.folds: expected 2 to {n}, as many as there are requests (rows, or groups of them), found {k}")
+        raise InputError(f"cross_validation.folds: expected 2 to {n}, the number of rows or groups, found {k}")
     fold = np.random.default_rng(seed).permutation(n) % k
     return [(np.flatnonzero(fold != at), np.flatnonzero(fold == at)) for at in range(k)]
 
@@ -110,4 +110,5 @@ def ordered(ranker: Ranker, samples: Samples, k: int = 10) -> dict[str, float]:
     right = np.flatnonzero(labels > 0)
     targets = Ragged.of(rows.request[right], len(samples.requests), item=right.astype(np.int32))
     found = ndcg(Slates.of(named.top(k), targets, k), k)[targets.lengths > 0]
-    return {"gauc": gauc(labels, scores, rows.request), f"ndcg@{k}": float(found.mean()) if len(found) else float("nan")}
+    mean = float(found.mean()) if len(found) else float("nan")
+    return {"gauc": gauc(labels, scores, rows.request), f"ndcg@{k}": mean}

@@ -58,8 +58,9 @@ def _say_order(recipe: Recipe, data: Dataset) -> None:
         raise InputError("evaluate.min_gap: expected none, since nobody knows when users were silent: order only")
     emit("note", message=f"{WORDS[data.clock]}; targets have no horizon")
     for number, section in enumerate(recipe.features):
-        if find("features", section["type"]).calendar:
-            emit("warning", message=f"features.{number} ({section['type']}): hours and weekdays of an order say nothing")
+        if getattr(find("features", section["type"]), "calendar", False):
+            name = f"features.{number} ({section['type']})"
+            emit("warning", message=f"{name}: hours and weekdays of an order say nothing")
 
 
 def fit(

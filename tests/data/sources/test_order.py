@@ -162,7 +162,7 @@ def test_dates_of_items_are_doubted_and_the_logs_places_are_not(tmp_path: Path) 
     (tmp_path / "items.csv").write_text("item,made\nx,2020-01-01\ny,2021-01-01\n")
     items = {"path": "items.csv", "columns": {"made": "time"}}
     raw = read(tmp_path, "user,item\na,x\nb,y\na,y\n", time="row", data={"items": items})
-    assert raw.doubts == ("items: made is a date, and the log is order only: its age at a request says nothing",)
+    assert raw.doubts == ("items: made is a date, and the log is order only: its age then says nothing",)
 
 
 REAL = {

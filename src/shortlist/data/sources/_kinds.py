@@ -27,7 +27,7 @@ def told(opened: Scan, names: list[str], nulls: list[str]) -> tuple[dict[str, st
     flat: list[str] = []
     for name in names:
         dtype = schema[name]
-        if isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested():  # type: ignore[union-attr]
+        if isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested():
             kinds[name] = "list"
         elif dtype.is_nested():
             left_out[name] = "holds objects"

@@ -73,9 +73,8 @@ def _entries(spec: RowsSpec, rows: pl.DataFrame) -> pl.DataFrame:
     number = pl.col("value").cast(pl.Float64, strict=False)
     wrong = entries.filter(~pl.col("qid") & ~number.is_finite().fill_null(False)).head(1)
     if wrong.height:
-        raise InputError(
-            f"{spec.path}: row {wrong[ROW][0]}, index {wrong['index'][0]}: expected a number, found {wrong['value'][0]!r}"
-        )
+        found = f"index {wrong['index'][0]}: expected a number, found {wrong['value'][0]!r}"
+        raise InputError(f"{spec.path}: row {wrong[ROW][0]}, {found}")
     features = ~pl.col("qid")
     mixed = entries.filter(features)["field"].is_null()
     if mixed.any() and not mixed.all():

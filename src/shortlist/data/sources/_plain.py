@@ -34,8 +34,8 @@ Features = Mapping[str, ColumnSpec]
 def load_rows(spec: RowsSpec, root: Path | None = None) -> PlainTable:
     """Reads ``[data.rows]``; relative paths are under ``root``.
 
-    Raises ``InputError`` naming file, row and column for whatever cannot be read, a label that is not 0 and 1, or a part
-    without rows.
+    Raises ``InputError`` naming file, row and column for whatever cannot be read, a label that is not 0 and 1, or a
+    part without rows.
     """
     with tempfile.TemporaryDirectory(prefix="shortlist-") as scratch, step(f"reading {spec.path}", table="rows"):
         opened, kinds = _opened(spec, root, Path(scratch))
@@ -83,7 +83,7 @@ def _features(spec: RowsSpec, opened: Scan, kinds: Kinds | None) -> tuple[Featur
     if spec.columns:
         features = {}
         for name, how in spec.columns.items():
-            column = ColumnSpec(kind=how) if isinstance(how, str) and how in KINDS else how  # type: ignore[arg-type]
+            column = ColumnSpec(kind=how) if isinstance(how, str) and how in KINDS else how
             if isinstance(column, str) or column.kind not in KINDS or column.how:
                 found = column if isinstance(column, str) else "how" if column.how else column.kind
                 raise InputError(f"data.rows.columns.{name}: expected category, list or number, found {found!r}")
@@ -100,7 +100,7 @@ def _features(spec: RowsSpec, opened: Scan, kinds: Kinds | None) -> tuple[Featur
         found_kinds, why = told(opened, rest, spec.null_values)
         left_out |= why
     left_out.pop(spec.label)
-    return {name: ColumnSpec(kind=kind) for name, kind in found_kinds.items()}, left_out  # type: ignore[arg-type]
+    return {name: ColumnSpec(kind=kind) for name, kind in found_kinds.items()}, left_out
 
 
 def _rows(

@@ -176,7 +176,7 @@ class Top:
 
 
 def top(spec: FileSpec, path: Path) -> Top:
-    """Blank lines, comments and the line ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
+    """Blank lines, comments and the ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
     separator = spec.separator
     try:
         with opened(path) as file:

@@ -107,8 +107,10 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
             if part is None or not part.path:
                 continue
             with step(f"reading {part.path}", table=name):
-                lines = isinstance(part, EventsSpec) and part.layout == "sequences"
-                opened = sequences(part, root, Path(scratch)) if lines else scan(part, root, Path(scratch))
+                if isinstance(part, EventsSpec) and part.layout == "sequences":
+                    opened = sequences(part, root, Path(scratch))
+                else:
+                    opened = scan(part, root, Path(scratch))
                 columns, filters, rules = _columns(name, part, opened), FilterSpec(), []
                 if isinstance(part, EventsSpec):
                     log, filters = described(spec, columns), part.filters
