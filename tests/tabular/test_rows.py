@@ -19,7 +19,7 @@ from pydantic import ValidationError
 import shortlist as sl
 from shortlist.component import InputError
 from shortlist.data.raw import PlainTable
-from shortlist.data.rows import RowsSpec
+from shortlist.data.rows import PartsSpec, RowsSpec
 from shortlist.data.sources._plain import load_rows
 from shortlist.recipe import read
 from shortlist.tabular.folds import ordered
@@ -449,3 +449,59 @@ def test_what_a_recipe_says_of_its_rows_may_be_written_and_read_again(shop: Path
     spec = read(shop / "clicks.toml").data.rows
     assert spec is not None
     assert RowsSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"1,2,3,4", "row 62: expected 3 columns, found 4: '1,2,3,4'"),
+        (b"\xff,2,1", "row 62, column x (x): expected utf-8 text"),
+        (b'"a"b,2,1', "row 62, column x (x): expected a quote only around a whole cell"),
+    ],
+)
+def test_a_row_that_is_no_csv_is_told_or_dropped_and_kept(tmp_path: Path, row: bytes, message: str) -> None:
+    text = b"x,z,clicked\n" + b"1,2,0\n2,1,1\n" * 30 + row + b"\n"
+    assert message in refused(tmp_path, text)
+    assert message in refused(tmp_path, text, columns={"x": "category"}, split={"by": "z"})
+    table = load(tmp_path, text, bad_rows="drop")
+    assert table.rejected["row"].to_list() == [62]
+    assert every(table).height == 60
+
+
+def test_columns_of_every_type_of_parquet(tmp_path: Path) -> None:
+    m = 120
+    frame = pl.DataFrame(
+        {
+            "enum": pl.Series(["x", "y"] * 60, dtype=pl.Enum(["x", "y"])),
+            "bytes": pl.Series([b"p", b"q"] * 60),
+            "decimal": pl.Series([1.5, 2.25] * 60).cast(pl.Decimal(10, 2)),
+            "flag": [True, False, None] * 40,
+            "small": pl.Series([1, 2, 3] * 40, dtype=pl.UInt8),
+            "gap": [float("nan"), 1.0, 2.0] * 40,
+            "list": [["a"], ["a", "b"], None] * 40,
+            "pair": pl.Series([[1, 2]] * m, dtype=pl.Array(pl.Int64, 2)),
+            "object": [{"a": 1}] * m,
+            "day": pl.Series(range(m)).cast(pl.Date),
+            "clicked": [0, 1, 1] * 40,
+        }
+    )
+    frame.write_parquet(tmp_path / "rows.parquet")
+    table = load_rows(RowsSpec(path="rows.parquet", label="clicked", split=PartsSpec(by="day")), tmp_path)
+    numbers, categories, lists = ("decimal", "small", "gap"), ("enum", "bytes", "flag"), ("list", "pair")
+    assert table.kinds == {
+        **dict.fromkeys(numbers, "number"),
+        **dict.fromkeys(categories, "category"),
+        **dict.fromkeys(lists, "list"),
+    }
+    assert dict(table.left_out) == {"object": "holds objects", "day": "the order"}
+    train, test = samples_of(table)
+    assert (len(train), len(test)) == (96, 24)
+    assert np.isnan(train.candidates["gap"]).sum() == 32
+    with pytest.raises(InputError, match=r"column object \(rows\.split\.column\): expected text or a number"):
+        load_rows(RowsSpec(path="rows.parquet", label="clicked", split=PartsSpec(column="object")), tmp_path)
+
+
+def test_numbers_beyond_all_bounds_are_told(tmp_path: Path) -> None:
+    text = "x,clicked\n" + "".join(f"{'inf' if n == 3 else n * 7 % 11},{n % 2}\n" for n in range(60))
+    assert "rows.csv: row 5, column x (x): expected a number, found 'inf'" in refused(tmp_path, text)
+    assert "rows.csv: expected rows, found none" in refused(tmp_path, "x,clicked\n")

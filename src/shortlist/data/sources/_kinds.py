@@ -51,7 +51,7 @@ def told(opened: Scan, names: list[str], nulls: list[str]) -> tuple[dict[str, st
 def is_number(opened: Scan, name: str) -> bool:
     """Whether every cell of a column that says anything is a number."""
     dtype = opened.frame.collect_schema()[name]
-    if dtype.is_numeric() or dtype.is_temporal():
+    if dtype.is_numeric() or dtype.is_temporal() or dtype.is_nested():
         return dtype.is_numeric()
     found = opened.frame.select(pl.struct(_looked(name, dtype, [""])).alias(name)).collect()[name][0]
     return bool(found["filled"] == found["numbers"])
@@ -65,7 +65,7 @@ def _looked(name: str, dtype: pl.DataType, nulls: list[str]) -> list[pl.Expr]:
         cell.count().alias("filled"),
         cell.len().alias("rows"),
         cell.n_unique().alias("distinct"),  # the missing among them
-        number.is_finite().sum().alias("numbers"),
+        number.count().alias("numbers"),
         (number == number.round()).all().alias("whole"),
         cell.str.contains(r"^[+-]?0[0-9]").any().alias("padded"),
         (number.diff() == 1).sum().alias("steps"),

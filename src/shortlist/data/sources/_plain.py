@@ -19,7 +19,7 @@ from shortlist.data.sources._convert import Converted, Wanted
 from shortlist.data.sources._derive import Columns
 from shortlist.data.sources._kinds import KINDS, is_number, told
 from shortlist.data.sources._libsvm import Kinds, libsvm
-from shortlist.data.sources._scan import Scan, listed, scan, shortened
+from shortlist.data.sources._scan import FAILED, Scan, again, explained, listed, located, scan, shortened
 from shortlist.data.sources.tables import Plan, column_wanted, read
 from shortlist.data.spec import FilterSpec
 from shortlist.progress import emit, step
@@ -39,7 +39,7 @@ def load_rows(spec: RowsSpec, root: Path | None = None) -> PlainTable:
     """
     with tempfile.TemporaryDirectory(prefix="shortlist-") as scratch, step(f"reading {spec.path}", table="rows"):
         opened, kinds = _opened(spec, root, Path(scratch))
-        features, left_out = _features(spec, opened, kinds)
+        features, left_out = _features(spec, _looked(spec, opened, root, Path(scratch)), kinds)
         train, shown, parts = _rows(spec, opened, features, root, Path(scratch))
         digest = opened.digest
         if spec.test is not None:
@@ -71,6 +71,20 @@ def load_rows(spec: RowsSpec, root: Path | None = None) -> PlainTable:
 def _opened(spec: RowsSpec, root: Path | None, scratch: Path, like: Kinds | None = None) -> tuple[Scan, Kinds | None]:
     """The file, and where its format says it, of what kind its columns are."""
     return libsvm(spec, root, scratch, like) if spec.format == "libsvm" else (scan(spec, root, scratch), None)
+
+
+def _looked(spec: RowsSpec, opened: Scan, root: Path | None, scratch: Path) -> Scan:
+    """The file as one may look at all of it: mended, if a row is at fault, of which ``read`` will tell."""
+    if opened.layout is None:
+        return opened
+    try:
+        opened.frame.select(pl.all().is_null().any()).collect(engine="streaming")
+    except FAILED as error:
+        mended = again(opened, spec, scratch)
+        if mended is None:
+            raise explained(error, spec, located(spec, root)) from None
+        return mended
+    return opened
 
 
 def _features(spec: RowsSpec, opened: Scan, kinds: Kinds | None) -> tuple[Features, dict[str, str]]:
@@ -112,7 +126,7 @@ def _rows(
     roles = {LABEL: (spec.label, "text"), GROUP: (spec.group, "id")}
     if spec.split is not None:
         by = spec.split.by
-        kind = "order" if by is not None and is_number(opened, by) else "time"
+        kind = "order" if by is not None and is_number(_looked(spec, opened, root, scratch), by) else "time"
         roles |= {PART: (spec.split.column, "text"), BY: (by, kind)}
     for name, (column, kind) in roles.items():
         if column is not None:
@@ -120,7 +134,9 @@ def _rows(
     columns = Columns("data.rows", spec, wanted, opened)
     shown = {w.name: "category" if w.kind == "text" else w.kind for w in columns.shown if w.name not in roles}
     if not shown:
-        raise InputError(f"{opened.label}: expected columns to learn from, found {listed(opened.names)}")
+        found = f"columns to learn from, found {listed(opened.names)}"
+        filled = opened.frame.select(pl.len()).collect().item()
+        raise InputError(f"{opened.label}: expected {found if filled else 'rows, found none'}")
     columns.made.append((Wanted(spec.label, spec.label, "number"), _label(spec)))
     columns.hidden.append(LABEL)
     plan = Plan("rows", columns, FilterSpec(bad_rows=spec.bad_rows), [], set())
