@@ -13,7 +13,7 @@ from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from shortlist import durations, registry
 from shortlist.component import Component
-from shortlist.data import spec
+from shortlist.data import rows, spec
 from shortlist.recipe import EvaluateSpec, Recipe, SamplesSpec
 from shortlist.tabular.experiment import CrossValidationSpec
 
@@ -26,6 +26,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[data.events]": spec.EventsSpec,
     "[data.events.filters]": spec.FilterSpec,
     "[data.items], [data.users]": spec.AttributesSpec,
+    "[data.rows]": rows.RowsSpec,
+    "[data.rows.split]": rows.PartsSpec,
     "[data.triples], [data.ties], [data.exposures]": spec.TableSpec,
     "a column written as a table": spec.ColumnSpec,
     "a column of derive": spec.DerivedSpec,

@@ -280,6 +280,8 @@ def _refuse_idle(recipe: Recipe) -> None:
         raise InputError(f"samples.labels.{POSITIVE}: the name of the label that data.positive makes; choose another")
     given = recipe.model_fields_set
     if recipe.recall:
+        if recipe.data.rows:
+            raise InputError("recall: channels need a log ([data.events]), and [data.rows] is a plain table")
         if recipe.cross_validation:
             raise InputError("cross_validation: tunes rankers on a plain table only; this recipe has channels")
         if recipe.prerank and not recipe.rank:

@@ -6,7 +6,7 @@ from shortlist.draft.look import _has_header, is_number, look, time_of
 from shortlist.draft import least_positive
 from shortlist.draft.columns import SCALE
 from shortlist.draft.roles import roles as roles_of
-from shortlist.draft.table import _kind
+from shortlist.draft.table import kind_of
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_a_column_called_exactly_so_comes_before_one_that_is_only_alike(tmp_path
 
 
 def test_numbers_that_are_names_are_a_category_or_an_id_of_nothing():
-    assert _kind("brand", ["17", "18", "17", "19"]) == ({"kind": "category"}, None)
-    assert _kind("brand", [str(n) for n in range(100, 120)]) == (None, None)  # each another: no category
-    assert _kind("price", ["17.5", "18", "17", "19"]) == ({"kind": "number"}, None)
-    assert _kind("stars", ["1", "2", "3", "2"]) == ({"kind": "category"}, None)  # few whole numbers
-    assert _kind("pages", [str(n) for n in range(100, 111)]) == ({"kind": "number"}, None)
-    assert _kind("only", ["1", "1"]) == (None, None)
-    assert _kind("page", ["https://a.b", "www.c", "no"]) == (None, None)
+    assert kind_of("brand", ["17", "18", "17", "19"]) == ({"kind": "category"}, None)
+    assert kind_of("brand", [str(n) for n in range(100, 120)]) == (None, None)  # each another: no category
+    assert kind_of("price", ["17.5", "18", "17", "19"]) == ({"kind": "number"}, None)
+    assert kind_of("stars", ["1", "2", "3", "2"]) == ({"kind": "category"}, None)  # few whole numbers
+    assert kind_of("pages", [str(n) for n in range(100, 111)]) == ({"kind": "number"}, None)
+    assert kind_of("only", ["1", "1"]) == (None, None)
+    assert kind_of("page", ["https://a.b", "www.c", "no"]) == (None, None)

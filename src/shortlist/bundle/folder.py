@@ -112,6 +112,7 @@ def save(
             "ranker": ranker,
             "behaviours": told(data.behaviours),
             "fitted_until": pipeline.fitted_until,
+            "clock": data.clock,
             "watermark": int(data.events.time[-1]) if len(data.events) else 0,
             **notes,
             "users": "users",
@@ -324,6 +325,7 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
         table(path / "catalogue", "item", items),
         ids["available_from"].to_numpy(),
         exposures=shown if len(shown) else None,
+        clock=manifest.get("clock", "time"),
     )
 
 

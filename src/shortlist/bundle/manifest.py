@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shortlist.component import InputError, explain
 from shortlist.data import Behaviours
+from shortlist.data.order import Clock
 
 FORMAT = 2
 """2: ``users/`` holds what was shown."""
@@ -61,6 +62,7 @@ class _Manifest(_Strict):
     behaviours: _Behaviours
     fitted_until: int | None
     watermark: int
+    clock: Clock = "time"
     users: Annotated[str, Field(pattern=r"^users(-[0-9a-f]+)?$")]
     files: _Files
     user_files: _Files
@@ -85,7 +87,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{file}: format {manifest['format']} is older than {FORMAT}, which this version reads: fit again"
         )
-    missing = _Manifest.model_fields.keys() - manifest.keys()
+    missing = {name for name, key in _Manifest.model_fields.items() if key.is_required()} - manifest.keys()
     if missing:
         raise InputError(f"{file}: lacks {', '.join(sorted(missing))}")
     try:

@@ -146,6 +146,8 @@ def evaluate(
             assert isinstance(raw, Raw)  # a bundle's recipe has channels
             same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
             log = dataset(raw, opened.recipe.data, None if same else opened.data)
+        if not same and log.clock == "each":
+            raise InputError("data: an order of each user alone is spread anew as the log grows; fit again")
         if not same:
             terminal.err.print("  note: the data is not what this bundle was fitted on")
         evaluation = run(

@@ -18,7 +18,6 @@ from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
 from shortlist.documents import jsonable
-from shortlist.durations import stamp
 from shortlist.metrics.ranking import auc
 from shortlist.progress import step
 from shortlist.recipe import POSITIVE, Recipe
@@ -53,9 +52,13 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
     made = schedule.samples(pipeline)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, POSITIVE))
-    document["window"] = {"opens": stamp(opens), "closes": stamp(schedule.cuts.test), "source": recipe.samples.source}
+    document["window"] = {
+        "opens": data.when(opens),
+        "closes": data.when(schedule.cuts.test),
+        "source": recipe.samples.source,
+    }
     if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
-        document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
+        document["window"]["later"] = data.when(int(made.questions.requests.time[0]))
     if repeats:
         kept = _requests(made.served, IMPORTANCE_ROWS, recipe.seed)
         check = replace(made, served=made.served.take(kept), questions=made.questions.take(kept))

@@ -86,6 +86,7 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
         exposures=None if raw.exposures is None else _shown(raw.exposures, users, items),
         triples=raw.triples,
         ties=raw.ties,
+        clock=raw.clock,
     )
 
 

@@ -12,9 +12,11 @@ import scipy.sparse as sp
 
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.exposures import Exposures
+from shortlist.data.order import MINUTE, Clock
 from shortlist.data.state import State
 from shortlist.data.table import MISSING_TIME, Table
 from shortlist.data.vocab import Vocab
+from shortlist.durations import stamp
 from shortlist.types import HISTORY, Int64, Ragged
 
 Signal = Literal["positive", "all"]
@@ -40,6 +42,7 @@ class Dataset:
     exposures: pl.DataFrame | None = None  # as [data.exposures] has them, users and items in codes, time ascending
     triples: pl.DataFrame | None = None
     ties: pl.DataFrame | None = None
+    clock: Clock = "time"  # what the events' times are: moments, or places in an order
     end: int | None = None  # events are known before this moment; None = to the end of the log
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -52,6 +55,15 @@ class Dataset:
     def n_items(self) -> int:
         """How many identities of items there are, with or without events before the cut."""
         return len(self.item_ids)
+
+    @property
+    def order_only(self) -> bool:
+        """Whether the log has no times."""
+        return self.clock != "time"
+
+    def when(self, time: int) -> str:
+        """A moment of this log as people write it, or its place where the log has no times."""
+        return f"event {round(time / MINUTE):,}" if self.order_only else stamp(time)
 
     @property
     def fitted_until(self) -> int:

@@ -109,7 +109,7 @@ def replay(
     stop = np.searchsorted(moment, moment[last], side="right")
     rows = np.repeat(np.arange(len(asked)), stop - asked)
     entries = spans(asked, stop)
-    near = time[entries] - time[asked][rows] <= horizon
+    near = data.order_only | (time[entries] - time[asked][rows] <= horizon)  # days are no bound to an order
     after = _after(rows[near], log.take(entries[near]), len(asked))
     return _questions(data, state, user[asked], time[asked] - 1, after)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from shortlist.data.order import Clock
+
 REJECTED = {"table": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String, "text": pl.String}
 """Columns of ``Raw.rejected``: which table, which file, the 1-based line in it (the row number where a file has no
 lines), the filter or fault that dropped it, and the row itself."""
@@ -47,6 +49,8 @@ class Raw:
     """user, friend String and where named weight Float32, time Int64."""
     rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
     """Every row that was not taken, see ``REJECTED``."""
+    clock: Clock = "time"
+    """What ``events.time`` holds: moments, or places in an order."""
     doubts: tuple[str, ...] = ()
     """A line for everything that could be read but can hardly be meant."""
     fingerprint: str = ""
@@ -54,8 +58,7 @@ class Raw:
 
     def dropped(self) -> dict[str, int]:
         """How many rows were not taken, by ``table: reason``."""
-        counts = self.rejected.group_by("table", "reason", maintain_order=True).len()
-        return {f"{table}: {reason}": n for table, reason, n in counts.iter_rows()}
+        return dropped(self.rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +70,18 @@ class PlainTable:
     label: str
     """Name of the column that holds 0 or 1 (Int8)."""
     kinds: Mapping[str, str]
-    """``number`` (Float32) or ``category`` (String) for every column but the label; missing = null."""
+    """``number`` (Float32), ``category`` (String) or ``list`` (List(String)) for every column that is learned from;
+    missing = null."""
     fingerprint: str = ""
+    group: str | None = None
+    """Name of the column (String) whose cells say which rows are one request."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Columns of the file that are not learned from, and why."""
+    rejected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
+    """Every row that was not taken, see ``REJECTED``."""
+
+
+def dropped(rejected: pl.DataFrame) -> dict[str, int]:
+    """How many rows were not taken, by ``table: reason``."""
+    counts = rejected.group_by("table", "reason", maintain_order=True).len()
+    return {f"{table}: {reason}": n for table, reason, n in counts.iter_rows()}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
-from shortlist.configured import Configured
 from shortlist.data import iso
 from shortlist.data.derived import DerivedSpec, Pattern
+from shortlist.data.files import ColumnSpec as ColumnSpec
+from shortlist.data.files import FileSpec as FileSpec
+from shortlist.data.files import Spec
+from shortlist.data.order import refuse_mixed, refuse_moments
+from shortlist.data.rows import RowsSpec
 
-Kind = Literal["category", "list", "number", "text", "time"]
-Unit = Literal["s", "ms", "us", "ns"]
-How = Literal["last", "first", "mean", "commonest"]
 GREATEST = 3.4028e38
 """Numbers are kept as float32: what is beyond is infinite there."""
 Strength = Annotated[float, Field(ge=0, le=GREATEST)]
@@ -29,12 +31,6 @@ def _moment(value: Any) -> Any:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-
-
-class Spec(Configured):
-    """A part of the section: unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class SplitSpec(Spec):
@@ -100,55 +96,6 @@ class RateSpec(Spec):
     """Events beyond this many of one user are dropped: a person does not click ten thousand times a day."""
     per: Literal["1h", "1d"] | None = None
     """Count within each hour or day (UTC); over the whole log when absent."""
-
-
-class ColumnSpec(Spec):
-    """One column of a file, where its kind alone does not say enough."""
-
-    column: str | None = None
-    """Its name in the file; the same as in the recipe when absent."""
-    kind: Kind = "category"
-    """category, list, number, text or time."""
-    how: How | None = None
-    """Of an item or a user, what the log's column tells: the ``last`` cell or the ``first`` up to the moment asked
-    about, the ``mean`` of its numbers, the ``commonest``. Absent: a column of the table's own file."""
-    separator: str = "|"
-    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy or databases write them."""
-    field: str | None = None
-    """Of a list of objects (``[{"id": 1, "name": "Drama"}]``): the one that is taken; ``name`` when absent."""
-    time_unit: Unit | None = None
-    """Of a time given as a number; the table's when absent."""
-    time_format: str | None = None
-    """Of a time given as text; the table's when absent."""
-
-
-class FileSpec(Spec):
-    """Where a table is and how it is written."""
-
-    path: str
-    """A file, relative to ``--data``; for SQL a SQLite file or a URL, in which $NAME is taken from the environment."""
-    format: Literal["csv", "parquet", "sql"] | None = None
-    """Told by the ending of ``path`` when absent: .parquet, .db/.sqlite or a URL, anything else is csv."""
-    query: str | None = None
-    """For SQL: the statement whose rows are the table."""
-    separator: Annotated[str, Field(min_length=1)] = ","
-    """Between the columns of a csv: one character, or several (``::``), then without quoting."""
-    header: bool | None = None
-    """Whether the first line names the columns; when absent, yes unless ``names`` is given."""
-    names: list[str] | None = None
-    """Names of the columns in order, for a file without a header; without both they are column_1, column_2, ..."""
-    quote: Annotated[str, Field(pattern=r"^[\x01-\x7f]?$")] | None = '"'
-    """Quote character of a csv; ``""`` = none."""
-    encoding: str = "utf-8"
-    """Of a csv. Any other than UTF-8 is converted through a temporary file."""
-    compression: Literal["auto", "gzip", "none"] = "auto"
-    """Of a csv; auto looks at the first bytes, and reads bz2, xz and zstd too."""
-    null_values: list[str] = [""]
-    """Cells that mean missing; numbers and times also take NA, NaN, null, None and \\N for it."""
-    time_unit: Unit | None = None
-    """Of times given as numbers; judged from their size when absent."""
-    time_format: str | None = None
-    """Of times given as text, as strftime writes it (``%d-%b-%Y``); ISO 8601 when absent."""
 
 
 class ListSpec(FileSpec):
@@ -217,7 +164,21 @@ class TableSpec(FileSpec):
 
 
 class EventsSpec(TableSpec):
-    """The log: ``user``, ``item``, ``time``, and optionally ``event``, ``value`` and ``weight``."""
+    """The log: ``user``, ``item``, ``time``, and optionally ``event``, ``value`` and ``weight``.
+
+    A log without times is read with ``time = "row"``, with ``columns = { time = { column = "step", kind = "order" } }``
+    or with ``layout = "sequences"``: then an event counts as a minute, and every result says "order only".
+    """
+
+    layout: Literal["rows", "sequences"] = "rows"
+    """``rows``: an event a row. ``sequences``: a user a line, ``user item item ...``, the oldest first, between blanks
+    unless ``separator`` says what; without a header unless ``header = true``."""
+    time: Literal["row"] | None = None
+    """``"row"``: there is no time, the rows stand in the order in which things happened."""
+    clock: Literal["common", "each"] | None = None
+    """Of a log without times: whether its order is one of all events (``common``), or only each user's own (``each``),
+    which is then spread evenly over the whole, so that a cut in time cuts everybody's own history. Absent: ``each`` for
+    sequences, for rows where those of every user stand together, and for steps that start anew with each user."""
 
     strengths: dict[str, Strength] = {}
     """What each behaviour is worth: ``{ click = 1, buy = 5 }``; 1 when not named."""
@@ -227,6 +188,24 @@ class EventsSpec(TableSpec):
     an attribute of items or users, another column."""
     filters: FilterSpec = FilterSpec()
     """Rules that drop rows."""
+
+    @property
+    def order_only(self) -> bool:
+        """Whether the log has no times."""
+        column = (self.columns or {}).get("time")
+        by_column = isinstance(column, ColumnSpec) and column.kind == "order"
+        return self.layout == "sequences" or self.time == "row" or by_column
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blanks(cls, value: Any) -> Any:
+        lines = isinstance(value, Mapping) and value.get("layout") == "sequences"
+        return {"separator": " ", **value} if lines else value
+
+    @model_validator(mode="after")
+    def _one_order(self) -> Self:
+        refuse_mixed(self)
+        return self
 
 
 class AttributesSpec(FileSpec):
@@ -276,6 +255,8 @@ class DataSpec(Spec):
     """What each behaviour is worth; overrides ``events.strengths``."""
     events: EventsSpec | None = None
     """The log."""
+    rows: RowsSpec | None = None
+    """A plain table instead of a log: labelled rows for rankers, in a recipe without channels."""
     items: AttributesSpec | None = None
     """The catalogue."""
     users: AttributesSpec | None = None
@@ -292,8 +273,15 @@ class DataSpec(Spec):
         tables = [
             n for n in ("events", "items", "users", "triples", "ties", "exposures") if getattr(self, n) is not None
         ]
-        if self.source == "tables" and self.events is None:
-            raise ValueError('source = "tables" needs [data.events] with the path of the log')
+        if self.rows:
+            tables = ["rows", *tables]
+            other = next((name for name in (*tables[1:], "split", "positive") if getattr(self, name)), None)
+            if other:
+                raise ValueError(f"rows and {other}: a plain table for rankers has no log beside it, nor its {other}")
+        elif self.source == "tables" and self.events is None:
+            raise ValueError('source = "tables" needs [data.events] with the path of the log, or [data.rows]')
+        if self.events and self.events.order_only:
+            refuse_moments(self)
         if self.source != "tables" and tables:
             raise ValueError(f'[data.{tables[0]}] is read only with source = "tables", not {self.source!r}')
         return self

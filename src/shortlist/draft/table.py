@@ -36,7 +36,7 @@ def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
     for name in table.columns:
         if name == column:
             continue
-        how, question = _nested(table.nested[name]) if name in table.nested else _kind(name, table.filled(name))
+        how, question = _nested(table.nested[name]) if name in table.nested else kind_of(name, table.filled(name))
         if question:
             columns.append(f"# question: {name}: {question}")
         if how is None:
@@ -66,7 +66,7 @@ def from_log(log: Look, names: list[str]) -> list[str]:
     """Items or users described by columns of the log that go with them: at most ``TOLD``, the last said counts."""
     lines = []
     for name in names:
-        how, question = _kind(name, log.filled(name))
+        how, question = kind_of(name, log.filled(name))
         if how is None or how["kind"] not in ("category", "number") or question or len(lines) == TOLD:
             continue
         names_something = all(re.fullmatch(r"\d+", cell) for cell in set(log.filled(name))) and not says(name, MEASURE)
@@ -101,7 +101,7 @@ def _nested(dtype: pl.DataType) -> Guess:
     return None, f'lists of objects: which field is the name, {" or ".join(fields)}? (say field = "...")'
 
 
-def _kind(name: str, cells: list[str]) -> Guess:
+def kind_of(name: str, cells: list[str]) -> Guess:
     """Kind of an attribute and how it is written."""
     distinct = set(cells)
     if len(distinct) < 2 or sum(cell.startswith(("http://", "https://", "www.")) for cell in cells) > len(cells) / 2:

@@ -16,9 +16,9 @@ import polars as pl
 
 from shortlist.component import HardRule, Ranker
 from shortlist.data import Dataset, State
+from shortlist.data.order import WORDS
 from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
-from shortlist.durations import stamp
 from shortlist.evaluate._figures import Run, document
 from shortlist.evaluate._judged import Judged
 from shortlist.metrics import accuracy
@@ -75,9 +75,10 @@ def evaluate(
     figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
     protocol = {
         **spec.model_dump(mode="json"),
-        "opens": stamp(opens),
-        "closes": stamp(closes) if closes is not None else None,
-        "fitted_until": stamp(pipeline.fitted_until) if pipeline.fitted_until is not None else None,
+        "opens": data.when(opens),
+        "closes": data.when(closes) if closes is not None else None,
+        "fitted_until": data.when(pipeline.fitted_until) if pipeline.fitted_until is not None else None,
+        **({"order": WORDS[data.clock], "horizon": None} if data.order_only else {}),
         "interval": "95 %, users resampled",
     }
     return Evaluation(jsonable({"protocol": protocol, **figures}), _rows(run, questions, data))

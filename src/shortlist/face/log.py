@@ -124,6 +124,7 @@ class Log:
     def __repr__(self) -> str:
         data, events = self.data, self.data.events
         span = f", {stamp(int(events.time[0]))[:10]} to {stamp(int(events.time[-1]))[:10]}" if len(events) else ""
+        span = ", order only" if data.order_only else span
         said = f"Log: {len(events):,} events ({', '.join(data.behaviours.names)}) of {data.n_users:,} users and "
         said += f"{data.n_items:,} items{span}"
         columns = self.section.get("events", {}).get("columns")

@@ -189,9 +189,10 @@ def _how(document: Record) -> str:
         rows_are = (
             "the items shown on slates" if window["source"] == "exposures" else "the funnel’s candidates for questions"
         )
+        zone = " (UTC)" if "T" in window["opens"] else ""
         said = (
             f"Rows are {rows_are} from {text(window['opens'][:16])} to "
-            f"{text(window['closes'][:16])} (UTC){later}. Channels and features were fitted before the first of them."
+            f"{text(window['closes'][:16])}{zone}{later}. Channels and features were fitted before the first of them."
         )
     else:
         said = "Rows are the training rows; drift is measured against the test rows, whose labels were not looked at."

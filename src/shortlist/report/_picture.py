@@ -39,7 +39,7 @@ def svg(document: Document, recipe: Mapping[str, Any], colours: str) -> str:
     chart = _Chart(scale, k, document["slate"][metric]["mean"], body)
     said = (
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} people after "
-        f"{str(document['protocol']['opens'])[:10]}, {document['protocol']['requests']} protocol.",
+        f"{str(document['protocol']['opens']).partition('T')[0]}, {document['protocol']['requests']} protocol.",
         "Lines are 95 % intervals, dashed is the slate. recall: share of all right items among the rows that a stage "
         "hands on.",
     )

@@ -137,8 +137,9 @@ def protocol(document: Mapping[str, Any]) -> list[str]:
     """How the questions were asked."""
     asked = document["protocol"]
     until = f" to {day(asked['closes'])}" if asked.get("closes") else " to its end"
-    window = f"from {day(asked.get('opens'))}{until} (UTC)"
-    said = []
+    zone = "" if asked.get("order") else " (UTC)"
+    window = f"from {day(asked.get('opens'))}{until}{zone}"
+    said = [f"{text(asked['order'])}."] if asked.get("order") else []
     if asked["requests"] == "start":
         said.append(
             f"One request for each person already known, at the moment the test window opens. It runs {window}. "
@@ -151,9 +152,10 @@ def protocol(document: Mapping[str, Any]) -> list[str]:
             f"asked for a list, knowing only what was known then: at most {asked['moments']} moments a person, evenly "
             "spread."
         )
+        within = "" if asked.get("order") else f", within {lasting(asked.get('horizon'))}"
         said.append(
-            f"Right answers are the items the person was positive about among their next {asked['ahead']} events, "
-            f"within {lasting(asked.get('horizon'))}; what hard rules forbid (already seen, say) is not asked for."
+            f"Right answers are the items the person was positive about among their next {asked['ahead']} events"
+            f"{within}; what hard rules forbid (already seen, say) is not asked for."
         )
     said.append(
         f"{document['dropped_without_target']:,} requests had no right answer and were left out; "

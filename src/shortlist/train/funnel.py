@@ -16,12 +16,14 @@ from shortlist import bundle as bundles
 from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.data.build import dataset
+from shortlist.data.order import WORDS
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.documents import dumps, jsonable, write_parquet, write_text
 from shortlist.evaluate import Evaluation, evaluate
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
+from shortlist.registry import find
 from shortlist.train.schedule import Schedule
 
 
@@ -44,8 +46,21 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
                 "compare rankers on it"
             )
         data = dataset(raw, recipe.data)
+    if data.order_only:
+        _say_order(recipe, data)
     emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
     return data, raw
+
+
+def _say_order(recipe: Recipe, data: Dataset) -> None:
+    """What figures without times are, and which parts of the recipe can make nothing of them."""
+    if recipe.evaluate.min_gap:
+        raise InputError("evaluate.min_gap: expected none, since nobody knows when users were silent: order only")
+    emit("note", message=f"{WORDS[data.clock]}; targets have no horizon")
+    for number, section in enumerate(recipe.features):
+        if getattr(find("features", section["type"]), "calendar", False):
+            name = f"features.{number} ({section['type']})"
+            emit("warning", message=f"{name}: hours and weekdays of an order say nothing")
 
 
 def fit(
@@ -73,6 +88,7 @@ def fit(
                 "events": len(data.events),
                 "dropped": raw.dropped(),
                 "doubts": list(raw.doubts),
+                **({"order": WORDS[raw.clock]} if data.order_only else {}),
             },
             "versions": versions(),
         }

@@ -9,7 +9,6 @@ import numpy as np
 from shortlist.component import refuse_unsound
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
-from shortlist.durations import stamp
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import emit, track
 from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
@@ -25,7 +24,7 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
     asked = questions_of(data, state, recipe.evaluate, opens, closes, at_most=4 * MERGE_QUESTIONS, seed=recipe.seed)
     questions = drawn(answerable(asked, pipeline, state), MERGE_QUESTIONS, recipe.seed)
     if not len(questions):
-        emit("warning", message=f"no request with a right answer from {stamp(opens)} on: the merge stays unlearned")
+        emit("warning", message=f"no request with a right answer from {data.when(opens)} on: the merge stays unlearned")
         return
     pipeline.merge.fit(found_by_channel(pipeline, questions, state), questions.targets)
     refuse_unsound("merge", pipeline.merge)

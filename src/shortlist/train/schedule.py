@@ -18,7 +18,6 @@ import numpy as np
 from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.spec import microseconds
-from shortlist.durations import stamp
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
@@ -48,8 +47,8 @@ class Cuts:
         assert test is not None
         first, last = int(data.events.time[0]), int(data.events.time[-1])
         if not first < test <= last:
-            log = f"the log runs from {stamp(first)} to {stamp(last)}"
-            raise InputError(f"data.split.test: {stamp(test)} leaves no events before it or none after it; {log}")
+            log = f"the log runs from {data.when(first)} to {data.when(last)}"
+            raise InputError(f"data.split.test: {data.when(test)} leaves no events before it or none after it; {log}")
         return Cuts(at(split.tune), at(split.rank), test)
 
     def needed(self, name: Literal["tune", "rank"], why: str) -> int:

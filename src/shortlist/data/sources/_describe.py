@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import get_args
 
 from shortlist.component import InputError
+from shortlist.data.files import Kind
 from shortlist.data.raw import Described
 from shortlist.data.sources._convert import Wanted
 from shortlist.data.sources._derive import Columns
-from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec, Kind
+from shortlist.data.spec import AttributesSpec, ColumnSpec, DataSpec
 
 CAN = {
     "last": ("category", "list", "number", "text", "time"),

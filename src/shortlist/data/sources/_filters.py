@@ -75,10 +75,11 @@ def _choice(name: str, text: pl.Expr, choice: ChoiceSpec) -> Iterator[Rule]:
         yield f"{name} does not match {choice.match}", ~text.str.contains(choice.match)
 
 
-def past_rules(filters: FilterSpec, events: pl.DataFrame) -> pl.Series | None:
+def past_rules(filters: FilterSpec, events: pl.DataFrame, placed: bool = False) -> pl.Series | None:
     """The reason each row is dropped (null = kept) by rules that look at earlier rows; None if there are no such rules.
 
-    Whether a row stays depends on rows before it (by time, then place in the file), never on later ones.
+    Whether a row stays depends on rows before it (by time, then place in the file), never on later ones. With
+    ``placed`` the times are but the rows' places, so that no two are equal and a duplicate is one without them.
     """
     if filters.duplicates == "keep" and filters.user_events is None:
         return None
@@ -86,7 +87,7 @@ def past_rules(filters: FilterSpec, events: pl.DataFrame) -> pl.Series | None:
     words = ["", "duplicate", ""]
     known = events["user"].is_not_null().to_numpy()
     if filters.duplicates == "drop":
-        reasons[_repeated(events) & known] = 1
+        reasons[_repeated(events, placed) & known] = 1
     if filters.user_events is not None:
         rate = filters.user_events
         words[2] = f"more than {rate.max} events of the user" + (f" in {rate.per}" if rate.per else "")
@@ -98,9 +99,9 @@ def past_rules(filters: FilterSpec, events: pl.DataFrame) -> pl.Series | None:
     return chosen.to_frame().select(pl.col("reason").replace_strict([0, 1, 2], [None, *words[1:]])).to_series()
 
 
-def _repeated(events: pl.DataFrame) -> Bool:
+def _repeated(events: pl.DataFrame, placed: bool) -> Bool:
     """[m]: the same user, item, event and time came in an earlier row."""
-    key = ["user", "item", "event", "time"]
+    key = ["user", "item", "event", *([] if placed else ["time"])]
     # Most rows differ already in their hash; only the others are compared as they are.
     hashes = events.select(pl.struct(key).hash()).to_series()
     suspects = np.flatnonzero(hashes.is_duplicated().to_numpy())
