@@ -131,6 +131,7 @@ def evaluate(
     rows: Annotated[Path | None, typer.Option(help="Write the lists (rows.parquet) here.")] = None,
 ) -> None:
     """Evaluate a bundle again on the events after it was fitted."""
+    from shortlist import train
     from shortlist.data.build import dataset
     from shortlist.data.raw import Raw
     from shortlist.data.sources import source
@@ -146,11 +147,17 @@ def evaluate(
             assert isinstance(raw, Raw)  # a bundle's recipe has channels
             same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
             log = dataset(raw, opened.recipe.data, None if same else opened.data)
+        opens = opened.manifest["cuts"]["test"]
+        if opened.recipe.evaluate.held_out:
+            if not same:
+                raise InputError(
+                    f"{bundle}: the data is not what this bundle was fitted on, and of other data nobody can say which "
+                    "events were held out from it; fit again"
+                )
+            log = train.Schedule.of(opened.recipe, log).part("test").data
         if not same:
             terminal.err.print("  note: the data is not what this bundle was fitted on")
-        evaluation = run(
-            opened.pipeline, log, opened.recipe.evaluate, opened.manifest["cuts"]["test"], seed=opened.recipe.seed
-        )
+        evaluation = run(opened.pipeline, log, opened.recipe.evaluate, opens, seed=opened.recipe.seed)
     document = {"name": opened.recipe.name, "bundle": opened.hash[:12], **evaluation.document}
     if as_json:
         write_text(as_json, dumps(document))

@@ -18,6 +18,7 @@ from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
 from shortlist.documents import jsonable
+from shortlist.data.held import NOT_TIME_TRUE
 from shortlist.durations import stamp
 from shortlist.metrics.ranking import auc
 from shortlist.progress import step
@@ -48,13 +49,16 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
         raise InputError("features: the recipe has none, so there is no column to look at")
     data, _ = load(recipe, root)
     schedule, pipeline = Schedule.of(recipe, data), recipe.pipeline()
-    opens = schedule.cuts.needed("rank", "the columns looked at are those of the ranker's samples")
+    schedule.cuts.needed("rank", "the columns looked at are those of the ranker's samples")
     schedule.merge(pipeline)  # as fit does: what the merge learns decides which rows there are
     made = schedule.samples(pipeline)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, POSITIVE))
-    document["window"] = {"opens": stamp(opens), "closes": stamp(schedule.cuts.test), "source": recipe.samples.source}
-    if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
+    opens, closes = (stamp(cut) for cut in (schedule.cuts.rank or 0, schedule.cuts.test))
+    document["window"] = {"opens": opens, "closes": closes, "source": recipe.samples.source}
+    if recipe.evaluate.held_out:
+        document["window"]["label"] = NOT_TIME_TRUE
+    if not recipe.learned.once:  # where all ask at once, the later part is a fifth of the people
         document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
     if repeats:
         kept = _requests(made.served, IMPORTANCE_ROWS, recipe.seed)

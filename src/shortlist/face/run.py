@@ -209,6 +209,8 @@ def _recipe(recipe: Any, data: Any, overrides: list[str], out: str | Path | None
             key: value for key, value in tables.get("data", {}).items() if key in ("split", "positive", "strengths")
         }
         tables["data"] = {**data.written(folder / "data"), **kept}
+        if tables.get("evaluate", {}).get("requests") == "last" and "split" not in kept:
+            del tables["data"]["split"]  # the one that a log brings with it
     return parse(tables)
 
 

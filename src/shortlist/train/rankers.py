@@ -20,7 +20,7 @@ from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
-from shortlist.questions import answerable, is_target, questions_of
+from shortlist.questions import answerable, is_target, questions_of, warn_of_few
 from shortlist.recipe import POSITIVE, Recipe
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.samples import from_funnel, thinned, weighted
@@ -80,6 +80,7 @@ def samples_for_rankers(
     else:
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
         served = None
+    warn_of_few(valid, "what rankers are chosen on")
     if pipeline.prerank is not None:
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
@@ -155,7 +156,7 @@ def _replayed(
     if len(everything) < 5:
         raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
     fifth = len(everything) * 4 // 5
-    if recipe.evaluate.requests == "start":  # all are asked at one moment: a fifth of the people is kept instead
+    if recipe.learned.once:  # all are asked at one moment: a fifth of the people is kept instead
         drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
         train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
     else:
@@ -220,8 +221,8 @@ def fit_rankers(
 def _training_questions(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
 ) -> Questions:
-    spec, at_most = recipe.evaluate, recipe.samples.at_most
-    if spec.requests == "start":
+    spec, at_most = recipe.learned, recipe.samples.at_most
+    if spec.once:
         questions = questions_of(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
     else:
         questions = replay(
