@@ -48,8 +48,8 @@ class SamplesSpec(Strict):
     source: Literal["funnel", "exposures"] = "funnel"
     """``funnel``: the funnel's own candidates for replayed requests; ``exposures``: what was shown."""
     requests: Literal["replay", "start"] | None = None
-    """How the requests learned from are asked, as in ``[evaluate]``; none = as they are there. A ranker that is asked at
-    the start of a window learns more from a replay, which has more requests."""
+    """How the requests learned from are asked, as in ``[evaluate]``; none = as they are there. A replay has more
+    requests, so a ranker that is asked at the start of a window may yet learn more from it."""
     window: Duration = Field("1h", validate_default=True)
     """With exposures that have no label: a positive event for the item within this time is a click on it."""
     moments: int = Field(40, ge=0)
@@ -300,7 +300,9 @@ def _check_asked(recipe: Recipe) -> None:
         )
     if not asked.held_out:
         if not asked.refit:
-            raise InputError('evaluate.refit: false only with requests = "last" or "random"; a cut by time always refits')
+            raise InputError(
+                'evaluate.refit: false only with requests = "last" or "random"; a cut by time always refits'
+            )
         return
     if samples.requests is not None:
         raise InputError(

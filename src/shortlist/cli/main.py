@@ -99,7 +99,8 @@ def fit(
         report.write(fitted.evaluation, out / "report.html")
     example = _example(out / "bundle")
     document = fitted.evaluation.document
-    terminal.out.print(leaderboards.leaderboard(document), "", *example)
+    over = [leaderboards.windows(document), ""] if "windows" in document else []
+    terminal.out.print(leaderboards.leaderboard(document), "", *over, *example)
     gib = document["peak_memory_bytes"] / 2**30
     terminal.out.print(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
     terminal.out.print(f"left in {out}: bundle, report.html, evaluation.json, rows.parquet (the lists)")
@@ -147,17 +148,12 @@ def evaluate(
             assert isinstance(raw, Raw)  # a bundle's recipe has channels
             same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
             log = dataset(raw, opened.recipe.data, None if same else opened.data)
-        opens = opened.manifest["cuts"]["test"]
-        if opened.recipe.evaluate.held_out:
-            if not same:
-                raise InputError(
-                    f"{bundle}: the data is not what this bundle was fitted on, and of other data nobody can say which "
-                    "events were held out from it; fit again"
-                )
-            log = train.Schedule.of(opened.recipe, log).part("test").data
         if not same:
             terminal.err.print("  note: the data is not what this bundle was fitted on")
-        evaluation = run(opened.pipeline, log, opened.recipe.evaluate, opens, seed=opened.recipe.seed)
+        log = train.as_asked(opened.recipe, log, same, str(bundle))
+        evaluation = run(
+            opened.pipeline, log, opened.recipe.evaluate, opened.manifest["cuts"]["test"], seed=opened.recipe.seed
+        )
     document = {"name": opened.recipe.name, "bundle": opened.hash[:12], **evaluation.document}
     if as_json:
         write_text(as_json, dumps(document))

@@ -17,8 +17,8 @@ import numpy as np
 from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
-from shortlist.documents import jsonable
 from shortlist.data.held import NOT_TIME_TRUE
+from shortlist.documents import jsonable
 from shortlist.durations import stamp
 from shortlist.metrics.ranking import auc
 from shortlist.progress import step

@@ -41,7 +41,7 @@ def last(events: Events) -> Array:
     user, good = events.user[rows], events.weight[rows] > 0
     so_far = np.cumsum(good)  # over all users: those of the users before are taken off
     first = np.searchsorted(user, user, side="left")
-    mine = so_far - (so_far - good)[first]
+    mine: Int64 = so_far - (so_far - good)[first]
     total = np.bincount(user, weights=good, minlength=1)[user]
     roles = np.zeros(len(events), np.int8)
     roles[rows[(mine == total - 1) & (total >= FEWEST)]] = VALIDATION
@@ -65,7 +65,7 @@ def moment(data: Dataset) -> int:
 
 
 def seen_from(data: Dataset, roles: Array, part: Part, ranked: bool, seed: int) -> Dataset:
-    """The log as it is known in one part of the work; what is to be found stands at ``moment`` and is all there is then.
+    """The log as it is known in one part of the work; what is to be found stands at ``moment`` and is alone there.
 
     Parts of one kind do not overlap: a third of the users' validation events is for the merge and ``tune``
     (``"tune"``), two thirds are for rankers (``"rank"``), or all are for the merge where nothing is ``ranked``. In both

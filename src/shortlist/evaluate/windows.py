@@ -19,10 +19,10 @@ OWN = ("requests", "users", "targets", "found_by_any", "slate", "channels", "sta
 def joined(parts: Sequence[Evaluation]) -> Evaluation:
     """The last window's evaluation with ``windows``, one entry each, and ``over_windows``; the rows are all windows'.
 
-    ``over_windows`` has for every list (channels, stages, ``slate``) and metric the mean over windows, each counting the
-    same, ``deviation`` (of single windows, with n - 1), and ``low`` and ``high``, the 95 % interval of that mean by
-    Student's t with n - 1 degrees of freedom. ``paired`` has the same of the slate minus each list. A window in which
-    nobody could be asked takes no part. With fewer than two there is no spread.
+    ``over_windows`` has for every list (channels, stages, ``slate``) and metric the mean over windows, each counting
+    the same, ``low`` and ``high``, the 95 % interval of that mean by Student's t with n - 1 degrees of freedom,
+    ``deviation`` of single windows (with n - 1), ``least`` and ``most``. ``paired`` has the same of the slate minus
+    each list. A window in which nobody could be asked takes no part. With fewer than two there is no spread.
     """
     if len(parts) == 1:
         return parts[0]
@@ -30,7 +30,9 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
         {**{key: part.document["protocol"][key] for key in ("opens", "closes", "fitted_until")}, **_own(part.document)}
         for part in parts
     ]
-    over = {name: _over([dict(_lists(part.document)).get(name, {}) for part in parts], "mean") for name in _names(parts)}
+    over = {
+        name: _over([dict(_lists(part.document)).get(name, {}) for part in parts], "mean") for name in _names(parts)
+    }
     differences = [part.document["paired"] for part in parts]
     paired = {
         name: _over([found.get(name, {}) for found in differences], "diff")
@@ -68,7 +70,8 @@ def _over(found: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
         n, mean = len(values), float(values.mean())
         deviation = float(values.std(ddof=1)) if n > 1 else float("nan")
         half = float(student.ppf(0.975, n - 1)) * deviation / n**0.5 if n > 1 else float("nan")
-        table[metric] = {"mean": mean, "deviation": deviation, "low": mean - half, "high": mean + half, "windows": n}
+        table[metric] = {"mean": mean, "low": mean - half, "high": mean + half, "deviation": deviation, "windows": n}
+        table[metric] |= {"least": float(values.min()), "most": float(values.max())}
     return table
 
 

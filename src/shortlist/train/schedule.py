@@ -29,8 +29,20 @@ from shortlist.train.merge import fit_merge
 from shortlist.train.rankers import RankerSamples, fit_rankers, samples_for_rankers
 from shortlist.types import Array
 
+TITLES: dict[held.Part, str] = {
+    "tune": "merge: channels at tune, weights on [tune, rank)",
+    "rank": "rank: channels at rank, samples from [rank, test)",
+    "test": "channels at test",
+}
+"""What each step is called, and what it is called where events are held out without regard to time."""
+TITLES_HELD: dict[held.Part, str] = {
+    "tune": "merge: channels without validation, weights on its third",
+    "rank": "rank: channels without validation, samples from two thirds of it",
+    "test": "channels for the test",
+}
 PILE = 0.01
 """A cut is warned of where more than this share of all events, or of all users, stands at its very moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
@@ -174,7 +186,7 @@ class Schedule:
         """Channels as of ``tune``; what they find for the questions of [tune, rank) teaches the merge."""
         if self.cuts.tune is None:
             return
-        with self.timed("merge: channels at tune, weights on [tune, rank)"):
+        with self.timed(self._title("tune")):
             part = self.part("tune")
             pipeline.fit_recall(part.known)
             fit_merge(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
@@ -182,7 +194,7 @@ class Schedule:
     def samples(self, pipeline: Pipeline) -> RankerSamples:
         """Channels and features as of ``rank``: their rows for the questions of [rank, test), the last fifth apart."""
         part = self.part("rank")
-        with self.timed("rank: channels at rank, samples from [rank, test)"):
+        with self.timed(self._title("rank")):
             return samples_for_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
 
     def rankers(self, pipeline: Pipeline) -> tuple[dict[str, Ranker], dict[str, float], str | None]:
@@ -196,7 +208,7 @@ class Schedule:
             emit("warning", message="data.split has no rank: no ranker is trained, the merge order is shown")
             pipeline.prerank = None  # nor is it: both learn from the same rows
             return {}, {}, None
-        with self.timed("rank: channels at rank, samples from [rank, test)"):
+        with self.timed(self._title("rank")):
             part = self.part("rank")
             fitted, ndcg = fit_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
         chosen = max(ndcg, key=lambda name: np.nan_to_num(ndcg[name], nan=-1.0))  # NaN: nothing could be ordered
@@ -208,13 +220,16 @@ class Schedule:
 
         Where the recipe says so, they stay as they were before the events held out for validation.
         """
-        with self.timed("channels at test"):
+        with self.timed(self._title("test")):
             pipeline.fit(self.part("test" if self.recipe.evaluate.refit else "rank").known)
 
     def final(self, pipeline: Pipeline) -> None:
         """The same as of the end of the log, for serving: nothing is left to measure it on."""
         with self.timed("final: channels at the end of the log"):
             pipeline.fit(self.data)
+
+    def _title(self, name: held.Part) -> str:
+        return (TITLES_HELD if self.recipe.evaluate.held_out else TITLES)[name]
 
     @contextmanager
     def timed(self, title: str) -> Iterator[None]:
@@ -223,6 +238,22 @@ class Schedule:
         with step(title):
             yield
         self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - began
+
+
+def as_asked(recipe: Recipe, data: Dataset, same: bool, where: str) -> Dataset:
+    """The log in which a bundle's test is asked again; ``same``: whether the bundle was fitted on this very data.
+
+    Raises ``InputError`` naming ``where`` if the bundle's events were held out by other than their time and are not
+    these: some of them it has learned.
+    """
+    if not recipe.evaluate.held_out:
+        return data
+    if not same:
+        raise InputError(
+            f"{where}: the data is not what this bundle was fitted on, and of other data nobody can say which events "
+            "were held out from it; fit again"
+        )
+    return Schedule.of(recipe, data).part("test").data
 
 
 def warn_of_piles(data: Dataset, cuts: Cuts, recipe: Recipe) -> None:

@@ -111,7 +111,9 @@ def windows(schedule: Schedule, seed: int, parts: int = 1) -> list[Window]:
 def _prepared(questions: Questions, pipeline: Pipeline, state: State, seed: int) -> Questions:
     questions = drawn(answerable(questions, pipeline, state), QUESTIONS, seed)
     if not len(questions):
-        raise InputError("data.split: no request with a right answer in [tune, rank), so there is nothing to tune on")
+        raise InputError(
+            "no request with a right answer in [tune, rank) or held out for tuning, so there is nothing to tune on"
+        )
     return replace(questions, requests=pipeline.forbid(questions.requests, state))
 
 
