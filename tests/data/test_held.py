@@ -156,6 +156,13 @@ def test_what_others_never_chose_stays_a_right_answer_that_nobody_could_know():
     assert found == {0: False, 1: True}
 
 
+def test_everybody_is_asked_at_the_first_midnight_that_has_seen_all():
+    day = 86_400_000_000
+    for last, at in ((0, 0), (1, day), (day, day), (day + 1, 2 * day), (-1, 0)):
+        data = log([("u", "a", -5), ("u", "b", last)])
+        assert held.moment(data) - 1 == at
+
+
 def test_what_was_shown_would_tell_of_hidden_events():
     data = log([("u", "a", 1)])
     shown = pl.DataFrame({"user": [0], "item": [0], "time": [1]})

@@ -19,6 +19,7 @@ from shortlist.component import InputError
 from shortlist.data.build import available_from
 from shortlist.data.dataset import Dataset
 from shortlist.data.events import Events
+from shortlist.data.protocol import DAY
 from shortlist.types import Array, Bool, Int64
 
 LEARNED, VALIDATION, TEST = 0, 1, 2
@@ -60,8 +61,11 @@ def share(events: Events, part: float, seed: int) -> Array:
 
 
 def moment(data: Dataset) -> int:
-    """When everybody is asked: 1 microsecond after the last event of the log."""
-    return int(data.events.time[-1]) + 1
+    """Where the held-out events stand: everybody is asked 1 microsecond before, the first midnight after the log.
+
+    Lists that are made anew every hour or every day, such as those of ``popular``, have then seen all of it.
+    """
+    return -(-int(data.events.time[-1]) // DAY) * DAY + 1
 
 
 def seen_from(data: Dataset, roles: Array, part: Part, ranked: bool, seed: int) -> Dataset:

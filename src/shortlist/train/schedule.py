@@ -168,7 +168,7 @@ class Schedule:
         """
         recipe, cuts = self.recipe, self.cuts
         if recipe.evaluate.held_out:
-            log = held.seen_from(self.data, self._roles(), name, bool(recipe.rankers), recipe.seed)
+            log = held.seen_from(self.data, self.roles, name, bool(recipe.rankers), recipe.seed)
             return Part(log, log.state(), cuts.test, cuts.test + 1)
         if name == "test":
             return Part(self.data, self.state, cuts.test, self.data.fitted_until + 1)
@@ -176,7 +176,9 @@ class Schedule:
         opens = cuts.needed(name, why[name])
         return Part(self.data, self.state, opens, cuts.merge_closes if name == "tune" else cuts.test)
 
-    def _roles(self) -> Array:
+    @property
+    def roles(self) -> Array:
+        """[m]: which events are held out, and for what, where that is not told by their time."""
         split = self.recipe.data.split
         if split is None or split.random is None:
             return held.last(self.data.events)
