@@ -290,8 +290,6 @@ def _check_asked(recipe: Recipe) -> None:
     """How the log is split and how it is asked must fit together."""
     split, asked, samples = recipe.data.split, recipe.evaluate, recipe.samples
     random = split is not None and split.random is not None
-    if asked.requests == "last" and split is not None:
-        raise InputError('data.split: evaluate.requests = "last" holds out each user\'s last event and needs no split')
     if random != (asked.requests == "random"):
         raise InputError(
             f'evaluate.requests: "{asked.requests}" does not ask for events at random; leave it out'

@@ -17,7 +17,6 @@ from shortlist.data.protocol import start
 from shortlist.testing.worlds import SHOP, VIEW, dataset, random_log
 
 
-
 def log(rows):
     """A log of (user, item, time) in the order of a file; users and items are letters from u and a on."""
     users, items, times = zip(*rows, strict=True)

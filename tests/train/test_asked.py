@@ -14,6 +14,8 @@ from shortlist.component import InputError
 from shortlist.data import held
 from shortlist.data.held import TEST, VALIDATION
 from shortlist.evaluate import evaluate
+from shortlist.face.log import read as read_log
+from shortlist.face.run import Run, fit
 from shortlist.progress import listening
 from shortlist.recipe import parse
 from shortlist.testing.worlds import MINUTE, START, VIEW, random_log
@@ -150,8 +152,14 @@ def test_merge_and_rankers_are_asked_by_different_people(data, monkeypatch):
 
 
 def test_leave_one_out_of_a_popular_channel_is_what_counting_by_hand_says(data):
-    recipe = recipe_of(recall={"hot": {"type": "popular", "half_life": "none"}}, merge={"type": "reciprocal_rank"}, features=[], rank={})
+    recipe = recipe_of(
+        recall={"hot": {"type": "popular", "half_life": "none"}},
+        merge={"type": "reciprocal_rank"},
+        features=[],
+        rank={},
+    )
     recipe = parse({**recipe.model_dump(mode="json", exclude_unset=True), "rules": [{"type": "seen"}]})
+    data = replace(data, events=replace(data.events, time=data.events.time + 30 * MINUTE))  # lists are made on the hour
     _, _, pipeline, schedule = learned(recipe, data)
     part = schedule.part("test")
     document = evaluate(pipeline, part.data, recipe.evaluate, part.opens).document
@@ -183,8 +191,17 @@ def test_a_log_without_times_is_asked_all_the_same(data):
     assert 0 < choice["logistic"] < 1
     roles, events = held.last(timeless.events), timeless.events
     wanted = set(zip(events.user[roles == TEST].tolist(), events.item[roles == TEST].tolist(), strict=True))
-    last = {user: item for user, item in zip(events.user.tolist(), events.item.tolist(), strict=True)}
+    last = dict(zip(events.user.tolist(), events.item.tolist(), strict=True))
     assert wanted == set(last.items())
+
+
+@pytest.mark.parametrize("split", [{"tune": 0.6, "rank": 0.7, "test": 0.85}, {"rolling": 2, "window": "2d"}])
+def test_a_split_beside_it_is_not_used_and_that_is_told(data, split):
+    recipe = recipe_of(data={**TABLES["data"], "split": split})
+    assert warnings_of(recipe, data) == ['data.split is not used: evaluate.requests = "last" needs none']
+    part, same = (train.Schedule.of(one, data).part("test") for one in (recipe, recipe_of()))
+    assert part.opens == same.opens
+    np.testing.assert_array_equal(part.data.events.item, same.data.events.item)
 
 
 def test_people_with_fewer_than_three_events_are_learned_from_and_not_asked(data):
@@ -265,7 +282,14 @@ def kind(request, files, shop):
 def test_evaluating_the_bundle_again_says_the_same(kind, shop, shortlist_command, tmp_path):
     name, folder, _, _ = kind
     code, _, said = shortlist_command(
-        "evaluate", folder / "bundle", "--data", shop, "--json", tmp_path / "again.json", "--rows", tmp_path / "r.parquet"
+        "evaluate",
+        folder / "bundle",
+        "--data",
+        shop,
+        "--json",
+        tmp_path / "again.json",
+        "--rows",
+        tmp_path / "r.parquet",
     )
     assert code == 0, said
     first, again = (json.loads(path.read_text()) for path in (folder / "evaluation.json", tmp_path / "again.json"))
@@ -274,7 +298,7 @@ def test_evaluating_the_bundle_again_says_the_same(kind, shop, shortlist_command
 
 
 def test_every_command_works_on_it(kind, shop, shortlist_command, tmp_path):
-    name, folder, _, _ = kind
+    _, folder, fitted, _ = kind
     recipe = folder / "recipe.toml"
     for words in (
         ("fit", recipe, "--data", shop, "--out", tmp_path / "run", "--final"),
@@ -289,7 +313,8 @@ def test_every_command_works_on_it(kind, shop, shortlist_command, tmp_path):
     assert compared["notes"] == []  # the same questions
     (pair,) = compared["pairs"]
     assert pair["stages"]["slate"]["ndcg@3"]["diff"] == pair["only_run"] == pair["only_baseline"] == 0
-    asked = sum(window["requests"] for window in kind[2].evaluation.document.get("windows", [kind[2].evaluation.document]))
+    document = fitted.evaluation.document
+    asked = sum(window["requests"] for window in document.get("windows", [document]))
     assert pair["requests"] == asked
     code, _, said = shortlist_command("evaluate", tmp_path / "run" / "bundle", "--data", shop)
     assert code == 2
@@ -336,14 +361,18 @@ def test_other_data_cannot_be_asked_for_its_last_events(files, shop, shortlist_c
 
 def test_every_window_is_a_test_of_its_own(files, shop):
     """Each window's figures are those of a recipe that cuts there and whose log ends with it."""
-    folder, fitted, heard = files("rolling", **under(shop, KINDS["rolling"][0]))
+    _, fitted, heard = files("rolling", **under(shop, KINDS["rolling"][0]))
     document = fitted.evaluation.document
     text = (shop / "shop.toml").read_text()
     whole = parse({**_tables(text), **under(shop, {"rolling": 2, "window": "4d"})})
     data, _ = train.load(whole, shop)
     end, day = int(data.events.time[-1]) + 1, 24 * HOUR
     assert [window["requests"] for window in document["windows"]] == [
-        len(fitted.evaluation.rows.filter((pl.col("stage") == "asked") & (pl.col("time") + 1 >= opens) & (pl.col("time") + 1 < opens + 4 * day)))
+        len(
+            fitted.evaluation.rows.filter(
+                (pl.col("stage") == "asked") & (pl.col("time") + 1 >= opens) & (pl.col("time") + 1 < opens + 4 * day)
+            )
+        )
         for opens in (end - 8 * day, end - 4 * day)
     ]
     for schedule, window, opens in zip(
@@ -358,11 +387,13 @@ def test_every_window_is_a_test_of_its_own(files, shop):
         alone.merge(pipeline)
         rankers, ndcg, chosen = alone.rankers(pipeline)
         alone.refit(pipeline)
-        found = evaluate(pipeline, log, whole.evaluate, opens, opens + 4 * day, rankers=rankers, seed=whole.seed).document
+        found = evaluate(
+            pipeline, log, whole.evaluate, opens, opens + 4 * day, rankers=rankers, seed=whole.seed
+        ).document
         assert found["slate"] == window["slate"]
         assert found["channels"] == window["channels"]
         assert (window["ranker"], window["validation"]) == (chosen, pytest.approx(ndcg, abs=1e-6))
-    assert fitted.manifest["fitted_until"] == end - 4 * day - 1 or str(fitted.manifest["fitted_until"])
+    assert fitted.manifest["fitted_until"] == end - 4 * day - 1  # the bundle is the last window's
     assert [said["title"] for kind, said in heard if kind == "start" and said["title"].startswith("window")] == [
         f"window {n} of 2, from {window['opens']}" for n, window in enumerate(document["windows"], 1)
     ]
@@ -379,6 +410,25 @@ def test_the_spread_over_windows_is_that_of_their_means(files, shop):
     assert (over["least"], over["most"], over["windows"]) == (min(means), max(means), 2)
     differences = [window["paired"]["cf"]["ndcg@3"]["diff"] for window in document["windows"]]
     assert document["over_windows"]["paired"]["cf"]["ndcg@3"]["mean"] == pytest.approx(np.mean(differences), abs=1e-6)
+
+
+def test_the_spread_is_a_frame_in_a_notebook(files, shop):
+    folder, fitted, _ = files("rolling", **under(shop, KINDS["rolling"][0]))
+    frame = Run(folder).windows()
+    (slate,) = frame.filter((pl.col("row") == "slate") & (pl.col("metric") == "ndcg@3")).to_dicts()
+    assert slate["mean"] == fitted.evaluation.document["over_windows"]["slate"]["ndcg@3"]["mean"]
+    assert {"cf", "hot", "merge", "rank", "slate"} <= set(frame["row"])
+    last, _, _ = files("last", **under(shop, None, requests="last"))
+    with pytest.raises(InputError, match="one test window"):
+        Run(last).windows()
+
+
+def test_a_log_from_a_notebook_is_asked_for_its_last_events(shop, tmp_path):
+    """The cut that a log brings with it makes room for a question without one."""
+    log = read_log(shop / "log.csv")
+    recipe = {"name": "n", "recall": {"hot": {"type": "popular"}}, "evaluate": {"requests": "last"}}
+    run = fit(recipe, data=log, out=tmp_path / "n", progress=False)
+    assert run.evaluation["protocol"]["label"] == "not time-true"
 
 
 def test_later_windows_change_nothing_in_earlier_ones(data):

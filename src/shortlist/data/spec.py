@@ -59,8 +59,7 @@ class SplitSpec(Spec):
     def _one_kind(self) -> Self:
         given = [name for name in ("test", "rolling", "random") if getattr(self, name) is not None]
         if len(given) != 1:
-            found = f"; found {' and '.join(given)}" if given else ""
-            raise ValueError(f"expected one of test, rolling (with window) and random{found}")
+            raise ValueError(f"expected test, rolling (with window) or random, found {' and '.join(given) or 'none'}")
         if (self.rolling is None) != (self.window is None):
             raise ValueError('rolling and window belong together, as in { rolling = 4, window = "7d" }')
         if self.random is not None and (self.tune is not None or self.rank is not None):

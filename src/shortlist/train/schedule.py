@@ -144,8 +144,10 @@ class Schedule:
     def all(recipe: Recipe, data: Dataset) -> list[Schedule]:
         """One for each test window, in order of time; each ends with its window. They keep their seconds together."""
         split, seconds = recipe.data.split, dict[str, float]()
-        if split is None or split.rolling is None:
+        if split is None or split.rolling is None or recipe.evaluate.held_out:
             cuts = Cuts.of(data, recipe)
+            if split is not None and recipe.evaluate.requests == "last":
+                emit("warning", message='data.split is not used: evaluate.requests = "last" needs none')
             warn_of_piles(data, cuts, recipe)
             return [Schedule(recipe, data, data.state(), cuts, seconds)]
         found = []
