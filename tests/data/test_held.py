@@ -123,6 +123,15 @@ def test_every_part_knows_what_it_may_and_asks_what_is_its_own(data, at_random, 
     assert ranked or not asked["rank"]
 
 
+def test_a_log_of_nobody_holds_nothing_out():
+    data = random_log(3, users=1, items=6, events=20, behaviours=VIEW, unknown=1.0)
+    data = replace(data, user_ids=type(data.user_ids)([]), users=replace(data.users, n=0))
+    for roles in (held.last(data.events), held.share(data.events, 0.5, 0)):
+        for part in ("tune", "rank", "test"):
+            told = held.seen_from(data, roles, part, True, 0)
+            assert len(told.until(held.moment(data)).events) == len(told.events) == 20
+
+
 def test_a_third_of_the_people_is_for_the_merge():
     data = random_log(3, users=90, items=60, events=4000, behaviours=VIEW, unknown=0.0)
     roles, at = held.last(data.events), held.moment(data)

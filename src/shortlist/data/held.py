@@ -91,8 +91,8 @@ def seen_from(data: Dataset, roles: Array, part: Part, ranked: bool, seed: int) 
 
 
 def _thirds(n: int, seed: int) -> Bool:
-    """[n]: whether a user is of the third that the merge learns from."""
-    return np.random.default_rng(seed).permutation(n) % 3 == 0
+    """[n + 1]: whether a user is of the third that the merge learns from; nobody, -1, is not."""
+    return np.append(np.random.default_rng(seed).permutation(n) % 3 == 0, False)
 
 
 def _behind(time: Int64, known: int, at: int) -> Int64:

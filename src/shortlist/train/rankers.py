@@ -154,8 +154,10 @@ def _replayed(
     """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
-        where = "held out for rankers" if recipe.evaluate.held_out else "in [rank, test)"
-        raise InputError(f"data.split: {len(everything)} requests with targets {where}, expected at least 5")
+        key, where = ("data.split", "in [rank, test)")
+        if recipe.evaluate.held_out:
+            key, where = ("evaluate.requests", "held out for rankers")
+        raise InputError(f"{key}: {len(everything)} requests with targets {where}, expected at least 5")
     fifth = len(everything) * 4 // 5
     if recipe.learned.once:  # all are asked at one moment: a fifth of the people is kept instead
         drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
