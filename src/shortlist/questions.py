@@ -54,13 +54,12 @@ def answerable(questions: Questions, pipeline: Pipeline, state: State) -> Questi
 
 
 def warn_of_few(questions: Questions, where: str) -> None:
-    """Says so where the questions come from fewer than ``FEW_USERS`` users."""
+    """Says so where the questions come from fewer than ``FEW_USERS`` users; ``where`` is who asks whom."""
     users = len(np.unique(questions.requests.user))
     if users < FEW_USERS:
         emit(
             "warning",
-            message=f"{where}: {len(questions):,} questions of {users:,} users; with fewer than {FEW_USERS} the "
-            "95 % interval of NDCG@10 is ± .02 to ± .04 and wider, so that few differences can be told from chance",
+            message=f"{where} {users:,} users ({len(questions):,} questions): NDCG@10 is known to ± .02 at best",
         )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from shortlist import report, train
+from shortlist import report, train, tuning
 from shortlist.component import InputError
 from shortlist.data import held
 from shortlist.data.held import TEST, VALIDATION
@@ -228,7 +229,7 @@ def files(shop, tmp_path_factory):
             text = (shop / "shop.toml").read_text()
             heard = []
             folder = tmp_path_factory.mktemp(name)
-            recipe = parse({**_tables(text), **changed, "name": name})
+            recipe = parse({**tomllib.loads(text), **changed, "name": name})
             with listening(lambda kind, said: heard.append((kind, said))):
                 fitted = train.fit(recipe, root=shop, out=folder)
             report.write(fitted.evaluation, folder / "report.html")
@@ -237,12 +238,6 @@ def files(shop, tmp_path_factory):
         return made[name]
 
     return run
-
-
-def _tables(text):
-    import tomllib
-
-    return tomllib.loads(text)
 
 
 def _written(text, name, changed):
@@ -259,7 +254,9 @@ def _written(text, name, changed):
 
 
 def under(shop, split, **evaluate):
-    data = {key: part for key, part in _tables((shop / "shop.toml").read_text())["data"].items() if key != "split"}
+    data = {
+        key: part for key, part in tomllib.loads((shop / "shop.toml").read_text())["data"].items() if key != "split"
+    }
     return {
         "data": {**data, **({} if split is None else {"split": split})},
         "evaluate": {"k": [3, 6], "horizon": "30d", **evaluate},
@@ -364,7 +361,7 @@ def test_every_window_is_a_test_of_its_own(files, shop):
     _, fitted, heard = files("rolling", **under(shop, KINDS["rolling"][0]))
     document = fitted.evaluation.document
     text = (shop / "shop.toml").read_text()
-    whole = parse({**_tables(text), **under(shop, {"rolling": 2, "window": "4d"})})
+    whole = parse({**tomllib.loads(text), **under(shop, {"rolling": 2, "window": "4d"})})
     data, _ = train.load(whole, shop)
     end, day = int(data.events.time[-1]) + 1, 24 * HOUR
     assert [window["requests"] for window in document["windows"]] == [
@@ -501,8 +498,9 @@ def test_a_cut_on_a_pile_of_equal_times_is_told(data):
     time[2000:2100] = time[2000]
     piled = replace(apart, events=replace(apart.events, time=time))
     (said,) = warnings_of(recipe, piled)
-    assert said.startswith("data.split: the test cut falls on a pile of equal times: 100 of 2,400 events, of ")
-    assert said.endswith("they count as after it, which leaves 0.833 of the log before it")
+    who = len(set(data.events.user[2000:2100].tolist()))
+    shares = f"100 events (4 %) of {who} users ({100 * who / 60:.0f} %)"
+    assert said == f"data.split.test falls on a pile of equal times: {shares}"
     assert warnings_of(recipe_of(), piled) == []
 
 
@@ -517,7 +515,7 @@ def test_a_pile_of_few_events_but_many_users_is_told(data):
     user[at : at + 2] = [1, 2]
     piled = replace(data, events=replace(data.events, time=time, user=user))
     (said,) = warnings_of(recipe, piled)
-    assert "2 of 2,400 events, of 2 of 60 users" in said
+    assert said == "data.split.test falls on a pile of equal times: 2 events (0 %) of 2 users (3 %)"
 
 
 def test_few_people_are_told_in_test_and_validation(data):
@@ -527,10 +525,10 @@ def test_few_people_are_told_in_test_and_validation(data):
         _, _, pipeline, schedule = learned(recipe, data)
         part = schedule.part("test")
         evaluate(pipeline, part.data, recipe.evaluate, part.opens)
-    assert [said.partition(";")[0] for said in heard] == [
-        "what the merge learns from: 20 questions of 20 users",
-        "what rankers are chosen on: 8 questions of 8 users",
-        "the test window: 60 questions of 60 users",
+    assert heard == [
+        "the merge learns from 20 users (20 questions): NDCG@10 is known to ± .02 at best",
+        "rankers are chosen by 8 users (8 questions): NDCG@10 is known to ± .02 at best",
+        "the test asks 60 users (60 questions): NDCG@10 is known to ± .02 at best",
     ]
 
 
@@ -555,3 +553,31 @@ def test_the_samples_of_held_out_events_say_what_is_missing(data):
 
 def vars_of(part):
     return part.data, part.state, part.opens, part.closes
+
+
+def test_tuning_sees_no_event_that_is_asked_for(shop, tmp_path):
+    """The values of all trials are the same whatever everybody's last events are."""
+    pytest.importorskip("optuna")
+    pytest.importorskip("tomlkit")
+    text = (shop / "shop.toml").read_text().replace('type = "reciprocal_rank"', 'type = "weighted"')
+    text = text.replace("split = { tune = 0.5, rank = 0.6, test = 0.8 }\n", "")
+    text = text.replace("[evaluate]", '[evaluate]\nrequests = "last"')
+    recipe = parse(tomllib.loads(text))
+    data, _ = train.load(recipe, shop)
+    held_out = held.last(data.events) == TEST
+    users, items = (np.array(ids.ids) for ids in (data.user_ids, data.item_ids))
+    told = []
+    for name, item in (
+        ("same", data.events.item),
+        ("other", np.where(held_out, (data.events.item + 5) % 24, data.events.item)),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "items.csv").write_text((shop / "items.csv").read_text())
+        frame = {"user": users[data.events.user], "item": items[item], "value": data.events.value}
+        pl.DataFrame({**frame, "time": data.events.time // 1_000_000}).write_csv(folder / "log.csv")
+        asked = tuning.Asked(channels=("cf",), merge=True, rankers=("line",), trials=3)
+        told.append(tuning.tune(recipe, text, asked, root=folder).document["sections"])
+    for one, other in zip(*told, strict=True):
+        assert [trial["value"] for trial in one["trials"]] == [trial["value"] for trial in other["trials"]]
+        assert one["trials"][0]["value"] > 0

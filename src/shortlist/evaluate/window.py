@@ -72,7 +72,7 @@ def evaluate(
     questions = answerable(
         questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
     )
-    warn_of_few(questions, "the test window")
+    warn_of_few(questions, "the test asks")
     run = _measured(pipeline, questions, state, spec, rankers or {})
     figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
     protocol = {

@@ -27,7 +27,7 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
     if not len(questions):
         emit("warning", message=f"no request with a right answer from {stamp(opens)} on: the merge stays unlearned")
         return
-    warn_of_few(questions, "what the merge learns from")
+    warn_of_few(questions, "the merge learns from")
     pipeline.merge.fit(found_by_channel(pipeline, questions, state), questions.targets)
     refuse_unsound("merge", pipeline.merge)
 

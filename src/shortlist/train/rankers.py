@@ -80,7 +80,7 @@ def samples_for_rankers(
     else:
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
         served = None
-    warn_of_few(valid, "what rankers are chosen on")
+    warn_of_few(valid, "rankers are chosen by")
     if pipeline.prerank is not None:
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))

@@ -277,10 +277,5 @@ def warn_of_piles(data: Dataset, cuts: Cuts, recipe: Recipe) -> None:
         who = len(np.unique(there.user))
         if len(there) < 2 or (len(there) <= PILE * len(events) and who <= PILE * users):
             continue
-        before = int(np.searchsorted(events.time, at)) / len(events)
-        emit(
-            "warning",
-            message=f"data.split: the {name} cut falls on a pile of equal times: {len(there):,} of {len(events):,} "
-            f"events, of {who:,} of {users:,} users, stand at {stamp(at)}; they count as after it, which leaves "
-            f"{before:.3f} of the log before it",
-        )
+        shares = f"({100 * len(there) / len(events):.0f} %) of {who:,} users ({100 * who / users:.0f} %)"
+        emit("warning", message=f"data.split.{name} falls on a pile of equal times: {len(there):,} events {shares}")
