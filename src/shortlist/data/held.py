@@ -20,7 +20,7 @@ from shortlist.data.build import available_from
 from shortlist.data.dataset import Dataset
 from shortlist.data.events import Events
 from shortlist.data.protocol import DAY
-from shortlist.types import Array, Bool, Int64
+from shortlist.types import Array, Bool
 
 LEARNED, VALIDATION, TEST = 0, 1, 2
 NOT_TIME_TRUE = "not time-true"
@@ -40,10 +40,9 @@ def last(events: Events) -> Array:
     known = np.flatnonzero(events.user >= 0)
     rows = known[np.argsort(events.user[known], kind="stable")]
     user, good = events.user[rows], events.weight[rows] > 0
-    so_far = np.cumsum(good)  # over all users: those of the users before are taken off
-    first = np.searchsorted(user, user, side="left")
-    mine: Int64 = so_far - (so_far - good)[first]
-    total = np.bincount(user, weights=good, minlength=1)[user]
+    total = np.bincount(user, weights=good, minlength=1).astype(np.int64)
+    mine = np.cumsum(good) - (np.cumsum(total) - total)[user]  # positive ones of the user up to here
+    total = total[user]
     roles = np.zeros(len(events), np.int8)
     roles[rows[(mine == total - 1) & (total >= FEWEST)]] = VALIDATION
     roles[rows[(mine == total) & (total >= FEWEST)]] = TEST
@@ -84,16 +83,12 @@ def seen_from(data: Dataset, roles: Array, part: Part, ranked: bool, seed: int) 
     if part != "test":
         merges = _thirds(data.n_users, seed)[events.user] | (not ranked)
         held, known = (roles == VALIDATION) & (merges == (part == "tune")), roles == LEARNED
-    rows = np.concatenate([np.flatnonzero(known), np.flatnonzero(held)])
-    told = events.take(rows)
-    told = replace(told, time=_behind(told.time, int(np.sum(known)), moment(data)))
+    told = events.take(np.concatenate([np.flatnonzero(known), np.flatnonzero(held)]))
+    behind = np.arange(len(told)) >= np.sum(known)
+    told = replace(told, time=np.where(behind, moment(data), told.time))
     return replace(data, events=told, available_from=available_from(told, data.items))
 
 
 def _thirds(n: int, seed: int) -> Bool:
     """[n + 1]: whether a user is of the third that the merge learns from; nobody, -1, is not."""
     return np.append(np.random.default_rng(seed).permutation(n) % 3 == 0, False)
-
-
-def _behind(time: Int64, known: int, at: int) -> Int64:
-    return np.where(np.arange(len(time)) < known, time, at)
