@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from shortlist import report, train, tuning
+from shortlist.cli import leaderboards, terminal
 from shortlist.component import InputError
 from shortlist.data import held
 from shortlist.data.held import TEST, VALIDATION
@@ -407,6 +408,24 @@ def test_the_spread_over_windows_is_that_of_their_means(files, shop):
     assert (over["least"], over["most"], over["windows"]) == (min(means), max(means), 2)
     differences = [window["paired"]["cf"]["ndcg@3"]["diff"] for window in document["windows"]]
     assert document["over_windows"]["paired"]["cf"]["ndcg@3"]["mean"] == pytest.approx(np.mean(differences), abs=1e-6)
+
+
+def test_the_spread_is_in_the_terminal_and_on_the_page(files, shop):
+    folder, fitted, _ = files("rolling", **under(shop, KINDS["rolling"][0]))
+    document = fitted.evaluation.document
+    over, paired = (document["over_windows"][name] for name in ("slate", "paired"))
+    with terminal.out.capture() as told:
+        terminal.out.print(leaderboards.windows(document))
+    lines = {line.split()[0]: line for line in told.get().splitlines() if line.strip()}
+    for key in ("mean", "deviation", "least", "most"):
+        assert f"{over['ndcg@3'][key]:.3f}".removeprefix("0") in lines["slate"]
+    assert f"{paired['cf']['ndcg@3']['mean']:+.3f}".replace("0.", ".") in lines["cf"]
+    page = (folder / "report.html").read_text()
+    section = page[page.index("Over several windows") :]
+    assert f"{over['ndcg@3']['mean']:.3f}" in section
+    assert all(window["opens"][:10] in section for window in document["windows"])
+    alone, _, _ = files("last", **under(shop, None, requests="last"))
+    assert "Over several windows" not in (alone / "report.html").read_text()
 
 
 def test_the_spread_is_a_frame_in_a_notebook(files, shop):

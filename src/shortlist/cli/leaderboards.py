@@ -77,9 +77,10 @@ def windows(document: Mapping[str, Any]) -> Table:
     )
     over = document["over_windows"]
     for name, found in over.items():
-        if name == "paired" or metric not in found:
+        if name == "paired" or name.startswith("rules.") or metric not in found:
             continue
         paired = over["paired"].get(name, {}).get(metric)
+        paired = paired if paired and (paired["least"] or paired["most"]) else None  # the slate itself, in each window
         shown.add_row(
             escape(name),
             _bare(interval(found[metric])),
