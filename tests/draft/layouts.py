@@ -4,6 +4,7 @@ Each is what a real export looks like: its header (or none), its separators, ids
 The rows are one small shop's: people who buy and look, popular and rare things, baskets of several things at a time.
 """
 
+# ruff: noqa: E501 - a layout is read best as one line of header and one of cells
 from __future__ import annotations
 
 import random

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from shortlist.component import InputError
-from shortlist.draft import draft
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
+from shortlist.draft import draft
 
 draw = random.Random(0)
 LOG = [

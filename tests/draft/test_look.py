@@ -2,9 +2,9 @@
 
 import pytest
 
-from shortlist.draft.look import _has_header, is_number, look, time_of
 from shortlist.draft import least_positive
 from shortlist.draft.columns import SCALE
+from shortlist.draft.look import _has_header, is_number, look, time_of
 from shortlist.draft.roles import roles as roles_of
 from shortlist.draft.table import kind_of
 

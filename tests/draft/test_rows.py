@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from shortlist.component import InputError
-from shortlist.draft.rows import draft_rows
 from shortlist.data.rows import RowsSpec
 from shortlist.data.sources._plain import load_rows
+from shortlist.draft.rows import draft_rows
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 Command = Callable[..., tuple[int, str, str]]

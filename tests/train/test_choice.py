@@ -70,7 +70,11 @@ def test_what_the_recipe_says_is_served():
 
 
 def test_a_recipe_serves_what_it_has():
-    tables = {"name": "x", "data": {"source": "movielens-100k", "split": {"test": 0.9}}, "recall": {"a": {"type": "popular"}}}
+    tables = {
+        "name": "x",
+        "data": {"source": "movielens-100k", "split": {"test": 0.9}},
+        "recall": {"a": {"type": "popular"}},
+    }
     assert parse({**tables, "serve": "merge"}).serve == "merge"
     with pytest.raises(InputError, match="serve: expected best, rank, merge or a ranker's name, found 'trees'"):
         parse({**tables, "serve": "trees"})

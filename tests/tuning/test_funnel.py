@@ -16,8 +16,8 @@ from shortlist.recipe import parse
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
 from shortlist.train import rankers
 from shortlist.tuning import Asked, measures
-from shortlist.tuning.measures import Metric
 from shortlist.tuning._plan import space
+from shortlist.tuning.measures import Metric
 
 pytest.importorskip("optuna")
 pytest.importorskip("tomlkit")

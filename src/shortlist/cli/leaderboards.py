@@ -24,8 +24,10 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     order = ", order only" if asked.get("order") else ""
     title = (
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} users, "
-        f"{asked['requests']} protocol, from {asked['opens'].partition('T')[0]}{order}"
+        f"{asked['requests']} protocol, {asked.get('label') or 'from ' + asked['opens'].partition('T')[0]}{order}"
     )
+    if "windows" in document:
+        title += f", the last of {len(document['windows'])} windows"
     heads = ("", f"NDCG@{k} (95 %)", "slate − it", f"rec.\n@{wide}", "rec.\n@all", "only\nit", "adds\n@all", "cov.")
     shown = table(title, heads)
     shown.padding = (0, 0, 0, 0)
@@ -64,6 +66,32 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     if not rows:
         shown.caption = "no request of the test window has a right answer: nothing to report"
+    return shown
+
+
+def windows(document: Mapping[str, Any]) -> Table:
+    """Each list over several test windows, a window counting as one: how much the figures change between them."""
+    metric = f"ndcg@{min(document['protocol']['k'])}"
+    shown = table(
+        f"{document['name']}: {metric.upper()} over {len(document['windows'])} test windows",
+        ("", "mean (95 %)", "± windows", "slate − it (95 %)", "least", "most"),
+    )
+    over = document["over_windows"]
+    for name, found in over.items():
+        if name == "paired" or name.startswith("rules.") or metric not in found:
+            continue
+        paired = over["paired"].get(name, {}).get(metric)
+        paired = paired if paired and (paired["least"] or paired["most"]) else None  # the slate itself, in each window
+        shown.add_row(
+            escape(name),
+            _bare(interval(found[metric])),
+            _bare(decimal(found[metric]["deviation"])),
+            _bare(interval(paired, sign=True)),
+            *(_bare(decimal(found[metric][bound])) for bound in ("least", "most")),
+            style="bold" if name == "slate" else "",
+        )
+    dates = ", ".join(f"{window['opens'][:10]} ({window['requests']:,})" for window in document["windows"])
+    shown.caption = escape(textwrap.fill(f"windows from (requests): {dates}", NARROW))
     return shown
 
 

@@ -76,7 +76,8 @@ class DerivedSpec(Configured):
     """Between what ``join`` joins; a blank when absent."""
     kind: Literal["category", "number", "text", "time"] | None = None
     """What the column is: of ``match`` a category (or number, text), of ``part`` a category (or number), of ``join`` a
-    category (or text), of ``first`` a category (or number, text, time); ``buckets`` makes categories, ``difference`` and ``ratio`` make numbers."""
+    category (or text), of ``first`` a category (or number, text, time); ``buckets`` makes categories, ``difference``
+    and ``ratio`` make numbers."""
 
     @property
     def operation(self) -> str:

@@ -16,10 +16,13 @@ from shortlist.data.files import FileSpec as FileSpec
 from shortlist.data.files import Spec
 from shortlist.data.order import refuse_mixed, refuse_moments
 from shortlist.data.rows import RowsSpec
+from shortlist.durations import Duration
 
 GREATEST = 3.4028e38
 """Numbers are kept as float32: what is beyond is infinite there."""
 Strength = Annotated[float, Field(ge=0, le=GREATEST)]
+BEFORE_TUNE, BEFORE_RANK = 7 / 9, 8 / 9
+"""Where the cuts before a rolling window lie: as 0.7 and 0.8 do before 0.9."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -40,12 +43,33 @@ class SplitSpec(Spec):
     """Up to here channels are fitted while merge weights and hyperparameters are chosen."""
     rank: Fraction | Moment | None = None
     """From here to ``test`` the ranker's samples are taken; without it no ranker is trained."""
-    test: Fraction | Moment
+    test: Fraction | Moment | None = None
     """From here on nothing is learned, only reported."""
+    rolling: int | None = Field(None, ge=1)
+    """Instead of ``test``: so many windows at the end of the log, one after the other, each a test of its own."""
+    window: Duration | None = None
+    """How long each of them is. ``tune`` and ``rank`` are then fractions of the events before it, 7/9 and 8/9 where not
+    given, as 0.7 and 0.8 are of 0.9."""
+    random: Fraction | None = None
+    """Instead of all of these: a random share of the events is the test, whenever they happened. Not time-true."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [name for name in ("test", "rolling", "random") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected test, rolling (with window) or random, found {' and '.join(given) or 'none'}")
+        if (self.rolling is None) != (self.window is None):
+            raise ValueError('rolling and window belong together, as in { rolling = 4, window = "7d" }')
+        if self.random is not None and (self.tune is not None or self.rank is not None):
+            raise ValueError("random: leaves no moments to cut at; take tune and rank out")
+        if self.rolling is not None and any(isinstance(cut, datetime) for cut in (self.tune, self.rank)):
+            raise ValueError("with rolling, tune and rank are fractions of the events before each window, not dates")
+        return self
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
-        cuts = [cut for cut in (self.tune, self.rank, self.test) if cut is not None]
+        ends = self.before if self.rolling is not None else (self.tune, self.rank)
+        cuts = [cut for cut in (*ends, self.test) if cut is not None]
         moments = [microseconds(cut) for cut in cuts if isinstance(cut, datetime)]
         if moments and len(moments) < len(cuts):
             raise ValueError("give all cuts as fractions or all as dates")
@@ -53,6 +77,12 @@ class SplitSpec(Spec):
         if any(later <= earlier for earlier, later in itertools.pairwise(order)):
             raise ValueError("cuts must ascend: tune < rank < test")
         return self
+
+    @property
+    def before(self) -> tuple[float, float]:
+        """With ``rolling``: where tune and rank lie, as fractions of the events before a window."""
+        tune, rank = (cut if isinstance(cut, float) else None for cut in (self.tune, self.rank))
+        return tune or BEFORE_TUNE, rank or BEFORE_RANK
 
 
 class RangeSpec(Spec):

@@ -96,7 +96,9 @@ def _written(log: Look, found: Roles) -> list[str]:
     elif has_marks(log):
         lines.append(MARKS)
     if "time" not in found:
-        lines.append('time = "row"  # question: no column is a time; are the rows in the order in which things happened?')
+        lines.append(
+            'time = "row"  # question: no column is a time; are the rows in the order in which things happened?'
+        )
     elif not found.order:
         column = found.columns[found["time"]]
         unit, form = column.when or (None, None)

@@ -108,7 +108,7 @@ def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
 
 
 def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
-    """Columns of what the log has: channels and counts always, and of attributes, repeats and people where there are."""
+    """Columns of what the log has: channels and counts always; of attributes, repeats and people where there are."""
     rate = nature.events / max(nature.days, 1e-9)
     days = {name: float(name[:-1]) * {"h": 1 / 24, "d": 1.0}[name[-1]] for name in WINDOWS}
     windows = [name for name in WINDOWS if days[name] * rate >= DENSE and days[name] <= nature.days / 2] or ["1d"]

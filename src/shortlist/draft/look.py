@@ -34,7 +34,17 @@ _QUOTED = re.compile(r"""["']""")
 YEAR_1800 = -5_364_662_400_000_000
 DAYS = (
     *("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
-    *("%b %d, %Y", "%m %d, %Y", "%d %b %Y", "%d %B %Y", "%B %d, %Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%Y年%m月%d日"),
+    *(
+        "%b %d, %Y",
+        "%m %d, %Y",
+        "%d %b %Y",
+        "%d %B %Y",
+        "%B %d, %Y",
+        "%d/%m/%y",
+        "%m/%d/%y",
+        "%d.%m.%y",
+        "%Y年%m月%d日",
+    ),
 )
 """Days as people write them, the likelier first."""
 CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", ", %H:%M", "%H%M%S")
@@ -214,11 +224,10 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None
         return None
-    else:
-        moments = iso.micro(pl.Series(cells)).drop_nulls()
-        meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
-        if len(moments) > 0.99 * len(cells) and meant and meant > 0.5:  # type: ignore[operator]
-            return None, None
+    moments = iso.micro(pl.Series(cells)).drop_nulls()
+    meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
+    if len(moments) > 0.99 * len(cells) and meant and meant > 0.5:  # type: ignore[operator]
+        return None, None
     forms = formats(cells)
     return (None, forms[0]) if forms else None
 

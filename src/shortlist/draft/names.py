@@ -11,8 +11,8 @@ Role = Literal["user", "item", "time", "event", "value", "count"]
 WORDS: dict[str, str] = {
     "user": "user uid userid visitor visitorid customer cust customerid member memberid client shopper buyer account "
     "person personid people household householdid reviewer reader viewer listener subscriber guest player student msno "
-    "kunde benutzer nutzer cliente usuario utilisateur acheteur klant 用户 用户编号 用户id 会员 会员id 顾客 客户 客户id "
-    "email mail login who cookie device session sessionid visit",
+    "kunde benutzer nutzer cliente usuario utilisateur acheteur klant 用户 用户编号 用户id 会员 会员id 顾客 客户 "
+    "客户id email mail login who cookie device session sessionid visit",
     "item": "item iid itemid movie movieid film filmid product productid prod pid sku asin stockcode stock article "
     "articleid good goods song songid track trackid book bookid isbn game video videoid news newsid app course venue "
     "venueid place poi hotel recipe page url post story podcast episode listing offer property ad object content doc "

@@ -185,7 +185,7 @@ class _Search:
                 question = None if best.scale else f"{best.name} is no rating scale: from which value on is it right?"
                 self.found["value"] = Guess(best.name, question)
                 return
-            counted = [c for c in numbers if c.whole and min(c.numbers) >= 0 and told(c.name, "count") >= 2]  # type: ignore[type-var, arg-type]
+            counted = [c for c in numbers if c.whole and self._counts(c)]
             if counted:
                 best = max(counted, key=lambda c: told(c.name, "count"))
                 self.found["count"] = Guess(best.name, f"is {best.name} how often or how long? An event weighs as much")
@@ -194,6 +194,9 @@ class _Search:
             if scales:
                 question = f"{scales[-1].name} has {scales[-1].n} values as a rating scale has: is it one?"
                 self.found["value"] = Guess(scales[-1].name, question if len(scales) > 1 else None)
+
+    def _counts(self, c: Column) -> bool:
+        return c.numbers is not None and float(c.numbers.min()) >= 0 and told(c.name, "count") >= 2
 
     # user and item
 
@@ -232,9 +235,9 @@ class _Search:
             else:
                 user = self.found.get("user")
                 swapped = user.column if user and user.second == free[0].name else None  # neither is called anything
-                second = swapped or second
-                question = f"is it the {role}? Or {second}?" if second else None
-                self.found[role] = Guess(free[0].name, question, second)
+                other = swapped or second
+                question = f"is it the {role}? Or {other}?" if other else None
+                self.found[role] = Guess(free[0].name, question, other)
 
     def _taken(self) -> set[str]:
         return {guess.column for guess in self.found.values()}
@@ -243,7 +246,7 @@ class _Search:
         named = max(told(c.name, "user"), told(c.name, "item"))
         measures = c.numbers is not None and (not c.whole or says(c.name, MEASURE)) and named < 2.9
         timely = c.when is not None and (c.numbers is None or told(c.name, "time") >= 2)
-        return 2 <= c.n and not measures and not timely and (not c.unique or named >= 2.9)
+        return c.n >= 2 and not measures and not timely and (not c.unique or named >= 2.9)
 
     def _named_at_all(self, role: str, able: list[Column]) -> list[Column]:
         """Columns that a name calls by the role though something else decides them: a user of one session each."""
@@ -290,7 +293,9 @@ class _Search:
 
     def _by_table(self, role: str, table: Look, able: list[Column]) -> None:
         """The column whose ids a table describes, by a column in which each stands once."""
-        tables = [set(column.values) for column in Columns.of(table).by_name.values() if column.n > 0.95 * column.filled]
+        tables = [
+            set(column.values) for column in Columns.of(table).by_name.values() if column.n > 0.95 * column.filled
+        ]
 
         def shared(c: Column) -> float:
             return max((len(ids.intersection(c.values)) / c.n for ids in tables), default=0.0)
@@ -331,7 +336,7 @@ class _Search:
         for c in self.left():
             for role in ("item", "user"):
                 key = self.found[role].column
-                if 1 < c.n and self.columns.decides(key, c.name) and not (role == "user" and c.name in found["item"]):
+                if c.n > 1 and self.columns.decides(key, c.name) and not (role == "user" and c.name in found["item"]):
                     found[role].append(c.name)
         return found
 
@@ -346,4 +351,3 @@ def moments_of(c: Column) -> Int64:
         return np.full(len(c.codes), -1)
     read = cells.to_frame().select(value).to_series().fill_null(-1).to_numpy()
     return np.where(c.codes >= 0, np.append(read, -1)[c.codes], -1)
-

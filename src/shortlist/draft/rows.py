@@ -13,8 +13,8 @@ from shortlist.component import InputError
 from shortlist.data.rows import RowsSpec
 from shortlist.data.sources._kinds import told
 from shortlist.data.sources._libsvm import libsvm
-from shortlist.data.sources._scan import ROW, Scan, form, listed
 from shortlist.data.sources._packed import beginning
+from shortlist.data.sources._scan import ROW, Scan, form, listed
 from shortlist.draft.look import ABSENT, Look, is_number, look
 from shortlist.draft.table import kind_of
 from shortlist.draft.written import MARKS, file, has_marks, inline, key, toml

@@ -13,7 +13,6 @@ from shortlist.draft.look import Look, is_number, list_of, time_of
 from shortlist.draft.names import MEASURE, says
 from shortlist.draft.written import MARKS, file, has_marks, inline, toml
 
-
 TOLD = 8
 """Columns of the log that describe its items, or its users, in a draft."""
 YEAR = r"\((\d{4})\)\s*$"
@@ -64,7 +63,7 @@ def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
 
 def from_log(log: Look, names: list[str]) -> list[str]:
     """Items or users described by columns of the log that go with them: at most ``TOLD``, the last said counts."""
-    lines = []
+    lines: list[str] = []
     for name in names:
         how, question = kind_of(name, log.filled(name))
         if how is None or how["kind"] not in ("category", "number") or question or len(lines) == TOLD:
@@ -126,5 +125,3 @@ def kind_of(name: str, cells: list[str]) -> Guess:
             return how, unsure if separator == "," else None
     mean = sum(map(len, cells)) / len(cells)
     return {"kind": "text" if len(distinct) > 0.5 * len(cells) and mean > 8 else "category"}, None
-
-

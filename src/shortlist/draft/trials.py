@@ -108,7 +108,9 @@ class Trials:
     def families(self) -> list[Trial]:
         """One trial a family, with the settings that suit the log."""
         kinds = ["repeat"] if self.nature.repeats > 0 else []
-        dear = ({"ease"} if self.nature.items > INVERTED else set()) | ({"item2vec"} if self.nature.events > READ else set())
+        dear = ({"ease"} if self.nature.items > INVERTED else set()) | (
+            {"item2vec"} if self.nature.events > READ else set()
+        )
         kinds += [kind for kind in FAMILIES if kind not in dear]
         found = {kind: trial for kind in kinds if self._time() and (trial := self.tried(kind))}
         if "repeat" in found:
@@ -123,7 +125,9 @@ class Trials:
         ways: list[dict[str, Any]] = [{"half_life": age} for age in self._within(AGES)]
         ways += [{"fade": float(step)} for step in STEPS] + [{"last": last} for last in LASTS]
         best = self._better(trial, ways)
-        ways = [{**best.settings, "signal": "all"}] if len(self.window.known.behaviours.names) > 1 or self._rated else []
+        ways = (
+            [{**best.settings, "signal": "all"}] if len(self.window.known.behaviours.names) > 1 or self._rated else []
+        )
         return self._better(best, ways)
 
     @property
@@ -183,10 +187,7 @@ class Trials:
         parts = [
             (
                 questions.take(np.flatnonzero(half)),
-                {
-                    name: _shifted(t.found.take(half[t.found.request]), -start)
-                    for name, t in trials.items()
-                },
+                {name: _shifted(t.found.take(half[t.found.request]), -start) for name, t in trials.items()},
             )
             for half, start in ((halves, 0), (~halves, middle))
         ]

@@ -20,10 +20,11 @@ from shortlist.answer import titles
 from shortlist.component import InputError, explain
 from shortlist.data import Dataset, State, Table, iso
 from shortlist.data.build import dataset
-from shortlist.draft import least_positive, section as drafted
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
+from shortlist.draft import least_positive
+from shortlist.draft import section as drafted
 from shortlist.durations import stamp
 
 SPLIT = {"tune": 0.7, "rank": 0.8, "test": 0.9}

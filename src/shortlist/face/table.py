@@ -12,13 +12,13 @@ import polars as pl
 from pydantic import ValidationError
 
 from shortlist.component import InputError, Ranker, explain
-from shortlist.data._look import look
-from shortlist.draft.rows import draft_rows
 from shortlist.data.raw import PlainTable
 from shortlist.data.rows import RowsSpec
 from shortlist.data.sources import source, source_names
 from shortlist.data.sources._plain import GROUP, load_rows
 from shortlist.data.spec import DataSpec
+from shortlist.draft.look import look
+from shortlist.draft.rows import draft_rows
 from shortlist.face.log import ArrowTable, frame_of
 from shortlist.tabular.folds import measured
 from shortlist.tabular.samples import samples_of

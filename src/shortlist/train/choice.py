@@ -1,8 +1,8 @@
 """Which order is served: the best ranker's, or the merge's where no ranker is surely better.
 
-All are judged by NDCG@10 of the same rows, those of the last fifth of the rankers' window. A difference is sure where it
-is larger than its standard error, users being what is drawn: one cannot learn more from a few of them. Of rankers that
-cannot be told apart the one that stands first in the recipe is served: one lists what is quicker first.
+All are judged by NDCG@10 of the same rows, those of the last fifth of the rankers' window. A difference is sure where
+it is larger than its standard error, users being what is drawn. Of rankers that cannot be told apart the one that
+stands first in the recipe is served, so what is quicker is listed first.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Choice:
         return {name: float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for name, v in self.values.items()}
 
     def served(self, serve: str) -> str | None:
-        """The ranker to be served under ``Recipe.serve``, None for the merge order; where ``best`` cannot tell, it says so.
+        """The ranker to be served under ``Recipe.serve``, None for the merge order; why ``best`` takes that is told.
 
         Where the merge order is not among them (rows that were shown, not found) the best ranker is.
         """

@@ -11,7 +11,7 @@ from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import emit, track
-from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
+from shortlist.questions import BATCH, answerable, questions_of, refuse_failures, warn_of_few
 from shortlist.recipe import Recipe
 from shortlist.types import Candidates
 
@@ -26,6 +26,7 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
     if not len(questions):
         emit("warning", message=f"no request with a right answer from {data.when(opens)} on: the merge stays unlearned")
         return
+    warn_of_few(questions, "the merge learns from")
     pipeline.merge.fit(found_by_channel(pipeline, questions, state), questions.targets)
     refuse_unsound("merge", pipeline.merge)
 

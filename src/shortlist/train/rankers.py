@@ -20,7 +20,7 @@ from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
-from shortlist.questions import BATCH, answerable, is_target, questions_of
+from shortlist.questions import BATCH, answerable, is_target, questions_of, warn_of_few
 from shortlist.recipe import POSITIVE, Recipe
 from shortlist.train.choice import MERGE, Choice
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
@@ -58,7 +58,7 @@ class RankerSamples:
         return rows.with_columns(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def ndcg(self, scored: Candidates) -> Float64:
-        """[n]: NDCG@10 of the last fifth's requests by their rows' ``score``; NaN where there is no order to get wrong."""
+        """[n]: NDCG@10 of the last fifth's requests by ``score``; NaN where there is no order to get wrong."""
         values = ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)
         return np.where(self.orderable, values, np.nan)
 
@@ -86,6 +86,7 @@ def samples_for_rankers(
     else:
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
         served = None
+    warn_of_few(valid, "rankers are chosen by")
     if pipeline.prerank is not None:
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
@@ -159,9 +160,12 @@ def _replayed(
     """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
-        raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
+        key, where = ("data.split", "in [rank, test)")
+        if recipe.evaluate.held_out:
+            key, where = ("evaluate.requests", "held out for rankers")
+        raise InputError(f"{key}: {len(everything)} requests with targets {where}, expected at least 5")
     fifth = len(everything) * 4 // 5
-    if recipe.evaluate.requests == "start":  # all are asked at one moment: a fifth of the people is kept instead
+    if recipe.learned.once:  # all are asked at one moment: a fifth of the people is kept instead
         drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
         train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
     else:
@@ -230,8 +234,8 @@ def fit_rankers(
 def _training_questions(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
 ) -> Questions:
-    spec, at_most = recipe.evaluate, recipe.samples.at_most
-    if spec.requests == "start":
+    spec, at_most = recipe.learned, recipe.samples.at_most
+    if spec.once:
         questions = questions_of(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
     else:
         questions = replay(

@@ -161,7 +161,7 @@ def _needed(spec: DerivedSpec) -> str:
     """What is expected of a row whose derived column must not be missing."""
     if spec.match is not None:
         return f"a match of {spec.match!r}"
-    word = ' or ' if spec.first is not None else ' and '
+    word = " or " if spec.first is not None else " and "
     return f"something in {word.join(spec.sources)}"
 
 

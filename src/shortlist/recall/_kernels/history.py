@@ -27,8 +27,9 @@ def weighted(
     """(offsets [n + 1], columns, weights): the distinct known items of each history, latest first.
 
     An event counts strength * 2^(-rate * (latest - time)) * 2^(-fade * place) where ``latest`` is the newest counted
-    event of the same history and ``place`` how many distinct items were last met after its own. Events of no strength and items outside ``column`` (a code beyond it, or -1 in it) are skipped; at most
-    ``last`` distinct items a history are kept (no bound if it is 0).
+    event of the same history and ``place`` how many distinct items were last met after its own. Events of no strength
+    and items outside ``column`` (a code beyond it, or -1 in it) are skipped; at most ``last`` distinct items a history
+    are kept (no bound if it is 0).
     """
     n = len(offsets) - 1
     out_offsets = np.zeros(n + 1, np.int64)
