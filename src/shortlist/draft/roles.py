@@ -235,9 +235,9 @@ class _Search:
             else:
                 user = self.found.get("user")
                 swapped = user.column if user and user.second == free[0].name else None  # neither is called anything
-                other = swapped or second
-                question = f"is it the {role}? Or {other}?" if other else None
-                self.found[role] = Guess(free[0].name, question, other)
+                next_best = swapped or second
+                question = f"is it the {role}? Or {next_best}?" if next_best else None
+                self.found[role] = Guess(free[0].name, question, next_best)
 
     def _taken(self) -> set[str]:
         return {guess.column for guess in self.found.values()}
