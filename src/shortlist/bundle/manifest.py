@@ -30,6 +30,11 @@ def file_name(name: str) -> str:
     return name
 
 
+def dated_file(number: int) -> str:
+    """Where what the log told of a column of items or users is; names of columns are no names of files."""
+    return f"told-{number}.parquet"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 

@@ -27,8 +27,9 @@ FOREVER = np.iinfo(np.int64).max
 class Dataset:
     """What channels, features and rules are fitted on.
 
-    ``until(t)`` is what was known before ``t``: the events cut off, the identities and attribute tables kept (an item's
-    row in the catalogue is not an event; ``available_from`` says since when it could be shown).
+    ``until(t)`` is what was known before ``t``: the events cut off, and what the log tells of items and users with
+    them; the identities and the other attributes kept (an item's row in the catalogue is not an event;
+    ``available_from`` says since when it could be shown).
     """
 
     events: Events
@@ -73,11 +74,13 @@ class Dataset:
 
     def until(self, t: int) -> Dataset:
         """The same with the events (and exposures) before ``t`` only."""
-        return replace(self, events=self.events.between(None, t), exposures=self._shown(None, t), end=t)
+        return self.between(None, t)
 
-    def between(self, a: int, b: int | None) -> Dataset:
-        """The same with the events (and exposures) of a <= time < b only."""
-        return replace(self, events=self.events.between(a, b), exposures=self._shown(a, b), end=b)
+    def between(self, a: int | None, b: int | None) -> Dataset:
+        """The same with the events (and exposures) of a <= time < b only, and what the log told before b."""
+        users, items = (table if b is None else table.until(b) for table in (self.users, self.items))
+        events, shown = self.events.between(a, b), self._shown(a, b)
+        return replace(self, events=events, exposures=shown, end=b, users=users, items=items)
 
     def _shown(self, a: int | None, b: int | None) -> pl.DataFrame | None:
         shown, time = self.exposures, pl.col("time")

@@ -183,8 +183,9 @@ class EventsSpec(TableSpec):
     strengths: dict[str, Strength] = {}
     """What each behaviour is worth: ``{ click = 1, buy = 5 }``; 1 when not named."""
     derive: dict[str, DerivedSpec] = {}
-    """Columns worked out of others: ``{ hour = { part = "hour", of = "time" } }``; context, unless the name is one the
-    funnel knows (``item = { join = ["artist", "track"] }``)."""
+    """Columns worked out of others: ``{ hour = { part = "hour", of = "time" } }``. They are context, unless the funnel
+    knows the name (``item = { join = ["artist", "track"] }``) or the recipe makes something else of them: a filter,
+    an attribute of items or users, another column."""
     filters: FilterSpec = FilterSpec()
     """Rules that drop rows."""
 

@@ -92,13 +92,13 @@ class Log:
 
     @property
     def items(self) -> pl.DataFrame:
-        """The catalogue: item and its attributes."""
-        return _dated(self.data.items, self.data.items.frame("item", self.data.item_ids.ids))
+        """The catalogue: item and its attributes, of those that the log tells the last."""
+        return _frame(self.data.items, "item", self.data.item_ids.ids)
 
     @property
     def users(self) -> pl.DataFrame:
         """What is known of users: user and attributes."""
-        return _dated(self.data.users, self.data.users.frame("user", self.data.user_ids.ids))
+        return _frame(self.data.users, "user", self.data.user_ids.ids)
 
     def until(self, cut: float | Moment) -> Log:
         """The log before ``cut``: a fraction of its events by time, or a moment. Raises ``InputError``."""
@@ -221,9 +221,10 @@ def moment(name: str, at: Moment) -> int:
     return at if isinstance(at, int) else microseconds(at)
 
 
-def _dated(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with times as such."""
-    return frame.with_columns(pl.col(list(table.times)).cast(pl.Datetime("us", "UTC")))
+def _frame(table: Table, key: str, ids: list[str]) -> pl.DataFrame:
+    """The table as people read it: times as such, and what the log told of last."""
+    known = table.latest()
+    return known.frame(key, ids).with_columns(pl.col(list(known.times)).cast(pl.Datetime("us", "UTC")))
 
 
 def _named(name: str, positive: Positive | None, strengths: Mapping[str, float] | None) -> Log:

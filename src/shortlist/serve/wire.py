@@ -265,14 +265,17 @@ def ruled_out(wanted: Mapping[str, Any], data: Dataset) -> Int32:
     match = np.zeros(len(data.item_ids), bool)
     match[: data.items.n] = True
     for name, values in wanted.items():
-        column = data.items.codes.get(name)
+        table, rows = data.items.known(name, np.arange(data.items.n))  # of what the log tells, the last it did
+        column = table.codes.get(name)
         if column is None:
-            known = ", ".join(sorted(data.items.codes)) or "none"
+            kinds = data.items.columns().items()
+            known = ", ".join(sorted(name for name, kind in kinds if kind in ("category", "list"))) or "none"
             raise InputError(f"filter.{name}: not a category or list attribute of this catalogue, which has {known}")
         levels = {values} if isinstance(values, str) else set(values)
         codes = [code for code, level in enumerate(column.levels) if level in levels]
         has = np.zeros(len(match), bool)
-        has[column.values.rows[np.isin(column.values["code"], codes)]] = True
+        found = column.of(rows)
+        has[found.rows[np.isin(found["code"], codes)]] = True
         match &= has
     return np.flatnonzero(~match).astype(np.int32)
 

@@ -38,6 +38,7 @@ class Columns:
         self._derive: Mapping[str, DerivedSpec] = getattr(spec, "derive", {})
         self._named = {w.name: w for w in wanted}
         self._open: list[str] = []  # derived columns being worked out
+        self._taken: set[str] = set()  # derived columns that something else of the recipe comes out of
         for name in self._derive:
             if name in self._named:
                 raise InputError(f"{at}.derive.{name}: the recipe has a column of this name; expected another")
@@ -48,6 +49,10 @@ class Columns:
     def names(self) -> set[str]:
         """What is there for filters."""
         return set(self._named)
+
+    def hide_taken(self) -> None:
+        """Hides the derived columns that have done their work: context is what nothing else of the recipe takes."""
+        self.hidden += sorted(self._taken - set(self._known))
 
     @property
     def shown(self) -> list[Wanted]:
@@ -63,6 +68,7 @@ class Columns:
         itself = self._open[-1:] == [source]  # a derived column out of the file's column of that name
         if source in self._derive and not itself:
             self._make(source)
+            self._taken.add(source)
         own = self._named.get(source)
         if own is not None and (own.kind == kind or (kind == "text" and own.kind in TEXT)):
             return own.name
@@ -110,13 +116,14 @@ class Columns:
         if spec.difference is not None and spec.unit is None and any(self._is_time(source) for source in spec.sources):
             raise InputError(f"{at}: of times needs a unit (s, m, h, d or w)")
         sources = [self.column(source, _source(spec), at) for source in spec.sources]
-        value, expected = _value(spec, kind, [pl.col(source) for source in sources])
-        fault = pl.lit(False)
+        value = _value(spec, kind, [pl.col(source) for source in sources])
+        fault, expected = pl.lit(False), ""
         if spec.match is not None and kind == "number":
             fault = value.is_null() & _group(spec.match, pl.col(sources[0])).is_not_null()
+            expected = f"a number where {spec.match!r} is found"
         required = self._known.get(name) in ("id", "category") and name not in MAY_BE_EMPTY
         if required:
-            fault, expected = value.is_null(), f"what makes {name}"
+            fault, expected = value.is_null(), _needed(spec)
         columns = {w.name: w.column for w in (*self.read, *(w for w, _ in self.made))}
         made = Wanted(name, columns[sources[0]], self._known.get(name, kind), required)
         self.made.append((made, replace(_sound(value.alias(name)), fault=fault, expected=expected)))
@@ -148,25 +155,32 @@ def _source(spec: DerivedSpec) -> str:
     return "time" if spec.part is not None or spec.unit is not None else "number"
 
 
-def _value(spec: DerivedSpec, kind: str, sources: list[pl.Expr]) -> tuple[pl.Expr, str]:
-    """The column, and what is expected of it."""
+def _needed(spec: DerivedSpec) -> str:
+    """What is expected of a row whose derived column must not be missing."""
+    if spec.match is not None:
+        return f"a match of {spec.match!r}"
+    return f"something in {' and '.join(spec.sources)}"
+
+
+def _value(spec: DerivedSpec, kind: str, sources: list[pl.Expr]) -> pl.Expr:
+    """The column."""
     first, *rest = sources
     if spec.match is not None:
         group = _group(spec.match, first)
-        return (_number(group), f"a number where {spec.match!r} is found") if kind == "number" else (_filled(group), "")
+        return _number(group) if kind == "number" else _filled(group)
     if spec.join is not None:
-        return _filled(pl.concat_str(sources, separator=" " if spec.separator is None else spec.separator)), ""
+        return _filled(pl.concat_str(sources, separator=" " if spec.separator is None else spec.separator))
     if spec.buckets is not None:
-        return _bucket(first, spec.buckets), ""
+        return _bucket(first, spec.buckets)
     if spec.part is not None:
         moment = first.cast(pl.Datetime("us")).dt
         part = getattr(moment, spec.part)().cast(pl.Int32) - (spec.part == "weekday")
-        return (part.cast(pl.Float32) if kind == "number" else part.cast(pl.String)), ""
+        return part.cast(pl.Float32) if kind == "number" else part.cast(pl.String)
     if spec.difference is not None:
         unit = UNITS[spec.unit] if spec.unit else 1.0
-        return _finite((first.cast(pl.Float64) - rest[0].cast(pl.Float64)) / unit), ""
+        return _finite((first.cast(pl.Float64) - rest[0].cast(pl.Float64)) / unit)
     divisor = rest[0].cast(pl.Float64)
-    return _finite(first.cast(pl.Float64) / pl.when(divisor != 0).then(divisor)), ""
+    return _finite(first.cast(pl.Float64) / pl.when(divisor != 0).then(divisor))
 
 
 def _group(pattern: str, cell: pl.Expr) -> pl.Expr:

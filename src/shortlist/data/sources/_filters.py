@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import polars as pl
 
+from shortlist.component import InputError
 from shortlist.data.sources._derive import Columns
 from shortlist.data.spec import ChoiceSpec, FilterSpec, IdsSpec, RangeSpec, microseconds
 from shortlist.types import Array, Bool, Int64
@@ -21,14 +22,17 @@ Rule = tuple[str, pl.Expr]
 def row_rules(filters: FilterSpec, columns: Columns, lists: Mapping[str, pl.Series]) -> list[Rule]:
     """The rules that look at one row alone, in terms of ``columns``; ``lists`` are the ids that ``in`` names.
 
-    Raises ``InputError`` for a column that neither recipe nor file has.
+    Raises ``InputError`` for a column that is not there.
     """
     rules: list[Rule] = []
-    if filters.value is not None and "value" in columns.names:
+    for name in ("value", "event", "user", "item"):
+        if getattr(filters, name) is not None and name not in columns.names:
+            raise InputError(f"data.events.filters.{name}: the recipe does not say which column this is")
+    if filters.value is not None:
         rules += _range("value", pl.col("value"), filters.value)
     for name in ("event", "user", "item"):
         choice: ChoiceSpec | None = getattr(filters, name)
-        if choice is None or name not in columns.names:
+        if choice is None:
             continue
         rules += _choice(name, pl.col(name), choice)
         if isinstance(choice, IdsSpec) and choice.among is not None:

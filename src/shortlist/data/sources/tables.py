@@ -115,6 +115,7 @@ def load(spec: DataSpec, root: Path | None = None) -> Raw:
                 if isinstance(part, EventsSpec):
                     log, filters = described(spec, columns), part.filters
                     rules = row_rules(filters, columns, lists(filters, tables, root, Path(scratch)))
+                    columns.hide_taken()
                 tells = {told.column for part in log.values() for told in part.values()} if name == "events" else set()
                 plan = Plan(name, columns, filters, rules, tells)
                 frame, dropped = read(part, opened, plan, root, Path(scratch))
