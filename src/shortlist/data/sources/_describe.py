@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from shortlist.component import InputError
-from shortlist.data.files import Kind
 from shortlist.data.raw import Described
 from shortlist.data.sources._convert import Wanted
 from shortlist.data.sources._derive import Columns
@@ -34,8 +31,8 @@ def of_the_log(table: str, spec: AttributesSpec) -> dict[str, ColumnSpec]:
         if name == "available_from":
             raise InputError(f"{where}: without this column an item is available from its first event on; leave it out")
         if isinstance(given, str):
-            if given not in get_args(Kind):
-                kinds = ", ".join(get_args(Kind))
+            if given not in CAN["last"]:
+                kinds = ", ".join(CAN["last"])
                 raise InputError(f'{where}: expected {kinds} or {{ column = "...", kind = "..." }}, found {given!r}')
             given = ColumnSpec.model_validate({"kind": given})
         how = given.how or "last"
