@@ -296,6 +296,10 @@ def _check_asked(recipe: Recipe) -> None:
             if random
             else 'evaluate.requests: "random" needs data.split = { random = 0.1 }'
         )
+    if samples.requests is not None and samples.source == "exposures":
+        raise InputError(
+            'samples.requests: does nothing with source = "exposures"; slates are asked when they were shown'
+        )
     if not asked.held_out:
         if not asked.refit:
             raise InputError(
