@@ -119,6 +119,11 @@ CUTS = {"tune": 0.7, "rank": 0.8, "test": 0.9}
             {"evaluate": {"requests": "last"}, "samples": {"requests": "replay"}},
             r"^samples\.requests: .* leave it out$",
         ),
+        (
+            CUTS,
+            {"samples": {"requests": "start", "source": "exposures"}},
+            r"^samples\.requests: does nothing with source",
+        ),
         (CUTS, {"samples": {"requests": "last"}}, r"^samples\.requests: .*found 'last'$"),
         (
             {"random": 0.1},

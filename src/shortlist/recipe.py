@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StrictBool, ValidationError
 
 from shortlist import search
-from shortlist.component import Component, InputError, explain
+from shortlist.component import InputError, explain
 from shortlist.configured import Configured, override
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
@@ -196,7 +196,7 @@ class Recipe(Strict):
         except ValidationError as error:
             raise InputError(explain(error, path, cls)) from error
         if tunable and "search" in section:
-            _check_search(cls, config, section["search"], f"{path}.search")
+            search.check(cls, config, section["search"], f"{path}.search")
         return made
 
     def pipeline(self) -> Pipeline:
@@ -302,6 +302,10 @@ def _check_asked(recipe: Recipe) -> None:
             if random
             else 'evaluate.requests: "random" needs data.split = { random = 0.1 }'
         )
+    if samples.requests is not None and samples.source == "exposures":
+        raise InputError(
+            'samples.requests: does nothing with source = "exposures"; slates are asked when they were shown'
+        )
     if not asked.held_out:
         if not asked.refit:
             raise InputError(
@@ -309,23 +313,9 @@ def _check_asked(recipe: Recipe) -> None:
             )
         return
     if samples.requests is not None:
-        raise InputError(
-            f'samples.requests: with evaluate.requests = "{asked.requests}" rankers learn from the events held out for '
-            "validation; leave it out"
-        )
+        raise InputError(f'samples.requests: with "{asked.requests}" rankers learn from what is held out; leave it out')
     if samples.source == "exposures":
         raise InputError('samples.source: "exposures" needs a split by time')
-
-
-def _check_search(cls: type[Component], config: Section, table: Any, path: str) -> None:
-    """Every value and bound of a ``search`` table must be one its field admits; combinations come out when tried."""
-    for name, dimension in search.space(cls, table, path).items():
-        for value in dimension.corners():
-            try:
-                cls.from_config({**config, name: value})
-            except ValidationError as error:
-                if error.errors()[0]["loc"][:1] == (name,):
-                    raise InputError(explain(error, path, cls)) from error
 
 
 def _refuse_idle(recipe: Recipe) -> None:

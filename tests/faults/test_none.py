@@ -27,6 +27,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "RateSpec": {"max": 3},
     "Recipe": {"name": "x", "data": {"source": "adult"}},
     "SplitSpec": {"test": 0.9},
+    "SplitSpec.test": {"random": 0.1},  # one of the two there must be
 }
 MAY_BE_NONE = [
     (where, cls, name)
@@ -47,7 +48,8 @@ def test_every_field_that_may_be_none_can_be_set_to_it(where, cls, name):
     if name == "quote":
         assert cls(path="x", quote="", **REQUIRED.get(where, {})).quote == ""  # as its page says
         return
-    given = {**getattr(cls, "example", {}), **REQUIRED.get(where, {}), name: "none"}
+    required = REQUIRED.get(f"{where}.{name}", REQUIRED.get(where, {}))
+    given = {**getattr(cls, "example", {}), **required, name: "none"}
     if "path" in cls.model_fields:
         given["path"] = "x"
     without = {**given, name: None}
