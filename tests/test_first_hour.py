@@ -28,7 +28,9 @@ def folder(tmp_path_factory):
         names = {"ratings": ["user_id", "film_id", "stars", "rated_at"], "movies": ["film_id", "title", "genres"]}
         tables = {}
         for name, columns in names.items():
-            text = pl.read_csv(TWEETINGS / f"{name}.dat.gz", has_header=False, separator="\x1f", quote_char=None, new_columns=["line"])
+            text = pl.read_csv(
+                TWEETINGS / f"{name}.dat.gz", has_header=False, separator="\x1f", quote_char=None, new_columns=["line"]
+            )
             cells = text["line"].str.split_exact("::", len(columns) - 1).struct.unnest()
             tables[name] = cells.rename(dict(zip(cells.columns, columns, strict=True)))
         tables["ratings"].sort(pl.col("rated_at").cast(int)).tail(EVENTS).write_csv(made / "ratings.csv")

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from shortlist.component import InputError
 from shortlist.data import held
+from shortlist.data.build import dataset as dataset_of
 from shortlist.data.held import LEARNED, TEST, VALIDATION
 from shortlist.data.protocol import start
+from shortlist.data.sources.tables import load
+from shortlist.data.spec import DataSpec
 from shortlist.testing.worlds import SHOP, VIEW, dataset, random_log
 
 
@@ -176,3 +179,14 @@ def test_what_was_shown_would_tell_of_hidden_events():
     shown = pl.DataFrame({"user": [0], "item": [0], "time": [1]})
     with pytest.raises(InputError, match="what was shown tells of the events held out"):
         held.seen_from(replace(data, exposures=shown), held.last(data.events), "test", True, 0)
+
+
+def test_what_the_log_tells_of_its_items_would_tell_of_hidden_events(tmp_path):
+    (tmp_path / "log.csv").write_text("user,item,time,price\nu,a,1,3\nu,b,2,4\n")
+    items = {"from": "log", "columns": {"price": "number"}}
+    spec = DataSpec.model_validate({"events": {"path": "log.csv"}, "items": items})
+    data = dataset_of(load(spec, tmp_path), spec)
+    with pytest.raises(
+        InputError, match=r"data\.items\.columns\.price: what the log tells comes of the events held out"
+    ):
+        held.seen_from(data, held.last(data.events), "test", True, 0)

@@ -73,7 +73,7 @@ def init(
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
     trials: Annotated[bool, typer.Option(help="Try channels on the log (15 to 60 s), before its test window.")] = True,
 ) -> None:
-    """Draft a recipe: columns by a look at your files, channels by trying them on the log."""
+    """Draft a recipe: look at the columns, try channels on the log."""
     from shortlist.draft import draft
     from shortlist.draft.rows import draft_rows
 

@@ -74,8 +74,15 @@ def seen_from(data: Dataset, roles: Array, part: Part, ranked: bool, seed: int) 
     (``"tune"``), two thirds are for rankers (``"rank"``), or all are for the merge where nothing is ``ranked``. In both
     parts all validation and test events are hidden from what is learned. In ``"test"`` the validation events are known.
 
-    Raises ``InputError`` for a log that says what was shown: that would tell of the hidden events.
+    Raises ``InputError`` for a log that says what was shown, or that tells of items or users: both would tell of the
+    hidden events.
     """
+    for name, table in (("items", data.items), ("users", data.users)):
+        if table.dated:
+            raise InputError(
+                f"data.{name}.columns.{next(iter(table.dated))}: what the log tells comes of the events held out as "
+                "well; leave it out, or split by time"
+            )
     if data.exposures is not None:
         raise InputError("data.exposures: what was shown tells of the events held out; leave it out, or split by time")
     events = data.events

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from shortlist.data.doubts import times
-from shortlist.draft.columns import SCALE
+from shortlist.draft.columns import SCALE, moments_of
 from shortlist.draft.look import ABSENT, Look, is_number, look, sequences
 from shortlist.draft.names import QUANTITIES, says, strength
-from shortlist.draft.roles import Roles, moments_of, roles
+from shortlist.draft.roles import Roles, roles
 from shortlist.draft.table import attributes, from_log
 from shortlist.draft.written import MARKS, file, has_marks, key, toml
 

@@ -25,8 +25,10 @@ SECONDS = 15.0
 LONGEST = 60.0
 ENOUGH = 300_000
 """Channels that are tried learn from so many events at most, the latest: settings are compared, not models made."""
-LARGE = 8_000
+LARGE = 4_000
 """Requests a ranker of a large log learns from, and requests of its test window that are asked."""
+MANY = 200_000
+"""A log of more events than this is large."""
 WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
 DENSE = 100
 """A window of counts is of use where the log has so many events in it."""
@@ -86,7 +88,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         "rules": rules,
         "evaluate": {"requests": "replay", "k": [10, 50]},
     }
-    if nature.events > 20 * LARGE:
+    if nature.events > MANY:
         sections["samples"]["at_most"] = LARGE
         sections["evaluate"]["at_most"] = LARGE
     return Funnel(sections, _reasons(nature, trials, chosen, value))

@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data.sources._convert import Wanted, convert
 from shortlist.data.sources._scan import listed
-from shortlist.draft.columns import SCALE, Column, Columns
+from shortlist.draft.columns import SCALE, Column, Columns, moments_of
 from shortlist.draft.look import Look, formats
 from shortlist.draft.names import MEASURE, RECEIPT, says, strength, told
 from shortlist.types import Int64
@@ -339,15 +337,3 @@ class _Search:
                 if c.n > 1 and self.columns.decides(key, c.name) and not (role == "user" and c.name in found["item"]):
                     found[role].append(c.name)
         return found
-
-
-def moments_of(c: Column) -> Int64:
-    """[n]: microseconds of every row as ``fit`` reads them, -1 where there is none."""
-    unit, form = c.when or (None, None)
-    cells = pl.Series(c.name, c.values, pl.String)
-    try:
-        value = convert(Wanted("time", c.name, "time", unit=unit, format=form), cells.dtype, [], cells).value
-    except InputError:
-        return np.full(len(c.codes), -1)
-    read = cells.to_frame().select(value).to_series().fill_null(-1).to_numpy()
-    return np.where(c.codes >= 0, np.append(read, -1)[c.codes], -1)

@@ -177,6 +177,9 @@ def read(
             frame.write_parquet(paths[name])
         try:
             lines = drafted(paths["events"], paths.get("items"), paths.get("users"), said)
+            for line in lines:
+                if "# question: " in line:
+                    warnings.warn(line.partition("# question: ")[2], stacklevel=2)
             section: dict[str, Any] = tomllib.loads("\n".join(lines))["data"]
             section |= _rules(positive, strengths, section)
             spec = _spec(section)
