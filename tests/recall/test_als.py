@@ -57,3 +57,14 @@ def test_by_default_the_ridge_is_of_the_logs_own_size(events: int):
     assert ALS(factors=5, regularisation=30.0).fit(data).ridge_ == 30
     gone = ALS(factors=5, regularisation=1.5 * values[0], iterations=30).fit(data)
     assert np.abs(gone.table_).max() < 0.01
+
+
+def test_folding_in_solves_the_stated_equations():
+    """p = (Qᵀ C Q + λI)⁻¹ Qᵀ C t with c_j = 1 + α w_j of the history and 1 elsewhere, t_j = 1 and 0."""
+    data = worlds.random_log(8, users=40, items=25, events=400)
+    channel = ALS(factors=3, regularisation=2.0, alpha=4.0, iterations=2).fit(data)
+    w = np.zeros(len(channel.items_))
+    w[[1, 4, 7]] = 0.25, 1, 3
+    p = channel._fold_in(Sparse(np.array([0, 3]), np.flatnonzero(w).astype(np.int32), w[w > 0].astype(np.float32)))[0]
+    q, c = channel.table_.astype(np.float64), 1 + 4 * w
+    assert p == pytest.approx(np.linalg.solve((q.T * c) @ q + 2 * np.eye(3), q.T @ (c * (w > 0))), abs=1e-4)

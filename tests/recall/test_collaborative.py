@@ -11,7 +11,7 @@ from shortlist.component import refuse_unsound
 from shortlist.recall.item_cf import ItemCF
 from shortlist.registry import find
 from shortlist.testing import worlds
-from shortlist.types import Requests
+from shortlist.types import Candidates, Requests
 
 
 @pytest.fixture
@@ -140,3 +140,21 @@ def test_how_much_an_event_may_count_can_be_said(clip, worth):
     assert channel._matrix(data).toarray().tolist() == [[worth, 1], [1, 1]]
     restored = ItemCF.restore(channel.config(), channel.state())
     assert restored._strength(data.events.weight, data.events.event).tolist() == [worth, 1, 1, 1]
+
+
+REASONS = ["item_cf", "user_cf", "ease", "als", "svd", "lfm", "swing", "association", "rp3beta", "item2vec"]
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_no_item_is_the_reason_where_none_speaks_for_a_row(name: str):
+    """Of an item that is not known, to somebody without a history, and where the model knows no item at all: -1."""
+    data = worlds.checkerboard(n_users=12, n_items=10, unseen=0)
+    users, now = np.array([4, -1]), np.full(2, data.events.time[-1])
+    requests = Requests.of(users, now, data.state().history(users, now))
+    rows = Candidates(np.array([0, 1], np.uint32), np.array([77, 2], np.int32))
+    cls = find("recall", name)
+    options = {**cls.example, "signal": "all"}
+    assert cls.from_config(options).fit(data).explain(requests, rows).tolist() == [-1, -1]
+    nothing = cls.from_config({**options, "min_count": 1000}).fit(data)
+    known = Candidates(np.array([0, 0], np.uint32), np.array([2, 3], np.int32))
+    assert nothing.explain(requests, known).tolist() == [-1, -1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shortlist.recall._embeddings import _direction
 from shortlist.recall._kernels.sentences import sentences
 from shortlist.recall.item2vec import Item2Vec
 from shortlist.testing import worlds
@@ -134,3 +136,29 @@ def test_an_item_without_company_is_never_found():
     assert 2 not in found.item
     assert 1 not in found.request
     assert not len(channel.similar(np.array([2]), 3))
+
+
+@pytest.mark.parametrize("unit", [2.0**-8, 2.0**8])
+def test_the_unit_of_the_strengths_says_nothing(log, unit: float):
+    """An example counts by its strength relative to the mean: a log of small weights is learned from as any other."""
+    options = {**SMALL, "epochs": 3, "weighted": True}
+    other = replace(log, events=replace(log.events, weight=log.events.weight * np.float32(unit)))
+    one, two = (Item2Vec.from_config(options).fit(data) for data in (log, other))
+    assert np.array_equal(one.vectors_, two.vectors_)
+    assert np.array_equal(one.table_, two.table_)
+
+
+@pytest.mark.parametrize("worth", [1e-3, 1.0, 1e3])
+def test_a_request_is_a_direction_whatever_its_history_weighs(worth: float):
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((9, 5)).astype(np.float32)
+    vectors[8] = -vectors[7]
+    offsets, columns = np.array([0, 1, 1, 4, 9, 11]), np.array([3, 0, 5, 2, 1, 4, 6, 0, 2, 7, 8], np.int32)
+    weights = (worth * np.append(rng.random(9), [1, 1])).astype(np.float32)
+    found = _direction(offsets, columns, weights, vectors)
+    for r in range(5):
+        own = slice(offsets[r], offsets[r + 1])
+        pooled = weights[own].astype(np.float64) @ vectors[columns[own]]
+        length = np.linalg.norm(pooled)
+        assert found[r] == pytest.approx(pooled / length if length > 0 else pooled, abs=1e-5)
+    assert not found[[1, 4]].any()  # nothing in it, and two that cancel out

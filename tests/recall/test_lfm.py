@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from shortlist.recall._kernels import sgd
+from shortlist.recall._kernels.random import alias_table
 from shortlist.recall._kernels.sparse import Sparse
 from shortlist.recall.lfm import LFM
 from shortlist.testing import worlds
@@ -97,3 +100,22 @@ def test_popular_items_are_the_negatives():
         p = (channel.user_factors_ @ channel.table_.T)[:, :10]
         left.append(p[~taken[:, :10]].mean())
     assert left[0] < left[1] - 0.1
+
+
+def test_the_steps_fall_in_a_line_to_a_tenth(board, monkeypatch):
+    steps = []
+    monkeypatch.setattr("shortlist.recall.lfm.epoch", lambda log, popular, users, items, rate, *_: steps.append(rate))
+    LFM(factors=4, epochs=6, rate=0.2).fit(board)
+    assert [*steps, 0.02] == pytest.approx(np.linspace(0.2, 0.02, 7))
+
+
+def test_a_users_positives_come_in_every_order_alike():
+    """Alike items end in the order of their turns: the first is met by the shortest user vector, and moves least."""
+    orders = Counter()
+    for seed in range(1200):
+        users, items = np.ones((1, 1), np.float32), np.full((3, 1), 0.2, np.float32)
+        log = Sparse(np.array([0, 3], np.int32), np.arange(3, dtype=np.int32), np.ones(3, np.float32))
+        sgd.epoch(log, alias_table(np.ones(3)), users, items, 0.2, 0.0, 0.0, 0, np.arange(1), seed * 7919)
+        orders[tuple(np.argsort(items[:, 0]).tolist())] += 1
+    assert len(orders) == 6
+    assert np.abs(np.array(list(orders.values())) - 200).max() < 5 * np.sqrt(1200 * 5 / 36)

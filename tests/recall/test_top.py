@@ -16,9 +16,10 @@ WIDTH, ROWS = 9, 5
 
 def batch(rng: np.random.Generator, n: int) -> tuple[Sparse, np.ndarray]:
     """A random query and the same as a dense matrix [n, ROWS]."""
-    dense = np.where(rng.random((n, ROWS)) < 0.5, rng.integers(1, 4, (n, ROWS)), 0).astype(np.float32)
-    query = sp.csr_matrix(dense)
-    return Sparse(query.indptr.astype(np.int64), query.indices, query.data), dense
+    listed = rng.random((n, ROWS)) < 0.5
+    dense = np.where(listed, rng.integers(0, 4, (n, ROWS)), 0).astype(np.float32)  # age may leave nothing of a weight
+    offsets = np.concatenate([[0], np.cumsum(listed.sum(axis=1))]).astype(np.int64)
+    return Sparse(offsets, np.nonzero(listed)[1].astype(np.int32), dense[listed]), dense
 
 
 def expected(scores: np.ndarray, excluded: list[list[int]], k: int) -> list[tuple[int, int, float]]:
@@ -67,3 +68,20 @@ def test_given_rows_and_their_largest_term(seed: int, sparse: bool, ties: bool):
         terms = weights[r] * table[:, i] if i >= 0 else np.zeros(ROWS)
         assert score[m] == pytest.approx(terms.sum(), rel=1e-5)
         assert source[m] == (terms.argmax() if terms.max() > 0 else -1)
+
+
+@pytest.mark.parametrize("size", [1e-36, 1e-33, 1e31, 3e38], ids=["least", "small", "large", "beyond all numbers"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_scores_of_any_size_are_ordered(size: float, sparse: bool):
+    """Also where no histogram of them can be made; what is infinite comes first, ties by column."""
+    table = np.float32(size) * np.array([[1, 0, 0.5, 0.1, 1, 0, 0.2, 0.9, 0.3]], np.float32)
+    query = Sparse(np.array([0, 1]), np.zeros(1, np.int32), np.full(1, 2, np.float32))
+    none = np.zeros(2, np.int64), np.empty(0, np.int32)
+    if sparse:
+        _, column, score = top.sparse_top(query, Sparse.of(sp.csr_matrix(table)), WIDTH, *none, 4)
+    else:
+        _, column, score = top.dense_top(query, table, *none, 4)
+    with np.errstate(over="ignore"):
+        scores = 2 * table[0]
+    assert column.tolist() == [i for _, i, _ in expected(scores[None], [[]], 4)]
+    assert score.tolist() == scores[column].tolist()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from shortlist.recall._kernels.random import alias_table, drawn
-from shortlist.recall._kernels.word2vec import example, huffman
-from shortlist.recall._word2vec import Word2Vec, _present, embed
+from shortlist.recall._kernels.word2vec import Corpus, Plan, epoch, example, huffman
+from shortlist.recall._word2vec import Word2Vec, _kept, _present, embed
 from shortlist.types import Array
 
 F = 7
@@ -298,3 +298,53 @@ def test_gensim_finds_the_same_neighbours(architecture: str, loss: str):
     theirs, again = neighbours(peer(1), 10), neighbours(peer(2), 10)
     assert near(ours) > near(theirs) - 0.02
     assert overlap(ours, theirs) > overlap(theirs, again) - 0.03
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=12), st.sampled_from([1e-4, 0.01, 0.3, 2.0]))
+def test_frequent_items_are_thinned_out_as_stated(counts: list[int], s: float):
+    """With the share f of the log an item stays with probability sqrt(s / f) + s / f, at most 1."""
+    shares = [n / max(sum(counts), 1) for n in counts]
+    stated = [min(np.sqrt(s / f) + s / f, 1) if f > 0 else 1 for f in shares]
+    assert _kept(np.array(counts, np.float64), s) == pytest.approx(stated, rel=1e-5)
+    assert (_kept(np.array(counts, np.float64), 0) == 1).all()
+
+
+def in_pairs(n: int, kept: float = 1.0, rate: float = 0.5, last_rate: float = 0.5) -> Array:
+    """o after a pass over ``n`` sentences, each of two items of its own; before it v was 1 and o 0; no negatives.
+
+    So a sentence is met once, and moves o_t by step (1 - σ(0)) v_j, v not at all. ``kept``: how often its first stays.
+    """
+    v, o = np.ones((2 * n, F), np.float32), np.zeros((2 * n, F), np.float32)
+    stays = np.tile(np.array([kept, 1], np.float32), n)
+    tokens, offsets = np.arange(2 * n, dtype=np.int32), np.arange(0, 2 * n + 1, 2)
+    corpus = Corpus(tokens, offsets, np.ones(2 * n, np.float32), stays)
+    plan = Plan(1, 0, False, False, False)
+    drawing = alias_table(np.zeros(2 * n)), huffman(np.zeros(1))
+    epoch(np.arange(n), rate, last_rate, 3, corpus, *drawing, v, o, plan)
+    return o
+
+
+def test_the_step_falls_in_a_line_within_a_pass():
+    o = in_pairs(8, rate=0.5, last_rate=0.1)
+    steps = np.repeat(np.linspace(0.5, 0.1, 9)[:8], 2)  # what a pass ends with is what the next begins with
+    assert o == pytest.approx(np.repeat(steps[:, None] / 2, F, axis=1), rel=1e-5)
+
+
+def test_an_item_stays_in_a_sentence_as_often_as_it_should():
+    o = in_pairs(2000, kept=0.3)
+    met = o[:, 0] > 0
+    assert np.array_equal(met[::2], met[1::2])  # who stays alone learns nothing
+    assert met[::2].mean() == pytest.approx(0.3, abs=5 * np.sqrt(0.3 * 0.7 / 2000))
+
+
+@pytest.mark.parametrize("popularity", [1.0, -1.0])
+def test_evidence_is_relative_to_how_often_an_item_is_a_negative(popularity: float):
+    # item 0 stands beside 1 as often as beside 2, but in all 2 is met three times as often
+    tokens = np.tile(np.array([0, 1, 0, 2, 2, 3, 2, 4], np.int32), 150)
+    offsets = np.arange(0, len(tokens) + 1, 2)
+    options = setting("skip_gram", "negative", popularity=popularity, factors=6, epochs=20, rate=0.1, negatives=3)
+    vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), 5, options)
+    assert contexts is not None
+    evidence = vectors[0] @ contexts.T
+    assert evidence[2] - evidence[1] == pytest.approx(-popularity * np.log(3), abs=0.3)
