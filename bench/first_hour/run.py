@@ -1,12 +1,12 @@
-"""The first hour of somebody with files nobody has described: what ``shortlist init`` drafts, fitted with nothing touched.
+"""The first hour of somebody with files nobody has described: drafts of ``shortlist init``, fitted untouched.
 
     python bench/first_hour/run.py --data DIR [--only NAME ...] [--tune 10m] [--peers FILE]
 
-``DIR`` holds the data sets by folder; a set that is not there is left out and its last result stays. Each is drafted and
+``DIR`` holds the data sets by folder; one that is not there is left out and its last result stays. Each is drafted and
 fitted by the command line in processes of their own, so that seconds and memory are those of a user. Where there is a
-recipe written by hand it is fitted on the draft's ``[data]``: the same questions. ``--tune`` tunes the draft for so long
-and fits it again. ``--peers`` is a JSON {set: {"model": ..., "ndcg@10": ...}} of the best tuned model of other libraries
-under the start protocol, against which the draft is asked in the same way. Writes results.json and RESULTS.md.
+recipe written by hand it is fitted on the draft's ``[data]``: the same questions. ``--tune`` tunes the draft for so
+long and fits it again. ``--peers`` is a JSON {set: {"model": ..., "ndcg@10": ...}} of the best tuned model of other
+libraries under the start protocol; the draft is then asked in the same way. Writes results.json and RESULTS.md.
 """
 
 from __future__ import annotations
@@ -141,10 +141,10 @@ def markdown(results: dict[str, Any], made: dict[str, Any]) -> str:
         "`python bench/first_hour/run.py --data DIR`",
         "",
         f"{made['cores']} cores, {versions}. NDCG@10 on the test window (replay); differences are paired, 95 %, users "
-        "resampled. *not told* where an interval holds 0. Seconds of a machine that did other things as well.",
+        "resampled. Seconds of a machine that did other things as well.",
         "",
-        "| set | requests | best channel | merge | slate | slate − channel | slate − merge | served | by hand | tuned | "
-        "init + fit, s | GiB |",
+        "| set | requests | best channel | merge | slate | slate − channel | slate − merge | served | by hand | "
+        "tuned | init + fit, s | GiB |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in results.items():

@@ -226,16 +226,16 @@ class _Search:
                     f'say which it is ({role} = "...", in a recipe under [data.events] columns)'
                 )
             missing = [r for r in ("user", "item") if r not in self.found]
-            second = free[1].name if len(free) > 1 else None
+            second: str | None = free[1].name if len(free) > 1 else None
             if len(missing) == 2:
                 question = f"which column is the user and which the item? {free[0].name} and {second} are the likeliest"
                 self.found["user"] = Guess(free[0].name, question, second)
             else:
                 user = self.found.get("user")
                 swapped = user.column if user and user.second == free[0].name else None  # neither is called anything
-                next_best = swapped or second
-                question = f"is it the {role}? Or {next_best}?" if next_best else None
-                self.found[role] = Guess(free[0].name, question, next_best)
+                rival = swapped or second
+                question = f"is it the {role}? Or {rival}?" if rival else None
+                self.found[role] = Guess(free[0].name, question, rival)
 
     def _taken(self) -> set[str]:
         return {guess.column for guess in self.found.values()}
