@@ -226,10 +226,10 @@ class _Search:
                     f'say which it is ({role} = "...", in a recipe under [data.events] columns)'
                 )
             missing = [r for r in ("user", "item") if r not in self.found]
-            second: str | None = free[1].name if len(free) > 1 else None
+            second = free[1].name if len(free) > 1 else None
             if len(missing) == 2:
-                question = f"which column is the user and which the item? {free[0].name} and {second} are the likeliest"
-                self.found["user"] = Guess(free[0].name, question, second)
+                both = f"which column is the user and which the item? {free[0].name} and {second} are the likeliest"
+                self.found["user"] = Guess(free[0].name, both, second)
             else:
                 user = self.found.get("user")
                 swapped = user.column if user and user.second == free[0].name else None  # neither is called anything
