@@ -13,7 +13,7 @@ from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from shortlist import durations, registry
 from shortlist.component import Component
-from shortlist.data import spec
+from shortlist.data import rows, spec
 from shortlist.recipe import EvaluateSpec, Recipe, SamplesSpec
 from shortlist.tabular.experiment import CrossValidationSpec
 
@@ -26,15 +26,20 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[data.events]": spec.EventsSpec,
     "[data.events.filters]": spec.FilterSpec,
     "[data.items], [data.users]": spec.AttributesSpec,
+    "[data.rows]": rows.RowsSpec,
+    "[data.rows.split]": rows.PartsSpec,
     "[data.triples], [data.ties], [data.exposures]": spec.TableSpec,
     "a column written as a table": spec.ColumnSpec,
+    "a column of derive": spec.DerivedSpec,
     "[samples]": SamplesSpec,
     "[evaluate]": EvaluateSpec,
     "[cross_validation]": CrossValidationSpec,
 }
 FILTERS: dict[str, type[BaseModel]] = {
     "value": spec.RangeSpec,
-    "event, user, item": spec.ChoiceSpec,
+    "event": spec.ChoiceSpec,
+    "user, item": spec.IdsSpec,
+    "a column of columns": spec.CellSpec,
     "time": spec.PeriodSpec,
     "user_events": spec.RateSpec,
 }
@@ -146,6 +151,7 @@ def keys(model: type[BaseModel], only: Iterable[str] | None = None) -> str:
     for name, field in model.model_fields.items():
         if name in above or (only is not None and name not in only):
             continue  # said elsewhere, once
+        name = field.alias or name  # as it is written
         given, shown = taken["properties"][name], said["properties"][name]
         may = shape(given, shown, taken.get("$defs", {}))
         value = field.get_default(call_default_factory=True)

@@ -20,6 +20,7 @@ settings.load_profile("repeatable")
 RECIPE = """
 name = "shop"
 seed = 3
+serve = "rank"
 depth = 6
 
 [data]

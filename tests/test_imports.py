@@ -12,7 +12,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up; a part may import parts of lower levels and itself. Parts of one level do not import each other.
 LEVELS = [
-    ["types", "progress", "durations", "documents", "configured"],
+    ["types", "progress", "durations", "documents"],
+    ["configured"],
     ["component"],
     ["registry"],
     ["data", "encode", "index", "merge", "search"],
@@ -24,6 +25,7 @@ LEVELS = [
     ["evaluate", "answer"],
     ["report", "train"],
     ["tuning", "columns", "serve", "spark"],
+    ["draft"],
     ["cli"],
     ["face"],
 ]

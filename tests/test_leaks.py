@@ -264,7 +264,7 @@ def test_the_test_window_changes_nothing_that_is_learned(recipe, data):
         rankers, choice = ranking.fit_rankers(pipeline, recipe, log, log.state(), rank, test)
         pipeline.fit(log.until(test))
         parts = [pipeline.merge, *pipeline.recall.values(), *pipeline.features, rankers["logistic"]]
-        learned.append(([part.state() for part in parts], choice))
+        learned.append(([part.state() for part in parts], choice.means))
     for states, choice in learned[1:]:
         assert choice == learned[0][1]
         for mine, theirs in zip(states, learned[0][0], strict=True):

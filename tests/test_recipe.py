@@ -79,6 +79,95 @@ def test_a_mistake_is_told_at_its_path_in_one_line(path, value, message):
     assert "\n" not in str(refused.value)
 
 
+CUTS = {"tune": 0.7, "rank": 0.8, "test": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("split", "sections", "message"),
+    [
+        ({}, {}, r"^data\.split: expected test, rolling \(with window\) or random, found none$"),
+        ({"test": 0.9, "random": 0.1}, {}, r"^data\.split: .*found test and random$"),
+        (
+            {"rolling": 4},
+            {},
+            r'^data\.split: rolling and window belong together, as in \{ rolling = 4, window = "7d" \}',
+        ),
+        ({"test": 0.9, "window": "7d"}, {}, r"^data\.split: rolling and window belong together"),
+        ({"rolling": 0, "window": "7d"}, {}, r"^data\.split\.rolling: .*found 0$"),
+        ({"rolling": 4, "window": "a week"}, {}, r"^data\.split\.window: expected a duration"),
+        ({"rolling": 4, "window": "7d", "tune": 0.9}, {}, r"^data\.split: cuts must ascend"),
+        ({"rolling": 4, "window": "7d", "rank": "1998-02-01"}, {}, r"^data\.split: with rolling, .* not dates"),
+        ({"random": 1.0}, {}, r"^data\.split\.random: .*found 1.0$"),
+        (
+            {"random": 0.1, "tune": 0.7},
+            {},
+            r"^data\.split: random: leaves no moments to cut at; take tune and rank out",
+        ),
+        (
+            {"random": 0.1},
+            {"evaluate": {"requests": "replay"}},
+            r'^evaluate\.requests: "replay" does not ask .* at random',
+        ),
+        (
+            CUTS,
+            {"evaluate": {"requests": "random"}},
+            r"^evaluate\.requests: \"random\" needs data\.split = \{ random = 0\.1",
+        ),
+        (CUTS, {"evaluate": {"refit": False}}, r'^evaluate\.refit: false only with requests = "last" or "random"'),
+        (
+            None,
+            {"evaluate": {"requests": "last"}, "samples": {"requests": "replay"}},
+            r"^samples\.requests: .* leave it out$",
+        ),
+        (
+            CUTS,
+            {"samples": {"requests": "start", "source": "exposures"}},
+            r"^samples\.requests: does nothing with source",
+        ),
+        (CUTS, {"samples": {"requests": "last"}}, r"^samples\.requests: .*found 'last'$"),
+        (
+            {"random": 0.1},
+            {"samples": {"source": "exposures"}},
+            r'^samples\.source: "exposures" needs a split by time$',
+        ),
+    ],
+)
+def test_a_split_and_the_questions_must_fit_together(split, sections, message):
+    tables = {**copy.deepcopy(GOOD), **sections}
+    if split is not None:
+        tables["data"]["split"] = split
+    with pytest.raises(InputError, match=message) as refused:
+        parse(tables)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_random_split_is_asked_so_without_saying_it_twice():
+    recipe = parse(changed("data.split", {"random": 0.1}))
+    assert recipe.evaluate.requests == "random"
+    assert (recipe.evaluate.once, recipe.evaluate.held_out) == (True, True)
+    said = parse({**changed("data.split", {"random": 0.1}), "evaluate": {"requests": "random"}})
+    assert parse(recipe.model_dump(mode="json")).digest == said.digest == recipe.digest
+
+
+def test_samples_are_asked_as_the_test_is_unless_they_say_otherwise():
+    for asked, samples, learned in (
+        ("start", None, "start"),
+        ("start", "replay", "replay"),
+        ("replay", "start", "start"),
+    ):
+        tables = changed("data.split", CUTS)
+        recipe = parse(
+            {**tables, "evaluate": {"requests": asked, "ahead": 3}, "samples": {"requests": samples or "none"}}
+        )
+        assert (recipe.learned.requests, recipe.learned.ahead, recipe.evaluate.requests) == (learned, 3, asked)
+
+
+def test_rolling_windows_cut_what_lies_before_them_as_a_plain_split_does():
+    split = parse(changed("data.split", {"rolling": 4, "window": "7d"})).data.split
+    assert split.before == pytest.approx((0.7 / 0.9, 0.8 / 0.9))
+    assert parse(changed("data.split", {"rolling": 4, "window": "7d", "tune": 0.5})).data.split.before[0] == 0.5
+
+
 def test_what_is_right_is_assembled():
     pipeline = parse(GOOD).pipeline()
     assert list(pipeline.recall) == ["cf", "mf"]

@@ -1,11 +1,14 @@
-"""What all configured things share: ``"none"`` can be written where nothing is a value, as TOML has no word for it."""
+"""What all configured things share: ``"none"`` where nothing is a value, as TOML has no word for it; ``--set``."""
 
 from __future__ import annotations
 
+import tomllib
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from shortlist.types import InputError
 
 NONE = "none"
 
@@ -41,3 +44,31 @@ def _kinds(annotation: Any) -> list[Any]:
     if origin in (Union, UnionType):
         return [kind for part in get_args(annotation) for kind in _kinds(part)]
     return list(get_args(annotation)) if origin is Literal else [annotation]
+
+
+def override(tables: dict[str, Any], written: str) -> None:
+    """Sets a key of parsed tables as ``--set KEY=VALUE`` writes it; raises ``InputError`` if there is no such place."""
+    key, sign, text = written.partition("=")
+    if not sign:
+        raise InputError(f"--set {written}: expected KEY=VALUE, such as recall.cf.neighbours=200")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    *parents, last = key.strip().split(".")
+    table: Any = tables
+    for part in parents:
+        table = table[_number(part, table, written)] if isinstance(table, list) else table.setdefault(part, {})
+        if not isinstance(table, dict | list):
+            raise InputError(f"--set {written}: {part} is not a table")
+    if isinstance(table, list):
+        table[_number(last, table, written)] = value
+    else:
+        table[last] = value
+
+
+def _number(part: str, entries: list[Any], override: str) -> int:
+    """The place in a list that part of a key means."""
+    if not part.isdigit() or int(part) >= len(entries):
+        raise InputError(f"--set {override}: expected a number from 0 to {len(entries) - 1}, found {part!r}")
+    return int(part)

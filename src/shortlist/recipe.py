@@ -17,8 +17,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StrictBool, ValidationError
 
 from shortlist import search
-from shortlist.component import Component, InputError, explain
-from shortlist.configured import Configured
+from shortlist.component import InputError, explain
+from shortlist.configured import Configured, override
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
 from shortlist.pipeline import Pipeline
@@ -47,6 +47,9 @@ class SamplesSpec(Strict):
 
     source: Literal["funnel", "exposures"] = "funnel"
     """``funnel``: the funnel's own candidates for replayed requests; ``exposures``: what was shown."""
+    requests: Literal["replay", "start"] | None = None
+    """How the requests learned from are asked, as in ``[evaluate]``; none = as they are there. A replay has more
+    requests, so a ranker that is asked at the start of a window may yet learn more from it."""
     window: Duration = Field("1h", validate_default=True)
     """With exposures that have no label: a positive event for the item within this time is a click on it."""
     moments: int = Field(40, ge=0)
@@ -82,8 +85,13 @@ class EvaluateSpec(Strict):
 
     renamed: ClassVar[Mapping[str, str]] = {"depth": "ahead"}
 
-    requests: str = Field("replay", pattern="^(replay|start)$")
-    """``replay``: before moments of the users' own log; ``start``: once a known user when the window opens."""
+    requests: Literal["replay", "start", "last", "random"] = "replay"
+    """``replay``: before moments of the users' own log; ``start``: once a known user when the window opens; ``last``:
+    once a user, for the last positive event, without a ``split``; ``random``: once a user, for the events that
+    ``split = { random = 0.1 }`` holds out, and needs no saying there. The last two are not time-true."""
+    refit: bool = True
+    """With ``last`` and ``random``: whether channels are fitted again with the validation events before they are
+    asked; papers mostly leave them as they were."""
     k: list[Annotated[int, Field(ge=1, le=1000)]] = Field([10, 50], min_length=1)
     """Cut-offs of the metrics; lists are asked for with as many rows as the largest."""
     moments: int = Field(10, ge=1)
@@ -96,6 +104,16 @@ class EvaluateSpec(Strict):
     """A moment is asked only if the user was silent for this long before it (one request a sitting)."""
     at_most: int | None = Field(None, ge=1)
     """That many requests of the test window, drawn at random; none = all. A log of millions is not replayed whole."""
+
+    @property
+    def once(self) -> bool:
+        """Whether everybody is asked at one moment."""
+        return self.requests != "replay"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the right answers are events held out without regard to time."""
+        return self.requests in ("last", "random")
 
 
 class Recipe(Strict):
@@ -130,12 +148,22 @@ class Recipe(Strict):
     """How the ranker's training rows are made."""
     rank: Section = {}
     """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
+    serve: str = "best"
+    """Whose order is served: ``best`` = the best ranker's where it is surely better than the merge's on the last fifth
+    of [rank, test), else the merge's; ``rank`` = always the best ranker's; ``merge`` = always the merge's; or a
+    ranker's by name."""
     rules: list[Section] = []
     """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""
     evaluate: EvaluateSpec = EvaluateSpec()
     """What the test window is asked."""
     cross_validation: Section = {}
     """Cross-validation of rankers on a plain table."""
+
+    @property
+    def learned(self) -> EvaluateSpec:
+        """How the requests are asked that rankers learn from."""
+        requests = self.samples.requests or self.evaluate.requests
+        return self.evaluate.model_copy(update={"requests": requests})
 
     @property
     def digest(self) -> str:
@@ -168,7 +196,7 @@ class Recipe(Strict):
         except ValidationError as error:
             raise InputError(explain(error, path, cls)) from error
         if tunable and "search" in section:
-            _check_search(cls, config, section["search"], f"{path}.search")
+            search.check(cls, config, section["search"], f"{path}.search")
         return made
 
     def pipeline(self) -> Pipeline:
@@ -233,10 +261,15 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         raise InputError(explain(error, "", Recipe)) from error
     _refuse_idle(recipe)
+    if recipe.recall:
+        recipe = _asked_at_random(recipe)
+        _check_asked(recipe)
     recipe.pipeline()
     if recipe.recall:
         for name in recipe.rankers:
             _check_labels(recipe, name)
+        if recipe.serve not in ("best", "rank", "merge", *recipe.rankers):
+            raise InputError(f"serve: expected best, rank, merge or a ranker's name, found {recipe.serve!r}")
     return recipe
 
 
@@ -251,15 +284,38 @@ def _check_labels(recipe: Recipe, name: str) -> None:
                 raise InputError(f"{path}.{key}: [samples.labels] has no {label!r}; there are {', '.join(there)}")
 
 
-def _check_search(cls: type[Component], config: Section, table: Any, path: str) -> None:
-    """Every value and bound of a ``search`` table must be one its field admits; combinations come out when tried."""
-    for name, dimension in search.space(cls, table, path).items():
-        for value in dimension.corners():
-            try:
-                cls.from_config({**config, name: value})
-            except ValidationError as error:
-                if error.errors()[0]["loc"][:1] == (name,):
-                    raise InputError(explain(error, path, cls)) from error
+def _asked_at_random(recipe: Recipe) -> Recipe:
+    """The recipe; where its split is random, asked so: that need not be said twice."""
+    split, asked = recipe.data.split, recipe.evaluate
+    if split is None or split.random is None or "requests" in asked.model_fields_set:
+        return recipe
+    return recipe.model_copy(update={"evaluate": asked.model_copy(update={"requests": "random"})})
+
+
+def _check_asked(recipe: Recipe) -> None:
+    """How the log is split and how it is asked must fit together."""
+    split, asked, samples = recipe.data.split, recipe.evaluate, recipe.samples
+    random = split is not None and split.random is not None
+    if random != (asked.requests == "random"):
+        raise InputError(
+            f'evaluate.requests: "{asked.requests}" does not ask for events at random; leave it out'
+            if random
+            else 'evaluate.requests: "random" needs data.split = { random = 0.1 }'
+        )
+    if samples.requests is not None and samples.source == "exposures":
+        raise InputError(
+            'samples.requests: does nothing with source = "exposures"; slates are asked when they were shown'
+        )
+    if not asked.held_out:
+        if not asked.refit:
+            raise InputError(
+                'evaluate.refit: false only with requests = "last" or "random"; a cut by time always refits'
+            )
+        return
+    if samples.requests is not None:
+        raise InputError(f'samples.requests: with "{asked.requests}" rankers learn from what is held out; leave it out')
+    if samples.source == "exposures":
+        raise InputError('samples.source: "exposures" needs a split by time')
 
 
 def _refuse_idle(recipe: Recipe) -> None:
@@ -274,42 +330,16 @@ def _refuse_idle(recipe: Recipe) -> None:
         raise InputError(f"samples.labels.{POSITIVE}: the name of the label that data.positive makes; choose another")
     given = recipe.model_fields_set
     if recipe.recall:
+        if recipe.data.rows:
+            raise InputError("recall: channels need a log ([data.events]), and [data.rows] is a plain table")
         if recipe.cross_validation:
             raise InputError("cross_validation: tunes rankers on a plain table only; this recipe has channels")
         if recipe.prerank and not recipe.rank:
             raise InputError("prerank: hands its best rows to a ranker, and the recipe has none ([rank])")
         return
-    for idle in ("fallback", "merge", "prerank", "features", "samples", "rules", "evaluate", "depth", "keep"):
+    for idle in ("fallback", "merge", "prerank", "features", "samples", "serve", "rules", "evaluate", "depth", "keep"):
         if idle in given:
             raise InputError(f"{idle}: does nothing without channels ([recall.NAME])")
-
-
-def override(tables: dict[str, Any], written: str) -> None:
-    """Sets a key of parsed tables as ``--set KEY=VALUE`` writes it; raises ``InputError`` if there is no such place."""
-    key, sign, text = written.partition("=")
-    if not sign:
-        raise InputError(f"--set {written}: expected KEY=VALUE, such as recall.cf.neighbours=200")
-    try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string
-    *parents, last = key.strip().split(".")
-    table: Any = tables
-    for part in parents:
-        table = table[_number(part, table, written)] if isinstance(table, list) else table.setdefault(part, {})
-        if not isinstance(table, dict | list):
-            raise InputError(f"--set {written}: {part} is not a table")
-    if isinstance(table, list):
-        table[_number(last, table, written)] = value
-    else:
-        table[last] = value
-
-
-def _number(part: str, entries: list[Any], override: str) -> int:
-    """The place in a list that part of a key means."""
-    if not part.isdigit() or int(part) >= len(entries):
-        raise InputError(f"--set {override}: expected a number from 0 to {len(entries) - 1}, found {part!r}")
-    return int(part)
 
 
 __all__ = ["EvaluateSpec", "Recipe", "SamplesSpec", "override", "parse", "read"]

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
-from shortlist.component import Component, InputError, Search
+from shortlist.component import Component, InputError, Search, explain
 from shortlist.durations import UNITS, microseconds, text
 
 Kind = Literal["whole", "real", "duration"]
@@ -79,6 +79,20 @@ def space(cls: type[Component], table: Any, path: str) -> Space:
         else:
             raise InputError(f"{at}: expected a list of values or a table with low and high, found {given!r}")
     return found or own
+
+
+def check(cls: type[Component], config: Mapping[str, Any], table: Any, path: str) -> None:
+    """Every value and bound of a ``search`` table must be one its field admits; combinations come out when tried.
+
+    Raises ``InputError`` at the ``path`` of the table.
+    """
+    for name, dimension in space(cls, table, path).items():
+        for value in dimension.corners():
+            try:
+                cls.from_config({**config, name: value})
+            except ValidationError as error:
+                if error.errors()[0]["loc"][:1] == (name,):
+                    raise InputError(explain(error, path, cls)) from error
 
 
 def _bounds(given: Mapping[str, Any], own: Dimension | None, kind: Kind | None, at: str) -> Dimension:

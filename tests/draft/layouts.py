@@ -4,6 +4,7 @@ Each is what a real export looks like: its header (or none), its separators, ids
 The rows are one small shop's: people who buy and look, popular and rare things, baskets of several things at a time.
 """
 
+# ruff: noqa: E501 - a layout is read best as one line of header and one of cells
 from __future__ import annotations
 
 import random
@@ -345,7 +346,7 @@ layout(
 layout(
     "tags",
     "userId,movieId,tag,timestamp",
-    lambda r: (r.user, r.item, ["funny", "dark", "slow", "Best of 2019, really"[: 5 + r.n % 9]][r.n % 4], r.seconds),
+    lambda r: (r.user, r.item, ["funny", "dark", "slow", "Best of 2019 really"[: 5 + r.n % 9]][r.n % 4], r.seconds),
     user="userId", item="movieId", time="timestamp", may_ask="event",
 )  # fmt: skip
 layout(

@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said(people, options, message):
 
 
 def test_wrong_names_and_kinds_are_said(people):
-    with pytest.raises(sl.InputError, match="read a file with polars first"):
+    with pytest.raises(sl.InputError, match="found nothing"):
         sl.table("people.csv", label="income")
     with pytest.raises(sl.InputError, match=r"See sl.read\('movielens-100k'\)"):
         sl.table("movielens-100k")

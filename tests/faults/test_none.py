@@ -19,13 +19,15 @@ SECTIONS: dict[str, type[Any]] = {
     for cls in vars(room).values()
     if isinstance(cls, type) and issubclass(cls, recipe.Strict | spec.Spec)
 }
-TEXT = {"label", "column", "field", "query", "time_format", "until"}
+TEXT = {"comment", "group", "label", "positive", "test", "column", "field", "match", "query", "time_format", "until"}
 """Fields that may be none and are any text otherwise: "none" may be what something is called."""
 REQUIRED: dict[str, dict[str, Any]] = {
     "DataSpec": {"source": "adult"},
+    "ListSpec": {"column": "id"},
     "RateSpec": {"max": 3},
     "Recipe": {"name": "x", "data": {"source": "adult"}},
     "SplitSpec": {"test": 0.9},
+    "SplitSpec.test": {"random": 0.1},  # one of the two there must be
 }
 MAY_BE_NONE = [
     (where, cls, name)
@@ -44,9 +46,10 @@ def test_there_are_such_fields():
 @pytest.mark.parametrize(("where", "cls", "name"), MAY_BE_NONE, ids=[f"{w}.{n}" for w, _, n in MAY_BE_NONE])
 def test_every_field_that_may_be_none_can_be_set_to_it(where, cls, name):
     if name == "quote":
-        assert cls(path="x", quote="").quote == ""  # as its page says
+        assert cls(path="x", quote="", **REQUIRED.get(where, {})).quote == ""  # as its page says
         return
-    given = {**getattr(cls, "example", {}), **REQUIRED.get(where, {}), name: "none"}
+    required = REQUIRED.get(f"{where}.{name}", REQUIRED.get(where, {}))
+    given = {**getattr(cls, "example", {}), **required, name: "none"}
     if "path" in cls.model_fields:
         given["path"] = "x"
     without = {**given, name: None}

@@ -17,10 +17,10 @@ from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import ids, iso
 from shortlist.data.doubts import times
-from shortlist.data.init import draft
 from shortlist.data.sources._lists import entries
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
+from shortlist.draft import draft
 from shortlist.progress import listening
 from shortlist.recipe import parse
 

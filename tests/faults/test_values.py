@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from shortlist.component import InputError
 from shortlist.data.build import dataset
-from shortlist.data.init import draft
 from shortlist.data.raw import Raw
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
+from shortlist.draft import draft
 
 START = 1_704_067_200  # 2024-01-01
 D = pl.DataFrame(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -202,3 +203,10 @@ def test_the_file_is_checked_and_its_rows_are_free():
     onnx.checker.check_model(onnx.load_from_string(ranker.files()["model.onnx"]))
     none = samples.candidates.take(slice(0))
     assert ranker.score(samples.requests, none)["score"].shape == (0,)
+
+
+def test_nets_fitted_side_by_side_export_one_after_the_other():
+    samples = everything(60)
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda _: DeepFM(**CONFIG).fit(samples).files()["model.onnx"], range(8)))
+    assert len(set(files)) == 1

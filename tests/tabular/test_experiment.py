@@ -45,12 +45,12 @@ def recipe(**rank):
 
 
 def test_an_auc_that_is_not_a_number_is_null_and_a_failed_write_leaves_the_old_file(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "compete", lambda *_: {"test_auc": float("nan")})
+    monkeypatch.setattr(experiment, "compete", lambda entrant, *_: ({"test_auc": float("nan")}, entrant.make({})))
     document = experiment.run(recipe(line={"type": "logistic"}), out=tmp_path)
     assert document["rankers"] == {"line": {"test_auc": None}}
     before = (tmp_path / "evaluation.json").read_text()
     assert json.loads(before) == document
-    monkeypatch.setattr(experiment, "compete", lambda *_: {"test_auc": object()})
+    monkeypatch.setattr(experiment, "compete", lambda entrant, *_: ({"test_auc": object()}, entrant.make({})))
     with pytest.raises(TypeError):
         experiment.run(recipe(line={"type": "logistic"}), out=tmp_path)
     assert (tmp_path / "evaluation.json").read_text() == before

@@ -24,7 +24,7 @@ def test_fit_leaves_bundle_evaluation_rows_and_rejected(shop_run):
     assert written["data"]["dropped"] == {"events: user in drop": 2}
     assert pl.read_parquet(shop_run.out / "rejected.parquet").height == 2
     assert written["ranker"] in ("trees", "line")
-    assert set(written["validation"]) == {"trees", "line"}
+    assert set(written["validation"]) == {"merge", "trees", "line"}
     assert {"python", "numpy"} <= set(written["versions"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from shortlist import train
@@ -28,9 +29,9 @@ def test_every_step_is_fitted_up_to_its_cut_and_timed(schedule):
     assert pipeline.fitted_until == cuts.tune - 1
     fitted, ndcg, chosen = schedule.rankers(pipeline)
     assert pipeline.fitted_until == cuts.rank - 1
-    assert set(fitted) == set(ndcg) == set(schedule.recipe.rankers)
+    assert list(fitted) == list(schedule.recipe.rankers)
+    assert set(ndcg) == {"merge", *fitted}
     assert pipeline.ranker is fitted[chosen]
-    assert ndcg[chosen] == max(ndcg.values())
     schedule.refit(pipeline)
     assert pipeline.fitted_until == cuts.test - 1
     schedule.final(pipeline)
@@ -44,7 +45,7 @@ def test_the_samples_are_those_the_rankers_are_fitted_on(schedule):
     made = schedule.samples(pipeline)
     _, ndcg, chosen = schedule.rankers(pipeline)
     again = schedule.recipe.ranker(chosen).fit(made.train, made.valid)
-    assert made.ndcg(again, schedule.state) == ndcg[chosen]
+    assert np.nanmean(made.ndcg(made.scored(again, schedule.state))) == ndcg[chosen]
 
 
 def test_until_hides_what_comes_later(schedule):

@@ -15,9 +15,9 @@ from shortlist.data.protocol import replay
 from shortlist.recipe import parse
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
 from shortlist.train import rankers
-from shortlist.tuning import Asked, _measures
-from shortlist.tuning._measures import Metric
+from shortlist.tuning import Asked, measures
 from shortlist.tuning._plan import space
+from shortlist.tuning.measures import Metric
 
 pytest.importorskip("optuna")
 pytest.importorskip("tomlkit")
@@ -142,13 +142,13 @@ def test_a_channel_is_measured_as_it_would_be_used_from_the_tune_cut_on(tune, da
 
 
 def test_rules_learn_from_the_same_past(recipe, data):
-    (window,) = _measures.windows(train.Schedule.of(recipe, data), 0)
+    (window,) = measures.windows(train.Schedule.of(recipe, data), 0)
     assert window.known.events.time.max() < train.Cuts.of(data, recipe).tune
     assert window.state.last < train.Cuts.of(data, recipe).rank
 
 
 def test_the_merge_is_judged_on_later_questions_than_it_learned_from(tune, data, recipe, monkeypatch):
-    early, late = _measures.windows(train.Schedule.of(recipe, data), 0, 2)
+    early, late = measures.windows(train.Schedule.of(recipe, data), 0, 2)
     assert early.questions.requests.time.max() < late.questions.requests.time.min()
     opens = late.questions.requests.time.min() + 1
     later = data.events.between(int(opens), None)
@@ -173,14 +173,14 @@ def test_the_merge_is_judged_on_later_questions_than_it_learned_from(tune, data,
 
 def test_the_halves_are_different_people_where_all_ask_at_once(recipe, data):
     start = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"requests": "start"})})
-    early, late = _measures.windows(train.Schedule.of(start, data), 0, 2)
+    early, late = measures.windows(train.Schedule.of(start, data), 0, 2)
     assert not set(early.questions.requests.user) & set(late.questions.requests.user)
 
 
 @pytest.mark.parametrize("requests", ["replay", "start"])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_histories_are_looked_up_for_no_more_questions_than_it_takes(recipe, data, monkeypatch, requests, parts):
-    monkeypatch.setattr(_measures, "QUESTIONS", 2)
+    monkeypatch.setattr(measures, "QUESTIONS", 2)
     looked_up, history = [], State.history
 
     def spied(state, users, *args, **kwargs):
@@ -189,7 +189,7 @@ def test_histories_are_looked_up_for_no_more_questions_than_it_takes(recipe, dat
 
     monkeypatch.setattr(State, "history", spied)
     asking = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"requests": requests})})
-    found = _measures.windows(train.Schedule.of(asking, data), 0, parts)
+    found = measures.windows(train.Schedule.of(asking, data), 0, parts)
     assert [len(window.questions) for window in found] == [2] * parts
     assert max(looked_up) <= 8 * parts
     assert len(looked_up) <= (3 if parts == 1 else 7)  # drawn, answerable, forbidden; in parts also of the whole
@@ -202,7 +202,7 @@ def test_a_ranker_is_measured_as_fit_chooses_between_rankers(tune, data, recipe)
     train.fit_merge(pipeline, recipe, data, state, cuts.tune, cuts.rank)
     _, choice = rankers.fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     assert section["section"] == "rank"
-    assert section["before"] == pytest.approx(choice["logistic"], abs=1e-6)
+    assert section["before"] == pytest.approx(choice.means["logistic"], abs=1e-6)
 
 
 def test_sections_are_tuned_in_turn_and_written_back(tune, recipe):

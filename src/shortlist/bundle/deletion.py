@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from shortlist.bundle.lock import locked
-from shortlist.bundle.manifest import digests, read_manifest, write_manifest
+from shortlist.bundle.manifest import dated_file, digests, read_manifest, write_manifest
 from shortlist.component import InputError
 
 _LOGS = ("events", "exposures")
@@ -111,6 +111,8 @@ def _prepare(path: Path, users: Collection[str], found: Deletion) -> None:
             people = pl.read_parquet(old / "users.parquet")
             logs = {log: pl.read_parquet(old / f"{log}.parquet") for log in _LOGS}
             said = json.loads((old / "kinds.json").read_text(encoding="utf-8"))
+            dated = said.get("dated", {})
+            told = {name: pl.read_parquet(old / dated_file(number)) for number, name in enumerate(dated)}
     except (InputError, OSError, pl.exceptions.PolarsError, ValueError) as error:
         found.unreadable[path] = str(error)
         return
@@ -128,12 +130,16 @@ def _prepare(path: Path, users: Collection[str], found: Deletion) -> None:
     ids.write_parquet(fresh / "ids.parquet")
     people = people.filter(~gone)
     people.write_parquet(fresh / "users.parquet")
+    for number, name in enumerate(told):
+        told[name] = told[name].filter(~pl.col("code").is_in(codes.implode()))
+        told[name].write_parquet(fresh / dated_file(number))
     kept = {log: rows.filter(~pl.col("user").is_in(codes.implode())) for log, rows in logs.items()}
     for log, rows in kept.items():
         rows.write_parquet(fresh / f"{log}.parquet")
     found.gone[path] = sum(len(logs[log]) - len(kept[log]) for log in _LOGS)
     for name, levels in said["levels"].items():  # what nobody else has goes too; its code stays taken
-        holders = set(people[name].explode() if said["kinds"][name] == "list" else people[name])
+        column, kind = (told[name]["value"], dated[name]) if name in told else (people[name], said["kinds"][name])
+        holders = set(column.explode() if kind == "list" else column)
         said["levels"][name] = [level if level in holders else "" for level in levels]
     (fresh / "kinds.json").write_text(json.dumps(said), encoding="utf-8")
     manifest["users"] = fresh.name

@@ -33,6 +33,7 @@ from shortlist.bundle.manifest import (
     behaviours_of,
     code_from,
     content_hash,
+    dated_file,
     digests,
     file_name,
     read_manifest,
@@ -41,7 +42,7 @@ from shortlist.bundle.manifest import (
     write_manifest,
 )
 from shortlist.component import Component, HardRule, InputError
-from shortlist.data import Dataset, Events, Exposures, Table, Vocab
+from shortlist.data import Dataset, Dated, Events, Exposures, Table, Vocab, described
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import Recipe, parse
 from shortlist.types import Array
@@ -111,6 +112,7 @@ def save(
             "ranker": ranker,
             "behaviours": told(data.behaviours),
             "fitted_until": pipeline.fitted_until,
+            "clock": data.clock,
             "watermark": int(data.events.time[-1]) if len(data.events) else 0,
             **notes,
             "users": "users",
@@ -251,6 +253,7 @@ def _write_catalogue(folder: Path, data: Dataset) -> None:
         folder / "ids.parquet"
     )
     data.items.frame("item", data.item_ids.ids).write_parquet(folder / "items.parquet")
+    _write_dated(folder, data.items)
     _write_kinds(folder, data.items)
 
 
@@ -258,6 +261,7 @@ def _write_users(folder: Path, data: Dataset) -> None:
     folder.mkdir()
     pl.DataFrame({"user": pl.Series(data.user_ids.ids, dtype=pl.String)}).write_parquet(folder / "ids.parquet")
     data.users.frame("user", data.user_ids.ids).write_parquet(folder / "users.parquet")
+    _write_dated(folder, data.users)
     _write_kinds(folder, data.users)
     events = pl.DataFrame({name: getattr(data.events, name) for name in _EVENT_COLUMNS})
     events.write_parquet(folder / "events.parquet")
@@ -265,10 +269,19 @@ def _write_users(folder: Path, data: Dataset) -> None:
     shown.frame().write_parquet(folder / "exposures.parquet")
 
 
+def _write_dated(folder: Path, table: Table) -> None:
+    """What the log told: of each column the codes, the moments and the values."""
+    for number, (name, dated) in enumerate(table.dated.items()):
+        described.rows_of(name, dated).write_parquet(folder / dated_file(number))
+
+
 def _write_kinds(folder: Path, table: Table) -> None:
     """Kinds and levels: told from the rows alone, a level's code would shift once its last holder is deleted."""
-    levels = {name: column.levels for name, column in table.codes.items()}
-    (folder / "kinds.json").write_text(json.dumps({"kinds": dict(table.kinds), "levels": levels}), encoding="utf-8")
+    columns = {**table.codes, **{k: v for dated in table.dated.values() for k, v in dated.values.codes.items()}}
+    said = {"kinds": dict(table.kinds), "levels": {name: column.levels for name, column in columns.items()}}
+    if table.dated:
+        said["dated"] = {name: dated.values.kinds[name] for name, dated in table.dated.items()}
+    (folder / "kinds.json").write_text(json.dumps(said), encoding="utf-8")
 
 
 def _check_codes(file: Path, frame: pl.DataFrame, column: str, lowest: int, bound: int) -> None:
@@ -287,7 +300,14 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
 
     def table(folder: Path, key: str, vocab: Vocab) -> Table:
         said = json.loads((folder / "kinds.json").read_text(encoding="utf-8"))
-        return Table.of(pl.read_parquet(folder / f"{key}s.parquet"), key, said["kinds"], vocab, said["levels"])
+        plain = Table.of(pl.read_parquet(folder / f"{key}s.parquet"), key, said["kinds"], vocab, said["levels"])
+        dated: dict[str, Dated] = {}
+        for number, (name, kind) in enumerate(said.get("dated", {}).items()):
+            file = folder / dated_file(number)
+            rows = pl.read_parquet(file)
+            _check_codes(file, rows, "code", 0, len(vocab))
+            dated[name] = described.of_rows(rows, name, kind, len(vocab), said["levels"].get(name))
+        return plain.described(dated)
 
     shown = pl.read_parquet(people / "exposures.parquet")
     events = pl.read_parquet(people / "events.parquet")
@@ -305,6 +325,7 @@ def _read_data(path: Path, manifest: Mapping[str, Any]) -> Dataset:
         table(path / "catalogue", "item", items),
         ids["available_from"].to_numpy(),
         exposures=shown if len(shown) else None,
+        clock=manifest.get("clock", "time"),
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shortlist.component import InputError, explain
 from shortlist.data import Behaviours
+from shortlist.data.order import Clock
 
 FORMAT = 2
 """2: ``users/`` holds what was shown."""
@@ -27,6 +28,11 @@ def file_name(name: str) -> str:
     if not re.fullmatch(_PLAIN, name):
         raise InputError(f"{name!r}: expected a plain file name, without separators and not beginning with a dot")
     return name
+
+
+def dated_file(number: int) -> str:
+    """Where what the log told of a column of items or users is; names of columns are no names of files."""
+    return f"told-{number}.parquet"
 
 
 class _Strict(BaseModel):
@@ -56,6 +62,7 @@ class _Manifest(_Strict):
     behaviours: _Behaviours
     fitted_until: int | None
     watermark: int
+    clock: Clock = "time"
     users: Annotated[str, Field(pattern=r"^users(-[0-9a-f]+)?$")]
     files: _Files
     user_files: _Files
@@ -80,7 +87,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{file}: format {manifest['format']} is older than {FORMAT}, which this version reads: fit again"
         )
-    missing = _Manifest.model_fields.keys() - manifest.keys()
+    missing = {name for name, key in _Manifest.model_fields.items() if key.is_required()} - manifest.keys()
     if missing:
         raise InputError(f"{file}: lacks {', '.join(sorted(missing))}")
     try:

@@ -21,10 +21,13 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     asked = document["protocol"]
     k, wide = min(asked["k"]), max(asked["k"])
     metric = f"ndcg@{k}"
+    order = ", order only" if asked.get("order") else ""
     title = (
         f"{document['name']}: {document['requests']:,} requests of {document['users']:,} users, "
-        f"{asked['requests']} protocol, from {asked['opens'][:10]}"
+        f"{asked['requests']} protocol, {asked.get('label') or 'from ' + asked['opens'].partition('T')[0]}{order}"
     )
+    if "windows" in document:
+        title += f", the last of {len(document['windows'])} windows"
     heads = ("", f"NDCG@{k} (95 %)", "slate − it", f"rec.\n@{wide}", "rec.\n@all", "only\nit", "adds\n@all", "cov.")
     shown = table(title, heads)
     shown.padding = (0, 0, 0, 0)
@@ -63,6 +66,32 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     if not rows:
         shown.caption = "no request of the test window has a right answer: nothing to report"
+    return shown
+
+
+def windows(document: Mapping[str, Any]) -> Table:
+    """Each list over several test windows, a window counting as one: how much the figures change between them."""
+    metric = f"ndcg@{min(document['protocol']['k'])}"
+    shown = table(
+        f"{document['name']}: {metric.upper()} over {len(document['windows'])} test windows",
+        ("", "mean (95 %)", "± windows", "slate − it (95 %)", "least", "most"),
+    )
+    over = document["over_windows"]
+    for name, found in over.items():
+        if name == "paired" or name.startswith("rules.") or metric not in found:
+            continue
+        paired = over["paired"].get(name, {}).get(metric)
+        paired = paired if paired and (paired["least"] or paired["most"]) else None  # the slate itself, in each window
+        shown.add_row(
+            escape(name),
+            _bare(interval(found[metric])),
+            _bare(decimal(found[metric]["deviation"])),
+            _bare(interval(paired, sign=True)),
+            *(_bare(decimal(found[metric][bound])) for bound in ("least", "most")),
+            style="bold" if name == "slate" else "",
+        )
+    dates = ", ".join(f"{window['opens'][:10]} ({window['requests']:,})" for window in document["windows"])
+    shown.caption = escape(textwrap.fill(f"windows from (requests): {dates}", NARROW))
     return shown
 
 
@@ -121,21 +150,26 @@ def rankers(document: Mapping[str, Any]) -> Table:
         f"{document['name']}: {asked['train']:,} training and {asked['test']:,} test rows, {asked['folds']}-fold "
         f"cross-validation, {seeds} seed{'s' if seeds > 1 else ''}"
     )
-    shown = table(
-        title, ("ranker", "CV AUC", "reference", "test AUC", "± seeds", "reference ", "chosen"), ("ranker", "chosen")
-    )
-    for name, found in document["rankers"].items():
+    rows = document["rankers"]
+    known = any(found.get("reference") for found in rows.values())
+    grouped = [key for key in ("gauc", "ndcg@10") if any(f"test_{key}" in found for found in rows.values())]
+    beside = ["reference"] if known else []
+    heads = ["ranker", "CV AUC", *beside, "test AUC", "± seeds", *(f"{head} " for head in beside)]
+    shown = table(title, [*heads, *map(str.upper, grouped), "chosen"], ("ranker", "chosen"))
+    for name, found in rows.items():
         reference = found.get("reference", {})
         chosen = ", ".join(f"{key} {value}" for key, value in found["chosen"].items())
-        shown.add_row(
+        cells = [
             escape(name),
             decimal(found["cv_auc"], 4),
-            decimal(reference.get("cv_auc"), 4),
+            *(decimal(reference.get("cv_auc"), 4) for _ in beside),
             f"[bold]{decimal(found['test_auc'], 4)}[/bold]",
             decimal(found.get("test_auc_deviation"), 4),
-            decimal(reference.get("test_auc"), 4),
+            *(decimal(reference.get("test_auc"), 4) for _ in beside),
+            *(decimal(found.get(f"test_{key}"), 4) for key in grouped),
             escape(chosen),
-        )
+        ]
+        shown.add_row(*cells)
     return shown
 
 

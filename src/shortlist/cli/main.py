@@ -99,7 +99,8 @@ def fit(
         report.write(fitted.evaluation, out / "report.html")
     example = _example(out / "bundle")
     document = fitted.evaluation.document
-    terminal.out.print(leaderboards.leaderboard(document), "", *example)
+    over = [leaderboards.windows(document), ""] if "windows" in document else []
+    terminal.out.print(leaderboards.leaderboard(document), "", *over, *example)
     gib = document["peak_memory_bytes"] / 2**30
     terminal.out.print(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
     terminal.out.print(f"left in {out}: bundle, report.html, evaluation.json, rows.parquet (the lists)")
@@ -131,6 +132,7 @@ def evaluate(
     rows: Annotated[Path | None, typer.Option(help="Write the lists (rows.parquet) here.")] = None,
 ) -> None:
     """Evaluate a bundle again on the events after it was fitted."""
+    from shortlist import train
     from shortlist.data.build import dataset
     from shortlist.data.raw import Raw
     from shortlist.data.sources import source
@@ -146,8 +148,11 @@ def evaluate(
             assert isinstance(raw, Raw)  # a bundle's recipe has channels
             same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
             log = dataset(raw, opened.recipe.data, None if same else opened.data)
+        if not same and log.clock == "each":
+            raise InputError("data: an order of each user alone is spread anew as the log grows; fit again")
         if not same:
             terminal.err.print("  note: the data is not what this bundle was fitted on")
+        log = train.as_asked(opened.recipe, log, same, str(bundle))
         evaluation = run(
             opened.pipeline, log, opened.recipe.evaluate, opened.manifest["cuts"]["test"], seed=opened.recipe.seed
         )

@@ -65,20 +65,29 @@ def new(
 
 
 def init(
-    events: Annotated[Path, typer.Argument(help="The log: csv, gz, parquet.")],
+    events: Annotated[Path, typer.Argument(help="The log: csv, gz, parquet; or with --label a plain table.")],
     items: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
     users: Annotated[Path | None, typer.Option(help="The user table.")] = None,
+    label: Annotated[str | None, typer.Option(help="A plain table for rankers: the column that is learned.")] = None,
+    test: Annotated[Path | None, typer.Option(help="With --label: a file of the rows to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
+    trials: Annotated[bool, typer.Option(help="Try channels on the log (15 to 60 s), before its test window.")] = True,
 ) -> None:
-    """Draft a recipe from a look at your files."""
-    from shortlist.data.init import draft
+    """Draft a recipe: look at the columns, try channels on the log."""
+    from shortlist.draft import draft
+    from shortlist.draft.rows import draft_rows
 
-    text = draft(events, items, users)
+    if out is not None and out.exists():
+        raise InputError(f"{out}: exists; choose another --out")
+    if label is not None and (items or users):
+        raise InputError("--label: a plain table has no catalogue or users beside it; leave out --items, --users")
+    if label is None and test is not None:
+        raise InputError("--test: the rows to test on of a plain table; say which column is learned (--label)")
+    with progress():
+        text = draft(events, items, users, trials=trials) if label is None else draft_rows(events, label, test)
     if out is None:
         sys.stdout.write(text)
         return
-    if out.exists():
-        raise InputError(f"{out}: exists; choose another --out")
     write_text(out, text)
     terminal.out.print(f"wrote {out}; next: shortlist fit {out}")
 

@@ -17,8 +17,8 @@ import numpy as np
 from shortlist.columns.importance import Measures, permutation_importance
 from shortlist.columns.measures import LEAK_RULE, Parts, described
 from shortlist.component import InputError, Ranker
+from shortlist.data.held import NOT_TIME_TRUE
 from shortlist.documents import jsonable
-from shortlist.durations import stamp
 from shortlist.metrics.ranking import auc
 from shortlist.progress import step
 from shortlist.recipe import POSITIVE, Recipe
@@ -26,7 +26,7 @@ from shortlist.tabular.experiment import CrossValidationSpec, Entrant
 from shortlist.tabular.samples import read_table, samples_of
 from shortlist.train import Schedule, load
 from shortlist.train.rankers import RankerSamples, sampled_alike
-from shortlist.types import Samples
+from shortlist.types import Float64, Samples
 
 ROWS = 100_000
 """At most about so many rows of each part are looked at: whole requests, drawn at random."""
@@ -48,14 +48,20 @@ def _funnel(recipe: Recipe, root: Path | None, repeats: int) -> dict[str, Any]:
         raise InputError("features: the recipe has none, so there is no column to look at")
     data, _ = load(recipe, root)
     schedule, pipeline = Schedule.of(recipe, data), recipe.pipeline()
-    opens = schedule.cuts.needed("rank", "the columns looked at are those of the ranker's samples")
+    schedule.cuts.needed("rank", "the columns looked at are those of the ranker's samples")
     schedule.merge(pipeline)  # as fit does: what the merge learns decides which rows there are
     made = schedule.samples(pipeline)
     train, late = (_some(part, ROWS, recipe.seed) for part in (made.train, sampled_alike(made.valid, recipe)))
     document = _document(recipe, Parts(train, late, POSITIVE))
-    document["window"] = {"opens": stamp(opens), "closes": stamp(schedule.cuts.test), "source": recipe.samples.source}
-    if recipe.evaluate.requests != "start":  # where all ask at once, the later part is a fifth of the people
-        document["window"]["later"] = stamp(int(made.questions.requests.time[0]))
+    document["window"] = {
+        "opens": data.when(schedule.cuts.rank or 0),
+        "closes": data.when(schedule.cuts.test),
+        "source": recipe.samples.source,
+    }
+    if recipe.evaluate.held_out:
+        document["window"]["label"] = NOT_TIME_TRUE
+    if not recipe.learned.once:  # where all ask at once, the later part is a fifth of the people
+        document["window"]["later"] = data.when(int(made.questions.requests.time[0]))
     if repeats:
         kept = _requests(made.served, IMPORTANCE_ROWS, recipe.seed)
         check = replace(made, served=made.served.take(kept), questions=made.questions.take(kept))
@@ -134,7 +140,12 @@ def _importance(
 
 def _funnel_measures(check: RankerSamples) -> Measures:
     labels = check.served.labels[POSITIVE]
-    return lambda scored: {"ndcg@10": check.ndcg_of(scored), "auc": auc(labels, scored["score"])}
+    return lambda scored: {"ndcg@10": _mean(check.ndcg(scored)), "auc": auc(labels, scored["score"])}
+
+
+def _mean(values: Float64) -> float:
+    told = values[np.isfinite(values)]
+    return float(told.mean()) if len(told) else float("nan")
 
 
 def _some(samples: Samples, rows: int, seed: int) -> Samples:

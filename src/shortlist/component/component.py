@@ -119,7 +119,7 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
         inner = _model_at(model, first["loc"][:-1])
         if new := getattr(inner, "renamed", {}).get(first["loc"][-1]):
             return f"{where}: is called {new} now"
-        known = list(getattr(inner, "model_fields", {}))
+        known = list(_fields(inner))
         near = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0.5)
         return f"{where}: unknown; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
     if first["type"] == "missing":
@@ -133,11 +133,16 @@ def explain(error: ValidationError, path: str, model: type[BaseModel]) -> str:
 def _model_at(model: Any, loc: tuple[Any, ...]) -> Any:
     """The model nested at ``loc``, looking through Optional and list."""
     for part in loc:
-        if not (isinstance(part, str) and part in getattr(model, "model_fields", {})):
+        if not (isinstance(part, str) and part in _fields(model)):
             continue
-        inner = model.model_fields[part].annotation
+        inner = _fields(model)[part].annotation
         model = next((a for a in [inner, *getattr(inner, "__args__", ())] if hasattr(a, "model_fields")), model)
     return model
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    """The fields of a model by the names that are written (``in``, where Python needs another)."""
+    return {field.alias or name: field for name, field in getattr(model, "model_fields", {}).items()}
 
 
 def _flatten(name: str, value: Any) -> dict[str, Array]:

@@ -43,6 +43,9 @@ class Merge(Component):
 class Feature(Component):
     """Adds columns to rows."""
 
+    calendar: ClassVar[bool] = False
+    """Whether it reads hours or weekdays off the request's moment, which say nothing where a log has no times."""
+
     def fit(self, data: Dataset) -> Self:
         """Learns what the columns need (vocabularies, boundaries) from a log that ends at the cut."""
         return self

@@ -5,7 +5,7 @@ from shortlist.data.events import Behaviours, Events
 from shortlist.data.exposures import Exposures
 from shortlist.data.shown import Shown
 from shortlist.data.state import State
-from shortlist.data.table import MISSING_TIME, Codes, Table
+from shortlist.data.table import MISSING_TIME, Codes, Dated, Table
 from shortlist.data.vocab import Vocab
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Behaviours",
     "Codes",
     "Dataset",
+    "Dated",
     "Events",
     "Exposures",
     "Shown",

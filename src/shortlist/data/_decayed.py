@@ -92,6 +92,7 @@ class DecayedSums:
         mask = events.select(key.event, self._behaviours) & (codes >= 0)
         if key.segment is not None:
             name, code = key.segment
-            mask &= self._users.codes[name].first(events.user) == code
+            users, rows = self._users.known(name, events.user, events.time)
+            mask &= users.codes[name].first(rows) == code
         weight = events.weight[mask]
         return codes[mask], np.where(weight > 0, weight, 1).astype(np.float32), events.time[mask]

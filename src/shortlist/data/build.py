@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.data import described
 from shortlist.data.dataset import FOREVER, Dataset
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.raw import Raw
@@ -52,18 +53,40 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
             name, heavy = behaviours.names[log.event[beyond[0]]], weight[beyond[0]]
             raise InputError(f"data.strengths.{name}: times a weight of {heavy:g} in the log it is beyond {GREATEST:g}")
     log = replace(log, context=_context(events, raw.kinds.get("events", {}), order))
-    item_table = Table.of(raw.items, "item", raw.kinds.get("items", {}), items, _levels(like.items if like else None))
+
+    def table(name: str, frame: pl.DataFrame | None, vocab: Vocab) -> Table:
+        known, key = (getattr(like, name) if like else None), name[:-1]
+        levels = _levels(known)
+        plain = Table.of(frame, key, raw.kinds.get(name, {}), vocab, levels)
+        parts = raw.described.get(name, {})
+        return plain.described(
+            {
+                column: described.told(
+                    getattr(log, key),
+                    log.time,
+                    events[part.column].gather(order).alias(column),
+                    part.kind,
+                    part.how,
+                    len(vocab),
+                    levels.get(column),
+                )
+                for column, part in parts.items()
+            }
+        )
+
+    item_table = table("items", raw.items, items)
     return Dataset(
         log,
         behaviours,
         users,
         items,
-        Table.of(raw.users, "user", raw.kinds.get("users", {}), users, _levels(like.users if like else None)),
+        table("users", raw.users, users),
         item_table,
         available_from(log, item_table),
         exposures=None if raw.exposures is None else _shown(raw.exposures, users, items),
         triples=raw.triples,
         ties=raw.ties,
+        clock=raw.clock,
     )
 
 
@@ -102,7 +125,11 @@ def _after(known: Vocab, found: Vocab) -> Vocab:
 
 
 def _levels(table: Table | None) -> dict[str, Sequence[str]]:
-    return {name: column.levels for name, column in table.codes.items()} if table is not None else {}
+    if table is None:
+        return {}
+    dated = {name: column.values for name, column in table.dated.items()}
+    tables = dict.fromkeys(table.codes, table) | dated
+    return {name: of.codes[name].levels for name, of in tables.items() if name in of.codes}
 
 
 def _behaviours(events: pl.DataFrame, spec: DataSpec) -> Behaviours:

@@ -12,9 +12,11 @@ import scipy.sparse as sp
 
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.exposures import Exposures
+from shortlist.data.order import MINUTE, Clock
 from shortlist.data.state import State
 from shortlist.data.table import MISSING_TIME, Table
 from shortlist.data.vocab import Vocab
+from shortlist.durations import stamp
 from shortlist.types import HISTORY, Int64, Ragged
 
 Signal = Literal["positive", "all"]
@@ -25,8 +27,9 @@ FOREVER = np.iinfo(np.int64).max
 class Dataset:
     """What channels, features and rules are fitted on.
 
-    ``until(t)`` is what was known before ``t``: the events cut off, the identities and attribute tables kept (an item's
-    row in the catalogue is not an event; ``available_from`` says since when it could be shown).
+    ``until(t)`` is what was known before ``t``: the events cut off, and what the log tells of items and users with
+    them; the identities and the other attributes kept (an item's row in the catalogue is not an event;
+    ``available_from`` says since when it could be shown).
     """
 
     events: Events
@@ -39,6 +42,7 @@ class Dataset:
     exposures: pl.DataFrame | None = None  # as [data.exposures] has them, users and items in codes, time ascending
     triples: pl.DataFrame | None = None
     ties: pl.DataFrame | None = None
+    clock: Clock = "time"  # what the events' times are: moments, or places in an order
     end: int | None = None  # events are known before this moment; None = to the end of the log
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,6 +57,15 @@ class Dataset:
         return len(self.item_ids)
 
     @property
+    def order_only(self) -> bool:
+        """Whether the log has no times."""
+        return self.clock != "time"
+
+    def when(self, time: int) -> str:
+        """A moment of this log as people write it, or its place where the log has no times."""
+        return f"event {round(time / MINUTE):,}" if self.order_only else stamp(time)
+
+    @property
     def fitted_until(self) -> int:
         """The last moment this data knows of: what is fitted on it may answer requests from then on."""
         if self.end is not None:
@@ -61,11 +74,13 @@ class Dataset:
 
     def until(self, t: int) -> Dataset:
         """The same with the events (and exposures) before ``t`` only."""
-        return replace(self, events=self.events.between(None, t), exposures=self._shown(None, t), end=t)
+        return self.between(None, t)
 
-    def between(self, a: int, b: int | None) -> Dataset:
-        """The same with the events (and exposures) of a <= time < b only."""
-        return replace(self, events=self.events.between(a, b), exposures=self._shown(a, b), end=b)
+    def between(self, a: int | None, b: int | None) -> Dataset:
+        """The same with the events (and exposures) of a <= time < b only, and what the log told before b."""
+        users, items = (table if b is None else table.until(b) for table in (self.users, self.items))
+        events, shown = self.events.between(a, b), self._shown(a, b)
+        return replace(self, events=events, exposures=shown, end=b, users=users, items=items)
 
     def _shown(self, a: int | None, b: int | None) -> pl.DataFrame | None:
         shown, time = self.exposures, pl.col("time")

@@ -30,13 +30,16 @@ _IF: dict[str, Callable[[pl.Expr], pl.Expr]] = {
 
 def doubts(raw: Raw, now: int) -> tuple[str, ...]:
     """A line for everything in the tables that can hardly be meant; ``now`` in microseconds."""
-    lines = [f"events: {line}" for line in times(raw.events["time"].to_numpy(), now)]
+    ordered = raw.clock != "time"
+    lines = [] if ordered else [f"events: {line}" for line in times(raw.events["time"].to_numpy(), now)]
     for name, table in (("exposures", raw.exposures), ("ties", raw.ties)):
         if table is not None and "time" in table.columns:
             lines += [f"{name}: {line}" for line in times(table["time"].drop_nulls().to_numpy(), now)]
     for name, table in (("items", raw.items), ("users", raw.users)):
         for column, kind in raw.kinds.get(name, {}).items() if table is not None else ():
-            if kind == "time" and table is not None:
+            if kind == "time" and ordered:
+                lines.append(f"{name}: {column} is a date, and the log is order only: its age then says nothing")
+            elif kind == "time" and table is not None:
                 lines += [f"{name}: {column}: {line}" for line in dates(table[column].drop_nulls().to_numpy())]
     return (*lines, *_strangers(raw))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from shortlist.component import InputError
-from shortlist.data._look import beginning
 from shortlist.data.sources._convert import Wanted, convert
+from shortlist.data.sources._packed import beginning
 from shortlist.data.sources._scan import Scan, explained, form, listed, located, scan
 from shortlist.data.spec import FileSpec
 

@@ -1,7 +1,8 @@
-"""Who asks, when, and what counts as a right answer: the two evaluation protocols.
+"""Who asks, when, and what counts as a right answer.
 
 ``replay``: a request stands 1 microsecond before a moment of a user's own log; targets are the distinct positive items
 from that moment on. ``start``: one request a known user when the window opens; targets are all positives of the window.
+Events held out without regard to time (``held``) stand in such a window of their own and are asked for in the same way.
 """
 
 from __future__ import annotations
@@ -109,21 +110,29 @@ def replay(
     stop = np.searchsorted(moment, moment[last], side="right")
     rows = np.repeat(np.arange(len(asked)), stop - asked)
     entries = spans(asked, stop)
-    near = time[entries] - time[asked][rows] <= horizon
+    near = data.order_only | (time[entries] - time[asked][rows] <= horizon)  # days are no bound to an order
     after = _after(rows[near], log.take(entries[near]), len(asked))
     return _questions(data, state, user[asked], time[asked] - 1, after)
 
 
 def start(
-    data: Dataset, state: State, start: int, end: int | None, *, at_most: int | None = None, seed: int = 0
+    data: Dataset,
+    state: State,
+    start: int,
+    end: int | None,
+    *,
+    unknown: bool = False,
+    at_most: int | None = None,
+    seed: int = 0,
 ) -> Questions:
     """One question for every user with events before ``start`` and positives in the window among known items.
 
-    ``at_most``: that many of them, drawn at random before histories are looked up.
+    ``unknown``: items that nobody could have known are right answers too. ``at_most``: that many of the questions,
+    drawn at random before histories are looked up.
     """
     log = data.events.between(start, end)
     known = data.until(start).user_counts("all") > 0
-    log = log.take(np.flatnonzero((log.user >= 0) & (data.available_from[log.item] < start)))
+    log = log.take(np.flatnonzero((log.user >= 0) & (unknown | (data.available_from[log.item] < start))))
     users = np.unique(log.user[log.weight > 0])
     users = users[known[users]]
     rows = np.flatnonzero(np.isin(log.user, users))

@@ -57,7 +57,8 @@ class _Segment:
 
     def _crossed(self, entity: str, which: str, by: str, edges: tuple[float, ...]) -> tuple[Int64, Int64, Int64, Int64]:
         """Where each code's buckets (of users) begin, the buckets, and offsets and times of each as ``grouped``."""
-        bucket = self._users.buckets(by, self.events.user, np.array(edges))
+        users, rows = self._users.known(by, self.events.user, self.events.time)
+        bucket = users.buckets(by, rows, np.array(edges))
         codes = np.zeros(len(bucket), np.int64) if entity == "log" else getattr(self.events, entity).astype(np.int64)
         rows = np.flatnonzero(self.events.select(which, self._behaviours) & (codes >= 0) & (bucket >= 0))
         key = codes[rows] << 16 | bucket[rows]
@@ -131,6 +132,14 @@ class State:
         self._sums = DecayedSums(self.behaviours, self.users, self.items)
         self.kept = Kept()
 
+    def attributes(self, entity: str, name: str, ids: Array, times: Int64) -> tuple[Table, Array]:
+        """Where attribute ``name`` of ``ids`` ("user" or "item" codes) stands as of ``times``: a table and its rows.
+
+        Of a catalogue's column these are the table and the codes themselves; a column of the log has a row for every
+        value it had, -1 where it had none yet.
+        """
+        return (self.items if entity == "item" else self.users).known(name, ids, times)
+
     def history(self, users: Int32, times: Int64, n: int | None = None, which: str = "all") -> Ragged:
         """[len(users)] rows of HISTORY columns at or before each time, oldest first, the last ``n`` of them."""
         parts = [self._history(segment, users, times, n, which) for segment in self._segments]
@@ -185,7 +194,8 @@ class State:
     ) -> Float32:
         """[n]: events of each item ("log": 0) by users of the bucket, in (time - window, time]; window None = ever.
 
-        A bucket is what ``users.buckets(by, ..., edges)`` says, below 65,536; -1 has no events.
+        A bucket is what ``users.buckets(by, ..., edges)`` says, below 65,536; -1 has no events. Users are in the one
+        they were in when the event happened.
         """
         out = np.zeros(len(ids), np.float32)
         ids, bucket, times = np.asarray(ids), np.asarray(bucket), np.asarray(times)

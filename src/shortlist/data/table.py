@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
+from shortlist.data import _asof
 from shortlist.data.vocab import Vocab
 from shortlist.durations import UNITS
 from shortlist.types import Array, Float32, InputError, Int32, Int64, Ragged, spans
@@ -48,8 +49,32 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
+class Dated:
+    """A column that changes: of code i the rows offsets[i]..offsets[i + 1] of ``values``, each from its time on."""
+
+    offsets: Int64  # [n + 1]
+    times: Int64  # [m] ascending within a code
+    values: Table  # m rows, this column alone
+    last: int = np.iinfo(np.int64).max  # what came after this moment is not known
+
+    def rows(self, codes: Array, times: Int64 | None = None) -> Int32:
+        """[len(codes)]: the row that held at each time, None = the last that is known; -1 where none did."""
+        at = np.full(len(codes), self.last) if times is None else np.minimum(times, self.last)
+        start, end = _asof.ends(self.offsets, self.times, np.asarray(codes), at)
+        return np.where(end > start, end - 1, -1).astype(np.int32)
+
+    def until(self, t: int) -> Dated:
+        """What was known of it before ``t``."""
+        return replace(self, last=min(self.last, t - 1))
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """Columns by kind. A row that the source does not mention is missing in every column."""
+    """Columns by kind. A row that the source does not mention is missing in every column.
+
+    What the log tells (``dated``) is in none of the other columns, so that nobody reads a later value by mistake: ask
+    ``known`` where a column stands.
+    """
 
     n: int
     codes: Mapping[str, Codes] = field(default_factory=dict)  # kinds "category" and "list"
@@ -58,16 +83,59 @@ class Table:
     texts: Mapping[str, pl.Series] = field(default_factory=dict)  # kind "text": [n], null = missing
     listed: Array = field(default_factory=lambda: np.empty(0, bool))  # [n]: the source has a row for this code
     kinds: Mapping[str, str] = field(default_factory=dict)
+    dated: Mapping[str, Dated] = field(default_factory=dict)  # the log's columns, of any kind
+
+    def known(self, name: str, codes: Array, times: Int64 | None = None) -> tuple[Table, Array]:
+        """Where column ``name`` of ``codes`` stands as of ``times`` (None = the last known): a table and its rows."""
+        dated = self.dated.get(name)
+        return (self, codes) if dated is None else (dated.values, dated.rows(codes, times))
+
+    def columns(self) -> dict[str, str]:
+        """Names and kinds of all columns, those that change too."""
+        return {**self.kinds, **{name: dated.values.kinds[name] for name, dated in self.dated.items()}}
+
+    def latest(self) -> Table:
+        """Every column as last known, as if it did not change: for people to read."""
+        now = Table(self.n, dict(self.codes), dict(self.numbers), dict(self.times), self.texts, self.listed)
+        rows = np.arange(self.n)
+        for name, kind in self.columns().items():
+            table, places = self.known(name, rows)
+            if table is self:
+                continue
+            if name in table.codes:
+                now.codes[name] = Codes(table.codes[name].of(places), table.codes[name].levels)  # type: ignore[index]
+            elif kind == "number":
+                now.numbers[name] = table.number(name, places)  # type: ignore[index]
+            elif kind == "time":
+                now.times[name] = table.time(name, places)  # type: ignore[index]
+            now = replace(now, listed=now.listed | (places >= 0))
+        return replace(now, kinds=self.columns())
+
+    def until(self, t: int) -> Table:
+        """What was known before ``t`` of the columns that change; the others are as they are."""
+        if not self.dated:
+            return self
+        return self.described({name: dated.until(t) for name, dated in self.dated.items()})
+
+    def described(self, dated: Mapping[str, Dated]) -> Table:
+        """With columns that change. Texts are for people to read: the last known is the text."""
+        texts = dict(self.texts)
+        for name, column in dated.items():
+            if name in column.values.texts:
+                rows = pl.Series(column.rows(np.arange(self.n)))
+                texts[name] = column.values.texts[name].gather(rows.set(rows < 0, None))
+        return replace(self, texts=texts, dated=dict(dated))
 
     def of_kind(self, path: str, wanted: Sequence[str] | None, *kinds: str) -> list[str]:
         """The columns of these kinds in the table's order, all or those among ``wanted``.
 
         Raises ``InputError`` at ``path`` for a wanted one that the table does not have.
         """
+        columns = self.columns()
         for name in wanted or ():
-            if name not in self.kinds:
-                raise InputError(f"{path}: no attribute {name!r}; the table has {', '.join(self.kinds) or 'none'}")
-        return [name for name, kind in self.kinds.items() if kind in kinds and (wanted is None or name in wanted)]
+            if name not in columns:
+                raise InputError(f"{path}: no attribute {name!r}; the table has {', '.join(columns) or 'none'}")
+        return [name for name, kind in columns.items() if kind in kinds and (wanted is None or name in wanted)]
 
     def number(self, name: str, rows: Array) -> Float32:
         """[len(rows)]: a number, or a time in days since 1970, of each row; NaN = missing or not in the table."""
@@ -78,6 +146,13 @@ class Table:
         else:
             times = self.times[name][rows[known]]
             out[known] = np.where(times == MISSING_TIME, np.nan, times / UNITS["d"])
+        return out
+
+    def time(self, name: str, rows: Array) -> Int64:
+        """[len(rows)]: a time of each row; MISSING_TIME = missing or not in the table."""
+        known = (rows >= 0) & (rows < self.n)
+        out = np.full(len(rows), MISSING_TIME)
+        out[known] = self.times[name][rows[known]]
         return out
 
     def buckets(self, name: str, rows: Array, edges: Array | None = None) -> Int32:
@@ -108,7 +183,14 @@ class Table:
             return Table(n, listed=np.zeros(n, bool))
         order = pl.DataFrame({key: pl.Series(vocab.ids, dtype=pl.String)})
         frame = order.join(frame.with_columns(pl.lit(True).alias("_listed")), on=key, how="left", maintain_order="left")
-        table = Table(n, {}, {}, {}, {}, frame["_listed"].fill_null(False).to_numpy(), dict(kinds))
+        return Table.rows(frame, kinds, levels, frame["_listed"].fill_null(False).to_numpy())
+
+    @staticmethod
+    def rows(
+        frame: pl.DataFrame, kinds: Mapping[str, str], levels: Mapping[str, Sequence[str]] | None, listed: Array
+    ) -> Table:
+        """The columns ``kinds`` of ``frame``, row by row; ``levels`` as in ``of``."""
+        table = Table(len(frame), {}, {}, {}, {}, listed, dict(kinds))
         for name, kind in kinds.items():
             column = frame[name]
             if kind in ("category", "list"):

@@ -66,10 +66,11 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     notes = [
         f"{name} was asked with {key} = {document['protocol'].get(key)}, {names[0]} with {first.get(key)}"
         for name, document in zip(names[1:], documents[1:], strict=True)
-        for key in ("requests", "opens", "closes", "moments", "ahead", "horizon", "min_gap")
+        for key in ("requests", "refit", "opens", "closes", "moments", "ahead", "horizon", "min_gap")
         if document["protocol"].get(key) != first.get(key)
     ]
-    for name, asked, table in zip(names, (document["requests"] for document in documents), tables, strict=True):
+    asked_of = [sum(one["requests"] for one in document.get("windows", [document])) for document in documents]
+    for name, asked, table in zip(names, asked_of, tables, strict=True):
         if silent := asked - table.select(ASKED).n_unique():
             notes.append(
                 f"{name} found nothing at all for {silent:,} of its {asked:,} requests; they leave no rows and take no "

@@ -16,16 +16,17 @@ import polars as pl
 
 from shortlist.component import HardRule, Ranker
 from shortlist.data import Dataset, State
+from shortlist.data.held import NOT_TIME_TRUE
+from shortlist.data.order import WORDS
 from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
-from shortlist.durations import stamp
 from shortlist.evaluate._figures import Run, document
 from shortlist.evaluate._judged import Judged
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
-from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures
+from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures, warn_of_few
 from shortlist.recipe import EvaluateSpec
 from shortlist.types import Candidates, Float64, Int64, Requests
 
@@ -63,7 +64,7 @@ def evaluate(
     rankers: Mapping[str, Ranker] | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Replays the window ``opens <= time < closes`` through a pipeline fitted before it.
+    """Asks the window ``opens <= time < closes`` of a pipeline fitted before it.
 
     ``rankers`` are measured beside the pipeline's own, on the same candidates, as stages ``rank.NAME``.
     """
@@ -71,13 +72,16 @@ def evaluate(
     questions = answerable(
         questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
     )
+    warn_of_few(questions, "the test asks")
     run = _measured(pipeline, questions, state, spec, rankers or {})
     figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
     protocol = {
-        **spec.model_dump(mode="json"),
-        "opens": stamp(opens),
-        "closes": stamp(closes) if closes is not None else None,
-        "fitted_until": stamp(pipeline.fitted_until) if pipeline.fitted_until is not None else None,
+        **spec.model_dump(mode="json", exclude=None if spec.held_out else {"refit"}),
+        **({"label": NOT_TIME_TRUE} if spec.held_out else {}),
+        "opens": data.when(opens),
+        "closes": data.when(closes) if closes is not None else None,
+        "fitted_until": data.when(pipeline.fitted_until) if pipeline.fitted_until is not None else None,
+        **({"order": WORDS[data.clock], "horizon": None} if data.order_only else {}),
         "interval": "95 %, users resampled",
     }
     return Evaluation(jsonable({"protocol": protocol, **figures}), _rows(run, questions, data))

@@ -20,10 +20,11 @@ from shortlist.answer import titles
 from shortlist.component import InputError, explain
 from shortlist.data import Dataset, State, Table, iso
 from shortlist.data.build import dataset
-from shortlist.data.init import draft, least_positive
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source, source_names
 from shortlist.data.spec import DataSpec, microseconds
+from shortlist.draft import least_positive
+from shortlist.draft import section as drafted
 from shortlist.durations import stamp
 
 SPLIT = {"tune": 0.7, "rank": 0.8, "test": 0.9}
@@ -92,13 +93,13 @@ class Log:
 
     @property
     def items(self) -> pl.DataFrame:
-        """The catalogue: item and its attributes."""
-        return _dated(self.data.items, self.data.items.frame("item", self.data.item_ids.ids))
+        """The catalogue: item and its attributes, of those that the log tells the last."""
+        return _frame(self.data.items, "item", self.data.item_ids.ids)
 
     @property
     def users(self) -> pl.DataFrame:
         """What is known of users: user and attributes."""
-        return _dated(self.data.users, self.data.users.frame("user", self.data.user_ids.ids))
+        return _frame(self.data.users, "user", self.data.user_ids.ids)
 
     def until(self, cut: float | Moment) -> Log:
         """The log before ``cut``: a fraction of its events by time, or a moment. Raises ``InputError``."""
@@ -124,6 +125,7 @@ class Log:
     def __repr__(self) -> str:
         data, events = self.data, self.data.events
         span = f", {stamp(int(events.time[0]))[:10]} to {stamp(int(events.time[-1]))[:10]}" if len(events) else ""
+        span = ", order only" if data.order_only else span
         said = f"Log: {len(events):,} events ({', '.join(data.behaviours.names)}) of {data.n_users:,} users and "
         said += f"{data.n_items:,} items{span}"
         columns = self.section.get("events", {}).get("columns")
@@ -174,8 +176,11 @@ def read(
             paths[name] = Path(scratch) / f"{name}.parquet"
             frame.write_parquet(paths[name])
         try:
-            drafted = draft(paths["events"], paths.get("items"), paths.get("users"), said)
-            section: dict[str, Any] = tomllib.loads(drafted)["data"]
+            lines = drafted(paths["events"], paths.get("items"), paths.get("users"), said)
+            for line in lines:
+                if "# question: " in line:
+                    warnings.warn(line.partition("# question: ")[2], stacklevel=2)
+            section: dict[str, Any] = tomllib.loads("\n".join(lines))["data"]
             section |= _rules(positive, strengths, section)
             spec = _spec(section)
             raw = source("tables")(spec, None)
@@ -220,9 +225,10 @@ def moment(name: str, at: Moment) -> int:
     return at if isinstance(at, int) else microseconds(at)
 
 
-def _dated(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with times as such."""
-    return frame.with_columns(pl.col(list(table.times)).cast(pl.Datetime("us", "UTC")))
+def _frame(table: Table, key: str, ids: list[str]) -> pl.DataFrame:
+    """The table as people read it: times as such, and what the log told of last."""
+    known = table.latest()
+    return known.frame(key, ids).with_columns(pl.col(list(known.times)).cast(pl.Datetime("us", "UTC")))
 
 
 def _named(name: str, positive: Positive | None, strengths: Mapping[str, float] | None) -> Log:

@@ -86,6 +86,24 @@ class Run:
             [{column: line.get(column) for column in columns} for line in lines], infer_schema_length=None
         )
 
+    def windows(self) -> pl.DataFrame:
+        """Every list over several test windows (``split = { rolling = 4, window = "7d" }``), a row for each metric.
+
+        Columns: row, metric, mean (every window counts the same) with its 95 % interval (low, high), deviation of
+        single windows, windows, least, most. Raises ``InputError`` where there was one window.
+        """
+        if "over_windows" not in self.evaluation:
+            raise InputError(f'{self.path}: one test window; expected a split such as {{ rolling = 4, window = "7d" }}')
+        lists = {name: found for name, found in self.evaluation["over_windows"].items() if name != "paired"}
+        return pl.DataFrame(
+            [
+                {"row": name, "metric": metric, **part}
+                for name, found in lists.items()
+                for metric, part in found.items()
+            ],
+            infer_schema_length=None,
+        )
+
     def rows(self) -> pl.DataFrame:
         """Every list of the test window: request, user, time, stage, rank, item, score, is_target, targets."""
         file = self.path / "rows.parquet"
@@ -209,6 +227,8 @@ def _recipe(recipe: Any, data: Any, overrides: list[str], out: str | Path | None
             key: value for key, value in tables.get("data", {}).items() if key in ("split", "positive", "strengths")
         }
         tables["data"] = {**data.written(folder / "data"), **kept}
+        if tables.get("evaluate", {}).get("requests") == "last" and "split" not in kept:
+            del tables["data"]["split"]  # the one that a log brings with it
     return parse(tables)
 
 

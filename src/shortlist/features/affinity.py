@@ -28,8 +28,9 @@ class Affinity(Feature):
     positives; ``value`` = mean over C of Σ(v_e - user's mean) / (n_c + prior) over the events with a value;
     ``recent`` = mean over C of the share of the last ``last`` positives with c.
     For numbers and times (in days): ``gap`` = candidate - the user's weighted mean, ``z`` = gap / the user's spread,
-    drawn to the catalogue's by ``prior``. Use it wherever items have attributes: it works for new items and short
-    histories, where channels that count pairs are blind.
+    drawn to the catalogue's by ``prior``. What the log tells is as of the candidate's request and of the events of the
+    history: the price then paid against today's. Use it wherever items have attributes: it works for new items and
+    short histories, where channels that count pairs are blind.
 
     Source: Pazzani and Billsus (2007), Content-based recommendation systems.
     """
@@ -47,22 +48,27 @@ class Affinity(Feature):
 
     def fit(self, data: Dataset) -> Self:
         """Learns each level's share of the log's positives and each number's spread over the catalogue."""
-        positives = data.item_counts("positive")
+        positives, every = data.item_counts("positive"), np.arange(data.n_items)
         path = "features.affinity.columns"
         names = data.items.of_kind(path, self.columns, "category", "list")
         shares: list[Array] = []
         for name in names:
-            column = data.items.codes[name]
-            has = np.flatnonzero(column.values.lengths)
-            weight = positives[column.values.rows].astype(np.float64)
-            level = np.bincount(column.values["code"], weight + 1e-3, minlength=len(column.levels))
-            shares.append(level / max(float((positives[has] + 1e-3).sum()), 1e-3))
+            table, rows = data.items.known(name, every)
+            weight = positives + 1e-3
+            if name in data.items.dated:  # by the values of the events
+                liked = data.events.weight > 0
+                then = data.items.known(name, data.events.item[liked], data.events.time[liked])[1]
+                rows, weight = np.append(rows, then), np.append(np.full(len(rows), 1e-3), np.ones(len(then)))
+            found = table.codes[name].of(rows)
+            level = np.bincount(found["code"], weight[found.rows], minlength=len(table.codes[name].levels))
+            shares.append(level / max(float(weight[found.lengths > 0].sum()), 1e-3))
         self.coded_ = np.array(names, dtype=str)
         self.shares_ = Ragged(
             np.cumsum(np.array([0, *map(len, shares)], np.int64)), {"share": np.concatenate([np.empty(0), *shares])}
         )
         self.numbered_ = np.array(data.items.of_kind(path, self.columns, "number", "time"), dtype=str)
-        spreads = [_spread(data.items.number(name, np.arange(data.items.n))) for name in self.numbered_]
+        known = [(name, *data.items.known(name, every)) for name in self.numbered_.tolist()]
+        spreads = [_spread(table.number(name, rows)) for name, table, rows in known]
         self.spreads_ = np.array(spreads, np.float64)
         return self
 
@@ -70,19 +76,23 @@ class Affinity(Feature):
         """Columns ``affinity.*``, each [m]."""
         past, first, m = Past.of(requests), candidates.offsets(len(requests)), len(candidates)
         out: dict[str, Array] = {}
-        half_life = float(self.half_life)
-        for row, name in enumerate(self.coded_):
-            column, share = state.items.codes[name], self.shares_.row(row)["share"]
+        half_life, now = float(self.half_life), requests.time[candidates.request]
+        for row, name in enumerate(self.coded_.tolist()):
+            table, mine = state.attributes("item", name, past.items, past.times)
+            theirs = state.attributes("item", name, candidates.item, now)[1]
+            column, share = table.codes[name], self.shares_.row(row)["share"]
             if len(share) < len(column.levels):  # the catalogue has grown since: new levels have no share
                 share = np.pad(share, (0, len(column.levels) - len(share)))
             views = np.empty((len(_taste.COLUMNS), m), np.float32)
             attribute = _taste.Attribute(column.values.offsets, column.values["code"], share)
-            _taste.tastes(past, attribute, half_life, self.last, self.prior, first, candidates.item, views)
+            _taste.tastes(past._replace(items=mine), attribute, half_life, self.last, self.prior, first, theirs, views)
             out |= _named(f"affinity.{name}", _taste.COLUMNS, views)
-        for row, name in enumerate(self.numbered_):
+        for row, name in enumerate(self.numbered_.tolist()):
             views = np.empty((2, m), np.float32)
-            mine, theirs = (state.items.number(name, items) for items in (past.items, candidates.item))
-            _taste.distances(past, mine, float(self.spreads_[row]), half_life, self.prior, first, theirs, views)
+            table, mine = state.attributes("item", name, past.items, past.times)
+            theirs = state.attributes("item", name, candidates.item, now)[1]
+            numbers = table.number(name, mine), float(self.spreads_[row]), half_life, self.prior, first
+            _taste.distances(past, *numbers, table.number(name, theirs), views)
             out |= _named(f"affinity.{name}", ("gap", "z"), views)
         return out
 

@@ -31,6 +31,7 @@ class Context(Feature):
     Source: Adomavicius and Tuzhilin (2011), Context-aware recommender systems.
     """
 
+    calendar: ClassVar[bool] = True
     sizes: ClassVar[Mapping[str, str]] = {"names_": "k", "numeric_": "k", "levels_": "k l"}
 
     utc_offset: float = Field(default=0.0, ge=-14, le=14)

@@ -10,8 +10,8 @@ from numba import njit
 from pydantic import Field
 
 from shortlist.component import Feature
-from shortlist.data import Codes, Dataset, State, Table
-from shortlist.types import Array, Candidates, Ragged, Requests
+from shortlist.data import Codes, Dataset, State
+from shortlist.types import Array, Candidates, Int64, Ragged, Requests
 
 
 class Profile(Feature):
@@ -19,9 +19,9 @@ class Profile(Feature):
 
     A category is the code of its level in the table (-1 = missing or unknown). A number stays a number; a time becomes
     days since 1970. A list of at most ``levels`` levels per column becomes one 0/1 column a level, chosen at the first
-    ``fit`` by the events of the items that carry it, and ``count``, the length of the list. Use it to let a ranker
-    learn that some users, or some kinds of item, answer differently; it also carries what little is known of new users
-    and items.
+    ``fit`` by the events of the items that carry it, and ``count``, the length of the list. What the log tells (a
+    price) is as of the request. Use it to let a ranker learn that some users, or some kinds of item, answer
+    differently; it also carries what little is known of new users and items.
 
     Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations.
     """
@@ -44,13 +44,15 @@ class Profile(Feature):
         chosen: list[Array] = []
         names: list[str] = []
         levels: list[str] = []
-        sources = (("user", data.users, data.user_counts("all")), ("item", data.items, data.item_counts("all")))
-        for entity, table, counts in sources:
+        log = data.events
+        sources = (("user", data.users, log.user), ("item", data.items, log.item))
+        for entity, table, of_events in sources:
             for name in table.of_kind(f"features.profile.{entity}", getattr(self, entity), "list"):
-                column = table.codes[name]
-                n = min(len(column.values), len(counts))
-                rows = column.values.take(np.arange(n))
-                seen = np.bincount(rows["code"], counts[:n][rows.rows], minlength=len(column.levels))
+                known, codes = table.known(name, of_events, log.time)
+                column = known.codes[name]
+                counts = np.bincount(codes[codes >= 0], minlength=known.n)
+                rows = column.of(np.arange(known.n))
+                seen = np.bincount(rows["code"], counts[: known.n][rows.rows], minlength=len(column.levels))
                 common = np.lexsort((np.arange(len(seen)), -seen))[: self.levels]
                 chosen.append(np.sort(common[seen[common] > 0]).astype(np.int32))
                 levels += [column.levels[code] for code in chosen[-1]]
@@ -67,28 +69,32 @@ class Profile(Feature):
         found: list[str] = []
         for row, path in enumerate(self.lists_):
             entity, _, name = str(path).partition(".")
-            own = tables[entity].codes
+            own = tables[entity].known(name, np.empty(0, np.int32))[0].codes
             levels = own[name].levels if name in own else ()
             found += [levels[code] for code in self.chosen_.row(row)["code"] if code < len(levels)]
         return found == self.levels_.tolist()
 
     def compute(self, requests: Requests, candidates: Candidates, state: State) -> dict[str, Array]:
         """Columns ``profile.user.*`` and ``profile.item.*``, each [m]."""
-        mine = self._columns("user", state.users, requests.user)  # looked up once a request, then repeated
+        mine = self._columns("user", state, requests.user, requests.time)  # looked up once a request, then repeated
         out = {name: column[candidates.request] for name, column in mine.items()}
-        return out | self._columns("item", state.items, candidates.item)
+        return out | self._columns("item", state, candidates.item, requests.time[candidates.request])
 
-    def _columns(self, entity: str, table: Table, codes: Array) -> dict[str, Array]:
+    def _columns(self, entity: str, state: State, codes: Array, times: Int64) -> dict[str, Array]:
         path, wanted = f"features.profile.{entity}", getattr(self, entity)
+        table = state.items if entity == "item" else state.users
         out: dict[str, Array] = {}
         if self.ids:
             out[f"profile.{entity}.id"] = codes.astype(np.int32)
         for name in table.of_kind(path, wanted, "category"):
-            out[f"profile.{entity}.{name}"] = table.codes[name].first(codes)
+            known, rows = table.known(name, codes, times)
+            out[f"profile.{entity}.{name}"] = known.codes[name].first(rows)
         for name in table.of_kind(path, wanted, "number", "time"):
-            out[f"profile.{entity}.{name}"] = table.number(name, codes)
+            known, rows = table.known(name, codes, times)
+            out[f"profile.{entity}.{name}"] = known.number(name, rows)
         for name in table.of_kind(path, wanted, "list"):
-            out |= self._flags(f"{entity}.{name}", table.codes[name], codes)
+            known, rows = table.known(name, codes, times)
+            out |= self._flags(f"{entity}.{name}", known.codes[name], rows)
         return out
 
     def _flags(self, name: str, column: Codes, codes: Array) -> dict[str, Array]:

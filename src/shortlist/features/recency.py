@@ -46,10 +46,8 @@ class Recency(Feature):
             last[last < 0] = MISSING_TIME
             out[f"recency.item.{name}"] = _hours(now, last)
         for name in state.items.of_kind("features.recency.times", self.times, "time"):
-            known = (item >= 0) & (item < state.items.n)
-            since = np.full(len(item), MISSING_TIME)
-            since[known] = state.items.times[name][item[known]]
-            out[f"recency.item.{name}"] = _hours(now, since)
+            table, rows = state.attributes("item", name, item, now)
+            out[f"recency.item.{name}"] = _hours(now, table.time(name, rows))
         history, windows = requests.history, np.array(self.windows, np.int64)
         mine = np.empty((2 + len(windows), len(requests)), np.float32)
         _history.pace(history.offsets, history["time"], requests.time, windows, float(HOUR), mine)

@@ -48,12 +48,13 @@ class Segment(Feature):
         names, edges = [], []
         for name in data.users.of_kind("features.segment.attributes", self.attributes, "category", "number"):
             inner = np.empty(0)
-            if name in data.users.numbers:
-                number = data.users.numbers[name][seen]
+            table, rows = data.users.known(name, seen)
+            if name in table.numbers:
+                number = table.number(name, rows)
                 number = number[~np.isnan(number)].astype(np.float64)
                 cuts = np.arange(1, self.buckets) / self.buckets
                 inner = np.unique(np.quantile(number, cuts)) if len(number) else inner
-            elif self.attributes is None and len(data.users.codes[name].levels) > self.levels:
+            elif self.attributes is None and len(table.codes[name].levels) > self.levels:
                 continue
             names.append(name)
             edges.append(inner)
@@ -73,7 +74,8 @@ class Segment(Feature):
         out: dict[str, Array] = {}
         for place, name in enumerate(self.names_):
             by, edges = str(name), tuple(self.edges_.row(place)["edge"].tolist())
-            bucket = state.users.buckets(by, requests.user, np.array(edges))
+            users, rows = state.attributes("user", by, requests.user, requests.time)
+            bucket = users.buckets(by, rows, np.array(edges))
             options = by, edges, self.event, self.window
             of_all = state.segment_counts("log", log, bucket, requests.time, *options)
             of_item = state.segment_counts("item", item, bucket[row], now, *options)

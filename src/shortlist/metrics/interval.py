@@ -110,6 +110,21 @@ def paired_interval(
     return paired_intervals(a, b, users, seed, level=level, replicates=replicates)[0]
 
 
+def gain(one: Float64, other: Float64, users: Array) -> tuple[float, float]:
+    """(mean of one - other, its standard error), both [n], NaN left out, with users as what is drawn.
+
+    error = sqrt(sum over users (sum over theirs (d - mean d))^2) / n; infinite for fewer than two users.
+    """
+    difference = np.asarray(one, np.float64) - other
+    told = np.isfinite(difference)
+    difference, cluster = difference[told], np.unique(np.asarray(users)[told], return_inverse=True)[1]
+    if not len(difference) or cluster.max() < 1:
+        return (float(difference.mean()) if len(difference) else float("nan")), float("inf")
+    mean = float(difference.mean())
+    each = np.bincount(cluster, difference - mean)
+    return mean, float(np.sqrt(np.sum(each**2))) / len(difference)
+
+
 def user_means(values: Array, users: Array) -> Float64:
     """[clusters]: each user's own mean; its mean is the macro mean, where nobody counts for more by asking more."""
     cluster, n = clusters(users)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ KEY = "shortlist"
 """The entry of the file's metadata."""
 CHUNK = 2_048
 """Rows scored at once: what stands between layers stays in the cache."""
+_ALONE = threading.Lock()
+"""The exporter keeps what it is at in globals: two threads that fit nets side by side must not both be in it."""
 
 
 def can_export() -> bool:
@@ -59,7 +62,7 @@ def export(net: nn.Module, inputs: Inputs, said: Mapping[str, Any], output: str 
     axes = {name: {0: "n" if name in inputs.asked else "m"} for name in arrays}
     given = tuple(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays.values())
     file: Any = io.BytesIO()  # admitted, though the annotation of its parameter does not say so
-    with warnings.catch_warnings(), torch.no_grad():
+    with _ALONE, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter says that it is the older one, and which branches it froze
         torch.onnx.export(
             _one_by_one(net.eval(), list(arrays)),

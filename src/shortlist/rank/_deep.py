@@ -65,6 +65,10 @@ class DeepRanker(Trained, Options, TableRanker):
         """Takes what histories carry of the catalogue: a category, or the first value of a list."""
         every = np.arange(items.n)
         wanted = {part for window in self.windows() for part in window.carries}
+        for name in sorted(wanted & set(items.dated)):  # the table below holds one value an item
+            raise InputError(
+                f"{name}: is told by the log and changes; a history carries attributes of a catalogue only"
+            )
         self._attributes = {name: codes.first(every) for name, codes in items.codes.items() if name in wanted}
 
     def attributes(self) -> Mapping[str, Array]:

@@ -39,6 +39,8 @@ class Collaborative(Vocabulary):
     """What several events of a user with an item are worth: the strongest, log2(1 + summed strength), or the sum."""
     half_life: Annotated[Duration | None, AGES] = None
     """An event of the history that is this much older than its latest one counts half; none = age does not matter."""
+    fade: Annotated[Annotated[float, Field(gt=0)] | None, Search(choices=(None, 0.5, 1, 2, 5, 10))] = None
+    """An item of the history counts half for every so many distinct ones after it; none = its place does not matter."""
     log_half_life: Annotated[Duration | None, LOG_AGES] = None
     """An event of the log that is this much older than the log's last counts half in the fit; none = as any other."""
     last: Annotated[Annotated[int, Field(ge=1)] | None, Search(choices=(None, 5, 10, 20, 50))] = None
@@ -117,4 +119,6 @@ class Collaborative(Vocabulary):
         strength = self._strength(history["weight"], history["event"])
         log = history.offsets, history["item"], strength, history["time"]
         rate = 1 / self.half_life if self.half_life else 0.0
-        return Sparse(*weighted(*log, self.column_, len(self.items_), rate, self.last or 0, _MODES[self.repeats]))
+        fade = 1 / self.fade if self.fade else 0.0
+        how = rate, fade, self.last or 0, _MODES[self.repeats]
+        return Sparse(*weighted(*log, self.column_, len(self.items_), *how))

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from shortlist.component import InputError, Retriever, Search
-from shortlist.data import Codes, Dataset, State
+from shortlist.data import Codes, Dataset, State, Table
 from shortlist.durations import Duration
 from shortlist.recall._kernels import ordered, top
 from shortlist.recall._kernels.sparse import Sparse
@@ -51,8 +51,12 @@ class Popular(Retriever):
 
     def fit(self, data: Dataset) -> Self:
         """Learns nothing: counts are read from the state. Raises ``InputError`` on an attribute nobody has."""
-        known = sorted({*data.users.codes, *data.items.codes})
+        known = sorted({*_coded(data.users), *data.items.codes})
         for name in self.segment:
+            if name in data.items.dated and name not in known:
+                raise InputError(
+                    f"popular.segment: {name!r} is told by the log; a list of an item attribute needs a catalogue's"
+                )
             if name not in known:
                 raise InputError(
                     f"popular.segment: {name!r} is no category or list of users or items; there are {known}"
@@ -124,12 +128,13 @@ class Popular(Retriever):
         lists = np.empty((len(requests), 1 + len(self.segment)), np.int64)
         lists[:, 0] = requests.time // self.refresh * self.refresh
         for s, name in enumerate(self.segment, 1):
-            lists[:, s] = state.users.codes[name].first(requests.user) if name in state.users.codes else -1
+            users, rows = state.attributes("user", name, requests.user, requests.time)
+            lists[:, s] = users.codes[name].first(rows) if name in users.codes else -1
         return lists
 
     def _liked(self, state: State) -> list[str]:
         """The segments that follow the asker's history."""
-        return [name for name in self.segment if name not in state.users.codes and name in state.items.codes]
+        return [name for name in self.segment if name not in _coded(state.users) and name in state.items.codes]
 
     def _orders(self, lists: Int64, state: State, depth: int) -> list[tuple[Int32, Float32]]:
         """For each list its items by falling score, then by code, and the scores: the first ``depth`` or more."""
@@ -189,6 +194,11 @@ class Popular(Retriever):
         out = np.zeros((len(requests), n), np.float32)
         out[:, : len(values)] = (member @ counts.T.astype(np.float32)).T
         return out
+
+
+def _coded(table: Table) -> list[str]:
+    """The columns of categories or lists."""
+    return [name for name, kind in table.columns().items() if kind in ("category", "list")]
 
 
 def _distinct(lists: Int64) -> tuple[Int64, Int64]:

@@ -29,13 +29,14 @@ def page(document: Mapping[str, Any]) -> str:
     document = jsonable(document)
     name = str(document.get("name", "evaluation"))
     asked = document["protocol"]
-    kicker = f"Shortlist · evaluated on events from {_words.day(asked.get('opens'))}"
+    kicker = f"Shortlist · evaluated on {_words.asked_of(asked)}"
     parts = (
         f'<header><p class="kicker">{kicker}</p><h1>{_draw.text(name)}</h1>',
         f'<p class="verdict">{_words.verdict(document)}</p>{_sections.cards(document)}</header>',
         _sections.funnel(document),
         _sections.leaderboard(document),
         _sections.differences(document),
+        _details.windows(document),
         _sections.additions(document),
         _sections.slices(document),
         _details.beyond(document),

@@ -34,6 +34,42 @@ def beyond(document: Document) -> str:
     return section("Beyond accuracy", lead, _marked(table(head, cells)), meaning, anchor="beyond")
 
 
+def windows(document: Document) -> str:
+    """Several test windows: each one's slate, and every list over all of them."""
+    told, over = document.get("windows"), document.get("over_windows")
+    if not told or not over:
+        return ""
+    metric = f"ndcg@{min(document['protocol']['k'])}"
+    by_window = [
+        [words.day(one["opens"]), f"{one['requests']:,}", f"{one['users']:,}", interval(one["slate"].get(metric))]
+        for one in told
+    ]
+    paired = over["paired"]
+    by_list = [
+        [
+            words.stage(name),
+            interval(found[metric]),
+            *(decimal(found[metric][key]) for key in _SPREAD),
+            interval(paired.get(name, {}).get(metric), sign=True),
+        ]
+        for name, found in over.items()
+        if name != "paired" and metric in found
+    ]
+    lead = (
+        f"The log’s last {len(told)} windows were each a test of its own: everything was learned before it. The mean "
+        "counts every window the same, and its interval comes from how much windows differ (Student’s t), so few "
+        "windows make it wide. The rest of this page, and the bundle, are of the last window."
+    )
+    return section(
+        "Over several windows",
+        lead,
+        _marked(table(["from", "requests", "people", f"slate’s {metric.upper()}"], by_window)),
+        _marked(table(["", f"mean {metric.upper()}", "deviation", "least", "most", "slate − it"], by_list)),
+        anchor="windows",
+    )
+
+
+_SPREAD = ("deviation", "least", "most")
 _DIGITS = {"novelty": 1, "age_days": 0, "delay_days": 1, "serendipity": 3}
 _BEYOND = ("coverage", "gini", "novelty", "diversity", "age_days", "new_shown", "delay_days", "serendipity")
 

@@ -189,10 +189,12 @@ def _how(document: Record) -> str:
         rows_are = (
             "the items shown on slates" if window["source"] == "exposures" else "the funnel’s candidates for questions"
         )
-        said = (
-            f"Rows are {rows_are} from {text(window['opens'][:16])} to "
-            f"{text(window['closes'][:16])} (UTC){later}. Channels and features were fitted before the first of them."
-        )
+        zone = " (UTC)" if "T" in window["opens"] else ""
+        span = f"from {text(window['opens'][:16])} to {text(window['closes'][:16])}{zone}{later}"
+        before = "without them" if window.get("label") else "before the first of them"
+        if window.get("label"):
+            span = f"whose right answers are the events held out for validation ({text(window['label'])})"
+        said = f"Rows are {rows_are} {span}. Channels and features were fitted {before}."
     else:
         said = "Rows are the training rows; drift is measured against the test rows, whose labels were not looked at."
     counted = f"{rows['train']:,} rows were learned from, {rows['later']:,} are the later part."

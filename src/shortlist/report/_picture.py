@@ -30,7 +30,8 @@ circle{fill:var(--grey)}.blue circle{fill:var(--blue)}.blue .whisker{stroke:var(
 
 def svg(document: Document, recipe: Mapping[str, Any], colours: str) -> str:
     """The picture; ``recipe`` says how many rows each stage hands on."""
-    k = min(document["protocol"]["k"])
+    asked = document["protocol"]
+    k = min(asked["k"])
     metric = f"ndcg@{k}"
     found: dict[str, Mapping[str, Any]] = {n: v for n, v in stages(document).items() if metric in v}
     channels = {name: found[name] for name in document["channels"] if name in found}
@@ -38,8 +39,9 @@ def svg(document: Document, recipe: Mapping[str, Any], colours: str) -> str:
     body = HEAD + max(ROW * len(channels), 4 * 44) + 10
     chart = _Chart(scale, k, document["slate"][metric]["mean"], body)
     said = (
-        f"{document['name']}: {document['requests']:,} requests of {document['users']:,} people after "
-        f"{str(document['protocol']['opens'])[:10]}, {document['protocol']['requests']} protocol.",
+        f"{document['name']}: {document['requests']:,} requests of {document['users']:,} people"
+        f"{', ' + asked['label'] if asked.get('label') else ' after ' + str(asked['opens']).partition('T')[0]}, "
+        f"{asked['requests']} protocol.",
         "Lines are 95 % intervals, dashed is the slate. recall: share of all right items among the rows that a stage "
         "hands on.",
     )

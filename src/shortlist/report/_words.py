@@ -133,13 +133,46 @@ def verdict(document: Mapping[str, Any]) -> str:
     return said + f"The difference on the same requests, <b>{middle}</b>, could be chance."
 
 
+def asked_of(asked: Mapping[str, Any]) -> str:
+    """Which events the figures are of, in a few words; ``asked`` is the protocol."""
+    kinds = {"last": "each person’s last event", "random": "a random share of the events"}
+    if asked["requests"] in kinds:
+        return f"{kinds[asked['requests']]}, {asked['label']}"
+    return f"events from {day(asked.get('opens'))}"
+
+
+def _held_out(asked: Mapping[str, Any]) -> list[str]:
+    """What was asked where events were held out without regard to time."""
+    if asked["requests"] == "last":
+        found = (
+            "Of each person with at least three right items the last was hidden, with all the person did from then on, "
+            "and asked for once; the one before it is what merge and rankers were chosen on. People with fewer were "
+            "learned from, but not asked."
+        )
+    else:
+        found = (
+            "A random share of all events was hidden, and each person asked once for theirs; as large a share of the "
+            "others is what merge and rankers were chosen on."
+        )
+    again = "again with what they were chosen on" if asked.get("refit") else "without what they were chosen on"
+    return [
+        found,
+        f"Channels were fitted {again}. Right items that nobody else had chosen count as missed.",
+        f"This is <b>{asked['label']}</b>: what other people did later was known, as it is in most papers. Figures of "
+        "a log cut by time are lower or higher, and the two cannot be compared.",
+    ]
+
+
 def protocol(document: Mapping[str, Any]) -> list[str]:
     """How the questions were asked."""
     asked = document["protocol"]
     until = f" to {day(asked['closes'])}" if asked.get("closes") else " to its end"
-    window = f"from {day(asked.get('opens'))}{until} (UTC)"
-    said = []
-    if asked["requests"] == "start":
+    zone = "" if asked.get("order") else " (UTC)"
+    window = f"from {day(asked.get('opens'))}{until}{zone}"
+    said = [f"{text(asked['order'])}."] if asked.get("order") else []
+    if asked.get("label"):
+        said += _held_out(asked)
+    elif asked["requests"] == "start":
         said.append(
             f"One request for each person already known, at the moment the test window opens. It runs {window}. "
             "Right answers are all items known by then that the person was positive about in the window."
@@ -151,9 +184,10 @@ def protocol(document: Mapping[str, Any]) -> list[str]:
             f"asked for a list, knowing only what was known then: at most {asked['moments']} moments a person, evenly "
             "spread."
         )
+        within = "" if asked.get("order") else f", within {lasting(asked.get('horizon'))}"
         said.append(
-            f"Right answers are the items the person was positive about among their next {asked['ahead']} events, "
-            f"within {lasting(asked.get('horizon'))}; what hard rules forbid (already seen, say) is not asked for."
+            f"Right answers are the items the person was positive about among their next {asked['ahead']} events"
+            f"{within}; what hard rules forbid (already seen, say) is not asked for."
         )
     said.append(
         f"{document['dropped_without_target']:,} requests had no right answer and were left out; "
@@ -161,7 +195,7 @@ def protocol(document: Mapping[str, Any]) -> list[str]:
         if document.get("targets")
         else f"{document['dropped_without_target']:,} requests had no right answer and were left out."
     )
-    if asked.get("fitted_until"):
+    if asked.get("fitted_until") and not asked.get("label"):
         said.append(f"Nothing in the funnel had seen an event later than {day(asked['fitted_until'])}.")
     said.append(
         "Brackets are 95 % intervals: people, not requests, were drawn anew 2,000 times, because one person's requests "

@@ -30,6 +30,10 @@ class Available(HardRule):
 
     def fit(self, data: Dataset) -> Self:
         """Checks the attribute."""
+        if self.until is not None and self.until in data.items.dated:
+            raise InputError(
+                f"rules.available.until: {self.until!r} is told by the log; expected a time of a catalogue"
+            )
         if self.until is not None and self.until not in data.items.times:
             known = ", ".join(sorted(data.items.times)) or "none"
             raise InputError(

@@ -35,7 +35,7 @@ class Dedupe(Rule):
 
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """The first row of each value, and all without one."""
-        values = values_of(candidates.item, state.items, [self.by])
+        values = values_of(candidates.item, requests.time[candidates.request], state.items, [self.by])
         if not len(values.code):
             return candidates
         return candidates.take(_first(candidates.request, values))

@@ -49,7 +49,7 @@ class MMR(Rule):
 
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """The same rows in the new order."""
-        values = values_of(candidates.item, state.items, self.by)
+        values = values_of(candidates.item, requests.time[candidates.request], state.items, self.by)
         order = arranged(
             candidates.offsets(len(requests)),
             fallback_of(candidates),

@@ -46,7 +46,7 @@ class Scatter(Rule):
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """The same rows in the new order."""
         names = list(self.most)
-        values = values_of(candidates.item, state.items, names)
+        values = values_of(candidates.item, requests.time[candidates.request], state.items, names)
         if not len(values.code):
             return candidates
         windows = [self.window.get(name, 5) if isinstance(self.window, dict) else self.window for name in names]

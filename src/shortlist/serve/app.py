@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException as Refused
 
 from shortlist import answer
 from shortlist.component import InputError
-from shortlist.durations import stamp
+from shortlist.data.order import WORDS
 from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics
@@ -57,7 +57,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         view = live.view()
         live.observers.append(counted.observe)
-        for warning in (live.clock.warning(view.last), *view.doubts):
+        for warning in (live.clock.warning(view.last, view.data.order_only), *view.doubts):
             if warning:
                 log.warning(warning)
         yield
@@ -185,10 +185,13 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
             return problem(503, str(error))
         if live.watch.failed:
             return problem(503, f"{live.watch.failed}; answers go on from memory, nothing is stored")
-        told = (live.clock.warning(view.last), *view.doubts, live.lost, live.unwritten)
+        told = (live.clock.warning(view.last, view.data.order_only), *view.doubts, live.lost, live.unwritten)
         told += (live.failed, live.uncleaned, live.astray)
         warnings = [line for line in told if line]
-        clock = {"kind": live.clock.kind, "now": stamp(live.now(view)), "data_until": stamp(view.last)}
+        told_at = view.data.when
+        clock = {"kind": live.clock.kind, "now": told_at(live.now(view)), "data_until": told_at(view.last)}
+        if view.data.order_only:
+            clock["order"] = WORDS[view.data.clock]
         return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, "warnings": warnings})
 
     @app.get("/metrics", response_class=PlainTextResponse)
@@ -228,7 +231,7 @@ def recommend(live: Live, ask: wire.Ask) -> dict[str, Any]:
     if ask.explain:
         trace = found.trace
         told["trace"] = {
-            "time": stamp(now),
+            "time": view.data.when(now),
             "history": len(requests.history["item"]),
             "rows": {stage: len(rows) for stage, rows in trace.stages.items()},
             "milliseconds": {stage: round(spent * 1000, 3) for stage, spent in trace.seconds.items()},
@@ -247,7 +250,7 @@ def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, An
             "item": data.item_ids.ids[past["item"][row]],
             "event": names[past["event"][row]],
             "value": None if np.isnan(past["value"][row]) else float(past["value"][row]),
-            "time": stamp(int(past["time"][row])),
+            "time": data.when(int(past["time"][row])),
         }
         for row in range(len(past["item"]) - 1, max(len(past["item"]) - 1 - n, -1), -1)
     ]

@@ -38,8 +38,10 @@ class Clock:
             return max(wall(), credible(last))
         return max(self._last + (time.monotonic_ns() - self._started) // 1000, credible(last))
 
-    def warning(self, last: int) -> str | None:
+    def warning(self, last: int, order_only: bool = False) -> str | None:
         """A line if data can hardly be meant to end where it does, or a wall clock is asked about old data."""
+        if order_only:
+            return None
         if last < YEAR_1990:
             return f"the data ends at {stamp(last)}, before 1990: is its time in another unit?"
         if self.kind == "log" or wall() - last <= OLD:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from shortlist import bundle as bundles
 from shortlist.bundle import open_bundle
 from shortlist.component import InputError
+from shortlist.data.order import WORDS
 from shortlist.pipeline import Observer
 from shortlist.serve.clock import SKEW, Clock, Kind, wall
 from shortlist.serve.lists import nameless
@@ -101,6 +102,9 @@ class Live:
         records = kept.read(0)
         view.apply(records)
         try_out(view, view.last)
+        if view.data.order_only:
+            clock = "log"  # the next event stands behind the last, and not decades later by the time of day
+            log.info("%s; live events follow its end, in the order in which they come", WORDS[view.data.clock])
         live = Live(path, view, kept, Clock(clock, view.last))
         live.began = begun
         turned = _turns(record for record in records if record["sequence"] > begun.since)

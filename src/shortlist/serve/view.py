@@ -53,7 +53,7 @@ class View:
     def earliest(self) -> int | None:
         """Ten years before the log begins, not minding its first hundredth: an event before that is a mistaken unit."""
         times = self._snapshot.time
-        return int(times[len(times) // 100]) - 10 * YEAR if len(times) else None
+        return int(times[len(times) // 100]) - 10 * YEAR if len(times) and not self.data.order_only else None
 
     @property
     def doubts(self) -> list[str]:

@@ -196,7 +196,7 @@ def records(posted: Sequence[Any], view: View, now: int) -> tuple[list[Record], 
                 _check_shown(event)
             elif event.event not in names:
                 raise InputError(f"event: {event.event!r} is not one of {', '.join(names)}, {SHOWN}")
-            time = _credible(event.time, now, view.earliest)
+            time = _credible(event.time, now, view)
             if time <= view.notes.get(digest(event.user), -1):
                 raise InputError("user: was deleted after this time; what happened before that is not kept")
         except ValidationError as error:
@@ -239,11 +239,12 @@ def history(past: Sequence[Past], view: View, now: int) -> Ragged:
     """One row of HISTORY columns, oldest first; items the service has never met are left out."""
     data, behaviours = view.data, view.data.behaviours
     rows: list[tuple[int, int, float, int, bool]] = []
-    for index, one in enumerate(past):
+    dated = data.order_only and all(one.time is not None for one in past)  # all stand at now: in their own order first
+    for index, one in sorted(enumerate(past), key=lambda pair: pair[1].time or 0) if dated else enumerate(past):
         kind = behaviours.code(one.event) if one.event is not None else 0
         if kind < 0:
             raise InputError(f"history.{index}.event: {one.event!r} is not one of {', '.join(behaviours.names)}")
-        time, item = _credible(one.time, now, view.earliest, f"history.{index}."), data.item_ids.code(one.item)
+        time, item = _credible(one.time, now, view, f"history.{index}."), data.item_ids.code(one.item)
         if item >= 0:
             rows.append((item, kind, np.nan if one.value is None else one.value, time, one.event is None))
     rows.sort(key=lambda row: row[3])
@@ -264,14 +265,17 @@ def ruled_out(wanted: Mapping[str, Any], data: Dataset) -> Int32:
     match = np.zeros(len(data.item_ids), bool)
     match[: data.items.n] = True
     for name, values in wanted.items():
-        column = data.items.codes.get(name)
+        table, rows = data.items.known(name, np.arange(data.items.n))  # of what the log tells, the last it did
+        column = table.codes.get(name)
         if column is None:
-            known = ", ".join(sorted(data.items.codes)) or "none"
+            kinds = data.items.columns().items()
+            known = ", ".join(sorted(name for name, kind in kinds if kind in ("category", "list"))) or "none"
             raise InputError(f"filter.{name}: not a category or list attribute of this catalogue, which has {known}")
         levels = {values} if isinstance(values, str) else set(values)
         codes = [code for code, level in enumerate(column.levels) if level in levels]
         has = np.zeros(len(match), bool)
-        has[column.values.rows[np.isin(column.values["code"], codes)]] = True
+        found = column.of(rows)
+        has[found.rows[np.isin(found["code"], codes)]] = True
         match &= has
     return np.flatnonzero(~match).astype(np.int32)
 
@@ -284,10 +288,14 @@ def excluded(ask: Ask, data: Dataset) -> Array:
     return np.concatenate([ruled_out(ask.filter, data), np.array(named, np.int32)])
 
 
-def _credible(time: int | None, now: int, earliest: int | None, where: str = "") -> int:
-    """The moment, now if there is none; raises ``InputError`` if it is ahead, or long before the log."""
-    if time is None:
+def _credible(time: int | None, now: int, view: View, where: str = "") -> int:
+    """The moment; now if there is none, or the log has no times and what comes stands at its end.
+
+    Raises ``InputError`` if it is ahead, or long before the log.
+    """
+    if time is None or view.data.order_only:
         return now
+    earliest = view.earliest
     if time > now + SKEW:
         raise InputError(f"{where}time: {stamp(time)} is in the future; it is {stamp(now)}")
     if earliest is not None and time < earliest:

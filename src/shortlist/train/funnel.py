@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,12 +17,16 @@ from shortlist import bundle as bundles
 from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.data.build import dataset
+from shortlist.data.order import WORDS
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.documents import dumps, jsonable, write_parquet, write_text
-from shortlist.evaluate import Evaluation, evaluate
+from shortlist.durations import stamp
+from shortlist.evaluate import Evaluation, evaluate, joined
+from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
+from shortlist.registry import find
 from shortlist.train.schedule import Schedule
 
 
@@ -44,8 +49,21 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
                 "compare rankers on it"
             )
         data = dataset(raw, recipe.data)
+    if data.order_only:
+        _say_order(recipe, data)
     emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
     return data, raw
+
+
+def _say_order(recipe: Recipe, data: Dataset) -> None:
+    """What figures without times are, and which parts of the recipe can make nothing of them."""
+    if recipe.evaluate.min_gap:
+        raise InputError("evaluate.min_gap: expected none, since nobody knows when users were silent: order only")
+    emit("note", message=f"{WORDS[data.clock]}; targets have no horizon")
+    for number, section in enumerate(recipe.features):
+        if getattr(find("features", section["type"]), "calendar", False):
+            name = f"features.{number} ({section['type']})"
+            emit("warning", message=f"{name}: hours and weekdays of an order say nothing")
 
 
 def fit(
@@ -57,12 +75,14 @@ def fit(
     """
     began = time.perf_counter()
     data, raw = load(recipe, root)
-    schedule, pipeline = Schedule.of(recipe, data), recipe.pipeline()
-    schedule.merge(pipeline)
-    rankers, validation, chosen = schedule.rankers(pipeline)
-    schedule.refit(pipeline)
-    with schedule.timed("evaluate"):
-        evaluation = evaluate(pipeline, data, recipe.evaluate, schedule.cuts.test, rankers=rankers, seed=recipe.seed)
+    schedules = Schedule.all(recipe, data)
+    windows = []
+    for number, schedule in enumerate(schedules, 1):
+        with _told(number, schedules):
+            pipeline = recipe.pipeline()
+            windows.append(_measured(schedule, pipeline))
+    evaluation = joined(windows)
+    chosen, validation = (windows[-1].document[key] for key in ("ranker", "validation"))
     if final:
         schedule.final(pipeline)
     provenance = jsonable(
@@ -73,6 +93,7 @@ def fit(
                 "events": len(data.events),
                 "dropped": raw.dropped(),
                 "doubts": list(raw.doubts),
+                **({"order": WORDS[raw.clock]} if data.order_only else {}),
             },
             "versions": versions(),
         }
@@ -85,12 +106,11 @@ def fit(
             "cuts": asdict(schedule.cuts),
             **_cost(schedule, "seconds"),
         }
-        known = data if final else data.until(schedule.cuts.test)
+        known = data if final else schedule.part("test").known
         target = bundles.save(out / "bundle", pipeline, recipe, known, chosen, notes)
     document = {
         "name": recipe.name,
         "bundle": target.name,
-        "ranker": chosen,
         **provenance,
         "fit_seconds": round(time.perf_counter() - began, 2),
         **_cost(schedule, "fit_steps"),
@@ -102,6 +122,27 @@ def fit(
     if len(raw.rejected):
         write_parquet(raw.rejected, out / "rejected.parquet")
     return Fitted(out, Evaluation(document, evaluation.rows), bundles.read_manifest(target))
+
+
+def _told(number: int, schedules: Sequence[Schedule]) -> AbstractContextManager[None]:
+    """Which of several windows is at work."""
+    if len(schedules) == 1:
+        return nullcontext()
+    opens = schedules[number - 1].cuts.test
+    return step(f"window {number} of {len(schedules)}, from {stamp(opens)}")
+
+
+def _measured(schedule: Schedule, pipeline: Pipeline) -> Evaluation:
+    """The pipeline, fitted up to the test window and measured on it."""
+    schedule.merge(pipeline)
+    rankers, validation, chosen = schedule.rankers(pipeline)
+    schedule.refit(pipeline)
+    with schedule.timed("evaluate"):
+        recipe, test = schedule.recipe, schedule.part("test")
+        closes = test.closes if schedule.data.end is not None else None
+        found = evaluate(pipeline, test.data, recipe.evaluate, test.opens, closes, rankers=rankers, seed=recipe.seed)
+    document = {"ranker": chosen, "validation": jsonable(validation), **found.document}
+    return Evaluation(document, found.rows)
 
 
 def _cost(schedule: Schedule, steps: str) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import numpy as np
 from shortlist.component import refuse_unsound
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
-from shortlist.durations import stamp
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import emit, track
-from shortlist.questions import BATCH, answerable, questions_of, refuse_failures
+from shortlist.questions import BATCH, answerable, questions_of, refuse_failures, warn_of_few
 from shortlist.recipe import Recipe
 from shortlist.types import Candidates
 
@@ -25,8 +24,9 @@ def fit_merge(pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, o
     asked = questions_of(data, state, recipe.evaluate, opens, closes, at_most=4 * MERGE_QUESTIONS, seed=recipe.seed)
     questions = drawn(answerable(asked, pipeline, state), MERGE_QUESTIONS, recipe.seed)
     if not len(questions):
-        emit("warning", message=f"no request with a right answer from {stamp(opens)} on: the merge stays unlearned")
+        emit("warning", message=f"no request with a right answer from {data.when(opens)} on: the merge stays unlearned")
         return
+    warn_of_few(questions, "the merge learns from")
     pipeline.merge.fit(found_by_channel(pipeline, questions, state), questions.targets)
     refuse_unsound("merge", pipeline.merge)
 

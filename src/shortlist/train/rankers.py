@@ -6,7 +6,7 @@ Rows of [rank, test) with channels and features fitted at ``rank``; the last fif
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -20,11 +20,12 @@ from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
-from shortlist.questions import answerable, is_target, questions_of
+from shortlist.questions import BATCH, answerable, is_target, questions_of, warn_of_few
 from shortlist.recipe import POSITIVE, Recipe
+from shortlist.train.choice import MERGE, Choice
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.samples import from_funnel, thinned, weighted
-from shortlist.types import Bool, Candidates, Samples
+from shortlist.types import Bool, Candidates, Float64, Samples
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,24 @@ class RankerSamples:
         """The ranker, fitted on them."""
         return _fitted(ranker, self.items, self.train, self.valid)
 
-    def ndcg(self, ranker: Ranker, state: State) -> float:
-        """Mean NDCG@10 of a fitted ranker on the last fifth."""
-        rows = self.served.candidates
-        return self.ndcg_of(rows.with_columns(**ranker.score(self.valid.requests, rows, state)))
+    def scored(self, ranker: Ranker, state: State) -> Candidates:
+        """The last fifth's rows with a fitted ranker's columns, ``BATCH`` requests at a time: all at once take a
+        gigabyte for every few hundred thousand rows."""
+        rows, n = self.served.candidates, len(self.served.requests)
+        offsets, parts = rows.offsets(n), []
+        for first in range(0, n, BATCH):
+            last = min(first + BATCH, n)
+            some = rows.take(np.arange(offsets[first], offsets[last]))
+            some = replace(some, request=(some.request - np.uint32(first)).astype(np.uint32))
+            parts.append(ranker.score(self.served.requests.take(np.arange(first, last)), some, state))
+        if not parts:
+            return rows.with_columns(score=np.empty(0, np.float32))
+        return rows.with_columns(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def ndcg_of(self, scored: Candidates) -> float:
-        """Mean NDCG@10 of the last fifth's rows ordered by their ``score``, over requests with an order to get wrong.
-
-        NaN where there is none.
-        """
+    def ndcg(self, scored: Candidates) -> Float64:
+        """[n]: NDCG@10 of the last fifth's requests by ``score``; NaN where there is no order to get wrong."""
         values = ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)
-        values = values[self.orderable & ~np.isnan(values)]
-        return float(values.mean()) if len(values) else float("nan")
+        return np.where(self.orderable, values, np.nan)
 
     @cached_property
     def orderable(self) -> Bool:
@@ -80,6 +86,7 @@ def samples_for_rankers(
     else:
         sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
         served = None
+    warn_of_few(valid, "rankers are chosen by")
     if pipeline.prerank is not None:
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
@@ -153,9 +160,12 @@ def _replayed(
     """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
-        raise InputError(f"data.split: {len(everything)} requests with targets in [rank, test), expected at least 5")
+        key, where = ("data.split", "in [rank, test)")
+        if recipe.evaluate.held_out:
+            key, where = ("evaluate.requests", "held out for rankers")
+        raise InputError(f"{key}: {len(everything)} requests with targets {where}, expected at least 5")
     fifth = len(everything) * 4 // 5
-    if recipe.evaluate.requests == "start":  # all are asked at one moment: a fifth of the people is kept instead
+    if recipe.learned.once:  # all are asked at one moment: a fifth of the people is kept instead
         drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
         train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
     else:
@@ -187,15 +197,17 @@ def sampled_alike(valid: Samples, recipe: Recipe) -> Samples:
 
 def fit_rankers(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
-) -> tuple[dict[str, Ranker], dict[str, float]]:
-    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and its NDCG@10 on the last fifth.
+) -> tuple[dict[str, Ranker], Choice]:
+    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and what the last fifth says of them.
 
     A ranker that can ``refit`` then learns again from the whole window, as long as the last fifth said: what is
     nearest to the requests to come should not be left out.
     """
     made = samples_for_rankers(pipeline, recipe, data, state, opens, closes)
     rankers: dict[str, Ranker] = {}
-    choice: dict[str, float] = {}
+    rows = made.served.candidates
+    merged = made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))
+    values = {} if recipe.samples.source == "exposures" else {MERGE: merged}
     if alike := int(np.sum(~made.orderable)):
         emit(
             "warning",
@@ -206,8 +218,10 @@ def fit_rankers(
         with step(f"fit ranker {name}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
-        choice[name] = made.ndcg(rankers[name], state)
-        emit("ranker", name=name, ndcg=choice[name])
+        values[name] = made.ndcg(made.scored(rankers[name], state))
+    choice = Choice(values, made.questions.requests.user)
+    for name, value in choice.means.items():
+        emit("ranker", name=name, ndcg=value)
     whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
     for name, ranker in rankers.items():
         if isinstance(ranker, Refits):
@@ -220,8 +234,8 @@ def fit_rankers(
 def _training_questions(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
 ) -> Questions:
-    spec, at_most = recipe.evaluate, recipe.samples.at_most
-    if spec.requests == "start":
+    spec, at_most = recipe.learned, recipe.samples.at_most
+    if spec.once:
         questions = questions_of(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
     else:
         questions = replay(

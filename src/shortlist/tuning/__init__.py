@@ -17,9 +17,9 @@ from shortlist.documents import jsonable
 from shortlist.metrics.interval import paired_interval
 from shortlist.recipe import Recipe
 from shortlist.tuning import _rewrite, _study
-from shortlist.tuning._measures import Objective
 from shortlist.tuning._plan import Asked, Section, at, objectives, sections, space
 from shortlist.tuning._study import Budget
+from shortlist.tuning.measures import Objective
 from shortlist.types import Float64
 
 TRIALS = 50

@@ -13,8 +13,8 @@ from shortlist.progress import step
 from shortlist.recipe import Recipe
 from shortlist.tabular.experiment import CrossValidationSpec
 from shortlist.tabular.samples import read_table, samples_of
-from shortlist.tuning import _measures as measures
-from shortlist.tuning._measures import Metric, Objective
+from shortlist.tuning import measures
+from shortlist.tuning.measures import Metric, Objective
 
 Section = dict[str, Any]
 Keys = tuple[str, ...]

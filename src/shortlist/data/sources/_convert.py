@@ -25,7 +25,7 @@ CALENDAR = (
     *("%y%m%d%H%M%S", "%y%m%d", "%d%m%Y", "%m%d%Y"),
 )
 """Dates as whole numbers, the likelier first."""
-WORDS_OF_KIND = {"number": "numbers", "time": "times", "list": "lists"}
+WORDS_OF_KIND = {"number": "numbers", "order": "numbers", "time": "times", "list": "lists"}
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -35,7 +35,7 @@ class Wanted:
 
     name: str
     column: str
-    kind: str  # id, category, text, list, number, time
+    kind: str  # id, category, text, list, number, time, order
     required: bool = False
     least: float | None = None  # smaller numbers are faults
     separator: str = "|"
@@ -76,8 +76,9 @@ def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Ser
     given = cell
     if wanted.kind == "time":
         cell, value, expected = _time(cell, dtype, wanted, sample)
-    elif wanted.kind == "number":
-        cell, value, expected = _number(cell, dtype, numbers)
+    elif wanted.kind in ("number", "order"):
+        to = pl.Float32() if wanted.kind == "number" else pl.Float64()
+        cell, value, expected = _number(cell, dtype, numbers, to)
     elif wanted.kind == "list":
         value, unknown, expected = lists(wanted.name, cell, dtype, wanted.separator, wanted.field)
         unread |= unknown
@@ -162,7 +163,7 @@ def _is_text(dtype: pl.DataType) -> bool:
 def _can_be(dtype: pl.DataType, kind: str) -> bool:
     if dtype.is_nested():
         return kind == "list" and not isinstance(dtype, pl.Struct)
-    if kind == "number":
+    if kind in ("number", "order"):
         return _is_text(dtype) or dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)
     if kind == "time":
         return _is_text(dtype) or dtype.is_numeric() or dtype in (pl.Date, pl.Datetime, pl.Null)
@@ -180,7 +181,7 @@ def _without(cell: pl.Expr, numbers: list[float]) -> pl.Expr:
     return pl.when(~cell.cast(pl.Float64, strict=False).is_in(numbers)).then(cell) if numbers else cell
 
 
-def _number(cell: pl.Expr, dtype: pl.DataType, nulls: list[float]) -> tuple[pl.Expr, pl.Expr, str]:
+def _number(cell: pl.Expr, dtype: pl.DataType, nulls: list[float], to: pl.DataType) -> tuple[pl.Expr, pl.Expr, str]:
     if _is_text(dtype):
         cell = cell.str.strip_chars()
         cell = pl.when(~cell.is_in(["", *NO_NUMBER])).then(cell)
@@ -189,7 +190,7 @@ def _number(cell: pl.Expr, dtype: pl.DataType, nulls: list[float]) -> tuple[pl.E
         value = pl.coalesce(cell.cast(pl.Float64, strict=False), truth)
     else:
         value = cell.cast(pl.Float64, strict=False)
-    value = value.cast(pl.Float32)  # before the test: what is finite there may be beyond the range here
+    value = value.cast(to)  # before the test: what is finite there may be beyond the range here
     return cell, pl.when(value.is_finite()).then(value), "a number"
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from shortlist.component import InputError
 from shortlist.data.sources._convert import Converted, Wanted, shown
 from shortlist.data.sources._rows import Broken, swallows
-from shortlist.data.sources._scan import ROW, WIDE, Scan, shortened
+from shortlist.data.sources._scan import LINE, ROW, WIDE, Scan, shortened
 
 REASON = "\0reason"
 OTHERS = "\0others"
@@ -89,6 +89,7 @@ def fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wanted
     how = wanted[place]
     cell = cells[how.column][0]
     shown = "nothing" if cell is None else repr(shortened(str(cell)))
+    row = cells[LINE][0] if LINE in cells.columns else row
     return InputError(
         f"{opened.label}: row {row}, column {how.column} ({how.name}): "
         f"expected {columns[place].expected}, found {shown}"
@@ -111,7 +112,7 @@ def rejected(table: str, opened: Scan, dropped: pl.DataFrame, names: list[str]) 
     return dropped.join(texts, on=ROW, how="left", maintain_order="left").select(
         table=pl.lit(table),
         file=pl.lit(opened.label),
-        row=pl.col(ROW).cast(pl.Int64),
+        row=pl.col(LINE if LINE in texts.columns else ROW).cast(pl.Int64),
         reason="reason",
         text="text",
     )
@@ -123,7 +124,8 @@ def _texts(opened: Scan, rows: pl.Series, names: Sequence[str]) -> pl.DataFrame:
     cells = (shown(name, schema[name]).fill_null("") for name in names)
     asked = opened.frame.filter(pl.col(ROW).is_in(rows.implode()))
     try:
-        return asked.select(ROW, pl.concat_str(*cells, separator=",").alias("text")).collect(engine="streaming")
+        written = pl.concat_str(*cells, separator=",").alias("text")
+        return asked.select(ROW, pl.col(f"^{LINE}$"), written).collect(engine="streaming")
     except pl.exceptions.PolarsError:
         left = [name for name in names if readable(opened, name)]
         if len(left) == len(names):

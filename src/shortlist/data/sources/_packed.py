@@ -14,6 +14,11 @@ from typing import IO, cast
 
 import pyarrow as pa
 
+from shortlist.component import InputError
+
+BYTES = 1 << 20
+"""How much of a text is looked at to tell how it is written."""
+
 FOREIGN = {
     b"PAR1": 'a Parquet file; say format = "parquet"',
     b"SQLite format 3\0": 'an SQLite file; say format = "sql" and a query',
@@ -66,3 +71,35 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 def _zstd(path: Path, mode: str) -> Iterator[IO[bytes]]:
     with pa.OSFile(str(path), mode) as packed, pa.CompressedInputStream(packed, "zstd") as plain:
         yield cast(IO[bytes], io.BufferedReader(plain))
+
+
+def beginning(path: Path) -> tuple[str, str]:
+    """The first whole lines of a text file, and its encoding; raises ``InputError`` if it holds nothing."""
+    if (other := foreign(path)) is not None:
+        raise InputError(f"{path}: expected a csv, found {other}")
+    try:
+        with opened(path) as file:
+            content = file.read(BYTES)
+            whole = not file.read(1)
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    text, encoding = _decoded(content)
+    if not text.strip():
+        raise InputError(f"{path}: expected a table, found an empty file")
+    if not whole:
+        end = max(text.rfind("\n"), text.rfind("\r"))
+        text = text[: end + 1]
+        while text.count('"') % 2 and text:  # the last line is in the middle of a quoted cell
+            text = text[: text.rfind("\n", 0, -1) + 1]
+    return text or "\n", encoding
+
+
+def _decoded(content: bytes) -> tuple[str, str]:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", errors="ignore"), "utf-16"
+    try:
+        return content.removeprefix(b"\xef\xbb\xbf").decode(), "utf-8"
+    except UnicodeDecodeError as error:
+        if len(content) - error.start < 4 and len(content) == BYTES:  # a character cut in two by the end of the look
+            return content[: error.start].removeprefix(b"\xef\xbb\xbf").decode(), "utf-8"
+        return content.decode("latin-1"), "latin-1"

@@ -20,6 +20,8 @@ from shortlist.data.spec import FileSpec
 
 ROW = "\0row"  # no column of a file is called so
 WIDE = "\0wide"
+LINE = "\0line"
+"""The line a row is written in, where several share one."""
 CHUNK = 1 << 20
 FAILED = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What reading a file may raise."""
@@ -52,7 +54,7 @@ def scan(spec: FileSpec, root: Path | None, scratch: Path) -> Scan:
     if form(spec) == "sql":
         return _sql(spec, root)
     path = located(spec, root)
-    return written(spec, path, scratch, _digest(path))
+    return written(spec, path, scratch, digested(path))
 
 
 def written(spec: FileSpec, path: Path, scratch: Path, digest: str = "") -> Scan:
@@ -62,7 +64,7 @@ def written(spec: FileSpec, path: Path, scratch: Path, digest: str = "") -> Scan
     if form(spec) == "parquet":
         scan = Scan(_parquet(spec, path), (), spec.path, digest)
     else:
-        text = _utf8(spec, path, scratch)
+        text = utf8(spec, path, scratch)
         frame, layout = _text(spec, text)
         scan = Scan(frame, (), spec.path, digest, text, layout)
     try:
@@ -118,7 +120,7 @@ def _parquet(spec: FileSpec, path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False).with_row_index(ROW, offset=1)
 
 
-def _utf8(spec: FileSpec, path: Path, scratch: Path) -> Path:
+def utf8(spec: FileSpec, path: Path, scratch: Path) -> Path:
     """The file, or a copy of it, in UTF-8 and packed at most as polars unpacks it."""
     if (other := foreign(path)) is not None:
         raise InputError(f"{spec.path}: expected a csv, found {other}")
@@ -174,7 +176,7 @@ class Top:
 
 
 def top(spec: FileSpec, path: Path) -> Top:
-    """Blank lines and the line ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
+    """Blank lines, comments and the ``sep=;`` of spreadsheets, which counts where the recipe names no separator."""
     separator = spec.separator
     try:
         with opened(path) as file:
@@ -185,7 +187,9 @@ def top(spec: FileSpec, path: Path) -> Top:
         raise InputError(f'{spec.path}: row 1: expected text, found bytes of zero; is it encoding = "utf-16"?')
     eol = "\n" if "\n" in text or "\r" not in text else "\r"
     lines = text.split(eol)
-    blank = next((n for n, line in enumerate(lines) if line.strip("\r")), len(lines) - 1)
+    passed = tuple([spec.comment] if spec.comment else [])
+    starts = (n for n, line in enumerate(lines) if line.strip("\r") and not line.startswith(passed))
+    blank = next(starts, len(lines) - 1)
     if said := re.fullmatch(r'"?sep=(.)"?\r?', lines[blank]):
         return Top(blank + 1, separator if "separator" in spec.model_fields_set else said[1], eol)
     return Top(blank, separator, eol)
@@ -315,6 +319,7 @@ def _sql(spec: FileSpec, root: Path | None) -> Scan:
     return Scan(table.lazy().with_row_index(ROW, offset=1), tuple(table.columns), spec.path, digest.hexdigest())
 
 
-def _digest(path: Path) -> str:
+def digested(path: Path) -> str:
+    """sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,14 +20,16 @@ def weighted(
     column: Array,
     n_columns: int,
     rate: float,
+    fade: float,
     last: int,
     mode: int,
 ) -> tuple[Array, Array, Array]:
     """(offsets [n + 1], columns, weights): the distinct known items of each history, latest first.
 
-    An event counts strength * 2^(-rate * (latest - time)) where ``latest`` is the newest counted event of the same
-    history. Events of no strength and items outside ``column`` (a code beyond it, or -1 in it) are skipped; at most
-    ``last`` distinct items a history are kept (no bound if it is 0).
+    An event counts strength * 2^(-rate * (latest - time)) * 2^(-fade * place) where ``latest`` is the newest counted
+    event of the same history and ``place`` how many distinct items were last met after its own. Events of no strength
+    and items outside ``column`` (a code beyond it, or -1 in it) are skipped; at most ``last`` distinct items a history
+    are kept (no bound if it is 0).
     """
     n = len(offsets) - 1
     out_offsets = np.zeros(n + 1, np.int64)
@@ -52,8 +54,10 @@ def weighted(
                 weights[m] = 0
                 m += 1
                 place[c] = m
-            decay = 2.0 ** (-rate * (latest - time[e])) if rate > 0 else 1.0
             at = place[c] - 1
+            decay = 2.0 ** (-rate * (latest - time[e])) if rate > 0 else 1.0
+            if fade > 0:
+                decay *= 2.0 ** (-fade * (at - first))
             if mode == ONCE:
                 weights[at] = max(weights[at], np.float32(strength[e] * decay))
             else:

@@ -2,8 +2,11 @@
 
 import pytest
 
-from shortlist.data._look import _has_header, is_number, look, time_of
-from shortlist.data.init import SCALE, _kind, _roles, least_positive
+from shortlist.draft import least_positive
+from shortlist.draft.columns import SCALE
+from shortlist.draft.look import _has_header, is_number, look, time_of
+from shortlist.draft.roles import roles as roles_of
+from shortlist.draft.table import kind_of
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_a_rating_is_liked_from_seven_tenths_of_its_scale_on(values, least):
 def roles(folder, header, rows):
     path = folder / "log.csv"
     path.write_text("\n".join(",".join(row) for row in [header, *rows] if row) + "\n")
-    return _roles(look(path), {})
+    return {role: guess.column for role, guess in roles_of(look(path), {}).guesses.items()}
 
 
 ROWS = [[f"g{n % 3}", f"u{n % 7}", f"i{n % 5}", str(1_704_067_200 + n), str(n % 5 + 1)] for n in range(40)]
@@ -90,10 +93,10 @@ def test_a_column_called_exactly_so_comes_before_one_that_is_only_alike(tmp_path
 
 
 def test_numbers_that_are_names_are_a_category_or_an_id_of_nothing():
-    assert _kind("brand", ["17", "18", "17", "19"]) == ({"kind": "category"}, None)
-    assert _kind("brand", [str(n) for n in range(100, 120)]) == (None, None)  # each another: no category
-    assert _kind("price", ["17.5", "18", "17", "19"]) == ({"kind": "number"}, None)
-    assert _kind("stars", ["1", "2", "3", "2"]) == ({"kind": "category"}, None)  # few whole numbers
-    assert _kind("pages", [str(n) for n in range(100, 111)]) == ({"kind": "number"}, None)
-    assert _kind("only", ["1", "1"]) == (None, None)
-    assert _kind("page", ["https://a.b", "www.c", "no"]) == (None, None)
+    assert kind_of("brand", ["17", "18", "17", "19"]) == ({"kind": "category"}, None)
+    assert kind_of("brand", [str(n) for n in range(100, 120)]) == (None, None)  # each another: no category
+    assert kind_of("price", ["17.5", "18", "17", "19"]) == ({"kind": "number"}, None)
+    assert kind_of("stars", ["1", "2", "3", "2"]) == ({"kind": "category"}, None)  # few whole numbers
+    assert kind_of("pages", [str(n) for n in range(100, 111)]) == ({"kind": "number"}, None)
+    assert kind_of("only", ["1", "1"]) == (None, None)
+    assert kind_of("page", ["https://a.b", "www.c", "no"]) == (None, None)

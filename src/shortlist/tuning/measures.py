@@ -82,23 +82,21 @@ class Window:
 def windows(schedule: Schedule, seed: int, parts: int = 1) -> list[Window]:
     """The tune window, whole or in ``parts`` by time, with at most 2,000 questions each.
 
-    Targets of one part end where the next begins. Under the "start" protocol all ask at one moment, so the parts are
-    different people.
+    Targets of one part end where the next begins. Where all ask at one moment the parts are different people.
     """
-    opens = schedule.cuts.needed("tune", "channels and the merge are tuned on [tune, rank)")
-    closes = schedule.cuts.merge_closes
-    past = schedule.until(closes)  # from here on, nobody can look further
-    known, state, spec, pipeline = past.data.until(opens), past.state, past.recipe.evaluate, past.recipe.pipeline()
+    window = schedule.until(schedule.cuts.merge_closes).part("tune")  # from here on, nobody can look further
+    known, state, opens, closes = window.known, window.state, window.opens, window.closes
+    spec, pipeline = schedule.recipe.evaluate, schedule.recipe.pipeline()
     for rule in pipeline.rules.values():
         rule.fit(known)
     several = 4 * QUESTIONS  # drawn before histories are looked up: some have no right answer left
 
     def asking(low: int, high: int, many: int = 1) -> Questions:
-        return questions_of(past.data, state, spec, low, high, at_most=several * many, seed=seed)
+        return questions_of(window.data, state, spec, low, high, at_most=several * many, seed=seed)
 
     if parts == 1:
         asked = [asking(opens, closes)]
-    elif spec.requests == "start":
+    elif spec.once:
         whole = asking(opens, closes, parts)
         part = np.random.default_rng(seed).permutation(len(whole)) % parts
         asked = [whole.take(np.flatnonzero(part == number)) for number in range(parts)]
@@ -113,7 +111,9 @@ def windows(schedule: Schedule, seed: int, parts: int = 1) -> list[Window]:
 def _prepared(questions: Questions, pipeline: Pipeline, state: State, seed: int) -> Questions:
     questions = drawn(answerable(questions, pipeline, state), QUESTIONS, seed)
     if not len(questions):
-        raise InputError("data.split: no request with a right answer in [tune, rank), so there is nothing to tune on")
+        raise InputError(
+            "no request with a right answer in [tune, rank) or held out for tuning, so there is nothing to tune on"
+        )
     return replace(questions, requests=pipeline.forbid(questions.requests, state))
 
 
@@ -148,18 +148,16 @@ def merge(recipe: Recipe, early: Window, late: Window, metric: Metric) -> Object
 
 def rankers(schedule: Schedule, metric: Metric) -> dict[str, Objective]:
     """Every ranker of a funnel: the same candidates and columns for all settings, made as ``fit`` makes them."""
-    schedule.cuts.needed("rank", "rankers are tuned on [rank, test)")
     schedule = schedule.until(schedule.cuts.test)
-    recipe, state, pipeline = schedule.recipe, schedule.state, schedule.recipe.pipeline()
+    recipe, state, pipeline = schedule.recipe, schedule.part("rank").state, schedule.recipe.pipeline()
     schedule.merge(pipeline)
     made = schedule.samples(pipeline)
-    rows, questions = made.served.candidates, made.questions
+    questions = made.questions
 
     def objective(name: str) -> Objective:
         def measure(section: Mapping[str, Any]) -> Float64:
             ranker = made.fit(recipe.component("rank", _rank(recipe, name), dict(section)))
-            scored = rows.with_columns(**ranker.score(made.served.requests, rows, state))
-            return metric(scored.ranked(), questions)
+            return metric(made.scored(ranker, state).ranked(), questions)
 
         return Objective(str(metric), questions.requests.user, measure, _words(questions))
 

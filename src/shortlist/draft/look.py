@@ -18,32 +18,39 @@ from shortlist.data import iso
 from shortlist.data.sources._convert import NO_NUMBER, calendar, shown
 from shortlist.data.sources._faults import readable
 from shortlist.data.sources._lists import WRITTEN, entries
-from shortlist.data.sources._packed import foreign, opened
+from shortlist.data.sources._packed import beginning
 from shortlist.data.sources._scan import FAILED, ROW, WIDE, Scan, again, explained, form, scan, top, written
 from shortlist.data.spec import FileSpec
 
-BYTES = 1 << 20
 ROWS = 20_000
 SEPARATORS = ("::", "\t", ",", ";", "|", "\x01")
+BLANK = " "
+"""It separates cells only where nothing else does: texts are full of it."""
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 ABSENT = {"", *NO_NUMBER, "?"}
 YEAR_1990, YEAR_2100 = 6.3e8, 4.1e9
 _BRACKETS = re.compile(r'"?(?:[A-Za-z_][\w.]*|\[\d+:\d+\]=)?(?:\[.*\]|\{.*\}|\(.*\)|[\[{(]+.*[\]})]+)"?', re.S)
 _QUOTED = re.compile(r"""["']""")
 YEAR_1800 = -5_364_662_400_000_000
-TIME_FORMATS = (
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d.%m.%Y",
-    "%d-%b-%Y",
-    "%d-%m-%Y",
-    "%Y%m%d%H%M%S",
-    "%Y%m%d",
-    "%b %d, %Y",
-    "%m %d, %Y",
+DAYS = (
+    *("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%b-%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d"),
+    *(
+        "%b %d, %Y",
+        "%m %d, %Y",
+        "%d %b %Y",
+        "%d %B %Y",
+        "%B %d, %Y",
+        "%d/%m/%y",
+        "%m/%d/%y",
+        "%d.%m.%y",
+        "%Y年%m月%d日",
+    ),
 )
+"""Days as people write them, the likelier first."""
+CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", ", %H:%M", "%H%M%S")
+"""What may stand behind them."""
+WHOLE = ("%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z", "%a %b %d %H:%M:%S %Y")
+"""Moments as programs write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,27 @@ def look(path: Path) -> Look:
     return replace(seen, spec=spec.model_copy(update={"encoding": encoding}))
 
 
+def sequences(path: Path) -> str | None:
+    """What separates the cells of a file with a user a line, ``user item item ...``; None for any other file.
+
+    Such lines differ in length, no first cell comes twice, and the others come again in other lines.
+    """
+    if form(FileSpec(path=str(path))) != "csv" or not path.is_file():
+        return None
+    lines = [line for line in beginning(path)[0].splitlines() if line.strip()][:2000]
+    for separator in (" ", "\t", ","):
+        cells = [line.split(separator) for line in lines]
+        widths = {len(row) for row in cells}
+        if len(cells) < 20 or len(widths) < 4 or min(widths) < 2:
+            continue
+        items = [item for row in cells for item in row[1:]]
+        plain = all(cell and not re.search(r"[\s\"',;|]", cell) for row in cells for cell in row)
+        alone = len({row[0] for row in cells}) == len(cells)
+        if plain and alone and len(set(items)) < 0.9 * len(items):
+            return separator
+    return None
+
+
 def _table(path: Path, spec: FileSpec, opened: Scan, scratch: Path) -> Look:
     """The first cells of an opened file."""
     schema, names = opened.frame.collect_schema(), opened.names
@@ -117,27 +145,6 @@ def _told(error: BaseException, opened: Scan, spec: FileSpec, scratch: Path) -> 
     return InputError(f"{spec.path}: row {row.row}{column}: {row.told}")
 
 
-def beginning(path: Path) -> tuple[str, str]:
-    """The first whole lines of a text file, and its encoding; raises ``InputError`` if it holds nothing."""
-    if (other := foreign(path)) is not None:
-        raise InputError(f"{path}: expected a csv, found {other}")
-    try:
-        with opened(path) as file:
-            content = file.read(BYTES)
-            whole = not file.read(1)
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    text, encoding = _decoded(content)
-    if not text.strip():
-        raise InputError(f"{path}: expected a table, found an empty file")
-    if not whole:
-        end = max(text.rfind("\n"), text.rfind("\r"))
-        text = text[: end + 1]
-        while text.count('"') % 2 and text:  # the last line is in the middle of a quoted cell
-            text = text[: text.rfind("\n", 0, -1) + 1]
-    return text or "\n", encoding
-
-
 def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec:
     """``spec`` with separator, quote and header as the beginning of the file has them."""
     above = top(spec, part)
@@ -147,13 +154,15 @@ def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec
     else:
         body = [line for line in lines[above.lines : above.lines + 500] if line.strip()]
         separator = max(SEPARATORS, key=lambda s: _regularity(body, s))
+        if _regularity(body, separator)[0] < 0.9 and _regularity(body, BLANK)[0] >= 0.9:
+            separator = BLANK
     first: InputError | None = None
     for quote in ('"', ""):
         bare = spec.model_copy(update={"separator": separator, "quote": quote, "header": False})
         bare.model_fields_set.update({"separator", "header"} | ({"quote"} if not quote else set()))
         try:
             opened = written(bare, part, scratch)
-            rows = opened.frame.head(200).collect()
+            rows = opened.frame.head(ROWS).collect()
         except InputError as error:
             first = first or error
             continue
@@ -165,17 +174,6 @@ def _described(spec: FileSpec, part: Path, text: str, scratch: Path) -> FileSpec
         return bare if not _has_header(rows_with_words) else bare.model_copy(update={"header": None})
     assert first is not None
     raise first
-
-
-def _decoded(content: bytes) -> tuple[str, str]:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", errors="ignore"), "utf-16"
-    try:
-        return content.removeprefix(b"\xef\xbb\xbf").decode(), "utf-8"
-    except UnicodeDecodeError as error:
-        if len(content) - error.start < 4 and len(content) == BYTES:  # a character cut in two by the end of the look
-            return content[: error.start].removeprefix(b"\xef\xbb\xbf").decode(), "utf-8"
-        return content.decode("latin-1"), "latin-1"
 
 
 def _cells(lines: list[str], separator: str) -> list[list[str]]:
@@ -225,17 +223,31 @@ def time_of(cells: list[str]) -> tuple[str | None, str | None] | None:
         for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
             if YEAR_1990 * factor <= middle <= YEAR_2100 * factor:
                 return unit, None
-    else:
-        moments = iso.micro(pl.Series(cells)).drop_nulls()
-        meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
-        if len(moments) > 0.99 * len(cells) and meant and meant > 0.5:  # type: ignore[operator]
-            return None, None
-    series = pl.Series(cells[:500])
-    for how in TIME_FORMATS:
-        parsed = series.str.to_datetime(how, strict=False) if "%H" in how else series.str.to_date(how, strict=False)
-        if not parsed.null_count() and parsed.dt.year().is_between(1800, 2100).all():
-            return None, how
-    return None
+        return None
+    moments = iso.micro(pl.Series(cells)).drop_nulls()
+    meant = moments.is_between(YEAR_1800, 1_000_000 * YEAR_2100).mean() if len(moments) else 0
+    if len(moments) > 0.99 * len(cells) and meant and meant > 0.5:  # type: ignore[operator]
+        return None, None
+    forms = formats(cells)
+    return (None, forms[0]) if forms else None
+
+
+def formats(cells: list[str]) -> list[str]:
+    """Every way in which all the cells can be read as times: two, where nothing tells the day from the month."""
+    some = cells[:20]
+    if not all(5 < len(cell) < 40 and re.search(r"\d", cell) for cell in some):
+        return []
+    likely = [day + clock for day in DAYS for clock in CLOCKS] + list(WHOLE)
+    likely = [how for how in likely if _reads(how, some)]
+    return [how for how in likely if _reads(how, cells)] if likely else []
+
+
+def _reads(how: str, cells: list[str]) -> bool:
+    """Whether all cells are moments written so, of years that can be meant."""
+    series = pl.Series(cells, dtype=pl.String)
+    clock = any(code in how for code in ("%H", "%I"))
+    parsed = series.str.to_datetime(how, strict=False) if clock else series.str.to_date(how, strict=False)
+    return not parsed.null_count() and bool(parsed.dt.year().is_between(1800, 2100).all())
 
 
 def _is_time(cell: str) -> bool:

@@ -1,0 +1,210 @@
+"""What follows ``[data]`` in a draft: channels, merge, features, samples, ranker and rules, each with its reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shortlist import train
+from shortlist.data import Dataset
+from shortlist.draft.nature import Nature
+from shortlist.draft.trials import Trial, Trials
+from shortlist.draft.written import inline, toml
+from shortlist.progress import step
+from shortlist.questions import questions_of
+from shortlist.recipe import Recipe
+from shortlist.tuning import measures
+from shortlist.types import Float64
+
+AGAIN = 0.02
+"""Where users take more than this share of what they take again, what was seen may be shown."""
+SECONDS = 15.0
+"""For trying channels on a small log, and as much again for every 100,000 events up to ``LONGEST``."""
+LONGEST = 60.0
+ENOUGH = 300_000
+"""Channels that are tried learn from so many events at most, the latest: settings are compared, not models made."""
+LARGE = 4_000
+"""Requests a ranker of a large log learns from, and requests of its test window that are asked."""
+MANY = 200_000
+"""A log of more events than this is large."""
+WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
+DENSE = 100
+"""A window of counts is of use where the log has so many events in it."""
+TREES = {
+    "type": "gbdt",
+    "objective": "lambdarank",
+    "trees": 250,
+    "learning_rate": 0.1,
+    "leaves": 15,
+    "min_leaf": 50,
+    "features": 0.5,
+    "rows": 0.7,
+    "stopping": 30,
+}
+"""The ranker of a draft: best on the last fifth of four logs, beside xendcg, pointwise trees, a logistic regression and
+averages of them by rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """The sections of a funnel and why they are there."""
+
+    sections: dict[str, Any]
+    reasons: dict[str, list[str]]  # by section, lines
+
+
+def funnel(recipe: Recipe, data: Dataset) -> Funnel:
+    """The funnel for a log that ``recipe`` reads, by what its channels find in [tune, rank).
+
+    Nothing after ``rank`` is looked at. Raises ``InputError`` where nobody can be asked anything there.
+    """
+    schedule = train.Schedule.of(recipe, data)
+    opens = schedule.cuts.needed("tune", "channels are tried on [tune, rank)")
+    closes = schedule.cuts.merge_closes
+    past = schedule.until(closes)
+    asked = questions_of(past.data, past.state, recipe.evaluate, opens, closes, at_most=4_000, seed=recipe.seed)
+    nature = Nature.of(data, past.data.until(opens), asked)
+    again = nature.repeats > AGAIN
+    rules = [{"type": "available"}, *([] if again else [{"type": "seen"}]), {"type": "fill"}]
+    ruled = recipe.model_copy(update={"rules": rules})
+    with step("channels tried on [tune, rank)"):
+        (window,) = measures.windows(train.Schedule.of(ruled, data), recipe.seed)
+        window = replace(window, known=_latest(window.known, ENOUGH))
+        seconds = min(LONGEST, SECONDS * max(1.0, nature.events / 100_000))
+        trials = Trials(ruled, window, nature, time.perf_counter() + seconds)
+        popular = trials.popular()
+        every = [*popular, *trials.families()]
+        chosen = _named(trials.chosen(every))
+        merge, value = trials.merge(chosen)
+    sections: dict[str, Any] = {
+        "recall": {name: trial.section for name, trial in chosen.items()},
+        "fallback": popular[0].section,
+        "merge": {**merge, "k": 300},
+        "features": _features(nature, data),
+        "samples": {"moments": 20, "negatives": 60},
+        "rank": TREES,
+        "rules": rules,
+        "evaluate": {"requests": "replay", "k": [10, 50]},
+    }
+    if nature.events > MANY:
+        sections["samples"]["at_most"] = LARGE
+        sections["evaluate"]["at_most"] = LARGE
+    return Funnel(sections, _reasons(nature, trials, chosen, value))
+
+
+def _latest(data: Dataset, at_most: int) -> Dataset:
+    """The log's latest events; all of them if they are not more."""
+    times = data.events.time
+    return data if len(times) <= at_most else data.between(int(times[-at_most]), data.end)
+
+
+def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
+    """Names of channels: what they are, and of two popular ones what each is for."""
+    named: dict[str, Trial] = {}
+    for trial in trials:
+        name = trial.type if trial.type not in named else "lasting"
+        named[name] = trial
+    return named
+
+
+def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
+    """Columns of what the log has: channels and counts always; of attributes, repeats and people where there are."""
+    rate = nature.events / max(nature.days, 1e-9)
+    days = {name: float(name[:-1]) * {"h": 1 / 24, "d": 1.0}[name[-1]] for name in WINDOWS}
+    windows = [name for name in WINDOWS if days[name] * rate >= DENSE and days[name] <= nature.days / 2] or ["1d"]
+    found: list[dict[str, Any]] = [
+        {"type": "channel"},
+        {"type": "counts", "windows": windows[-6:]},
+        {"type": "recency"},
+        {"type": "context"},
+        {"type": "neighbours"},
+    ]
+    if data.items.codes:
+        found.append({"type": "affinity"})
+    if nature.attributes or nature.people:
+        found.append({"type": "profile"})
+    if nature.repeats > AGAIN:
+        found.append({"type": "repeat"})
+    return found
+
+
+def _reasons(nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64) -> dict[str, list[str]]:
+    window = trials.window.questions
+    lines = {
+        "": nature.told(),
+        "recall": [
+            f"tried on {len(window):,} requests before the test window; NDCG@10 of each list, and recall@200",
+            f"not taken: {_left(trials, chosen)}",
+        ],
+        "merge": [f"NDCG@10 {value.mean():.4f} on the later half of those requests"],
+    }
+    for name, trial in chosen.items():
+        lines[f"recall.{name}"] = [f"{trial.order.mean():.4f}, {trial.wide.mean():.3f}"]
+    if nature.repeats > AGAIN:
+        lines["rules"] = [f"no `seen`: {nature.repeats:.0%} of what users take they took before"]
+    return lines
+
+
+def _left(trials: Trials, chosen: Mapping[str, Trial]) -> str:
+    best: dict[str, float] = {}
+    for trial in trials.made:
+        if trial.type not in {t.type for t in chosen.values()}:
+            best[trial.type] = max(best.get(trial.type, 0.0), float(trial.order.mean()))
+    return ", ".join(f"{kind} {value:.4f}" for kind, value in sorted(best.items(), key=lambda one: -one[1])) or "none"
+
+
+def written(found: Funnel) -> str:
+    """The sections as TOML, each under its reasons."""
+    lines: list[str] = []
+
+    def comment(key: str) -> list[str]:
+        return [f"# {line}" for line in found.reasons.get(key, ())]
+
+    lines += comment("recall")
+    for name, section in found.sections["recall"].items():
+        lines += [f"[recall.{name}]", *comment(f"recall.{name}"), *_keys(section), ""]
+    for key in ("fallback", "merge"):
+        lines += [f"[{key}]", *comment(key), *_keys(found.sections[key]), ""]
+    for section in found.sections["features"]:
+        lines += ["[[features]]", *_keys(section), ""]
+    for key in ("samples", "rank"):
+        lines += [f"[{key}]", *comment(key), *_keys(found.sections[key]), ""]
+    lines += comment("rules")
+    for section in found.sections["rules"]:
+        lines += ["[[rules]]", *_keys(section), ""]
+    lines += ["[evaluate]", *_keys(found.sections["evaluate"])]
+    return "\n".join(lines) + "\n"
+
+
+def _keys(section: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {_value(value)}" for key, value in section.items()]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return inline(value)
+    if isinstance(value, str):
+        return toml(value)
+    return "[" + ", ".join(_value(one) for one in value) + "]"
+
+
+PLAIN = Funnel(
+    {
+        "recall": {"item_cf": {"type": "item_cf"}, "popular": {"type": "popular", "half_life": "7d"}},
+        "fallback": {"type": "popular"},
+        "merge": {"type": "reciprocal_rank", "k": 300},
+        "features": [{"type": "channel"}, {"type": "counts"}, {"type": "recency"}],
+        "samples": {"moments": 20, "negatives": 60},
+        "rank": TREES,
+        "rules": [{"type": "available"}, {"type": "seen"}, {"type": "fill"}],
+        "evaluate": {"requests": "replay", "k": [10, 50]},
+    },
+    {},
+)
+"""What suits most logs, where nothing was tried."""
