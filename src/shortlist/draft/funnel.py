@@ -21,8 +21,8 @@ from shortlist.types import Float64
 
 AGAIN = 0.02
 """Where users take more than this share of what they take again, what was seen may be shown."""
-SECONDS = 15.0
-"""For trying channels on a small log, and as much again for every 100,000 events up to ``LONGEST``."""
+SECONDS = 20.0
+"""Of the processor, for trying channels on a small log, and as much for every 100,000 events up to ``LONGEST``."""
 LONGEST = 60.0
 ENOUGH = 300_000
 """Channels that are tried learn from so many events at most, the latest: settings are compared, not models made."""
@@ -78,7 +78,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
             raise InputError(f"{len(window.questions)} requests in [tune, rank), too few to tell channels apart")
         window = replace(window, known=_latest(window.known, ENOUGH))
         seconds = min(LONGEST, SECONDS * max(1.0, nature.events / 100_000))
-        trials = Trials(ruled, window, nature, time.perf_counter() + seconds)
+        trials = Trials(ruled, window, nature, time.process_time() + seconds)
         popular = trials.popular()
         every = [*popular, *trials.families()]
         chosen = _named(trials.chosen(every) or popular[:1])
