@@ -15,7 +15,7 @@ from shortlist.draft.written import inline, toml
 from shortlist.progress import step
 from shortlist.questions import questions_of
 from shortlist.recipe import Recipe
-from shortlist.tuning import measures
+from shortlist.tuning import channels, measures
 from shortlist.types import Float64
 
 AGAIN = 0.02
@@ -23,8 +23,6 @@ AGAIN = 0.02
 SECONDS = 15.0
 """For trying channels on a small log, and as much again for every 100,000 events up to ``LONGEST``."""
 LONGEST = 60.0
-ENOUGH = 300_000
-"""Channels that are tried learn from so many events at most, the latest: settings are compared, not models made."""
 LARGE = 4_000
 """Requests a ranker of a large log learns from, and requests of its test window that are asked."""
 MANY = 200_000
@@ -71,7 +69,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
     ruled = recipe.model_copy(update={"rules": rules})
     with step("channels tried on [tune, rank)"):
         (window,) = measures.windows(train.Schedule.of(ruled, data), recipe.seed)
-        window = replace(window, known=_latest(window.known, ENOUGH))
+        window = replace(window, known=channels.latest(window.known))
         seconds = min(LONGEST, SECONDS * max(1.0, nature.events / 100_000))
         trials = Trials(ruled, window, nature, time.perf_counter() + seconds)
         popular = trials.popular()
@@ -92,12 +90,6 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         sections["samples"]["at_most"] = LARGE
         sections["evaluate"]["at_most"] = LARGE
     return Funnel(sections, _reasons(nature, trials, chosen, value))
-
-
-def _latest(data: Dataset, at_most: int) -> Dataset:
-    """The log's latest events; all of them if they are not more."""
-    times = data.events.time
-    return data if len(times) <= at_most else data.between(int(times[-at_most]), data.end)
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
