@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StrictBool, ValidationError
 
 from shortlist import search
-from shortlist.component import InputError, explain
+from shortlist.component import InputError, Search, explain
 from shortlist.configured import Configured, override
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
@@ -52,27 +52,31 @@ class SamplesSpec(Strict):
     requests, so a ranker that is asked at the start of a window may yet learn more from it."""
     window: Duration = Field("1h", validate_default=True)
     """With exposures that have no label: a positive event for the item within this time is a click on it."""
-    moments: int = Field(40, ge=0)
+    moments: Annotated[int, Field(ge=0), Search(5, 80, log=True)] = 40
     """At most this many requests a user, evenly spaced over the ranker's window (0 = all); evaluation has its own
     limit."""
     at_most: int | None = Field(None, ge=5)
     """That many requests of the ranker's window in all, drawn at random; none = all of them."""
-    negatives: int = Field(100, ge=0)
+    negatives: Annotated[int, Field(ge=0), Search(20, 200, log=True)] = 100
     """Rows without a target kept for each request, chosen at random; with exposures, for each click; 0 = all."""
-    top_negatives: int = Field(0, ge=0)
+    top_negatives: Annotated[int, Field(ge=0), Search(choices=(0, 5, 10, 20, 50))] = 0
     """Of those, how many are the best of the merge order instead of random (not with exposures)."""
     unseen: int = Field(0, ge=0)
     """Beside those, so many items a request that no channel found and the user has not met, drawn by popularity (their
     events before the window, to the power 3/4) and scored by every channel (not with exposures)."""
-    half_life: Duration | None = None
+    half_life: Annotated[Duration | None, Search(choices=(None, "1d", "7d", "30d", "90d"))] = None
     """A row this much older than the latest weighs half; none = age does not matter."""
-    balance: bool = False
+    balance: Annotated[bool, Search()] = False
     """Whether every user's rows weigh the same together, so that who asks more does not count more."""
     positive_weight: float = Field(1.0, gt=0)
     """What a positive row weighs beside a negative one."""
     labels: dict[Name, dict[str, StrictBool | float]] = {}
     """More labels beside ``positive``: by name, the events that make it 1 and from which value on:
     ``{ watched = { rating = 1 }, liked = { rating = 4 } }``, ``{ bought = { buy = true } }``."""
+
+    def without_effect(self) -> frozenset[str]:
+        """Fields that mean nothing where slates that were shown are learned from."""
+        return frozenset({"moments", "top_negatives"} if self.source == "exposures" else ())
 
     @property
     def weights(self) -> dict[str, Any]:

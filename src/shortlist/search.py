@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
-from shortlist.component import Component, InputError, Search, explain
+from shortlist.component import InputError, Search, explain
+from shortlist.configured import Configured
 from shortlist.durations import UNITS, microseconds, text
 
 Kind = Literal["whole", "real", "duration"]
@@ -53,13 +54,13 @@ class Dimension:
 Space = dict[str, Dimension]
 
 
-def declared(cls: type[Component]) -> Space:
-    """What a component says may be tuned, by field."""
+def declared(cls: type[Configured]) -> Space:
+    """What a component, or the samples of a recipe, says may be tuned, by field."""
     marks = {name: next((m for m in _beside(f) if isinstance(m, Search)), None) for name, f in cls.model_fields.items()}
     return {name: _dimension(cls.model_fields[name], mark) for name, mark in marks.items() if mark is not None}
 
 
-def space(cls: type[Component], table: Any, path: str) -> Space:
+def space(cls: type[Configured], table: Any, path: str) -> Space:
     """The fields that a recipe's ``search`` table at ``path`` names; from an empty one, all the component declares.
 
     Raises ``InputError`` at the path of what is wrong.
@@ -81,7 +82,7 @@ def space(cls: type[Component], table: Any, path: str) -> Space:
     return found or own
 
 
-def check(cls: type[Component], config: Mapping[str, Any], table: Any, path: str) -> None:
+def check(cls: type[Configured], config: Mapping[str, Any], table: Any, path: str) -> None:
     """Every value and bound of a ``search`` table must be one its field admits; combinations come out when tried.
 
     Raises ``InputError`` at the ``path`` of the table.

@@ -173,6 +173,23 @@ def rankers(document: Mapping[str, Any]) -> Table:
     return shown
 
 
+def parts(document: Mapping[str, Any]) -> Table:
+    """What each part of a whole recipe came to, where it was measured, and what was kept."""
+    shown = table(document["name"], ("part", "metric", "before", "after", "gain", "tried", "kept"), ("part", "kept"))
+    for part in document["parts"]:
+        error = decimal(part["error"], 4)
+        shown.add_row(
+            part["part"],
+            part["metric"],
+            decimal(part["before"], 4),
+            decimal(part["after"], 4),
+            f"{decimal(part['gain'], 4, sign=True)} ± {error}" if part["kept"] else "",
+            str(part["tried"]),
+            escape("\n".join(part["kept"])),
+        )
+    return shown
+
+
 def tuned(section: Mapping[str, Any], most: int = 6) -> Table:
     """The settings tried for one section: its own, and the best of the others."""
     trials = list(enumerate(section["trials"]))

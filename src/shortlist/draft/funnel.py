@@ -16,7 +16,7 @@ from shortlist.draft.written import inline, toml
 from shortlist.progress import step
 from shortlist.questions import questions_of
 from shortlist.recipe import Recipe
-from shortlist.tuning import measures
+from shortlist.tuning import channels, measures
 from shortlist.types import Float64
 
 AGAIN = 0.02
@@ -24,8 +24,6 @@ AGAIN = 0.02
 SECONDS = 20.0
 """Of the processor, for trying channels on a small log, and as much for every 100,000 events up to ``LONGEST``."""
 LONGEST = 60.0
-ENOUGH = 300_000
-"""Channels that are tried learn from so many events at most, the latest: settings are compared, not models made."""
 FEWEST = 30
 """Requests without which nothing is tried: fewer cannot tell one channel from another."""
 LARGE = 4_000
@@ -76,7 +74,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         (window,) = measures.windows(train.Schedule.of(ruled, data), recipe.seed)
         if len(window.questions) < FEWEST:
             raise InputError(f"{len(window.questions)} requests in [tune, rank), too few to tell channels apart")
-        window = replace(window, known=_latest(window.known, ENOUGH))
+        window = replace(window, known=channels.latest(window.known))
         seconds = min(LONGEST, SECONDS * max(1.0, nature.events / 100_000))
         trials = Trials(ruled, window, nature, time.process_time() + seconds)
         popular = trials.popular()
@@ -97,12 +95,6 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         sections["samples"]["at_most"] = LARGE
         sections["evaluate"]["at_most"] = LARGE
     return Funnel(sections, _reasons(nature, trials, chosen, value))
-
-
-def _latest(data: Dataset, at_most: int) -> Dataset:
-    """The log's latest events; all of them if they are not more."""
-    times = data.events.time
-    return data if len(times) <= at_most else data.between(int(times[-at_most]), data.end)
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from shortlist.component import InputError
 from shortlist.draft.nature import Nature
 from shortlist.metrics.interval import gain
 from shortlist.progress import emit
-from shortlist.questions import BATCH
 from shortlist.recipe import Recipe
+from shortlist.tuning import channels
 from shortlist.tuning.measures import Metric, Window
 from shortlist.types import Candidates, Float64
 
@@ -28,12 +28,6 @@ POPULAR = ("6h", "1d", "3d", "7d", "30d", "90d", "none")
 """Half-lives of what is popular."""
 AGES, STEPS, LASTS = ("1h", "1d", "7d", "30d"), (1, 3, 10), (5,)
 """Half-lives of a history, by time and by step, and how much of it."""
-FAMILIES = ("association", "svd", "item_cf", "als", "user_cf", "lfm", "rp3beta", "ease", "swing", "item2vec")
-"""Collaborative channels, the quicker first."""
-INVERTED = 6_000
-"""With more items than this, ease inverts a matrix for longer than a draft may take."""
-READ = 150_000
-"""With more events than this, item2vec reads its sentences for longer than that."""
 ADJUSTED = 3
 """So many families, the best and association, are tried with other settings."""
 MOST = 8
@@ -64,7 +58,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Trials:
-    """Those of one log. ``until`` (``time.process_time``: a busy machine drafts the same): nothing is tried after it."""
+    """Those of one log. Nothing is tried after ``until`` (``time.process_time``: a busy machine drafts the same)."""
 
     recipe: Recipe
     window: Window
@@ -76,24 +70,11 @@ class Trials:
         """One channel measured; None where it refuses this log or these settings."""
         began = time.perf_counter()
         try:
-            channel = self.recipe.component("recall", f"recall.{kind}", {"type": kind, **settings})
-            channel.fit(self.window.known)
+            found = channels.found(self.recipe, kind, {"type": kind, **settings}, self.window)
         except (InputError, MemoryError):
             return None
-        order, wide, rows = [], [], []
-        for number, batch in enumerate(self.window.questions.batches(BATCH)):
-            found = channel.retrieve(batch.requests, self.window.state, self.recipe.depth)
-            order.append(ORDER(found, batch))
-            wide.append(WIDE(found, batch))
-            rows.append(_shifted(found.select(["score"]), number * BATCH))
-        trial = Trial(
-            kind,
-            settings,
-            np.concatenate(order),
-            np.concatenate(wide),
-            Candidates.concat(rows),
-            time.perf_counter() - began,
-        )
+        order, wide = (metric(found, self.window.questions) for metric in (ORDER, WIDE))
+        trial = Trial(kind, settings, order, wide, found, time.perf_counter() - began)
         self.made.append(trial)
         emit("advance", title="channels tried", done=len(self.made), total=None)
         return trial
@@ -108,10 +89,7 @@ class Trials:
     def families(self) -> list[Trial]:
         """One trial a family, with the settings that suit the log."""
         kinds = ["repeat"] if self.nature.repeats > 0 else []
-        dear = ({"ease"} if self.nature.items > INVERTED else set()) | (
-            {"item2vec"} if self.nature.events > READ else set()
-        )
-        kinds += [kind for kind in FAMILIES if kind not in dear]
+        kinds += channels.families(self.nature.items, self.nature.events)
         found = {kind: trial for kind in kinds if self._time() and (trial := self.tried(kind))}
         if "repeat" in found:
             found["repeat"] = self._better(found["repeat"], [{"half_life": age} for age in ("7d", "90d", "none")])
@@ -187,7 +165,7 @@ class Trials:
         parts = [
             (
                 questions.take(np.flatnonzero(half)),
-                {name: _shifted(t.found.take(half[t.found.request]), -start) for name, t in trials.items()},
+                {name: channels.shifted(t.found.take(half[t.found.request]), -start) for name, t in trials.items()},
             )
             for half, start in ((halves, 0), (~halves, middle))
         ]
@@ -205,8 +183,3 @@ class Trials:
                 best = section, value
         assert best is not None
         return best
-
-
-def _shifted(rows: Candidates, by: int) -> Candidates:
-    """The rows with another number for each request."""
-    return replace(rows, request=(rows.request.astype(np.int64) + by).astype(np.uint32))

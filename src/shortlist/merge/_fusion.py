@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from shortlist.component import Merge
+from shortlist.component import Merge, Search
 from shortlist.merge._ascent import learn_weights
 from shortlist.merge._channels import check_names, weights_of
 from shortlist.merge._join import Joined, best, join, weighted_sum
@@ -29,7 +29,7 @@ class Fusion(Merge):
     """Rows handed on for each request, at most."""
     weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
     """Weight of each channel by name, 1 for those left out; none given = learned as ``learn`` says."""
-    learn: Literal["ndcg", "recall", "none"] = "ndcg"
+    learn: Annotated[Literal["ndcg", "recall", "none"], Search()] = "ndcg"
     """The quality that learned weights maximise; ``none`` leaves every weight at 1."""
     at: Annotated[int, Field(ge=1)] = 10
     """Cut-off of that quality."""
@@ -37,6 +37,10 @@ class Fusion(Merge):
     """Requests to learn from, at most; more are drawn from at random."""
     seed: int = 0
     """Seed of that draw."""
+
+    def without_effect(self) -> frozenset[str]:
+        """Given weights are not learned."""
+        return frozenset() if self.weights is None else frozenset({"learn"})
 
     def fit(self, found: Mapping[str, Candidates], targets: Ragged) -> Self:
         """Learns ``weights_`` [C] of ``channels_`` [C]; ``targets`` [n] rows of "item"."""

@@ -31,12 +31,17 @@ class Weighted(Fusion):
     feature-based models for information retrieval, Information Retrieval 10.
     """
 
-    scale: Literal["minmax", "z", "percentile"] = "minmax"
+    scale: Annotated[Literal["minmax", "z", "percentile"], Search()] = "minmax"
     """How one channel's scores in one request are made comparable."""
-    learn: Literal["ndcg", "recall", "logistic", "none"] = "ndcg"  # type: ignore[assignment]  # one way more than Fusion
+    learn: Annotated[Literal["ndcg", "recall", "logistic", "none"], Search()] = "ndcg"  # type: ignore[assignment]  # one more
     """The quality that learned weights maximise; ``logistic`` the likelihood; ``none`` leaves every weight at 1."""
     l2: Annotated[float, Field(ge=0), Search(0.01, 100.0, log=True)] = 1.0
     """Penalty l2 / 2 * w^2 on every weight of the logistic regression."""
+
+    def without_effect(self) -> frozenset[str]:
+        """Only a logistic regression has a penalty."""
+        logistic = self.learn == "logistic" and self.weights is None
+        return super().without_effect() | (frozenset() if logistic else {"l2"})
 
     def _terms(self, score: Float32, rank: Float32, offsets: Int64) -> Float32:
         """[C, u]: x, NaN where the channel was silent."""

@@ -72,20 +72,33 @@ class RankerSamples:
 
 
 def samples_for_rankers(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+    pipeline: Pipeline,
+    recipe: Recipe,
+    data: Dataset,
+    state: State,
+    opens: int,
+    closes: int,
+    like: RankerSamples | None = None,
 ) -> RankerSamples:
     """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
+
+    ``like``: those that were made with this very pipeline, which stays as it is; rows to learn from are made as
+    ``recipe.samples`` says now, and judged are the same as before.
 
     They are the funnel's candidates, or what was shown, as ``recipe.samples`` says. The last fifth of the window's
     questions by time is kept for early stopping and for choices; targets of the earlier part end where it begins.
     """
-    pipeline.fit(data.until(opens))
     spec = recipe.samples
+    if like is None:
+        pipeline.fit(data.until(opens))
     if spec.source == "exposures":
         sampled, whole, served, valid = _exposed(pipeline, recipe, data, state, opens, closes)
     else:
-        sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes)
+        sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes, like)
         served = None
+    if like is not None:
+        samples = _found(sampled())
+        return replace(like, train=weighted(samples, **spec.weights), unweighted=samples)
     warn_of_few(valid, "rankers are chosen by")
     if pipeline.prerank is not None:
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
@@ -155,9 +168,18 @@ def _exposed(
 
 
 def _replayed(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+    pipeline: Pipeline,
+    recipe: Recipe,
+    data: Dataset,
+    state: State,
+    opens: int,
+    closes: int,
+    like: RankerSamples | None,
 ) -> tuple[Making, Making, Questions]:
-    """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions."""
+    """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions.
+
+    ``like``: samples whose last fifth begins where it is to begin.
+    """
     everything = _training_questions(pipeline, recipe, data, state, opens, closes)
     if len(everything) < 5:
         key, where = ("data.split", "in [rank, test)")
@@ -169,7 +191,7 @@ def _replayed(
         drawn = np.random.default_rng(recipe.seed).permutation(len(everything))
         train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
     else:
-        middle = int(everything.requests.time[fifth]) + 1
+        middle = int(everything.requests.time[fifth]) + 1 if like is None else int(like.questions.requests.time.min())
         train = _training_questions(pipeline, recipe, data, state, opens, middle)
         valid = _training_questions(pipeline, recipe, data, state, middle, closes)
     if not len(train) or not len(valid):

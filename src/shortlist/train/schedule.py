@@ -195,11 +195,14 @@ class Schedule:
             pipeline.fit_recall(part.known)
             fit_merge(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
 
-    def samples(self, pipeline: Pipeline) -> RankerSamples:
-        """Channels and features as of ``rank``: their rows for the questions of [rank, test), the last fifth apart."""
+    def samples(self, pipeline: Pipeline, like: RankerSamples | None = None) -> RankerSamples:
+        """Channels and features as of ``rank``: their rows for the questions of [rank, test), the last fifth apart.
+
+        ``like``: samples that this pipeline made, of which all stays but the rows learned from.
+        """
         part = self.part("rank")
         with self.timed(self._title("rank")):
-            return samples_for_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
+            return samples_for_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes, like)
 
     def rankers(self, pipeline: Pipeline) -> tuple[dict[str, Ranker], dict[str, float], str | None]:
         """The recipe's rankers fitted on those samples, the NDCG@10 of each on the last fifth, and which is best.

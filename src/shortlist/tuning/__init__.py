@@ -1,117 +1,46 @@
-"""``shortlist tune``: hyperparameters searched on the windows kept for choosing, the best written back as a recipe.
+"""``shortlist tune``: a recipe searched on the windows kept for choosing, and the best written back.
 
-The test window is never read. Each section's own setting is measured first, so that the recipe that comes out is, where
-it was measured, at least as good as the one that went in.
+The test window is never read. What is there already is measured first, so that the recipe that comes out is, where it
+was measured, at least as good as the one that went in. Parts that are named are searched by themselves; where none is,
+the whole recipe is searched, as long as it is said.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from shortlist.documents import jsonable
-from shortlist.metrics.interval import paired_interval
 from shortlist.recipe import Recipe
 from shortlist.tuning import _rewrite, _study
-from shortlist.tuning._plan import Asked, Section, at, objectives, sections, space
-from shortlist.tuning._study import Budget
-from shortlist.tuning.measures import Objective
-from shortlist.types import Float64
-
-TRIALS = 50
-"""Settings tried for a section where neither a number nor a time is given."""
+from shortlist.tuning._named import named
+from shortlist.tuning._plan import Asked
+from shortlist.tuning._whole import whole
+from shortlist.tuning._written import Keep, Tuned, Written
 
 
-@dataclass(frozen=True, slots=True)
-class Tuned:
-    """What tuning came to."""
+def tune(
+    recipe: Recipe,
+    text: str,
+    asked: Asked,
+    *,
+    root: Path | None = None,
+    name: str | None = None,
+    earlier: Tuned | None = None,
+    keep: Keep = lambda tuned: None,
+) -> Tuned:
+    """Searches what is asked for; a part finds those before it as they were tuned.
 
-    document: dict[str, Any]
-    text: str  # the recipe, written back
-
-
-def tune(recipe: Recipe, text: str, asked: Asked, *, root: Path | None = None, name: str | None = None) -> Tuned:
-    """Searches one section after the other; a section finds those before it as they were tuned.
-
-    ``text`` is the file the recipe was read from, ``name`` what the tuned one is called. Raises ``InputError`` for a
-    section that is not there or declares nothing to tune.
+    ``text`` is the file the recipe was read from, ``name`` what the tuned one is called. Of a whole recipe, ``earlier``
+    is gone on from, and ``keep`` is told after every try what there is. Raises ``InputError`` for a section that is not
+    there or declares nothing to tune, and where ``earlier`` is of something else.
     """
     _study.library()
     _rewrite.library()
     seed = recipe.seed if asked.seed is None else asked.seed
-    todo, objective = sections(recipe, asked), objectives(recipe, asked, root, seed)
-    end = math.inf if asked.minutes is None else time.monotonic() + 60 * asked.minutes
-    trials = TRIALS if asked.trials is None and asked.minutes is None else asked.trials
-    changes: dict[tuple[str, ...], Any] = {}
-    found: list[dict[str, Any]] = []
-    for number, path in enumerate(todo):
-        section = at(recipe, path)
-        budget = Budget(trials, time.monotonic() + (end - time.monotonic()) / (len(todo) - number))
-        try:
-            with _study.interruptible():
-                told, chosen = _one(recipe, path, objective(recipe, path), budget, seed)
-        except KeyboardInterrupt:
-            if not found:
-                raise  # nothing was measured yet
-            break
-        recipe = _replaced(recipe, path, _changed(section, chosen))
-        changes |= {(*path, key): value for key, value in chosen.items()}
-        if not recipe.recall and "search" in section:
-            changes[(*path, "search")] = None  # or fit would search again
-        found.append(told)
-        if told["stopped"]:
-            break
-    if name is not None and name != recipe.name:
-        changes[("name",)] = name
-    left = [".".join(path) for path in todo[len(found) :]]
-    document = {"name": recipe.name, "seed": seed, "sections": found, "left": left}
-    return Tuned(document, _rewrite.rewritten(text, changes))
-
-
-def _one(
-    recipe: Recipe, path: tuple[str, ...], objective: Objective, budget: Budget, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(what to tell, what to change) of one section."""
-    section, where = at(recipe, path), ".".join(path)
-    tried = space(recipe, path)
-    current = {key: value for key, value in recipe.component(path[0], where, section).config().items() if key in tried}
-
-    def measure(params: Mapping[str, Any]) -> Float64:
-        return objective.measure(_changed(section, params))
-
-    result = _study.study(tried, measure, current, budget, seed, f"tune {where}")
-    own, best = result.trials[0], result.trials[result.best]
-    chosen = {key: value for key, value in best.params.items() if value not in (current[key], section.get(key))}
-    figures = {
-        "section": where,
-        "type": section["type"],
-        "metric": objective.metric,
-        "asked": objective.asked,
-        "before": own.value,
-        "after": best.value,
-        "gain": asdict(paired_interval(result.chosen, result.own, objective.users, seed)),
-        "best": result.best,
-        "refused": sum(trial.refusal is not None for trial in result.trials),
-        "stopped": result.stopped,
-    }
-    # hyperparameters are not rounded as figures are: a penalty of 1e-7 is no 0
-    trials = [{**jsonable(asdict(trial)), "params": trial.params} for trial in result.trials]
-    told = {**jsonable(figures), "current": current, "changes": chosen, "trials": trials}
-    return told, chosen
-
-
-def _changed(section: Section, params: Mapping[str, Any]) -> Section:
-    """The section with other values; None takes a key out. Nothing is left to search."""
-    return {key: value for key, value in {**section, **params}.items() if value is not None and key != "search"}
-
-
-def _replaced(recipe: Recipe, path: tuple[str, ...], section: Section) -> Recipe:
-    whole = section if len(path) == 1 else {**getattr(recipe, path[0]), path[1]: section}
-    return recipe.model_copy(update={path[0]: whole})
+    written = Written(text, recipe.name if name is None else name, keep)
+    if asked.whole:
+        return whole(recipe, asked, root, seed, written, earlier)
+    document, changes = named(recipe, asked, root, seed)
+    return Tuned(document, written.text_of(changes))
 
 
 __all__ = ["Asked", "Tuned", "tune"]

@@ -27,10 +27,15 @@ class Asked:
     channels: Sequence[str] = ()
     rankers: Sequence[str] = ()
     merge: bool = False
-    trials: int | None = None  # of each section; None = 50, or as many as fit into ``minutes``
-    minutes: float | None = None  # for everything together
+    trials: int | None = None  # of each section; None = 50, or as many as fit into ``seconds``
+    seconds: float | None = None  # for everything together
     metric: str | None = None
     seed: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether no part is named, so that the whole recipe is tuned."""
+        return not (self.channels or self.rankers or self.merge)
 
 
 def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
@@ -38,17 +43,22 @@ def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
     for name in asked.channels:
         if name not in recipe.recall:
             raise InputError(f"--channel {name}: not in the recipe; there are {', '.join(recipe.recall) or 'none'}")
+    alone = recipe.rankers is not recipe.rank
     for name in asked.rankers:
-        if name not in recipe.rankers:
-            raise InputError(f"--ranker {name}: not in the recipe; there are {', '.join(recipe.rankers) or 'none'}")
+        if name not in recipe.rankers and not (alone and name == "rank"):
+            there = (
+                f"{next(iter(recipe.rankers))}, or rank, as its section is called"
+                if alone
+                else ", ".join(recipe.rankers)
+            )
+            raise InputError(f"--ranker {name}: not in the recipe; there is {there or 'none'}")
     if asked.merge and not recipe.recall:
         raise InputError("--merge: the recipe has no channels to merge")
     named = bool(asked.channels or asked.rankers or asked.merge)
-    alone = recipe.rankers is not recipe.rank
     paths: list[Keys] = [("recall", name) for name in recipe.recall if name in asked.channels or not named]
     paths += [("merge",)] if asked.merge else []
     wanted = asked.rankers if named or recipe.recall else list(recipe.rankers)
-    paths += [("rank",) if alone else ("rank", name) for name in wanted]
+    paths += [("rank",) if alone else ("rank", name) for name in dict.fromkeys(wanted)][: 1 if alone else None]
     kept = []
     for path in paths:
         if space(recipe, path):
@@ -66,13 +76,22 @@ def space(recipe: Recipe, path: Keys) -> search.Space:
 
     Raises ``InputError`` where the section is wrong.
     """
-    section, where = at(recipe, path), ".".join(path)
-    made = recipe.component(path[0], where, section)
-    named = section.get("search", {})
-    found = search.space(type(made), named, f"{where}.search")
+    made = configured(recipe, path)
+    named = {} if path == ("samples",) else at(recipe, path).get("search", {})
+    found = search.space(type(made), named, f"{'.'.join(path)}.search")
     return (
         found if named else {name: dimension for name, dimension in found.items() if name not in made.without_effect()}
     )
+
+
+def current(recipe: Recipe, path: Keys, tried: search.Space) -> dict[str, Any]:
+    """The values that the section has now of what is searched."""
+    return {key: value for key, value in configured(recipe, path).model_dump(mode="json").items() if key in tried}
+
+
+def configured(recipe: Recipe, path: Keys) -> Any:
+    """The unfitted component of a section, or how the samples are made."""
+    return recipe.samples if path == ("samples",) else recipe.component(path[0], ".".join(path), at(recipe, path))
 
 
 def objectives(recipe: Recipe, asked: Asked, root: Path | None, seed: int) -> Callable[[Recipe, Keys], Objective]:

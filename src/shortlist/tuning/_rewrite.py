@@ -9,9 +9,9 @@ from typing import Any
 
 from shortlist.component import InputError
 
-Path = tuple[str, ...]
+Path = tuple[str | int, ...]
 Changes = Mapping[Path, Any]
-"""Value by the path of its key; None = the key is taken out."""
+"""Value by the path of its key; None = the key is taken out. A number is a place in a list: behind its end, one more."""
 
 
 def rewritten(text: str, changes: Changes) -> str:
@@ -28,6 +28,34 @@ def rewritten(text: str, changes: Changes) -> str:
     return changed
 
 
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], at: Path = ()) -> dict[Path, Any]:
+    """What turns the tables of one recipe into those of another.
+
+    Of a list of tables some are left out, from the last on, and others follow.
+    """
+    found: dict[Path, Any] = {}
+    for key in [*old, *(key for key in new if key not in old)]:
+        one, other, path = old.get(key), new.get(key), (*at, key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found |= changes(one, other, path)
+        elif _tables(one) and _tables(other):
+            left, kept = list(other), 0
+            for place, table in reversed(list(enumerate(one))):
+                if table in left:
+                    left.remove(table)
+                    kept += 1
+                else:
+                    found[(*path, place)] = None
+            found |= {(*path, kept + number): table for number, table in enumerate(left)}
+        elif one != other or type(one) is not type(other):
+            found[path] = other
+    return found
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
+
+
 def library() -> Any:
     """tomlkit; raises ``InputError`` where it is not installed."""
     try:
@@ -40,12 +68,17 @@ def library() -> Any:
 def _set(tables: Any, path: Path, value: Any) -> None:
     *parents, last = path
     for part in parents:
-        if part not in tables:
+        if isinstance(tables, Mapping) and part not in tables:
             if value is None:
                 return
             tables[part] = {}
         tables = tables[part]
-    if value is None:
-        tables.pop(last, None)
+    if isinstance(tables, Mapping):
+        if value is None:
+            tables.pop(last, None)  # type: ignore[attr-defined]
+        else:
+            tables[last] = copy.deepcopy(value)  # type: ignore[index]
+    elif value is None:
+        del tables[last]
     else:
-        tables[last] = value
+        tables.append(copy.deepcopy(value))

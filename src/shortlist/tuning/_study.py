@@ -10,7 +10,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,15 +60,24 @@ class Study:
     repeats: int = field(default=0, repr=False)
 
 
-def study(space: Space, measure: Measure, current: Params, budget: Budget, seed: int, title: str) -> Study:
+def study(
+    space: Space,
+    measure: Measure,
+    current: Params,
+    budget: Budget,
+    seed: int,
+    title: str,
+    known: Sequence[Trial] = (),
+) -> Study:
     """Measures the recipe's own setting (``current``: its values of the space), then what a seeded TPE proposes.
 
+    ``known`` are settings that were tried before: the search learns from them and proposes others.
     A setting refused with ``InputError``, or too large for the memory, counts as a trial and is pruned. Ctrl-C ends the
     search and keeps what was found so far. Raises ``InputError`` if the recipe's own setting is refused or Optuna is
     missing.
     """
     with step(title, total=None if budget.trials is None else budget.trials + 1):
-        return _Run(space, measure, current, budget, title).run(seed)
+        return _Run(space, measure, current, budget, title).run(seed, known)
 
 
 class _Run:
@@ -77,7 +86,7 @@ class _Run:
         self._budget, self._title = budget, title
         self._known: dict[str, float | None] = {}
 
-    def run(self, seed: int) -> Study:
+    def run(self, seed: int, known: Sequence[Trial]) -> Study:
         optuna = library()
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -90,12 +99,15 @@ class _Run:
             startup = 10 if self._budget.trials is None else max(3, min(10, self._budget.trials // 3))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=startup)
+                sampler = optuna.samplers.TPESampler(
+                    seed=seed + len(known), multivariate=True, n_startup_trials=startup
+                )
             study = optuna.create_study(direction="maximize", sampler=sampler)
             drawn = {name: _distribution(optuna, dimension) for name, dimension in self._space.items()}
-            at_home = {name: _drawn(dimension, self._current.get(name)) for name, dimension in self._space.items()}
-            with suppress(ValueError, TypeError):  # its own setting may lie outside of what is to be tried
-                study.add_trial(optuna.trial.create_trial(params=at_home, distributions=drawn, value=first.value))
+            for trial in known:
+                self._known[_json(trial.params)] = trial.value
+            for params, value in [*((t.params, t.value) for t in known), (self._current, first.value)]:
+                self._learn(optuna, study, drawn, params, value)
             try:
                 while self._more(found):
                     with interruptible():
@@ -105,6 +117,13 @@ class _Run:
             return found
         finally:
             optuna.logging.set_verbosity(verbosity)
+
+    def _learn(self, optuna: Any, study: Any, drawn: Mapping[str, Any], params: Params, value: float | None) -> None:
+        """A setting measured before, as one the search proposed."""
+        with suppress(ValueError, TypeError):  # it may lie outside of what is to be tried
+            there = {name: _drawn(dimension, params.get(name)) for name, dimension in self._space.items()}
+            state = optuna.trial.TrialState.PRUNED if value is None else optuna.trial.TrialState.COMPLETE
+            study.add_trial(optuna.trial.create_trial(params=there, distributions=drawn, value=value, state=state))
 
     def _more(self, found: Study) -> bool:
         enough = self._budget.trials is not None and len(found.trials) > self._budget.trials
