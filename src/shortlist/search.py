@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
-from shortlist.component import InputError, Search, explain
+from shortlist.component import Component, InputError, Search, explain
 from shortlist.configured import Configured
 from shortlist.durations import UNITS, microseconds, text
 
@@ -82,7 +82,7 @@ def space(cls: type[Configured], table: Any, path: str) -> Space:
     return found or own
 
 
-def check(cls: type[Configured], config: Mapping[str, Any], table: Any, path: str) -> None:
+def check(cls: type[Component], config: Mapping[str, Any], table: Any, path: str) -> None:
     """Every value and bound of a ``search`` table must be one its field admits; combinations come out when tried.
 
     Raises ``InputError`` at the ``path`` of the table.

@@ -329,6 +329,13 @@ def test_tuning_works_on_it(kind, shop, shortlist_command, tmp_path):
     code, out, said = shortlist_command("tune", recipe, "--data", shop, *words)
     assert code == 0, (out, said)
     assert (tmp_path / "tuned.toml").read_text().count("[recall.cf]") == 1
+    code, out, said = shortlist_command("tune", recipe, "--data", shop, "--trials", 1, "--out", tmp_path / "whole.toml")
+    assert code == 0, (out, said)
+    parts = [part["part"] for part in json.loads((tmp_path / "whole.json").read_text())["parts"]]
+    assert [part for part in parts if part != "check"] == [
+        "channels", "merge", "features", "samples", "rank.trees", "rank.line"
+    ]  # fmt: skip
+    assert shortlist_command("fit", tmp_path / "whole.toml", "--data", shop, "--out", tmp_path / "run")[0] == 0
 
 
 def test_it_is_said_to_be_not_time_true_wherever_figures_are_shown(files, shop, shortlist_command, tmp_path):
@@ -585,7 +592,7 @@ def test_tuning_sees_no_event_that_is_asked_for(shop, tmp_path):
     data, _ = train.load(recipe, shop)
     held_out = held.last(data.events) == TEST
     users, items = (np.array(ids.ids) for ids in (data.user_ids, data.item_ids))
-    told = []
+    told, whole = [], []
     for name, item in (
         ("same", data.events.item),
         ("other", np.where(held_out, (data.events.item + 5) % 24, data.events.item)),
@@ -597,6 +604,9 @@ def test_tuning_sees_no_event_that_is_asked_for(shop, tmp_path):
         pl.DataFrame({**frame, "time": data.events.time // 1_000_000}).write_csv(folder / "log.csv")
         asked = tuning.Asked(channels=("cf",), merge=True, rankers=("line",), trials=3)
         told.append(tuning.tune(recipe, text, asked, root=folder).document["sections"])
+        whole.append(tuning.tune(recipe, text, tuning.Asked(trials=1), root=folder).document["tried"])
+    assert [(made["what"], made["value"]) for made in whole[0]] == [(made["what"], made["value"]) for made in whole[1]]
+    assert {made["part"] for made in whole[0]} >= {"channels", "merge", "features", "samples", "rank.line"}
     for one, other in zip(*told, strict=True):
         assert [trial["value"] for trial in one["trials"]] == [trial["value"] for trial in other["trials"]]
         assert one["trials"][0]["value"] > 0

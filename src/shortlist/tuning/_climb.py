@@ -89,7 +89,7 @@ class Climb:
             return found[0]
 
         own = current(recipe, path, tried)
-        made = study(tried, measure, own, Budget(most, self.until), self.seed, f"tune {where}", known)
+        made = study(tried, measure, own, Budget(most, self.until), self.seed, f"settings of {where}", known)
         gained = False
         for number, trial in enumerate(made.trials[1:], 1):
             best = number == made.best

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import pathlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from shortlist.documents import jsonable
@@ -14,6 +14,7 @@ from shortlist.metrics.interval import paired_interval
 from shortlist.recipe import Recipe
 from shortlist.tuning import _study
 from shortlist.tuning._plan import Asked, Section, at, current, objectives, sections, space
+from shortlist.tuning._rewrite import Path
 from shortlist.tuning._study import Budget
 from shortlist.tuning.measures import Objective
 from shortlist.types import Float64
@@ -22,14 +23,12 @@ TRIALS = 50
 """Settings tried for a section where neither a number nor a time is given."""
 
 
-def named(
-    recipe: Recipe, asked: Asked, root: Path | None, seed: int
-) -> tuple[dict[str, Any], dict[tuple[str, ...], Any]]:
+def named(recipe: Recipe, asked: Asked, root: pathlib.Path | None, seed: int) -> tuple[dict[str, Any], dict[Path, Any]]:
     """(what was tried, what to change): one section after the other, each finds those before it as they were tuned."""
     todo, objective = sections(recipe, asked), objectives(recipe, asked, root, seed)
     end = math.inf if asked.seconds is None else time.monotonic() + asked.seconds
     trials = TRIALS if asked.trials is None and asked.seconds is None else asked.trials
-    changes: dict[tuple[str, ...], Any] = {}
+    changes: dict[Path, Any] = {}
     found: list[dict[str, Any]] = []
     for number, path in enumerate(todo):
         section = at(recipe, path)

@@ -18,6 +18,7 @@ from functools import partial
 
 import numpy as np
 
+from shortlist.component import InputError
 from shortlist.metrics.interval import gain
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe, parse
@@ -32,7 +33,7 @@ from shortlist.tuning.measures import Metric, Objective
 from shortlist.types import Array, Float64
 
 SHARES = {"channels": 0.35, "merge": 0.1, "features": 0.15, "samples": 0.1, "rank": 0.3}
-"""Of the time. A channel that is missing costs most, and each takes a fit to try; rankers take one as well and have most
+"""Of the time. A channel that is missing costs most, and each takes a fit to try; rankers take one too and have most
 settings; merges and samples are few, and features need no rows of their own."""
 Work = Callable[[Climb], None]
 
@@ -111,7 +112,11 @@ class Passes:
         make = partial(Rows, past, metric=metric)
         before = _served(make(parse(self._unchanged())), parse(self._unchanged())) if changed else None
         wide = extras(replace(past, recipe=recipe), recipe) if "features" in mine else []
-        rows = make(recipe, extras=wide)
+        try:
+            rows = make(recipe, extras=wide)
+        except InputError:  # a feature that the recipe has not may refuse what it is given
+            wide = []
+            rows = make(recipe)
         if before is not None and not self._check(rows, before, metric):
             self.tables = self._unchanged()
             rows = make(parse(self.tables), extras=wide)

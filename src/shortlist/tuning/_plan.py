@@ -46,12 +46,9 @@ def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
     alone = recipe.rankers is not recipe.rank
     for name in asked.rankers:
         if name not in recipe.rankers and not (alone and name == "rank"):
-            there = (
-                f"{next(iter(recipe.rankers))}, or rank, as its section is called"
-                if alone
-                else ", ".join(recipe.rankers)
-            )
-            raise InputError(f"--ranker {name}: not in the recipe; there is {there or 'none'}")
+            there = ", ".join(recipe.rankers) or "none"
+            also = " (or rank, as its section is called)" if alone else ""
+            raise InputError(f"--ranker {name}: not in the recipe; there are {there}{also}")
     if asked.merge and not recipe.recall:
         raise InputError("--merge: the recipe has no channels to merge")
     named = bool(asked.channels or asked.rankers or asked.merge)

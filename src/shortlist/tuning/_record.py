@@ -1,4 +1,4 @@
-"""What was tried on the whole funnel, kept beside the recipe that is written, so that a later call goes on from there."""
+"""What was tried on a whole recipe, kept beside the one that is written, so that a later call goes on from there."""
 
 from __future__ import annotations
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from shortlist.component import InputError
 
 Path = tuple[str | int, ...]
 Changes = Mapping[Path, Any]
-"""Value by the path of its key; None = the key is taken out. A number is a place in a list: behind its end, one more."""
+"""Value by the path of its key; None = the key is taken out. A number is a place in a list, or behind its end."""
 
 
 def rewritten(text: str, changes: Changes) -> str:
@@ -31,29 +31,31 @@ def rewritten(text: str, changes: Changes) -> str:
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], at: Path = ()) -> dict[Path, Any]:
     """What turns the tables of one recipe into those of another.
 
-    Of a list of tables some are left out, from the last on, and others follow.
+    Of a list of tables some are left out, and others follow.
     """
     found: dict[Path, Any] = {}
     for key in [*old, *(key for key in new if key not in old)]:
         one, other, path = old.get(key), new.get(key), (*at, key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             found |= changes(one, other, path)
-        elif _tables(one) and _tables(other):
-            left, kept = list(other), 0
-            for place, table in reversed(list(enumerate(one))):
+        elif isinstance(one, list) and isinstance(other, list) and _tables(one) and _tables(other):
+            left, gone = list(other), []
+            for place, table in enumerate(one):
                 if table in left:
                     left.remove(table)
-                    kept += 1
                 else:
-                    found[(*path, place)] = None
-            found |= {(*path, kept + number): table for number, table in enumerate(left)}
+                    gone.append(place)
+            found |= {
+                (*path, len(one) + number): table for number, table in enumerate(left)
+            }  # first: none is left empty
+            found |= {(*path, place): None for place in reversed(gone)}
         elif one != other or type(one) is not type(other):
             found[path] = other
     return found
 
 
-def _tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) for one in value)
+def _tables(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(one, Mapping) for one in values)
 
 
 def library() -> Any:
@@ -68,16 +70,16 @@ def library() -> Any:
 def _set(tables: Any, path: Path, value: Any) -> None:
     *parents, last = path
     for part in parents:
-        if isinstance(tables, Mapping) and part not in tables:
+        if isinstance(tables, MutableMapping) and part not in tables:
             if value is None:
                 return
             tables[part] = {}
         tables = tables[part]
-    if isinstance(tables, Mapping):
+    if isinstance(tables, MutableMapping):
         if value is None:
-            tables.pop(last, None)  # type: ignore[attr-defined]
+            tables.pop(last, None)
         else:
-            tables[last] = copy.deepcopy(value)  # type: ignore[index]
+            tables[last] = copy.deepcopy(value)
     elif value is None:
         del tables[last]
     else:

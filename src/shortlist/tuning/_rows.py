@@ -44,6 +44,7 @@ class Rows:
         self._made = self._schedule.samples(self._pipeline)
         self._columns = _columns(self._pipeline, self._made, self.state)
         self._samples = recipe.samples
+        self._values: dict[tuple[str, str], Float64] = {}  # a part begins with what the one before it ended with
 
     @property
     def users(self) -> Array:
@@ -70,9 +71,14 @@ class Rows:
 
     def measure(self, recipe: Recipe, name: str | None = None) -> Values:
         """([n],): NDCG@10, or another metric, of a ranker, by default of the best; NaN where nothing can be wrong."""
-        made, values = self._seen(recipe), {}
-        for ranker in recipe.rankers if name is None else [name]:
-            values[ranker] = self._judged(made, made.scored(made.fit(recipe.ranker(ranker)), self.state).ranked())
+        wanted = list(recipe.rankers) if name is None else [name]
+        made = None
+        for ranker in wanted:
+            if (recipe.digest, ranker) not in self._values:
+                made = made or self._seen(recipe)
+                rows = made.scored(made.fit(recipe.ranker(ranker)), self.state).ranked()
+                self._values[recipe.digest, ranker] = self._judged(made, rows)
+        values = {ranker: self._values[recipe.digest, ranker] for ranker in wanted}
         return (values[name or Choice(values, self.users).best()],)
 
     def served(self, recipe: Recipe, value: Float64) -> Float64:

@@ -62,7 +62,7 @@ def _metric(recipe: Recipe, asked: Asked) -> str:
 
 
 def _searching(recipe: Recipe, tables: Tables, own: Tables) -> Tables:
-    """The tables of a plain table's recipe with the search tables of ``own``: what was tuned ``fit`` searches no more."""
+    """A plain table's recipe with the search tables of ``own``: what was tuned ``fit`` searches no more."""
 
     def mended(section: Section, own: Section) -> Section:
         search = {"search": own["search"]} if "search" in own else {}

@@ -1,4 +1,4 @@
-"""A tuned recipe as it is written back: the old text, the changed keys, and a few lines on top that say what changed."""
+"""A tuned recipe as it is written back: the old text, the changed keys, and lines on top that say what changed."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Written:
 
     def text_of(self, changed: Changes) -> str:
         """The recipe with keys changed."""
-        renamed = {} if self.tables["name"] == self.name else {("name",): self.name}
+        renamed: Changes = {} if self.tables["name"] == self.name else {("name",): self.name}
         return rewritten(self.text, {**changed, **renamed})
 
     def tuned(self, document: dict[str, Any], tables: Tables) -> Tuned:
         """The recipe that ``tables`` came to, and what was tried, with a checksum of what is written."""
-        old = self.tables
-        changed = changes(*({key: one[key] for key in SECTIONS if key in one} for one in (old, tables)))
+        old, new = ({key: one[key] for key in SECTIONS if key in one} for one in (self.tables, tables))
+        changed = changes(old, new)
         body = "".join(line for line in self.text_of(changed).splitlines(keepends=True) if not line.startswith(MARK))
         text = "".join(_lines(document)) + body
         return Tuned({"name": self.name, **document, "written": checksum(text)}, text)
