@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,9 @@ def measure(name: str, data: Path, tune: str | None, peers: dict[str, Any], scra
     if name in BY_HAND:
         by_hand = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
         drafted = tomllib.loads(draft.read_text(encoding="utf-8"))["data"]
-        found["by hand"] = asked_alike(by_hand, drafted, data / name, scratch / f"{name}-hand")
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            hand = apart.submit(asked_alike, by_hand, drafted, data / name, scratch / f"{name}-hand")
+            found["by hand"] = hand.result()
     if tune is not None:
         tuned = scratch / f"{name}-tuned.toml"
         seconds, wrong = command("tune", draft, "--budget", tune, "--out", tuned)
