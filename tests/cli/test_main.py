@@ -390,7 +390,8 @@ def shop_recipe(shop, tmp_path):
 
 def test_tune_writes_a_recipe_and_tells_what_it_tried(shop, shop_recipe, shortlist_command):
     ended = shop_recipe.with_name("trials.json")
-    code, out, err = shortlist_command("tune", shop_recipe, "--data", shop, "--trials", 2, "--json", ended)
+    named = ("--channel", "cf", "--channel", "hot", "--trials", 2, "--json", ended)
+    code, out, err = shortlist_command("tune", shop_recipe, "--data", shop, *named)
     assert code == 0, err
     written = shop_recipe.with_name("shop-tuned.toml")
     tables_ = tomllib.loads(written.read_text())
@@ -406,9 +407,44 @@ def test_tune_writes_a_recipe_and_tells_what_it_tried(shop, shop_recipe, shortli
     assert "as it was" in out
     assert "tune recall.cf" in err or "data: events" in err
     assert f"shortlist compare {shop_recipe} {written}" in out
-    code, _, err = shortlist_command("tune", shop_recipe, "--data", shop)
-    assert code == 2
-    assert f"{written}: exists; give --out" in err
+    for options in (named, ("--budget", "1s")):
+        code, _, err = shortlist_command("tune", shop_recipe, "--data", shop, *options)
+        assert code == 2
+        assert f"{written}: exists; give --out" in err
+
+
+def test_tune_without_a_name_tunes_everything_and_goes_on_from_there(shop, shop_recipe, shortlist_command):
+    words = ("tune", shop_recipe, "--data", shop, "--budget", "2s")
+    written, record = shop_recipe.with_name("shop-tuned.toml"), shop_recipe.with_name("shop-tuned.json")
+    code, out, err = shortlist_command(*words)
+    assert code == 0, err
+    assert "channels" in out
+    assert f"all that was tried is in {record}" in out
+    assert f"shortlist compare {shop_recipe} {written}" in out
+    text = written.read_text()
+    assert text.startswith("# tune: ")
+    assert "# likes of likes" in text
+    assert tomllib.loads(text)["name"] == "shop-tuned"
+    before = json.loads(record.read_text())["tried"]
+    code, out, err = shortlist_command(*words)
+    assert code == 0, err
+    assert f"goes on from {record}: {len(before):,} tried before" in err
+    assert json.loads(record.read_text())["tried"][: len(before)] == before
+    written.write_text(written.read_text() + "# mine\n")
+    code, _, err = shortlist_command(*words)
+    assert (code, f"{written}: exists; give --out" in err) == (2, True)
+    assert written.read_text().endswith("# mine\n")
+
+
+def test_tune_takes_ten_minutes_unless_it_is_said(shop, shop_recipe, shortlist_command, monkeypatch):
+    from shortlist import tuning
+
+    asked = []
+    monkeypatch.setattr(tuning, "tune", lambda recipe, text, one, **more: asked.append(one) or exit(7))
+    for words in ((), ("--budget", "1.5h"), ("--trials", 3), ("--merge",)):
+        assert shortlist_command("tune", shop_recipe, "--data", shop, *words)[0] == 7
+    assert [one.seconds for one in asked] == [600, 5400, None, None]
+    assert [one.whole for one in asked] == [True, True, True, False]
 
 
 def test_tune_in_place_keeps_the_name(shop, shop_recipe, shortlist_command):
@@ -422,6 +458,10 @@ def test_tune_in_place_keeps_the_name(shop, shop_recipe, shortlist_command):
     [
         (("--channel", "cg"), "--channel cg: not in the recipe; there are cf, hot"),
         (("--metric", "ndcg"), "--metric ndcg: expected NAME@K"),
+        (("--minutes", "20"), "--minutes 20: is called --budget now: --budget 20m"),
+        (("--budget", "soon"), "--budget soon: expected a length of time such as 10m or 1h"),
+        (("--budget", "10"), "--budget 10: expected a length of time such as 10m or 1h"),
+        (("--budget", "0m"), "--budget 0m: expected more than no time"),
         (("--out", "no/such/folder.toml"), "no/such: no such folder to write folder.toml into"),
         (("--out", "."), ".: is a folder; name the file to write"),
         (("--out", "new.toml", "--json", ".."), "..: is a folder; name the file to write"),

@@ -223,10 +223,18 @@ def test_sections_are_tuned_in_turn_and_written_back(tune, recipe):
     assert "# a name" in tuned.text
 
 
-def test_without_names_every_channel_and_with_a_short_time_at_least_its_own_setting(tune):
-    sections = tune(Asked(minutes=1e-9)).document["sections"]
+def test_with_a_short_time_at_least_its_own_setting_is_measured(tune):
+    sections = tune(Asked(channels=("cf", "hot"), seconds=1e-9)).document["sections"]
     assert [(s["section"], len(s["trials"])) for s in sections] == [("recall.cf", 1), ("recall.hot", 1)]
     assert all(s["changes"] == {} for s in sections)
+
+
+@pytest.mark.parametrize("name", ["logistic", "rank"])
+def test_a_ranker_without_a_name_is_found_by_its_type_or_its_section(tune, name):
+    (section,) = tune(Asked(rankers=(name,), trials=1)).document["sections"]
+    assert (section["section"], section["type"]) == ("rank", "logistic")
+    (section,) = tune(Asked(rankers=("logistic", "rank"), trials=1)).document["sections"]  # once
+    assert section["section"] == "rank"
 
 
 def test_the_metric_may_be_chosen(tune):
@@ -238,10 +246,13 @@ def test_the_metric_may_be_chosen(tune):
     ("asked", "said"),
     [
         (Asked(channels=("cg",)), r"--channel cg: not in the recipe; there are cf, hot"),
-        (Asked(rankers=("gbdt",)), r"--ranker gbdt: not in the recipe; there are logistic"),
+        (
+            Asked(rankers=("gbdt",)),
+            r"--ranker gbdt: not in the recipe; there are logistic \(or rank, as its section is called\)",
+        ),
         (Asked(metric="auk@3"), r"--metric auk@3: expected NAME@K such as ndcg@10, NAME one of ndcg, recall"),
         (Asked(metric="ndcg"), r"--metric ndcg: expected NAME@K"),
-        (Asked(metric="recall@50"), r"--metric recall@50: channels are asked for 12 rows \(depth\)"),
+        (Asked(channels=("cf",), metric="recall@50"), r"--metric recall@50: channels are asked for 12 rows \(depth\)"),
     ],
 )
 def test_what_cannot_be_tuned_is_said(tune, asked, said):

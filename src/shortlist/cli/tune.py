@@ -38,7 +38,7 @@ def tune(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search; default the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Recipe to write; default RECIPE-tuned.toml beside it.")] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write every trial here.")] = None,
-    minutes: Annotated[float | None, typer.Option(hidden=True)] = None,
+    minutes: Annotated[float | None, typer.Option(hidden=True, help="What --budget was called before.")] = None,
 ) -> None:
     """Tune a whole recipe before the test window, write the best.
 

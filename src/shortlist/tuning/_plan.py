@@ -39,7 +39,10 @@ class Asked:
 
 
 def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
-    """Paths of the sections to tune, in the order of the funnel; those named must have something to tune."""
+    """Paths of the sections that are named, in the order of the funnel; without a name, of all rankers.
+
+    Those named must have something to tune.
+    """
     for name in asked.channels:
         if name not in recipe.recall:
             raise InputError(f"--channel {name}: not in the recipe; there are {', '.join(recipe.recall) or 'none'}")
@@ -51,16 +54,15 @@ def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
             raise InputError(f"--ranker {name}: not in the recipe; there are {there}{also}")
     if asked.merge and not recipe.recall:
         raise InputError("--merge: the recipe has no channels to merge")
-    named = bool(asked.channels or asked.rankers or asked.merge)
-    paths: list[Keys] = [("recall", name) for name in recipe.recall if name in asked.channels or not named]
+    paths: list[Keys] = [("recall", name) for name in recipe.recall if name in asked.channels]
     paths += [("merge",)] if asked.merge else []
-    wanted = asked.rankers if named or recipe.recall else list(recipe.rankers)
+    wanted = list(recipe.rankers) if asked.whole else asked.rankers
     paths += [("rank",) if alone else ("rank", name) for name in dict.fromkeys(wanted)][: 1 if alone else None]
     kept = []
     for path in paths:
         if space(recipe, path):
             kept.append(path)
-        elif named:
+        elif not asked.whole:
             where, kind = ".".join(path), at(recipe, path)["type"]
             raise InputError(f"{where}: {kind} declares nothing to tune; name fields in [{where}.search]")
     if not kept:
