@@ -61,6 +61,21 @@ def test_where_people_take_things_again_they_may_be_shown_again(found):
     assert found.reasons["rules"][0].startswith("no `seen`: ")
 
 
+def test_what_the_log_tells_of_its_items_becomes_features(tmp_path):
+    path = log(tmp_path, shop(3000))
+    items = {"from": "log", "columns": {"category": "category"}}
+    own = parse({**HEAD, "data": {"split": SPLIT, "events": {"path": str(path)}, "items": items}})
+    types = [feature["type"] for feature in funnel(own, train.load(own)[0]).sections["features"]]
+    assert {"affinity", "profile", "context"} <= set(types)
+
+
+def test_a_log_without_times_has_no_hour_of_the_day(tmp_path):
+    path = log(tmp_path, shop(3000))
+    events = {"path": str(path), "columns": {"user": "user", "item": "item"}, "time": "row"}
+    own = parse({**HEAD, "data": {"split": SPLIT, "events": events}})
+    assert "context" not in [f["type"] for f in funnel(own, train.load(own)[0]).sections["features"]]
+
+
 def test_where_they_do_not_what_was_seen_is_left_out(tmp_path):
     once = {(row.user, row.item): row for row in reversed(shop(6000))}
     path = log(tmp_path, sorted(once.values(), key=lambda row: row.at))

@@ -115,10 +115,10 @@ def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
         {"type": "channel"},
         {"type": "counts", "windows": windows[-6:]},
         {"type": "recency"},
-        {"type": "context"},
+        *([] if data.order_only else [{"type": "context"}]),
         {"type": "neighbours"},
     ]
-    if data.items.codes:
+    if data.items.codes or any(one.values.codes for one in data.items.dated.values()):
         found.append({"type": "affinity"})
     if nature.attributes or nature.people:
         found.append({"type": "profile"})

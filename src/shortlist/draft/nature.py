@@ -49,8 +49,8 @@ class Nature:
             repeats=float(before.mean()) if len(before) else 0.0,
             new=float(np.mean(~met[targets["item"]])) if len(wanted) else 0.0,
             strangers=float(np.mean(history.lengths == 0)) if len(questions) else 0.0,
-            attributes=bool(data.items.codes or data.items.numbers),
-            people=bool(data.users.codes or data.users.numbers),
+            attributes=bool(data.items.codes or data.items.numbers or data.items.dated),
+            people=bool(data.users.codes or data.users.numbers or data.users.dated),
         )
 
     def told(self) -> list[str]:
