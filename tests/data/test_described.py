@@ -359,3 +359,16 @@ def test_what_the_log_cannot_tell_is_told_at_its_path(tmp_path, columns, message
 def test_how_is_for_items_and_users(tmp_path):
     events = {"path": "log.csv", "columns": {"user": "user", "item": "item", "time": "time", "price": {"how": "last"}}}
     assert refused(tmp_path, {}, events=events).startswith("data.events.columns.price.how: is for columns of [data.it")
+
+
+def test_who_the_log_describes_is_listed(tmp_path):
+    data = read(tmp_path, spec={**SPEC, "items": {"from": "log", "columns": {"first": COLUMNS["first"]}}})
+    assert data.items.latest().listed.tolist() == [True, True]
+
+
+def test_a_time_that_the_log_tells_is_written_as_the_events_are(tmp_path):
+    log = "user,item,time,out\na,x,01|02|2020,02|01|2019\nb,x,02|02|2020,03|01|2019\n"
+    out = {"column": "out", "kind": "time", "how": "first"}
+    spec = {"events": {"path": "log.csv", "time_format": "%d|%m|%Y"}, "items": {"from": "log", "columns": {"out": out}}}
+    table, rows = read(tmp_path, log, spec).items.known("out", np.array([0]))
+    assert table.times["out"][rows].tolist() == [1546387200 * SECOND]  # the second of January

@@ -14,6 +14,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5)), min_size=1, max
 
 def test_a_common_order_counts_a_minute_an_event_and_equal_places_stand_together() -> None:
     assert (common(np.array([5.0, 7.0, 7.0, 6.5])) / MINUTE).tolist() == [1, 3, 3, 2]
+    assert common(np.zeros(0)).tolist() == []
 
 
 @given(ROWS)

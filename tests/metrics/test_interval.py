@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.metrics import interval
-from shortlist.metrics.interval import mean_interval, mean_intervals, paired_interval, user_mean_interval, user_means
+from shortlist.metrics.interval import (
+    gain,
+    mean_interval,
+    mean_intervals,
+    paired_interval,
+    user_mean_interval,
+    user_means,
+)
 
 
 def clustered(rng, users=60, spread=1.0):
@@ -153,3 +160,15 @@ def test_draws_do_not_depend_on_the_memory_they_are_given(monkeypatch):
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="2 values for 3 users"):
         mean_interval([1.0, 2.0], [0, 1, 2])
+
+
+def test_a_gain_has_the_error_of_users_and_none_that_is_known_from_one_user():
+    one, other = np.array([3, 5, 2, np.nan, 7]), np.array([1, 1, 1, 1, 1.0])
+    users = np.array([4, 4, 9, 9, -2])
+    # differences 2, 4 | 1 | 6, mean 3.25: what the users are off it is -0.5, -2.25 and 2.75
+    assert gain(one, other, users) == pytest.approx((3.25, np.sqrt(0.5**2 + 2.25**2 + 2.75**2) / 4))
+    assert gain(one[:2], other[:2], users[:2]) == (3, np.inf)
+    assert gain(one[2:4], other[2:4], users[2:4]) == (1, np.inf)
+    nothing = gain(one[3:4], other[3:4], users[3:4])
+    assert np.isnan(nothing[0])
+    assert nothing[1] == np.inf

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from shortlist.component import InputError
+from shortlist.data import Codes, Table
+from shortlist.data.table import Dated
 from shortlist.recall import popular
 from shortlist.recall.popular import Popular
 from shortlist.testing import worlds
-from shortlist.types import Requests
+from shortlist.types import Ragged, Requests
 
 HOUR = 60 * worlds.MINUTE
 DAY = worlds.DAY
@@ -106,3 +110,13 @@ def test_unknown_segment_and_event_are_named(shop):
 def test_empty_log():
     data = worlds.empty()
     assert lists(Popular(segment=["team", "colour"]), data, [0, -1], [0, DAY]) == [[], []]
+
+
+def test_a_segment_that_the_log_tells_is_the_one_of_the_moment(shop):
+    """User 0 is of mood 0 until hour 10 and of mood 1 from then on; user 2 of mood 1 throughout, the others of none."""
+    moods = Codes(Ragged(np.arange(4), {"code": np.array([0, 1, 1], np.int32)}), ("calm", "keen"))
+    told = Table(3, codes={"mood": moods}, kinds={"mood": "category"})
+    mood = Dated(np.array([0, 2, 2, 3, 3, 3, 3]), np.array([0, 10, 0]) * HOUR, told)
+    data = replace(shop, users=shop.users.described({"mood": mood}))
+    channel = Popular(segment=["mood"], half_life=None, refresh="1h")
+    assert lists(channel, data, [0, 0, 2], np.array([9, 10, 9]) * HOUR) == [[0], [1], [1]]

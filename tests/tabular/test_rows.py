@@ -203,6 +203,7 @@ def test_a_draw_loses_no_row_and_follows_its_seed(tmp_path: Path, m: int, share:
         (TABLE, {"columns": {"age": "number"}}, "rows.csv: row 4, column age (age): expected a number, found '?'"),
         (TABLE, {"columns": {"wage": "number"}}, "row 1: expected a column 'wage' for wage, found age, job, clicked"),
         (TABLE, {"columns": {"age": "time"}}, "data.rows.columns.age: expected category, list or number, found 'time'"),
+        (TABLE, {"columns": {"age": {"kind": "time"}}}, "columns.age: expected category, list or number, found 'time'"),
         (TABLE, {"columns": {"clicked": "number"}}, "data.rows.columns.clicked: is the label"),
         (TABLE.replace(",0", ",2"), NULLS, "row 3, column clicked (clicked): expected 1 or 0 (or say"),
         (TABLE.replace("28,cook,0", "28,cook,-1"), NULLS, "column clicked (label): expected 1 and 0, or 1 and -1"),

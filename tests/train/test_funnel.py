@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -119,3 +121,11 @@ def test_start_requests_train_a_ranker_on_start_requests(shop, tmp_path):
     assert document["ranker"] in ("trees", "line")
     assert document["requests"] == document["users"] > 20
     assert all(0 < value <= 1 for value in document["validation"].values())
+
+
+def test_the_memory_of_who_started_a_process_is_not_its_own():
+    """A child of a process of many pages says what it took itself."""
+    ask = "from shortlist.train import peak_memory; print(peak_memory())"
+    start = f"import subprocess, sys; kept = b'x' * 800_000_000; subprocess.run([sys.executable, '-c', {ask!r}])"
+    run = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
+    assert 50_000_000 < int(run.stdout) < 700_000_000

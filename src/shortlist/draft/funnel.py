@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shortlist import train
+from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.draft.nature import Nature
 from shortlist.draft.trials import Trial, Trials
@@ -20,9 +21,11 @@ from shortlist.types import Float64
 
 AGAIN = 0.02
 """Where users take more than this share of what they take again, what was seen may be shown."""
-SECONDS = 15.0
-"""For trying channels on a small log, and as much again for every 100,000 events up to ``LONGEST``."""
+SECONDS = 20.0
+"""Of the processor, for trying channels on a small log, and as much for every 100,000 events up to ``LONGEST``."""
 LONGEST = 60.0
+FEWEST = 30
+"""Requests without which nothing is tried: fewer cannot tell one channel from another."""
 LARGE = 4_000
 """Requests a ranker of a large log learns from, and requests of its test window that are asked."""
 MANY = 200_000
@@ -69,12 +72,14 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
     ruled = recipe.model_copy(update={"rules": rules})
     with step("channels tried on [tune, rank)"):
         (window,) = measures.windows(train.Schedule.of(ruled, data), recipe.seed)
+        if len(window.questions) < FEWEST:
+            raise InputError(f"{len(window.questions)} requests in [tune, rank), too few to tell channels apart")
         window = replace(window, known=channels.latest(window.known))
         seconds = min(LONGEST, SECONDS * max(1.0, nature.events / 100_000))
-        trials = Trials(ruled, window, nature, time.perf_counter() + seconds)
+        trials = Trials(ruled, window, nature, time.process_time() + seconds)
         popular = trials.popular()
         every = [*popular, *trials.families()]
-        chosen = _named(trials.chosen(every))
+        chosen = _named(trials.chosen(every) or popular[:1])
         merge, value = trials.merge(chosen)
     sections: dict[str, Any] = {
         "recall": {name: trial.section for name, trial in chosen.items()},

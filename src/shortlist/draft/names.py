@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Literal
-
-Role = Literal["user", "item", "time", "event", "value", "count"]
 
 WORDS: dict[str, str] = {
     "user": "user uid userid visitor visitorid customer cust customerid member memberid client shopper buyer account "
@@ -87,9 +83,3 @@ def strength(event: str) -> int | None:
     """What a behaviour of that name is worth; None for a word that says nothing."""
     word = re.sub(r"[^\w]|[\d_]", "", event.lower())
     return next((n for n, words in STRENGTHS.items() if word in words.split()), None)
-
-
-def nearest(names: Iterable[str], role: str) -> str | None:
-    """The column whose name says a role most strongly, the first of equals; None if none does."""
-    best = max(names, key=lambda name: told(name, role), default=None)
-    return best if best is not None and told(best, role) > 0 else None

@@ -58,7 +58,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Trials:
-    """Those of one log. ``until`` (``time.perf_counter``): no family is begun after it."""
+    """Those of one log. Nothing is tried after ``until`` (``time.process_time``: a busy machine drafts the same)."""
 
     recipe: Recipe
     window: Window
@@ -126,7 +126,7 @@ class Trials:
         return [a for a in ages if a == "none" or float(a[:-1]) * days[a[-1]] <= max(self.nature.days / 2, 1 / 24)]
 
     def _time(self) -> bool:
-        return time.perf_counter() < self.until
+        return time.process_time() < self.until
 
     def chosen(self, trials: Sequence[Trial]) -> list[Trial]:
         """Those worth having, the most useful first.

@@ -311,3 +311,14 @@ def test_the_first_column_with_something_in_it(tmp_path):
     assert raw.rejected["reason"].to_list() == ["paid: not something in paid or seen"]
     bad = log.replace("2024-01-02", "soon")
     assert "row 2, column seen" in refused(tmp_path, bad, columns=columns, derive=derive)
+
+
+def test_a_number_out_of_a_category_that_is_none_is_at_fault(tmp_path):
+    (tmp_path / "items.csv").write_text("item,size\nx,2\ny,big\nz,4\n")
+    how = {"columns": {"size": "category"}, "derive": {"one": {"ratio": ["size", "size"]}}}
+    said = refused(tmp_path, items=how)
+    assert said.startswith("items.csv: row 3, column size")
+    assert said.endswith("expected a number, found 'big'")
+    (tmp_path / "items.csv").write_text("item,size\nx,2\ny,NA\nz,4\n")
+    raw = read(tmp_path, items=how)
+    assert (raw.items["size"].to_list(), raw.items["one"].to_list()) == (["2", "NA", "4"], [1, None, 1])
