@@ -436,6 +436,27 @@ def test_tune_without_a_name_tunes_everything_and_goes_on_from_there(shop, shop_
     assert written.read_text().endswith("# mine\n")
 
 
+@pytest.mark.parametrize("theirs", ["not JSON", "[1]", '{"name": "mine"}'])
+def test_tune_replaces_no_other_file_beside_the_recipe(shop, shop_recipe, shortlist_command, theirs):
+    beside = shop_recipe.with_name("other.json")
+    beside.write_text(theirs)
+    words = ("tune", shop_recipe, "--data", shop, "--budget", "1s", "--out", beside.with_suffix(".toml"))
+    code, _, err = shortlist_command(*words)
+    assert (code, f"{beside}: is not what tune has tried" in err) == (2, True)
+    assert beside.read_text() == theirs
+    assert not beside.with_suffix(".toml").exists()
+
+
+def test_a_whole_recipe_is_tuned_in_place_again_and_again(shop, shop_recipe, shortlist_command):
+    words = ("tune", shop_recipe, "--data", shop, "--trials", 1, "--out", shop_recipe)
+    assert shortlist_command(*words)[0] == 0
+    code, _, err = shortlist_command(*words)
+    assert (code, "goes on from" in err) == (0, True), err
+    text = shop_recipe.read_text()
+    assert tomllib.loads(text)["name"] == "shop"
+    assert text.count("# tune: all that was tried") == 1
+
+
 def test_tune_takes_ten_minutes_unless_it_is_said(shop, shop_recipe, shortlist_command, monkeypatch):
     from shortlist import tuning
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shortlist import train
+from shortlist import train, tuning
 from shortlist.component import InputError, Ranker
 from shortlist.data.build import dataset
 from shortlist.data.exposures import SHOWN_AT
@@ -284,6 +284,20 @@ def test_a_funnel_is_trained_on_exposures_from_its_recipe_alone(folder, tmp_path
         assert document["ranker"] == "line"
         assert document["validation"]["line"] > 0.6
         assert document["slate"]["ndcg@3"]["mean"] > 0.2
+
+
+def test_a_recipe_that_learns_from_exposures_is_tuned_whole(folder, tmp_path):
+    pytest.importorskip("optuna")
+    pytest.importorskip("tomlkit")
+    text = RECIPE + '[prerank]\ntype = "logistic"\n'
+    tuned = tuning.tune(read(folder / "r.toml"), text, tuning.Asked(trials=2), root=folder)
+    parts = {part["part"]: part for part in tuned.document["parts"]}
+    assert set(parts) - {"check"} == {"channels", "merge", "features", "samples", "rank.line"}
+    tried = [made for made in tuned.document["tried"] if made["section"] == "samples"]
+    assert all(set(made["params"]) == {"negatives", "half_life", "balance"} for made in tried)
+    assert not [made for made in tuned.document["tried"] if made["kept"] and "position" in made["what"]]
+    (tmp_path / "tuned.toml").write_text(tuned.text)
+    train.fit(read(tmp_path / "tuned.toml"), root=folder, out=tmp_path / "run")
 
 
 def test_labels_of_the_earlier_part_end_where_the_later_begins(folder, made):

@@ -24,7 +24,7 @@ from shortlist.tuning import Asked, _passes, channels
 from shortlist.tuning._climb import Climb, surely_better
 from shortlist.tuning._lists import Lists
 from shortlist.tuning._passes import SHARES, Passes
-from shortlist.tuning._record import LISTS, SECTIONS, Record, digest
+from shortlist.tuning._record import LISTS, SECTIONS, Record, Try, digest
 from shortlist.tuning._rewrite import changes, rewritten
 from shortlist.tuning._rows import Rows
 from shortlist.tuning.measures import Metric
@@ -246,11 +246,29 @@ def test_a_step_must_gain_more_than_its_error_and_lose_nothing_else():
     assert not surely_better((old + noise - noise.mean(),), (old,), users)
     assert not surely_better((old,), (old,), users)
     assert not surely_better((old + 0.02,), (old,), np.zeros(40))  # one user says nothing
+    small = old + 0.003 + noise
+    assert surely_better((small,), (old,), users)
+    assert not surely_better((small,), (old,), users, 20)  # the best of twenty that are worth nothing looks so
     lost, found = old - 0.02, old + 0.02
     assert surely_better((old, found), (old, old), users)
     assert not surely_better((old, old + 0.009), (old, old), users)  # any channel finds some
     assert not surely_better((lost, found), (old, old), users)
     assert not surely_better((found, lost), (old, old), users)
+
+
+def test_tries_in_vain_are_counted_since_the_last_that_was_kept():
+    record = Record("", "", "ndcg@10", 0, lambda document, tables: None)
+    for part, section, kept in (
+        ("channels", None, False),
+        ("channels", None, True),
+        ("channels", None, False),
+        ("channels", "recall.cf", False),
+        ("merge", None, False),
+    ):
+        record.add(Try(part, "", "", 0.1, 0.0, 0.0, kept, 0.0, None, section, {} if section else None), {})
+    counts = [record.in_vain(*one) for one in (("channels", None), ("channels", "recall.cf"), ("merge", None))]
+    assert counts == [1, 1, 1]
+    assert record.in_vain("rank", "rank") == 0
 
 
 def test_a_channel_that_is_missing_is_added(shop, shortlist_command, tmp_path):
@@ -288,7 +306,32 @@ def test_channels_and_merge_that_rank_worse_are_taken_back(tune, monkeypatch):
     assert check["gain"] < 0
     assert check["kept"] == []
     assert "added" not in tomllib.loads(tuned.text)["recall"]
-    assert any(line.startswith("channels and merge are taken back: ndcg@10 -0.") for line in said)
+    assert any(line.startswith("channels and merge: 1 changes are taken back, ndcg@10 -0.") for line in said)
+
+
+def test_only_as_many_changes_are_taken_back_as_it_takes(tune, monkeypatch):
+    measure, adds = Rows.measure, ("svd", "als", "ease", "swing")
+
+    def worse(self, recipe, name=None):
+        (values,) = measure(self, recipe, name)
+        return (values * (0.5 if "als" in recipe.recall else 1.0),)
+
+    def add(climb, lists):
+        for kind in adds:
+            climb.tables = {**climb.tables, "recall": {**climb.tables["recall"], kind: {"type": kind}}}
+            climb.kept.append(f"recall.{kind} added")
+            climb.steps.append(climb.tables)
+
+    monkeypatch.setattr(Rows, "measure", worse)
+    monkeypatch.setattr(Rows, "served", lambda self, recipe, value: value)
+    monkeypatch.setattr(_passes, "tune_channels", add)
+    monkeypatch.setattr(_passes, "tune_merge", lambda climb, lists: None)
+    tuned = tune()
+    checks = [part for part in tuned.document["parts"] if part["part"] == "check"]
+    assert [check["kept"] for check in checks[:2]] == [[], []]  # four changes, then two: als is among them
+    assert len(checks) == 3
+    kept = {"svd"} if checks[2]["kept"] else set()
+    assert set(tomllib.loads(tuned.text)["recall"]) == {"cf", "hot"} | kept
 
 
 def test_what_was_not_checked_is_checked_by_the_next_call(tune, monkeypatch):

@@ -185,7 +185,7 @@ def parts(document: Mapping[str, Any]) -> Table:
             decimal(part["after"], 4),
             f"{decimal(part['gain'], 4, sign=True)} ± {error}" if part["kept"] else "",
             str(part["tried"]),
-            escape("\n".join(part["kept"])),
+            escape("\n".join(part["kept"]) or ("taken back" if part["part"] == "check" else "")),
         )
     return shown
 

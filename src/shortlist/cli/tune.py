@@ -62,7 +62,9 @@ def tune(
     if asked.whole and trials is None and budget is None:
         asked = tuning.Asked(seconds=_seconds(BUDGET), metric=metric, seed=seed)
     record = target.with_suffix(".json")
-    earlier = _earlier(record, target, text) if asked.whole else None
+    earlier = None
+    if asked.whole and record.exists():
+        earlier = _earlier(record, target, text)
     if out is None and earlier is None and target.exists():
         raise InputError(f"{target}: exists; give --out {target} to replace it, or another name")
     if earlier is not None:
@@ -105,15 +107,19 @@ def _seconds(budget: str) -> float:
 
 
 def _earlier(record: Path, target: Path, source: str) -> Tuned | None:
-    """What the same command left, if nobody has changed the recipe since."""
+    """What the same command left, if nobody has changed the recipe since; raises ``InputError`` on another file."""
     from shortlist.tuning import Tuned
 
     try:
         document = json.loads(record.read_text(encoding="utf-8"))
-        found = Tuned(document, target.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or "tried" not in document:
+        raise InputError(f"{record}: is not what tune has tried, and would be replaced; give --out another name")
+    if not target.exists():
         return None
-    return found if isinstance(document, dict) and "tried" in document and found.goes_on(source) else None
+    found = Tuned(document, target.read_text(encoding="utf-8"))
+    return found if found.goes_on(source) else None
 
 
 def _json(tuned: Tuned) -> str:

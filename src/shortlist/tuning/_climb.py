@@ -1,13 +1,15 @@
 """A part of the funnel changed step by step; a step is kept where the validation says that it gains.
 
 It gains where a mean rises by more than the standard error of the difference, users being what is drawn, and no other
-falls by as much. Best of many, a setting looks better than it is: what is only as good as chance is left alone.
+falls by as much. The best of m that are worth nothing still looks like sqrt(2 ln m) errors, which bounds what is to be
+expected of the largest of m normal draws: so much more must it be after m tries in vain.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +52,7 @@ class Climb:
     before: Values = ()
     values: Values = ()
     kept: list[str] = field(default_factory=list)
+    steps: list[Tables] = field(default_factory=list)  # after each that was kept
     tried: int = 0
 
     def begin(self) -> None:
@@ -74,7 +77,8 @@ class Climb:
             refusal = str(error)
         except MemoryError:
             refusal = "out of memory"
-        return self._judged(what, tables, values, time.monotonic() - began, refusal)
+        tried = self.record.in_vain(self.part, None) + 1
+        return self._judged(what, tables, values, time.monotonic() - began, refusal, tried)
 
     def search(self, path: Keys, most: int = SLICE) -> bool:
         """Some settings of a section, proposed by Optuna; whether the best of them was kept."""
@@ -90,7 +94,7 @@ class Climb:
 
         own = current(recipe, path, tried)
         made = study(tried, measure, own, Budget(most, self.until), self.seed, f"settings of {where}", known)
-        gained = False
+        gained, among = False, self.record.in_vain(self.part, where) + len(made.trials) - 1
         for number, trial in enumerate(made.trials[1:], 1):
             best = number == made.best
             changed = {key: value for key, value in trial.params.items() if value != own[key]}
@@ -98,7 +102,14 @@ class Climb:
             what = f"{where}: {', '.join(words)}"
             values = seen.get(json.dumps(trial.params, sort_keys=True))
             gained |= self._judged(
-                what, self._with(path, changed), values, trial.seconds, trial.refusal, (where, trial.params), best
+                what,
+                self._with(path, changed),
+                values,
+                trial.seconds,
+                trial.refusal,
+                among,
+                (where, trial.params),
+                best,
             )
         if made.stopped:
             raise KeyboardInterrupt
@@ -142,6 +153,7 @@ class Climb:
         values: Values | None,
         seconds: float,
         refusal: str | None,
+        among: int,
         searched: tuple[str, dict[str, Any]] | None = None,
         best: bool = True,
     ) -> bool:
@@ -151,13 +163,14 @@ class Climb:
         if values is not None and refusal is None:
             rise, error = gain(values[0], self.values[0], self.users)
             value = float(np.nanmean(values[0]))
-            better = best and surely_better(values, self.values, self.users)
+            better = best and surely_better(values, self.values, self.users, among)
         section, params = searched or (None, None)
         key = digest(tables, self.sections)
         if better:
             assert values is not None
             self.tables, self.values = tables, values
             self.kept.append(what)
+            self.steps.append(tables)
         self.tried += 1
         note = f"{np.nanmean(self.values[0]):.4f}, {np.nanmean(self.before[0]):.4f} before"
         emit("advance", title=f"tune {self.part}", done=self.tried, total=None, note=note)
@@ -181,8 +194,9 @@ class Climb:
         return tables
 
 
-def surely_better(new: Values, old: Values, users: Array) -> bool:
-    """Whether one of the metrics rises by more than chance and none falls by more."""
+def surely_better(new: Values, old: Values, users: Array, among: int = 1) -> bool:
+    """Whether one of the metrics rises by more than chance, as the best ``among`` so many, and none falls by more."""
+    errors = max(1.0, math.sqrt(2 * math.log(max(among, 1))))
     gains = [gain(one, other, users) for one, other in zip(new, old, strict=True)]
-    rises = [mean > max(error, WIDER if number else 0.0) for number, (mean, error) in enumerate(gains)]
+    rises = [mean > max(errors * error, WIDER if number else 0.0) for number, (mean, error) in enumerate(gains)]
     return any(rises) and not any(mean < -error for mean, error in gains)

@@ -5,7 +5,7 @@
 
 Every part has a share of the time that is left, by what it was seen to be worth. One that gains nothing stops early and
 leaves its time to those after it; when all are through, those that gained begin again. What channels and merge gained
-must also show where it was not chosen: in the ranked lists of [rank, test), else it is taken back.
+must also show where it was not chosen, in the ranked lists of [rank, test), else the later half of it is taken back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from shortlist.component import InputError
 from shortlist.metrics.interval import gain
 from shortlist.progress import emit, step
-from shortlist.recipe import Recipe, parse
+from shortlist.recipe import Recipe, Section, parse
 from shortlist.train import Schedule
 from shortlist.tuning._climb import Climb, Values
 from shortlist.tuning._lists import Lists, tune_channels, tune_merge
@@ -48,6 +48,7 @@ class Passes:
     seed: int
     end: float = math.inf  # ``time.monotonic``
     trials: int | None = None
+    steps: list[Tables] = field(default_factory=list)  # after each change of channels and merge not yet confirmed
 
     def funnel(self, schedule: Schedule, metric: Metric) -> None:
         """Raises ``InputError`` where there is nothing to tune on; Ctrl-C ends it and loses nothing."""
@@ -109,17 +110,15 @@ class Passes:
         changed = digest(self.tables, LISTS) != digest(self.confirmed, LISTS)
         if not mine and not changed:
             return []
-        make = partial(Rows, past, metric=metric)
-        before = _served(make(parse(self._unchanged())), parse(self._unchanged())) if changed else None
         wide = extras(replace(past, recipe=recipe), recipe) if "features" in mine else []
-        try:
-            rows = make(recipe, extras=wide)
-        except InputError:  # a feature that the recipe has not may refuse what it is given
-            wide = []
-            rows = make(recipe)
-        if before is not None and not self._check(rows, before, metric):
-            self.tables = self._unchanged()
-            rows = make(parse(self.tables), extras=wide)
+        trail = [self._unchanged(), *(self.steps or [self.tables])] if changed else [self.tables]
+        before = _served(Rows(past, parse(trail[0]), metric), parse(trail[0])) if changed else None
+        while True:
+            self.tables = trail[-1]
+            rows = _made(past, parse(self.tables), metric, wide)
+            if before is None or len(trail) == 1 or self._check(rows, before, metric, len(trail) - 1):
+                break
+            trail = trail[: (len(trail) + 1) // 2] if self._time() else trail[:1]
         self._confirm()
         for part in mine:
             share = self._share(part, todo)
@@ -142,21 +141,25 @@ class Passes:
             gained |= self._done(climb, _rounds(path), [str(metric)], rows.asked)
         return gained
 
-    def _check(self, rows: Rows, before: tuple[Float64, Array], metric: Metric) -> bool:
-        """Whether channels and merge as they are now rank no worse than as they were, where they were not chosen."""
+    def _check(self, rows: Rows, before: tuple[Float64, Array], metric: Metric, steps: int) -> bool:
+        """Whether channels and merge after so many changes rank no worse than before, where they were not chosen."""
         value, times = _served(rows, parse(self.tables))
         old, asked = before
         mean, error = gain(value, old, rows.users) if np.array_equal(times, asked) else (0.0, math.inf)
         told = {"part": "check", "metric": str(metric), "asked": rows.asked, "gain": mean, "error": error}
         means = {"before": float(np.nanmean(old)), "after": float(np.nanmean(value))}
-        kept = ["channels and merge as they were found"] if mean >= 0 else []
+        kept = [f"{steps} changes of channels and merge"] if mean >= 0 else []
         self.record.parts.append({**told, **means, "beside": {}, "tried": 1, "kept": kept})
         if not kept:
-            emit("warning", message=f"channels and merge are taken back: {metric} {mean:+.4f} when they are ranked")
+            emit(
+                "warning",
+                message=f"channels and merge: {steps} changes are taken back, {metric} {mean:+.4f} when ranked",
+            )
         return bool(kept)
 
     def _confirm(self) -> None:
         self.confirmed, self.record.confirmed = self.tables, digest(self.tables, LISTS)
+        self.steps = []
 
     def _unchanged(self) -> Tables:
         """The recipe with the channels and the merge last confirmed."""
@@ -179,6 +182,7 @@ class Passes:
                 work(climb)
         finally:
             self.tables = climb.tables
+            self.steps += climb.steps if climb.sections == LISTS else []
             if climb.values:
                 seconds = round(time.monotonic() - began, 1)
                 self.record.parts.append({**climb.told(metrics, asked), "seconds": seconds})
@@ -203,6 +207,16 @@ def _parts(recipe: Recipe, schedule: Schedule) -> list[str]:
         emit("warning", message="data.split has no tune: channels and merge are left as they are")
     lists = [] if cuts.tune is None else ["channels", "merge"]
     return [*lists, *(["features", "samples", "rank"] if ranked else [])]
+
+
+def _made(schedule: Schedule, recipe: Recipe, metric: Metric, wide: Sequence[Section]) -> Rows:
+    """The rows of a recipe with more features than it has, where those take what they are given."""
+    try:
+        return Rows(schedule, recipe, metric, wide)
+    except InputError:
+        if not wide:
+            raise
+        return Rows(schedule, recipe, metric)
 
 
 def _served(rows: Rows, recipe: Recipe) -> tuple[Float64, Array]:

@@ -74,6 +74,11 @@ class Record:
         """Whether these very sections were tried."""
         return any(made.key == key for made in self.tries)
 
+    def in_vain(self, part: str, section: str | None) -> int:
+        """How many settings of a section, or other changes of a part, were tried since one was last kept."""
+        mine = [made.kept for made in self.tries if made.part == part and made.section == section]
+        return mine[::-1].index(True) if True in mine else len(mine)
+
     def settings(self, section: str) -> list[Trial]:
         """What was searched of a section so far."""
         return [

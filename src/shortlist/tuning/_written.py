@@ -69,5 +69,6 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     said = ["all that was tried stands beside this file, in JSON; figures flatter where they were chosen"]
     for part in document["parts"]:
         figures = f"{part['part']}: {part['metric']} {part['before']:.4f} -> {part['after']:.4f}, {part['asked']}"
-        said += textwrap.wrap("; ".join([figures, *(part["kept"] or ["nothing was better"])]), WIDE - len(MARK))
+        nothing = "taken back" if part["part"] == "check" else "nothing was better"
+        said += textwrap.wrap("; ".join([figures, *(part["kept"] or [nothing])]), WIDE - len(MARK))
     return [f"{MARK}{line}\n" for line in said]
