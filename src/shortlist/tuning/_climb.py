@@ -1,8 +1,8 @@
 """A part of the funnel changed step by step; a step is kept where the validation says that it gains.
 
 It gains where the mean rises by more than the standard error of the difference, users being what is drawn, and nothing
-that is measured beside it falls by as much. The best of m that are worth nothing still looks like sqrt(2 ln m) errors, which bounds what is to be
-expected of the largest of m normal draws: so much more must it be after m tries in vain.
+that is measured beside it falls by as much. The best of m that are worth nothing still looks like sqrt(2 ln m) errors,
+which bounds what is to be expected of the largest of m normal draws: so much more must it be after m tries in vain.
 """
 
 from __future__ import annotations
