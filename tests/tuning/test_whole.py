@@ -20,7 +20,7 @@ from shortlist.data import Events
 from shortlist.progress import listening
 from shortlist.recipe import parse
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
-from shortlist.tuning import Asked, _passes, channels
+from shortlist.tuning import Asked, _climb, _passes, channels
 from shortlist.tuning._climb import Climb, surely_better
 from shortlist.tuning._lists import Lists
 from shortlist.tuning._passes import SHARES, Passes
@@ -122,12 +122,7 @@ def test_parts_come_in_order_and_only_what_gains_is_kept(tune):
     parts = [part["part"] for part in document["parts"]]
     assert [part for part in parts if part != "check"] == ["channels", "merge", "features", "samples", "rank"]
     assert (document["left"], document["stopped"]) == ([], False)
-    kept = [made for made in document["tried"] if made["kept"]]
-    assert kept
-    for made in kept:
-        assert made["gain"] > made["error"] or (
-            made["part"] in ("channels", "merge") and made["gain"] >= -made["error"]
-        )
+    assert all(made["gain"] > made["error"] for made in document["tried"] if made["kept"])
     for part in document["parts"]:
         assert part["after"] - part["before"] == pytest.approx(part["gain"], abs=2e-6)
     whats = [made["what"] for made in document["tried"]]
@@ -139,8 +134,10 @@ def test_parts_come_in_order_and_only_what_gains_is_kept(tune):
     assert "recall.repeat added" not in whats  # what was seen is not shown
 
 
-def test_the_recipe_is_written_back_with_its_comments_and_what_was_kept(tune):
+def test_the_recipe_is_written_back_with_its_comments_and_what_was_kept(tune, monkeypatch):
+    monkeypatch.setattr(_climb, "surely_better", lambda new, old, *more: np.nanmean(new[0]) > np.nanmean(old[0]))
     tuned = tune(Asked(trials=4), name="whole-tuned")
+    assert {made["part"] for made in tuned.document["tried"] if made["kept"]} >= {"channels", "features", "samples"}
     tables = tomllib.loads(tuned.text)
     parse(tables)
     assert tables["name"] == "whole-tuned"
@@ -250,8 +247,8 @@ def test_a_step_must_gain_more_than_its_error_and_lose_nothing_else():
     assert surely_better((small,), (old,), users)
     assert not surely_better((small,), (old,), users, 20)  # the best of twenty that are worth nothing looks so
     lost, found = old - 0.02, old + 0.02
-    assert surely_better((old, found), (old, old), users)
-    assert not surely_better((old, old + 0.009), (old, old), users)  # any channel finds some
+    assert surely_better((found, old), (old, old), users)
+    assert not surely_better((old, found), (old, old), users)  # any channel finds some
     assert not surely_better((lost, found), (old, old), users)
     assert not surely_better((found, lost), (old, old), users)
 

@@ -1,8 +1,8 @@
 """A part of the funnel changed step by step; a step is kept where the validation says that it gains.
 
-It gains where a mean rises by more than the standard error of the difference, users being what is drawn, and no other
-falls by as much. The best of m that are worth nothing still looks like sqrt(2 ln m) errors, which bounds what is to be
-expected of the largest of m normal draws: so much more must it be after m tries in vain.
+It gains where the mean rises by more than the standard error of the difference, users being what is drawn, and nothing
+that is measured beside it falls by as much. The best of m that are worth nothing still looks like sqrt(2 ln m) errors,
+which bounds what is to be expected of the largest of m normal draws: so much more must it be after m tries in vain.
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ SLICE = 4
 """Settings of a section that are tried before it is the next one's turn."""
 PATIENCE = 3
 """After so many turns without a gain a section is left."""
-WIDER = 0.01
-"""A second metric, the share of the right answers that are found, must rise by so much: any channel finds some."""
 
 
 @dataclass(slots=True)
@@ -195,8 +193,7 @@ class Climb:
 
 
 def surely_better(new: Values, old: Values, users: Array, among: int = 1) -> bool:
-    """Whether one of the metrics rises by more than chance, as the best ``among`` so many, and none falls by more."""
+    """Whether the first metric rises by more than chance, as the best ``among`` so many, and no other falls by more."""
     errors = max(1.0, math.sqrt(2 * math.log(max(among, 1))))
-    gains = [gain(one, other, users) for one, other in zip(new, old, strict=True)]
-    rises = [mean > max(errors * error, WIDER if number else 0.0) for number, (mean, error) in enumerate(gains)]
-    return any(rises) and not any(mean < -error for mean, error in gains)
+    (rise, error), *others = (gain(one, other, users) for one, other in zip(new, old, strict=True))
+    return rise > errors * error and not any(mean < -error for mean, error in others)
