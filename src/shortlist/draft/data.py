@@ -12,7 +12,7 @@ from shortlist.data.doubts import times
 from shortlist.draft.columns import SCALE, moments_of
 from shortlist.draft.look import ABSENT, Look, is_number, look, sequences
 from shortlist.draft.names import QUANTITIES, says, strength
-from shortlist.draft.roles import Roles, roles
+from shortlist.draft.roles import ROLE_NAMES, Roles, roles
 from shortlist.draft.table import attributes, from_log
 from shortlist.draft.written import MARKS, file, has_marks, key, toml
 
@@ -30,9 +30,9 @@ def section(
     ``given`` names the columns that are known: role (``user``, ``item``, ``time``, ``event``, ``value``) -> column.
     Raises ``InputError`` if a file is missing or empty, or has no two columns that could be the user and the item.
     """
-    log = look(Path(events))
     if (apart := sequences(Path(events))) is not None:
-        return _sequences(Path(events), apart)
+        return _sequences(Path(events), apart)  # its lines differ in length: no table to look at
+    log = look(Path(events))
     tables = {"items": items, "users": users}
     seen = {name: None if path is None else look(Path(path)) for name, path in tables.items()}
     found = roles(log, given or {}, seen["items"], seen["users"])
@@ -43,17 +43,17 @@ def section(
         *_positive(log, found),
         "",
         "[data.events]",
-        *file(log, {guess.column: role for role, guess in found.guesses.items()}),
+        *file(log, found.called),
         *_written(log, found),
         *_strengths(found),
         *_columns(log, found),
         *_filters(found),
     ]
     for name, table in seen.items():
-        key = name[:-1]
+        role = name[:-1]
         if table is not None:
-            lines += ["", f"[data.{name}]", *attributes(key, table, log, found[key])]
-        elif told := from_log(log, found.attributes.get(key, [])):
+            lines += ["", f"[data.{name}]", *attributes(role, table, log, found[role])]
+        elif told := from_log(log, found.attributes.get(role, [])):
             lines += ["", f"[data.{name}]  # what the log tells of its {name}, as of each request", *told]
     return lines
 
@@ -111,12 +111,12 @@ def _written(log: Look, found: Roles) -> list[str]:
 
 def _columns(log: Look, found: Roles) -> list[str]:
     """A line for each column that has a role, the question left open on it; a file without a header names them."""
-    mapped = log.header or found.order
+    mapped = log.header or found.order or found.also is not None
     lines = ["[data.events.columns]"] if mapped else []
     for role, guess in found.guesses.items():
-        name = {"count": "weight"}.get(role, role)
+        name = ROLE_NAMES.get(role, role)
         question = f"  # question: {guess.question}" if guess.question else ""
-        column = toml(guess.column if log.header else name)
+        column = toml(guess.column if log.header else found.called.get(guess.column, guess.column))
         if role == "time" and found.also is not None:
             continue
         if role == "time" and found.order:

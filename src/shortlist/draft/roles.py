@@ -23,6 +23,8 @@ MOST = 0.5
 ALIKE = 0.95
 """Two times whose days agree in so many rows are the same time, written twice."""
 ROLES = ("user", "item", "time", "event", "value", "count")
+ROLE_NAMES = {"count": "weight"}
+"""What the funnel calls a role where it has another name for it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,6 @@ class Roles:
     columns: Columns
     order: bool = False  # the time is a place in an order, no moment
     also: str | None = None  # a second time, for the rows in which the first is empty
-    receipt: str | None = None  # holds several things of one user at one time
     attributes: Mapping[str, list[str]] = field(default_factory=dict)  # of "item" and "user": columns they decide
 
     def __getitem__(self, role: str) -> str:
@@ -50,6 +51,12 @@ class Roles:
 
     def __contains__(self, role: object) -> bool:
         return role in self.guesses
+
+    @property
+    def called(self) -> dict[str, str]:
+        """What a file without a header calls its columns: by the funnel's names. Of two times neither is the time."""
+        told = {guess.column: ROLE_NAMES.get(role, role) for role, guess in self.guesses.items()}
+        return {column: name for column, name in told.items() if name != "time" or self.also is None}
 
     @property
     def used(self) -> set[str]:
@@ -76,7 +83,7 @@ def roles(log: Look, given: Mapping[str, str], items: Look | None = None, users:
     search.ids(items, users)
     order = "time" not in search.found and search.order()
     kept = {role: search.found[role] for role in ROLES if role in search.found}
-    return Roles(kept, columns, order, also, search.receipt(), search.attributes())
+    return Roles(kept, columns, order, also, search.attributes())
 
 
 class _Search:
@@ -321,12 +328,6 @@ class _Search:
         self.found[role] = Guess(best.name, question, second)
 
     # what goes with them
-
-    def receipt(self) -> str | None:
-        """The column whose values hold several things of one user."""
-        able = [c for c in self.left() if c.n > 1 and not c.unique]
-        user = self.columns[self.found["user"].column]
-        return next((c.name for c in able if c.n > user.n and self._is_receipt(c, [user])), None)
 
     def attributes(self) -> dict[str, list[str]]:
         """Columns that the item decides, and that the user decides."""

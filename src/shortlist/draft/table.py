@@ -53,9 +53,8 @@ def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
     lines.append(f"[data.{key}s.columns]" + ("" if table.header else "  # rename them in names as you like"))
     lines += columns
     if titled:
-        pattern = YEAR.replace("'", "")
         lines += [f"# {titled[0]} ends with a year", f"[data.{key}s.derive]"]
-        lines.append(f"year = {{ match = '{pattern}', of = {toml(titled[0])}, kind = \"number\" }}")
+        lines.append(f"year = {{ match = '{YEAR}', of = {toml(titled[0])}, kind = \"number\" }}")
     if skipped:
         lines.append(f"# not used (empty, constant, links or other ids): {', '.join(skipped)}")
     return lines

@@ -34,7 +34,7 @@ MOST = 8
 """Channels a draft has at most: each is fitted three times."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trial:
     """A channel with its settings, and what it was worth."""
 
@@ -43,12 +43,6 @@ class Trial:
     order: Float64  # [n] NDCG@10 of its own list
     wide: Float64  # [n] recall@200
     found: Candidates  # the rows of all questions
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        """What a recipe calls it."""
-        return self.type
 
     @property
     def section(self) -> dict[str, Any]:
@@ -68,13 +62,12 @@ class Trials:
 
     def tried(self, kind: str, **settings: Any) -> Trial | None:
         """One channel measured; None where it refuses this log or these settings."""
-        began = time.perf_counter()
         try:
             found = channels.found(self.recipe, kind, {"type": kind, **settings}, self.window)
         except (InputError, MemoryError):
             return None
         order, wide = (metric(found, self.window.questions) for metric in (ORDER, WIDE))
-        trial = Trial(kind, settings, order, wide, found, time.perf_counter() - began)
+        trial = Trial(kind, settings, order, wide, found)
         self.made.append(trial)
         emit("advance", title="channels tried", done=len(self.made), total=None)
         return trial
