@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from shortlist.component import Search
 from shortlist.rank._table import sigmoid
-from shortlist.rank._trees import Rows, TreeRanker, group_sizes
+from shortlist.rank._trees import Makes, Rows, TreeRanker, group_sizes
 from shortlist.types import Bool, Candidates, Float32, Float64, Requests, Samples
 
 if TYPE_CHECKING:
@@ -44,17 +45,14 @@ class BoostedTrees(TreeRanker):
 
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns the trees; with ``valid``, how many of them."""
-        train = self._learned(samples)
-        later: Rows | None = None
-        if valid is not None and self.stopping:
-            observed, y, weight = self.target(self.matched(valid, samples))
-            later = self._rows(valid, self.encode(valid.candidates)[observed], observed, y, weight)
-        self._grow(train, later, self.trees)
+        self.learn_columns(samples.candidates)
+        later = None if valid is None or not self.stopping else partial(self._encoded, self.matched(valid, samples))
+        self._grow(partial(self._learned, samples), later, self.trees)
         return self.calibrate(samples, valid)
 
     def refit(self, samples: Samples) -> Self:
         """Learns as many trees as ``fit`` found best, without ``valid``."""
-        self._grow(self._learned(samples), None, self._grown())
+        self._grow(partial(self._learned, samples), None, self._grown())
         self.sampled_ = float(samples.rate)
         return self
 
@@ -69,12 +67,18 @@ class BoostedTrees(TreeRanker):
         observed, y, weight = self.target(samples)
         return self._rows(samples, self.learn_table(samples.candidates, observed), observed, y, weight)
 
+    def _encoded(self, samples: Samples) -> Rows:
+        """The rows that say when to stop."""
+        observed, y, weight = self.target(samples)
+        x = self.encode(samples.candidates)
+        return self._rows(samples, x if observed.all() else x[observed], observed, y, weight)
+
     def _rows(self, samples: Samples, x: Float32, observed: Bool, y: Float64, weight: Float64) -> Rows:
         if self.objective == "pointwise":
             return x, (y > 0).astype(np.float64), weight, None
         return x, np.clip(np.rint(y), 0, 30), weight, group_sizes(samples, observed)
 
-    def _grow(self, train: Rows, later: Rows | None, trees: int) -> None:
+    def _grow(self, train: Makes, later: Makes | None, trees: int) -> None:
         """At most ``trees`` trees, fewer where ``later`` says so; keeps them."""
         raise NotImplementedError
 

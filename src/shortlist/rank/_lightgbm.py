@@ -9,7 +9,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.rank._forest import Forest, deepest
-from shortlist.rank._trees import Rows
+from shortlist.rank._trees import Makes
 from shortlist.types import Array, Bool, Float32, Float64, Ragged
 
 IS_CATEGORY, DEFAULT_LEFT, MISSING_ZERO, MISSING_NAN = 1, 2, 4, 8
@@ -17,8 +17,8 @@ IS_CATEGORY, DEFAULT_LEFT, MISSING_ZERO, MISSING_NAN = 1, 2, 4, 8
 
 
 def train_lightgbm(
-    train: Rows,
-    valid: Rows | None,
+    train: Makes,
+    valid: Makes | None,
     categorical: Bool,
     names: list[str],
     trees: int,
@@ -34,19 +34,20 @@ def train_lightgbm(
     fixed = {"verbosity": -1, "deterministic": True, "force_row_wise": True, "feature_pre_filter": False}
     params = fixed | params
 
-    def dataset(rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-        x, y, weight, groups = rows
+    def dataset(rows: Makes, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+        x, y, weight, groups = rows()
         return lgb.Dataset(
             x, y, weight=weight, group=groups, feature_name=columns, categorical_feature=codes, reference=reference,
             params=params, free_raw_data=True,
-        )  # fmt: skip
+        ).construct()  # fmt: skip
 
     data = dataset(train)
-    if valid is None or not stopping or not len(valid[1]):
+    later = dataset(valid, data) if valid is not None and stopping else None
+    if later is None or not later.num_data():
         booster = lgb.train(params, data, trees)
     else:
         callbacks: list[Any] = [lgb.early_stopping(stopping, first_metric_only=True, verbose=False)]
-        booster = lgb.train(params, data, trees, valid_sets=[dataset(valid, data)], callbacks=callbacks)
+        booster = lgb.train(params, data, trees, valid_sets=[later], callbacks=callbacks)
     text = booster.model_to_string(num_iteration=booster.best_iteration if booster.best_iteration > 0 else -1)
     return read_lightgbm(text), text.encode()
 

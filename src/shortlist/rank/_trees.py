@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +16,8 @@ from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int64, Ra
 
 Rows = tuple[Float32, Float64, Float64, Int64 | None]
 """``(x [m, f], label [m], weight [m], rows per request or None)``"""
+Makes = Callable[[], Rows]
+"""Makes the rows when the library is about to take them over: two copies of a large table need not stand side by side."""
 
 
 class TreeRanker(TableRanker):
@@ -41,7 +43,8 @@ class TreeRanker(TableRanker):
         known = [known_values(cells[cells >= 0], self.min_count) for cells in codes]
         offsets = np.cumsum([0, *map(len, known)]).astype(np.int64)
         self.known_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *known])})
-        return self._coded(self.table(candidates, np.float32)[observed], codes)
+        x = self.table(candidates, np.float32)
+        return self._coded(x if observed.all() else x[observed], codes)
 
     def encode(self, candidates: Candidates) -> Float32:
         """[m, f]: the rows as the trees see them."""

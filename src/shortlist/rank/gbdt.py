@@ -10,7 +10,7 @@ from shortlist.component import Search
 from shortlist.rank._boosting import BoostedTrees
 from shortlist.rank._forest import mean
 from shortlist.rank._lightgbm import train_lightgbm
-from shortlist.rank._trees import Rows
+from shortlist.rank._trees import Makes
 
 
 class GBDT(BoostedTrees):
@@ -37,7 +37,7 @@ class GBDT(BoostedTrees):
     bags: Annotated[int, Field(ge=1)] = 1
     """Forests of different seeds whose scores are averaged; useful with ``rows`` or ``features`` below 1."""
 
-    def _grow(self, train: Rows, later: Rows | None, trees: int) -> None:
+    def _grow(self, train: Makes, later: Makes | None, trees: int) -> None:
         """``bags`` forests of different seeds, added up with their values divided by ``bags``."""
         names = self.columns_.tolist()
         forests, native = [], b""

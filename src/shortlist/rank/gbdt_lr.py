@@ -61,7 +61,8 @@ class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
         positive = (y > 0).astype(np.float64)
         early = self._early(samples)[samples.candidates.request[observed]]
         rows: Rows = (x[early], positive[early], weight[early], None)
-        self.keep(*train_lightgbm(rows, None, self.categorical_, self.columns_.tolist(), self.trees, 0, self._params()))
+        names = self.columns_.tolist()
+        self.keep(*train_lightgbm(lambda: rows, None, self.categorical_, names, self.trees, 0, self._params()))
         late = ~early if self.share < 1 else early
         parts = [to_csr(*self._leaf_columns(x[late]), width=self._leaf_width)]
         penalties = [np.full(self._leaf_width, self.leaf_l2)]

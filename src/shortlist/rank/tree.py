@@ -52,7 +52,7 @@ class Tree(TreeRanker, UnstoppedRanker):
             "max_bin": self.bins,
             "num_threads": self.threads,
         }
-        self.keep(*train_lightgbm(rows, None, self.categorical_, self.columns_.tolist(), 1, 0, params))
+        self.keep(*train_lightgbm(lambda: rows, None, self.categorical_, self.columns_.tolist(), 1, 0, params))
         return self
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:

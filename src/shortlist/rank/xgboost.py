@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shortlist.component import Search
 from shortlist.rank._boosting import BoostedTrees
-from shortlist.rank._trees import Rows
+from shortlist.rank._trees import Makes
 from shortlist.rank._xgboost import read_xgboost
 
 
@@ -38,7 +38,7 @@ class XGBoost(BoostedTrees):
     one_hot_below: Annotated[int, Field(ge=1)] = 4
     """Categories with fewer values are split one against the rest, others into two sets."""
 
-    def _grow(self, train: Rows, later: Rows | None, trees: int) -> None:
+    def _grow(self, train: Makes, later: Makes | None, trees: int) -> None:
         data = self._matrix(train)
         if later is None:
             booster = xgb.train(self._params(), data, trees)
@@ -58,8 +58,8 @@ class XGBoost(BoostedTrees):
     def _grown(self) -> int:
         return len(self.forest) - 1  # the last tree holds the base score
 
-    def _matrix(self, rows: Rows) -> xgb.DMatrix:
-        x, label, weight, sizes = rows
+    def _matrix(self, rows: Makes) -> xgb.DMatrix:
+        x, label, weight, sizes = rows()
         if sizes is not None:
             starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
             weight = np.add.reduceat(weight, starts) / sizes  # XGBoost takes one weight a request here

@@ -59,7 +59,7 @@ class RankerSamples:
 
     def ndcg(self, scored: Candidates) -> Float64:
         """[n]: NDCG@10 of the last fifth's requests by ``score``; NaN where there is no order to get wrong."""
-        values = ndcg(Slates.of(scored.ranked(), self.questions.targets, 10), 10)
+        values = ndcg(Slates.of(scored.select(["score"]).ranked(), self.questions.targets, 10), 10)
         return np.where(self.orderable, values, np.nan)
 
     @cached_property
@@ -244,12 +244,14 @@ def fit_rankers(
     choice = Choice(values, made.questions.requests.user)
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
-    whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
-    for name, ranker in rankers.items():
-        if isinstance(ranker, Refits):
+    again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
+    if again:
+        whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
+        del made, rows  # as large as what is learned from now
+        for name, ranker in again.items():
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
-                refuse_unsound(f"rank.{name}", ranker)
+                refuse_unsound(f"rank.{name}", rankers[name])
     return rankers, choice
 
 

@@ -46,7 +46,8 @@ def from_funnel(
     """
     rng = np.random.default_rng(seed)
     popular = _popularity(state, pipeline.fitted_until) if unseen else np.empty(0)
-    parts: list[tuple[Candidates, dict[str, Float32]]] = []
+    parts: list[Candidates] = []
+    labelled: dict[str, list[Float32]] = {}
     others, left = 0, 0
     first = 0
     for batch in track(questions.batches(BATCH), title):
@@ -75,13 +76,25 @@ def from_funnel(
             found = {name: label[kept] for name, label in found.items()}
         left += int(np.sum(~good))
         numbered = Candidates((featured.request + np.uint32(first)).astype(np.uint32), featured.item, featured.columns)
-        parts.append((numbered.select(columns), found))
+        parts.append(numbered.select(columns))
+        for name, label in found.items():
+            labelled.setdefault(name, []).append(label)
         first += len(batch)
     names = [POSITIVE, *(labels or {})]
-    joined = {name: np.concatenate([np.empty(0, np.float32), *(found[name] for _, found in parts)]) for name in names}
-    candidates = Candidates.concat([rows for rows, _ in parts]) if parts else Candidates.empty()
+    joined = {name: np.concatenate([np.empty(0, np.float32), *labelled.get(name, [])]) for name in names}
+    candidates = _joined(parts)
     weight = np.ones(len(candidates), np.float32)
     return Samples(questions.requests, candidates, joined, weight, left / others if left else 1.0)
+
+
+def _joined(parts: list[Candidates]) -> Candidates:
+    """The rows of all parts, which are used up: each column is let go of once it is joined."""
+    if not parts:
+        return Candidates.empty()
+    bare = Candidates.concat([part.select([]) for part in parts])
+    columns = [dict(part.columns) for part in parts]
+    parts.clear()
+    return bare.with_columns(**{name: np.concatenate([p.pop(name) for p in columns]) for name in list(columns[0])})
 
 
 def _popularity(state: State, until: int | None) -> Float64:
