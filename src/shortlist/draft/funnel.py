@@ -11,11 +11,12 @@ from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.draft.nature import Nature
+from shortlist.draft.size import LARGE, Size
 from shortlist.draft.trials import Trial, Trials
 from shortlist.draft.written import inline, toml
 from shortlist.progress import step
 from shortlist.questions import questions_of
-from shortlist.recipe import Recipe
+from shortlist.recipe import Recipe, parse
 from shortlist.tuning import channels, measures
 from shortlist.types import Float64
 
@@ -26,10 +27,6 @@ SECONDS = 20.0
 LONGEST = 60.0
 FEWEST = 30
 """Requests without which nothing is tried: fewer cannot tell one channel from another."""
-LARGE = 4_000
-"""Requests a ranker of a large log learns from, and requests of its test window that are asked."""
-MANY = 200_000
-"""A log of more events than this is large."""
 WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
 DENSE = 100
 """A window of counts is of use where the log has so many events in it."""
@@ -65,7 +62,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
     opens = schedule.cuts.needed("tune", "channels are tried on [tune, rank)")
     closes = schedule.cuts.merge_closes
     past = schedule.until(closes)
-    asked = questions_of(past.data, past.state, recipe.evaluate, opens, closes, at_most=4_000, seed=recipe.seed)
+    asked = questions_of(past.data, past.state, recipe.evaluate, opens, closes, at_most=LARGE, seed=recipe.seed)
     nature = Nature.of(data, past.data.until(opens), asked)
     again = nature.repeats > AGAIN
     rules = [{"type": "available"}, *([] if again else [{"type": "seen"}]), {"type": "fill"}]
@@ -91,10 +88,16 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         "rules": rules,
         "evaluate": {"requests": "replay", "k": [10, 50]},
     }
-    if nature.events > MANY:
-        sections["samples"]["at_most"] = LARGE
+    with step("the funnel tried on a few requests"):
+        whole = parse({**recipe.model_dump(exclude_unset=True), **sections})
+        often = whole.evaluate.model_copy(update={"moments": whole.samples.moments})
+        asked = questions_of(past.data, past.state, often, opens, closes, at_most=LARGE, seed=recipe.seed)
+        size = Size.of(whole, past.data.until(opens), past.state, asked)
+    if size.requests >= size.at_most:
+        sections["samples"]["at_most"] = size.at_most
+    if size.requests >= LARGE:
         sections["evaluate"]["at_most"] = LARGE
-    return Funnel(sections, _reasons(nature, trials, chosen, value))
+    return Funnel(sections, _reasons(nature, trials, chosen, value, size))
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
@@ -127,10 +130,10 @@ def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def _reasons(nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64) -> dict[str, list[str]]:
+def _reasons(nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size) -> dict[str, list[str]]:
     window = trials.window.questions
     lines = {
-        "": nature.told(),
+        "": [*nature.told(), size.told()],
         "recall": [
             f"tried on {len(window):,} requests before the test window; NDCG@10 of each list, and recall@200",
             f"not taken: {_left(trials, chosen)}",
