@@ -130,7 +130,9 @@ def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
     return found
 
 
-def _reasons(nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size) -> dict[str, list[str]]:
+def _reasons(
+    nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size
+) -> dict[str, list[str]]:
     window = trials.window.questions
     lines = {
         "": [*nature.told(), size.told()],

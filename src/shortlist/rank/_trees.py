@@ -17,7 +17,7 @@ from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int64, Ra
 Rows = tuple[Float32, Float64, Float64, Int64 | None]
 """``(x [m, f], label [m], weight [m], rows per request or None)``"""
 Makes = Callable[[], Rows]
-"""Makes the rows when the library is about to take them over: two copies of a large table need not stand side by side."""
+"""Makes the rows when the library is about to take them over: two large tables need not stand side by side."""
 
 
 class TreeRanker(TableRanker):
