@@ -51,7 +51,7 @@ def test_rows_and_columns_are_those_of_the_funnel(tmp_path):
     (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows, ""]))
     data = {"split": {"tune": 0.7, "rank": 0.8, "test": 0.9}, "events": {"path": str(tmp_path / "log.csv")}}
     recipe = parse({
-        "name": "shop", "data": data, "recall": {"hot": {"type": "popular"}}, "merge": {"k": 20},
+        "name": "shop", "data": data, "recall": {"hot": {"type": "popular"}}, "merge": {"type": "reciprocal_rank", "k": 20},
         "features": [{"type": "channel"}], "samples": {"negatives": 5}, "rank": {"type": "gbdt"},
         "rules": [{"type": "available"}],
     })  # fmt: skip
@@ -60,7 +60,7 @@ def test_rows_and_columns_are_those_of_the_funnel(tmp_path):
     asked = questions_of(log, log.state(), recipe.evaluate, cuts.tune, cuts.rank, seed=1)
     size = Size.of(recipe, log.until(cuts.tune), log.state(), asked)
     assert size.judged == 20
-    assert 5 < size.learned < 8  # five others, and the right ones found
+    assert 1 < size.learned < 8  # five others and the right ones, of requests of which one was found
     assert size.requests == min(len(asked) + asked.dropped, LARGE)
     assert size.hard == 1
     assert size.columns >= 2
