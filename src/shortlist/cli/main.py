@@ -13,7 +13,7 @@ import shortlist
 from shortlist.cli import threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
-from shortlist.cli import features, leaderboards, overview, parts, tables, terminal, tune
+from shortlist.cli import features, leaderboards, off_policy, overview, parts, tables, terminal, tune
 from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
@@ -341,6 +341,8 @@ def report(
     write_text(out, pages.page(document))
     terminal.out.print(f"wrote {out}")
 
+
+off_policy.add_to(app)
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,8 @@ from shortlist.types import Array, Float32, Int32, Int64
 
 SHOWN_AT = "shown.position"
 """Column of candidates that come from what was shown: the place on the slate, from 1."""
+PROPENSITY = "shown.propensity"
+"""Likewise: the chance with which the item was shown there, given what stood above it; NaN = not known."""
 
 
 @dataclass(frozen=True, slots=True)
