@@ -9,7 +9,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.data import FOREVER, Dataset
-from shortlist.data.exposures import PROPENSITY
+from shortlist.data.exposures import PROPENSITY, PROPENSITY_GIVEN
 from shortlist.documents import jsonable
 from shortlist.offpolicy import bound, slates
 from shortlist.offpolicy.estimators import (
@@ -34,6 +34,8 @@ from shortlist.types import Array, Candidates, Float64, Samples
 
 CLIP = 10.0
 """The bound of the estimator that is clipped at a fixed one."""
+GIVEN, ALONE = "given the rows above", "of each place alone: products are right where places are filled independently"
+"""What the propensities of slates are."""
 
 
 def off_policy(
@@ -85,7 +87,11 @@ def off_policy(
         document["bounds"] = {name: most for name, (_, most) in found.items() if most is not None}
         document["estimates"] = {n: _told(t, rounds.reward, rounds.cluster, recipe.seed) for n, (t, _) in found.items()}
         if len(shown.requests) < len(rounds):
-            document["slate_estimates"] = _slates(shown.candidates, rounds, given, recipe.seed)
+            logged = shown.candidates[PROPENSITY_GIVEN].astype(np.float64)
+            told = bool(np.all((logged > 0) & (logged <= 1)))
+            document["slate_propensities"] = GIVEN if told else ALONE
+            logged = logged if told else rounds.logged
+            document["slate_estimates"] = _slates(shown.candidates, rounds, logged, given, recipe.seed)
     plain: dict[str, Any] = jsonable(document)
     return plain
 
@@ -155,8 +161,11 @@ def _told(terms: Terms, reward: Float64, cluster: Array, seed: int) -> dict[str,
     }
 
 
-def _slates(rows: Candidates, rounds: Rounds, given: Float64, seed: int) -> dict[str, Any]:
-    """The estimators of slates; those whose weights are products only where places are known and enough is left."""
+def _slates(rows: Candidates, rounds: Rounds, logged: Float64, given: Float64, seed: int) -> dict[str, Any]:
+    """The estimators of slates; those whose weights are products only where places are known and enough is left.
+
+    ``logged`` and ``given`` [rows] are the chances of both policies given the rows above.
+    """
     slate, first = rows.request, np.flatnonzero(rows.positions() == 0)
     reward, cluster = np.add.reduceat(rounds.reward, first), rounds.cluster[first]
     terms = slates.independent(slate, rounds.reward, rounds.logged, rounds.target)
@@ -166,7 +175,7 @@ def _slates(rows: Candidates, rounds: Rounds, given: Float64, seed: int) -> dict
     }
     if (places(rows) == 0).any():
         return found
-    product = slates.so_far(slate, given) / slates.so_far(slate, rounds.logged)
+    product = slates.so_far(slate, given) / slates.so_far(slate, logged)
     last = np.append(first[1:], len(rows)) - 1
     for name, estimator, weight in (
         ("reward_interaction", slates.reward_interaction, product),
@@ -176,5 +185,5 @@ def _slates(rows: Candidates, rounds: Rounds, given: Float64, seed: int) -> dict
         if effective < EFFECTIVE:
             found[name] = {"refused": f"effective sample size {effective:,.0f}, expected at least {EFFECTIVE}"}
         else:
-            found[name] = _told(estimator(slate, rounds.reward, rounds.logged, given), reward, cluster, seed)
+            found[name] = _told(estimator(slate, rounds.reward, logged, given), reward, cluster, seed)
     return found

@@ -1,9 +1,10 @@
 """Slates: several items are shown at once, and what is clicked at one place may depend on the others.
 
-Rows are those of slates, the rows of one slate next to each other and from the first place down. ``logged`` and
-``target`` are the chances of this item at this place *given the rows above it*, so that their products are those of
-whole lists. The value of a policy is the reward of a slate, summed over its places. Each estimator assumes something of
-how a click depends on the list: the more it assumes, the less variance it has.
+Rows are those of slates, the rows of one slate next to each other and from the first place down. The value of a policy
+is the reward of a slate, summed over its places. ``logged`` and ``target`` are the chances of an item at its place: of
+all lists for ``independent``, and *given the rows above it* for the others, so that products are those of whole lists.
+Where places are filled independently of each other these are the same. Each estimator assumes something of how a click
+depends on the list: the more it assumes, the less variance it has.
 """
 
 from __future__ import annotations

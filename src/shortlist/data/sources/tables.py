@@ -52,6 +52,7 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "time": "time",
         "position": "number",
         "propensity": "number",
+        "propensity_given": "number",
         "label": "number",
         "request": "id",
     },
@@ -66,9 +67,9 @@ NEEDED = {
     "ties": ("user", "friend"),
 }
 """Columns a table must have."""
-LEAST = {"weight": 0.0, "propensity": 0.0}
+LEAST = {"weight": 0.0, "propensity": 0.0, "propensity_given": 0.0}
 """Smallest values that make sense."""
-MOST = {"propensity": 1.0}
+MOST = {"propensity": 1.0, "propensity_given": 1.0}
 """Largest ones."""
 ORDERED = ("events", "time")
 """The one column that may be an order."""
