@@ -40,7 +40,7 @@ def off_policy(
     label: Annotated[str, typer.Option(help="The reward: positive, or one of [samples.labels].")] = "positive",
     draws: Annotated[int, typer.Option(min=1, help="Times a funnel that explores is asked for each slate.")] = 32,
 ) -> None:
-    """What would it be worth on what another policy showed by chance?"""
+    """What would it be worth, by what another policy showed?"""
     from shortlist.offpolicy.report import off_policy as run
 
     refuse_unwritable(as_json)
@@ -114,7 +114,8 @@ def _table(document: Mapping[str, Any]) -> Any:
     shown.caption = (
         f"effective sample size {overlap['effective']:,.0f}; {overlap['shown']:,} rows this policy would have shown, "
         f"{overlap['rewarded']:,} of them rewarded\nweights: mean {overlap['mean']['mean']:.3f} (1 expected), "
-        f"largest {overlap['largest']:,.1f}"
+        f"largest {overlap['largest']:,.1f}\nintervals of the direct method and of bounded weights hold the noise, not "
+        "the bias"
     )
     return shown
 
