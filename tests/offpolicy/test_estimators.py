@@ -19,7 +19,7 @@ from shortlist.offpolicy.estimators import (
     self_normalised,
     switch,
 )
-from shortlist.offpolicy.intervals import bootstrap, error, lift, normal
+from shortlist.offpolicy.intervals import bootstrap, delta, error, lift
 from shortlist.offpolicy.overlap import EFFECTIVE, Overlap, effective_size
 from shortlist.offpolicy.reward import PRIOR, Expected, folds
 from shortlist.offpolicy.rounds import Rounds
@@ -164,10 +164,27 @@ def test_error_is_that_of_a_mean_and_heeds_clusters():
     assert error(tenfold.influence, np.zeros(5000, int)) == np.inf
 
 
+def test_skewed_rounds_have_a_longer_upper_end():
+    """The mean of 30 exponential draws: mended intervals miss the truth as often above as below, plain ones do not."""
+    rng = np.random.default_rng(0)
+    missed = {True: np.zeros(2), False: np.zeros(2)}
+    for _ in range(4000):
+        terms = Terms(rng.exponential(1, 30), np.ones(30))
+        for mended, sides in missed.items():
+            interval = delta(terms, np.arange(30), mended=mended)
+            sides += [interval.high < 1, interval.low > 1]
+    below, above = missed[True] / 4000
+    assert below + above < sum(missed[False]) / 4000
+    assert below - above < 0.6 * (missed[False][0] - missed[False][1]) / 4000
+    plain = delta(Terms(np.arange(30.0), np.ones(30)), np.arange(30), mended=False)
+    assert delta(Terms(np.arange(30.0), np.ones(30)), np.arange(30)) == plain  # nothing is skewed
+    assert plain.high - plain.mean == pytest.approx(1.959964 * np.arange(30).std(ddof=1) / 30**0.5)
+
+
 @pytest.mark.parametrize("estimator", [inverse_propensity, self_normalised, doubly_robust])
 def test_bootstrap_and_delta_method_agree(estimator):
     rounds, _ = policies.rounds(5, users=600)
-    drawn, told = bootstrap(estimator(rounds), rounds.cluster), normal(estimator(rounds), rounds.cluster)
+    drawn, told = bootstrap(estimator(rounds), rounds.cluster), delta(estimator(rounds), rounds.cluster)
     assert drawn.mean == pytest.approx(told.mean)
     width = told.high - told.low
     assert drawn.high - drawn.low == pytest.approx(width, rel=0.08)
@@ -180,7 +197,7 @@ def test_intervals_cover_and_doubly_robust_is_narrower(knows):
     hits, ratio = {inverse_propensity: 0, self_normalised: 0, doubly_robust: 0}, []
     for seed in range(60):
         rounds, truth = policies.rounds(seed, knows=knows)
-        found = {estimator: normal(estimator(rounds), rounds.cluster) for estimator in hits}
+        found = {estimator: delta(estimator(rounds), rounds.cluster) for estimator in hits}
         for estimator, interval in found.items():
             hits[estimator] += interval.low <= truth <= interval.high
         widths = {estimator: interval.high - interval.low for estimator, interval in found.items()}

@@ -8,7 +8,7 @@ import numpy as np
 
 from shortlist.metrics.interval import Interval
 from shortlist.offpolicy.estimators import Terms
-from shortlist.offpolicy.intervals import normal
+from shortlist.offpolicy.intervals import delta
 from shortlist.offpolicy.rounds import Rounds
 from shortlist.types import Float64
 
@@ -41,7 +41,7 @@ class Overlap:
         return Overlap(
             len(rounds),
             effective_size(weight),
-            normal(Terms(weight, np.ones(len(weight))), rounds.cluster, level=0.999),
+            delta(Terms(weight, np.ones(len(weight))), rounds.cluster, level=0.999),
             float(weight.max(initial=0)),
             {str(cut): float(value) for cut, value in zip(cuts, found, strict=True)},
             int(np.sum(weight > 0)),

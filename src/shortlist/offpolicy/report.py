@@ -21,7 +21,7 @@ from shortlist.offpolicy.estimators import (
     self_normalised,
     switch,
 )
-from shortlist.offpolicy.intervals import bootstrap, lift, normal
+from shortlist.offpolicy.intervals import bootstrap, delta, lift
 from shortlist.offpolicy.overlap import EFFECTIVE, Overlap, effective_size
 from shortlist.offpolicy.policy import DRAWS, places, played
 from shortlist.offpolicy.reward import Expected, folds
@@ -45,8 +45,8 @@ def off_policy(
 
     The document: ``rounds``, ``slates``, ``users``, ``left_out`` by reason, ``logged`` (the mean reward with its
     interval), ``overlap``, ``refused`` (a line, or null), and unless refused ``estimates`` and, where slates have
-    several rows, ``slate_estimates``, each with ``mean``, ``low``, ``high`` (users drawn), ``normal`` and ``lift`` over
-    what was logged. Raises ``InputError`` without exposures with propensities from ``opens`` on, or for an unknown
+    several rows, ``slate_estimates``, each with ``mean``, ``low``, ``high`` (delta method), ``bootstrap`` and ``lift``
+    over what was logged. Raises ``InputError`` without exposures with propensities from ``opens`` on, or for an unknown
     label.
     """
     columns = [] if data.exposures is None else data.exposures.columns
@@ -78,7 +78,7 @@ def off_policy(
         "users": len(np.unique(shown.requests.user[shown.requests.user >= 0])),
         "left_out": left_out,
         "draws": draws,
-        "logged": asdict(bootstrap(Terms(rounds.reward, np.ones(len(rounds))), rounds.cluster, recipe.seed)),
+        "logged": asdict(delta(Terms(rounds.reward, np.ones(len(rounds))), rounds.cluster)),
         "overlap": asdict(overlap),
         "refused": overlap.refused,
     }
@@ -153,10 +153,10 @@ def _rounds(
 
 
 def _told(terms: Terms, reward: Float64, cluster: Array, seed: int) -> dict[str, Any]:
-    sure = normal(terms, cluster)
+    drawn = bootstrap(terms, cluster, seed)
     return {
-        **asdict(bootstrap(terms, cluster, seed)),
-        "normal": {"low": sure.low, "high": sure.high},
+        **asdict(delta(terms, cluster)),
+        "bootstrap": {"low": drawn.low, "high": drawn.high},
         "lift": asdict(lift(terms, reward, cluster)),
     }
 
@@ -170,7 +170,7 @@ def _slates(rows: Candidates, rounds: Rounds, logged: Float64, given: Float64, s
     reward, cluster = np.add.reduceat(rounds.reward, first), rounds.cluster[first]
     terms = slates.independent(slate, rounds.reward, rounds.logged, rounds.target)
     found: dict[str, Any] = {
-        "logged": asdict(bootstrap(Terms(reward, np.ones(len(reward))), cluster, seed)),
+        "logged": asdict(delta(Terms(reward, np.ones(len(reward))), cluster)),
         "independent": _told(terms, reward, cluster, seed),
     }
     if (places(rows) == 0).any():
