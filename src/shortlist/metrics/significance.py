@@ -38,7 +38,7 @@ POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Contrast:
     """A mean difference and how sure it is."""
 
     diff: float
@@ -53,7 +53,7 @@ class Tested:
     seed_deviation: float  # of the seeds' means; NaN of one seed
 
 
-def tested(difference: Array, users: Array, *, level: float = LEVEL) -> list[Tested]:
+def contrasts(difference: Array, users: Array, *, level: float = LEVEL) -> list[Contrast]:
     """Every column of ``difference`` [n, M], or [S, n, M] of several seeds, over ``users`` [n]; see the module.
 
     A request that is NaN with any seed takes no part. With fewer than two users the bounds and p are NaN.
@@ -62,7 +62,7 @@ def tested(difference: Array, users: Array, *, level: float = LEVEL) -> list[Tes
     whole = whole[None] if whole.ndim == 2 else whole
     if whole.shape[1] != len(np.asarray(users)):
         raise ValueError(f"{whole.shape[1]} requests for {len(np.asarray(users))} users")
-    return [_tested(whole[:, :, column], np.asarray(users), level) for column in range(whole.shape[2])]
+    return [_contrast(whole[:, :, column], np.asarray(users), level) for column in range(whole.shape[2])]
 
 
 def holm(p: Sequence[float] | Array) -> Float64:
@@ -112,14 +112,14 @@ def users_needed(
     return float(math.ceil(variance / room)) if variance > 0 else 2.0
 
 
-def _tested(difference: Float64, users: Array, level: float) -> Tested:
+def _contrast(difference: Float64, users: Array, level: float) -> Contrast:
     told = ~np.isnan(difference).any(0)
     difference, users = difference[:, told], users[told]
     seeds, n = difference.shape
     cluster, c = clusters(users)
     if not n or c < 2:
         diff = float(difference.mean()) if n else np.nan
-        return Tested(diff, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, c, np.inf, np.nan)
+        return Contrast(diff, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, c, np.inf, np.nan)
     means = difference.mean(1)
     each = np.stack([np.bincount(cluster, d - mean, c) for d, mean in zip(difference, means, strict=True)], axis=1) / n
     more = c / (c - 1)
@@ -138,4 +138,4 @@ def _tested(difference: Float64, users: Array, level: float) -> Tested:
     needed = users_needed(diff, of_users * c, fixed=max(of_seeds - both, 0), level=level)
     p = 2 * float(student.sf(abs(t), df))
     deviation = float(means.std(ddof=1)) if seeds > 1 else np.nan
-    return Tested(diff, diff - half, diff + half, error, t, df, p, c, needed, deviation)
+    return Contrast(diff, diff - half, diff + half, error, t, df, p, c, needed, deviation)
