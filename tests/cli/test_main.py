@@ -33,7 +33,7 @@ def commands(group=None, path=()):
 
 def test_the_commands_that_are_promised_are_there():
     assert {" ".join(words) for words, _ in commands()} >= {
-        "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "recommend",
+        "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "off-policy", "recommend",
         "similar", "topics", "serve", "report", "tune",
     }  # fmt: skip
 

@@ -170,37 +170,21 @@ def compare(
     data: Root = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fit each with so many seeds, from its own on.")] = 1,
 ) -> None:
     """Pair experiments request by request: the first is the baseline."""
-    from shortlist import report, train
+    from shortlist import report
+    from shortlist.cli.runs import runs_of
     from shortlist.evaluate import compare as comparison
-    from shortlist.recipe import read
 
     refuse_unwritable(as_json, html)
-    read_recipes = {path: read(path) for path in recipes if not path.is_dir()}
-    named: dict[str, str] = {}
-    for path, recipe in read_recipes.items():
-        if named.setdefault(recipe.name, recipe.digest) != recipe.digest:
-            raise InputError(f"{path}: another recipe here is named {recipe.name} too; give each its own name")
-    runs: list[Path] = []
-    for path in recipes:
-        if path not in read_recipes:
-            runs.append(path)
-            continue
-        recipe = read_recipes[path]
-        run = Path("runs") / recipe.name
-        if not comparison.is_run_of(run, recipe):
-            if run.exists():
-                terminal.err.print(f"  note: {run} is not of this recipe; fitting again")
-            with progress():
-                train.fit(recipe, root=data, out=run)
-        runs.append(run)
+    runs = runs_of(recipes, data, seeds)
     document = comparison.compare(runs)
     if as_json:
         write_text(as_json, dumps(document))
     if html:
         write_text(html, report.comparison(document))
-    terminal.out.print(leaderboards.comparison(document))
+    terminal.out.print(*leaderboards.comparison(document))
 
 
 @app.command(rich_help_panel=overview.ANSWER)

@@ -10,6 +10,7 @@ import typer
 
 from shortlist.cli import overview, tables, terminal
 from shortlist.cli.progress import progress
+from shortlist.cli.runs import runs_of
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_text
 from shortlist.progress import step
@@ -44,8 +45,8 @@ def off_policy(
     from shortlist.offpolicy.report import off_policy as run
 
     refuse_unwritable(as_json)
-    run_folder = what if what.is_dir() else _fitted(what, data)
-    bundle = run_folder / "bundle" if (run_folder / "bundle").is_dir() else run_folder
+    folder = runs_of([what], data)[0][0]
+    bundle = folder / "bundle" if (folder / "bundle").is_dir() else folder
     with progress():
         pipeline, log, recipe, manifest = _opened(bundle, data)
         found = run(pipeline, log, recipe, manifest["cuts"]["test"], label=label, draws=draws)
@@ -55,22 +56,6 @@ def off_policy(
     if document["refused"]:
         raise InputError(f"{what}: {document['refused']}")
     terminal.out.print(_table(document))
-
-
-def _fitted(path: Path, data: Path | None) -> Path:
-    """The run of a recipe, fitted now unless it was."""
-    from shortlist import train
-    from shortlist.evaluate import compare
-    from shortlist.recipe import read
-
-    recipe = read(path)
-    if not recipe.recall:
-        raise InputError(f"{path}: a plain table without recall has no policy; expected a recipe with channels")
-    run = Path("runs") / recipe.name
-    if not compare.is_run_of(run, recipe):
-        with progress():
-            train.fit(recipe, root=data, out=run)
-    return run
 
 
 def _opened(path: Path, data: Path | None) -> tuple[Any, Any, Any, Mapping[str, Any]]:

@@ -58,4 +58,5 @@ def _around(estimate: float, influence: Float64, cluster: Array, level: float, m
 def _sums(influence: Float64, cluster: Array) -> Float64:
     """[C]: the influence of each cluster."""
     number, n = clusters(cluster)
-    return np.bincount(number, influence, n)
+    sums: Float64 = np.bincount(number, influence, n).astype(np.float64)
+    return sums
