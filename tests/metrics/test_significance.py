@@ -13,7 +13,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
 
-from shortlist.metrics.significance import groups, holm, contrasts, users_needed
+from shortlist.metrics.significance import contrasts, groups, holm, users_needed
 
 
 def test_where_everybody_asks_once_it_is_the_paired_t_test():
