@@ -12,6 +12,8 @@ from rich.table import Table
 
 from shortlist.cli.tables import decimal, interval, table
 
+CHANCE = 0.05
+"""From this p value on, nothing tells two apart."""
 NARROW = 78
 """Columns for sentences below a table, so that they also fit the narrowest terminal."""
 
@@ -55,6 +57,10 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         but = f"; but to the order: {', '.join(orders)}" if orders else ""
         said = f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}"
         shown.caption = escape(textwrap.fill(said, NARROW))
+    if alike := _alike(document, metric):
+        said = f"nothing tells the slate from: {', '.join(alike)} (p, Holm over the rows, 5 %)"
+        told = escape(textwrap.fill(said, NARROW))
+        shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     prices = [
         f"{name} {_bare(interval(hard['change'][metric], sign=True))}"
         for name, hard in (document.get("hard_rules") or {}).items()
@@ -67,6 +73,16 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     if not rows:
         shown.caption = "no request of the test window has a right answer: nothing to report"
     return shown
+
+
+def _alike(document: Mapping[str, Any], metric: str) -> list[str]:
+    """The lists that the slate cannot be told from, though they are not the same, by Holm over all of them."""
+    from shortlist.metrics.significance import holm  # scipy.stats takes a while, and --help needs none
+
+    paired = {name: found[metric] for name, found in document["paired"].items() if metric in found}
+    chance = holm([float("nan") if found.get("p") is None else found["p"] for found in paired.values()])
+    same = [not any(found[bound] for bound in ("diff", "low", "high")) for found in paired.values()]
+    return [name for name, p, equal in zip(paired, chance, same, strict=True) if p >= CHANCE and not equal]
 
 
 def windows(document: Mapping[str, Any]) -> Table:
@@ -144,7 +160,7 @@ def _pairs(document: Mapping[str, Any]) -> Table:
                 if not metric.startswith(("ndcg", "recall", "hit")):
                     continue
                 sure = found["low"] is not None and (found["low"] > 0 or found["high"] < 0)
-                sure = sure and not (several and found["p_holm"] >= 0.05)
+                sure = sure and not (several and found["p_holm"] >= CHANCE)
                 word = ("better" if found["low"] > 0 else "worse") if sure else "could be chance"
                 shown.add_row(
                     f"    {metric}",
