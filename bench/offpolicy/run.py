@@ -3,7 +3,7 @@
     python bench/offpolicy/run.py [--data DIR] [--worlds 500]
 
 Writes ``results.json`` and ``RESULTS.md``. DIR has ``open-bandit-small``; without it the parity stays as it was. obp's
-own figures are in ``tests/offpolicy/obp.json``, made by ``oracle.py`` in an environment of its own.
+own figures are in ``tests/offpolicy/obp.json``, made by ``oracle.py`` there, in an environment of its own.
 """
 
 from __future__ import annotations

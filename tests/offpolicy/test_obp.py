@@ -1,4 +1,4 @@
-"""The estimators beside those of the package obp: ``obp.json`` is what ``bench/offpolicy/oracle.py`` wrote."""
+"""The estimators beside those of the package obp: ``obp.json`` is what ``oracle.py`` wrote."""
 
 from __future__ import annotations
 

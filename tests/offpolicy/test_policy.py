@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +216,46 @@ def test_labels_and_recipes_that_cannot_be(folder, shortlist_command):
     assert (code, "nowhere.toml" in err) == (2, True)
     (folder / "shelf.toml").write_text(RECIPE.replace('[data.exposures]\npath = "shown.csv"\n', ""))
     assert "found no exposures" in " ".join(shortlist_command("off-policy", "shelf.toml")[2].split())
+
+
+@pytest.mark.parametrize("place", ["0", "1.5", "5000"])
+def test_places_that_cannot_be_are_named(folder, shortlist_command, place):
+    text = (folder / "shown.csv").read_text().replace(",r7,2,", f",r7,{place},")
+    (folder / "shown.csv").write_text(text)
+    code, _, err = shortlist_command("off-policy", "shelf.toml")
+    assert (code, "data.exposures: position of item" in err) == (2, True)
+    assert f"expected a place from 1 to 1,000, found {place}" in " ".join(err.split())
+
+
+def test_nobody_without_places_or_requests(folder, shortlist_command):
+    """Each row is a slate of its own, of one item: is it the funnel's first?"""
+    lines = [line.split(",") for line in (folder / "shown.csv").read_text().splitlines()]
+    kept = [["user", "item", "time", "propensity", "label"]]
+    moment = datetime(2020, 3, 2)
+    kept += [["", line[1], str(moment + timedelta(minutes=n)), "0.2", line[7]] for n, line in enumerate(lines[1:])]
+    (folder / "shown.csv").write_text("\n".join(",".join(line) for line in kept) + "\n")
+    code, _, err = shortlist_command("off-policy", "shelf.toml", "--json", "told.json")
+    assert code == 0, err
+    told = json.loads((folder / "told.json").read_text())
+    assert (told["users"], told["slates"], told["rounds"]) == (0, 9000, 9000)
+    truth = float(CLICKS[0] * SEEN.mean())  # item a is as often at each place
+    assert told["estimates"]["ips"]["low"] < truth < told["estimates"]["ips"]["high"]
+    assert "slate_estimates" not in told
+
+
+def test_an_own_label_is_the_reward(folder, shortlist_command):
+    """Nobody buys anything after what was shown, so nothing can be told; what follows is looked for, not the label."""
+    labels = "[samples.labels]\nbought = { view = true }\n"
+    (folder / "shelf.toml").write_text(RECIPE + labels)
+    code, _, err = shortlist_command("off-policy", "shelf.toml", "--label", "bought", "--json", "told.json")
+    assert (code, "0 rewarded of the" in err) == (2, True), err
+    assert json.loads((folder / "told.json").read_text())["label"] == "bought"
+
+
+def test_a_plain_table_has_no_policy(folder, shortlist_command):
+    recipe = Path(__file__).parents[2] / "recipes" / "adult.toml"
+    code, _, err = shortlist_command("off-policy", recipe)
+    assert (code, "adult.toml: has no channels; expected a recipe with [recall]" in " ".join(err.split())) == (2, True)
 
 
 def test_rows_without_label_or_propensity_take_their_slates_with_them(folder, shortlist_command):

@@ -27,6 +27,8 @@ def runs_of(paths: Sequence[Path], data: Path | None, seeds: int = 1) -> list[li
     for path, recipe in recipes.items():
         if named.setdefault(recipe.name, recipe.digest) != recipe.digest:
             raise InputError(f"{path}: another recipe here is named {recipe.name} too; give each its own name")
+        if not recipe.recall:
+            raise InputError(f"{path}: has no channels; expected a recipe with [recall]")
     found = []
     for path in paths:
         run = Path("runs") / recipes[path].name if path in recipes else path

