@@ -79,7 +79,7 @@ def asked(make: Any, worlds: int) -> dict[str, dict[str, float]]:
         each = _items(*world) if isinstance(world, tuple) else _slates(world)
         for name, (terms, cluster, truth) in each:
             plain = delta(terms, cluster, mended=False)
-            ends = [(i.low, i.high) for i in (delta(terms, cluster), plain, bootstrap(terms, cluster, seed))]
+            ends = [(i.low, i.high) for i in (delta(terms, cluster), plain, bootstrap([terms], cluster, seed)[0])]
             told.setdefault(name, []).append([terms.estimate - truth, truth, *np.ravel(ends)])
     rows = {}
     first: Array | None = None

@@ -49,7 +49,6 @@ def main() -> None:
         "slates": [small_slates(seed) for seed in range(3)],
     }
     OUT.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    print(f"wrote {OUT}")
 
 
 def open_bandit(folder: Path) -> dict[str, float]:

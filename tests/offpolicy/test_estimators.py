@@ -184,7 +184,7 @@ def test_skewed_rounds_have_a_longer_upper_end():
 @pytest.mark.parametrize("estimator", [inverse_propensity, self_normalised, doubly_robust])
 def test_bootstrap_and_delta_method_agree(estimator):
     rounds, _ = policies.rounds(5, users=600)
-    drawn, told = bootstrap(estimator(rounds), rounds.cluster), delta(estimator(rounds), rounds.cluster)
+    drawn, told = bootstrap([estimator(rounds)], rounds.cluster)[0], delta(estimator(rounds), rounds.cluster)
     assert drawn.mean == pytest.approx(told.mean)
     width = told.high - told.low
     assert drawn.high - drawn.low == pytest.approx(width, rel=0.08)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import norm
 
-from shortlist.metrics.interval import Interval, clusters, mean_interval
+from shortlist.metrics.interval import Interval, clusters, mean_intervals
 from shortlist.offpolicy.estimators import Terms
 from shortlist.types import Array, Float64
 
@@ -30,9 +32,10 @@ def lift(terms: Terms, reward: Float64, cluster: Array, *, level: float = LEVEL)
     return _around(terms.estimate - logged.estimate, terms.influence - logged.influence, cluster, level, True)
 
 
-def bootstrap(terms: Terms, cluster: Array, seed: int = 0, *, level: float = LEVEL) -> Interval:
-    """The estimate with the percentile interval of ``metrics.interval``: whole clusters are drawn."""
-    return mean_interval(terms.value, cluster, seed, weights=terms.weight, level=level)
+def bootstrap(several: Sequence[Terms], cluster: Array, seed: int = 0, *, level: float = LEVEL) -> list[Interval]:
+    """The estimates with percentile intervals: whole clusters are drawn, the same for all; see ``metrics.interval``."""
+    values, weights = (np.stack([getattr(terms, part) for terms in several], axis=1) for part in ("value", "weight"))
+    return mean_intervals(values, cluster, seed, weights=weights, level=level)
 
 
 def error(influence: Float64, cluster: Array) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -87,7 +88,8 @@ def off_policy(
     if overlap.refused is None:
         found = estimates(rounds)
         document["bounds"] = {name: most for name, (_, most) in found.items() if most is not None}
-        document["estimates"] = {n: _told(t, rounds.reward, rounds.cluster, recipe.seed) for n, (t, _) in found.items()}
+        terms = {name: each for name, (each, _) in found.items()}
+        document["estimates"] = _told(terms, rounds.reward, rounds.cluster, recipe.seed)
         if len(shown.requests) < len(rounds):
             logged = shown.candidates[PROPENSITY_GIVEN].astype(np.float64)
             told = bool(np.all((logged > 0) & (logged <= 1)))
@@ -158,12 +160,16 @@ def _rounds(
     return Rounds(reward, logged, found.target, cluster, expected_here, found.value), found.given, found.draws
 
 
-def _told(terms: Terms, reward: Float64, cluster: Array, seed: int) -> dict[str, Any]:
-    drawn = bootstrap(terms, cluster, seed)
+def _told(named: Mapping[str, Terms], reward: Float64, cluster: Array, seed: int) -> dict[str, Any]:
+    """Each estimate with its intervals, and what it is above what was logged."""
+    drawn = bootstrap(list(named.values()), cluster, seed)
     return {
-        **asdict(delta(terms, cluster)),
-        "bootstrap": {"low": drawn.low, "high": drawn.high},
-        "lift": asdict(lift(terms, reward, cluster)),
+        name: {
+            **asdict(delta(terms, cluster)),
+            "bootstrap": {"low": ends.low, "high": ends.high},
+            "lift": asdict(lift(terms, reward, cluster)),
+        }
+        for (name, terms), ends in zip(named.items(), drawn, strict=True)
     }
 
 
@@ -174,22 +180,20 @@ def _slates(rows: Candidates, rounds: Rounds, logged: Float64, given: Float64, s
     """
     slate, first = rows.request, np.flatnonzero(rows.positions() == 0)
     reward, cluster = np.add.reduceat(rounds.reward, first), rounds.cluster[first]
-    terms = slates.independent(slate, rounds.reward, rounds.logged, rounds.target)
-    found: dict[str, Any] = {
-        "logged": asdict(delta(Terms(reward, np.ones(len(reward))), cluster)),
-        "independent": _told(terms, reward, cluster, seed),
-    }
+    found: dict[str, Any] = {"logged": asdict(delta(Terms(reward, np.ones(len(reward))), cluster))}
+    terms = {"independent": slates.independent(slate, rounds.reward, rounds.logged, rounds.target)}
     if (places(rows) == 0).any():
-        return found
+        return found | _told(terms, reward, cluster, seed)
     product = slates.so_far(slate, given) / slates.so_far(slate, logged)
     last = np.append(first[1:], len(rows)) - 1
+    refused = {}
     for name, estimator, weight in (
         ("reward_interaction", slates.reward_interaction, product),
         ("whole", slates.whole, product[last]),
     ):
         effective = effective_size(weight)
         if effective < EFFECTIVE:
-            found[name] = {"refused": f"effective sample size {effective:,.0f}, expected at least {EFFECTIVE}"}
+            refused[name] = {"refused": f"effective sample size {effective:,.0f}, expected at least {EFFECTIVE}"}
         else:
-            found[name] = _told(estimator(slate, rounds.reward, logged, given), reward, cluster, seed)
-    return found
+            terms[name] = estimator(slate, rounds.reward, logged, given)
+    return found | _told(terms, reward, cluster, seed) | refused
