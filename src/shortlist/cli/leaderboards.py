@@ -57,10 +57,6 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         but = f"; but to the order: {', '.join(orders)}" if orders else ""
         said = f"bring nothing to @all, each with the others there: {', '.join(idle)}{but}"
         shown.caption = escape(textwrap.fill(said, NARROW))
-    if alike := _alike(document, metric):
-        said = f"nothing tells the slate from: {', '.join(alike)} (p, Holm over the rows, 5 %)"
-        told = escape(textwrap.fill(said, NARROW))
-        shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     prices = [
         f"{name} {_bare(interval(hard['change'][metric], sign=True))}"
         for name, hard in (document.get("hard_rules") or {}).items()
@@ -68,6 +64,10 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     ]
     if prices:
         said = f"hard rules, the slate minus that with the rule off: {', '.join(prices)}"
+        told = escape(textwrap.fill(said, NARROW))
+        shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
+    if alike := _alike(document, metric):
+        said = f"nothing tells the slate from: {', '.join(alike)} (p, Holm over the rows, 5 %)"
         told = escape(textwrap.fill(said, NARROW))
         shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     if not rows:
