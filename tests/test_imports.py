@@ -24,7 +24,7 @@ LEVELS = [
     ["questions", "bundle", "tabular"],
     ["evaluate", "answer"],
     ["report", "train"],
-    ["tuning", "columns", "serve", "spark"],
+    ["tuning", "columns", "serve", "spark", "offpolicy"],
     ["draft"],
     ["cli"],
     ["face"],

@@ -18,6 +18,7 @@ from shortlist.cli.leaderboards import leaderboard
 from shortlist.component import InputError
 from shortlist.evaluate import Evaluation
 from shortlist.evaluate.compare import compare
+from shortlist.metrics.significance import holm
 from shortlist.report._draw import Scale, decimal, percent
 
 
@@ -95,6 +96,16 @@ def test_a_channel_that_brings_nothing_is_named(document):
     hot["brings_nothing"] = None  # one user is no interval
     assert "hot brings nothing" not in checked(report.page(document))
     document["hard_rules"] = {}
+    said = " ".join(leaderboard(document).caption.split())
+    assert said == "nothing tells the slate from: cf, merge, rank.trees (p, Holm over the rows, 5 %)"
+    for name, chance in (("cf", 0.001), ("merge", 0.02), ("rank.trees", 0.03)):
+        document["paired"][name]["ndcg@3"] |= {"p": chance, "diff": 0.1, "low": 0.05, "high": 0.15}
+    compared = [found["ndcg@3"]["p"] for found in document["paired"].values()]
+    raised = [name for name, p in zip(document["paired"], holm(compared), strict=True) if p >= 0.05]
+    assert {"merge", "rank.trees"} <= set(raised)  # .02 and .03 are not enough beside the others
+    assert "from: merge" in leaderboard(document).caption
+    for found in document["paired"].values():
+        found["ndcg@3"]["p"] = 0.0
     assert leaderboard(document).caption is None
 
 

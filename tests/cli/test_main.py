@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -33,8 +34,8 @@ def commands(group=None, path=()):
 
 def test_the_commands_that_are_promised_are_there():
     assert {" ".join(words) for words, _ in commands()} >= {
-        "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "recommend",
-        "similar", "topics", "serve", "report", "tune",
+        "data list", "data get", "data show", "list", "new", "init", "fit", "evaluate", "compare", "off-policy",
+        "recommend", "similar", "topics", "serve", "report", "tune",
     }  # fmt: skip
 
 
@@ -246,6 +247,32 @@ def test_compare_fits_again_what_is_not_of_the_recipe(shop, tmp_path, monkeypatc
     two.write_text(text)
     code, _, err = shortlist_command("compare", one, two, "--data", shop)
     assert (code, err) == (2, f"error: {two}: another recipe here is named shop too; give each its own name\n")
+
+
+def test_compare_fits_every_seed_once(shop, tmp_path, monkeypatch, shortlist_command):
+    monkeypatch.chdir(tmp_path)
+    fitted = []
+
+    def fit(recipe, *, root, out):
+        fitted.append((str(out), recipe.seed))
+        return real(recipe, root=root, out=out)
+
+    real = train.fit
+    monkeypatch.setattr(train, "fit", fit)
+    text = re.sub(r"\[rank.*?(?=\[\[rules)", "", (shop / "shop.toml").read_text(), flags=re.S)
+    (tmp_path / "one.toml").write_text(text.replace('serve = "rank"', ""))
+    (tmp_path / "two.toml").write_text(text.replace('serve = "rank"', "").replace('"shop"', '"shop2"'))
+    asked = ("compare", "one.toml", "two.toml", "--data", shop, "--seeds", 2, "--json", "c.json")
+    code, out, err = shortlist_command(*asked)
+    assert code == 0, err
+    assert fitted == [(f"runs/{n}{at}", seed) for n in ("shop", "shop2") for at, seed in (("", 3), ("/seed-4", 4))]
+    document = json.loads((tmp_path / "c.json").read_text())
+    assert (document["seeds"], [run["path"] for run in document["runs"]]) == (2, ["runs/shop", "runs/shop2"])
+    assert "2 seeds each" in out
+    assert max(map(len, out.splitlines())) <= 80
+    fitted.clear()
+    assert shortlist_command("compare", "runs/shop", "two.toml", "--data", shop, "--seeds", 2)[0] == 0
+    assert fitted == []
 
 
 def test_similar(shop_run, shortlist_command):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from shortlist.component import InputError
-from shortlist.evaluate.compare import compare_rows
+from shortlist.evaluate.compare import compare, compare_rows
+from shortlist.metrics.significance import holm
 
 
 def rows(lists, first_request=0, stage="slate"):
@@ -107,3 +110,94 @@ def test_an_unanswered_request_is_missed_and_does_not_vanish():
     assert found.a.mean == 1
     assert found.b.mean == pytest.approx(133 / 200)
     assert found.different_targets == 0
+
+
+def run_at(folder, name, lists, **more):
+    """A run's folder: the lists of its slate, at cut-off 2."""
+    folder.mkdir(parents=True)
+    rows(lists).write_parquet(folder / "rows.parquet")
+    asked = {"requests": len(lists), "users": len({user for user, _ in lists}), "slate": {}}
+    document = {"name": name, "protocol": {"k": [2], "requests": "replay"}, **asked, **more}
+    (folder / "evaluation.json").write_text(json.dumps(document))
+    return folder
+
+
+def lists_of(chance, seed=0, users=40, times=5):
+    """Everybody asks five times for one item, which is first with a chance that some users have more of."""
+    rng = np.random.default_rng(seed)
+    liking = np.random.default_rng(1).uniform(-0.2, 0.2, users)
+    return {
+        (f"u{user}", time): ([bool(rng.random() < chance + liking[user]), False], 1)
+        for user in range(users)
+        for time in range(times)
+    }
+
+
+def test_all_runs_stand_in_groups_that_nothing_tells_apart(tmp_path):
+    chances = {"poor": 0.3, "good": 0.7, "as good": 0.7}
+    runs = [run_at(tmp_path / name, name, lists_of(c, seed)) for seed, (name, c) in enumerate(chances.items())]
+    found = compare(runs)
+    board = found["leaderboard"]
+    assert (board["metric"], board["stage"], board["requests"], board["users"]) == ("ndcg@2", "slate", 200, 40)
+    assert {run["name"]: run["group"] for run in board["runs"]} == {"good": "a", "as good": "a", "poor": "b"}
+    assert [run["mean"] for run in board["runs"]] == sorted((run["mean"] for run in board["runs"]), reverse=True)
+    cells = [pair["stages"]["slate"]["ndcg@2"] for pair in found["pairs"]]
+    assert [cell["p_holm"] for cell in cells] == pytest.approx(holm([cell["p_t"] for cell in cells]), abs=2e-6)
+    assert cells[0]["t"] == pytest.approx(cells[0]["diff"] / cells[0]["error"], rel=1e-3)
+    assert 3 < cells[0]["users_needed"] < 40
+    assert (found["seeds"], cells[0]["seed_deviation"]) == (1, None)
+
+
+def test_runs_that_share_nothing_all_together_stand_in_no_row(tmp_path):
+    everything = lists_of(0.5)
+    half = [dict(list(everything.items())[part]) for part in (slice(100), slice(100, None))]
+    runs = [run_at(tmp_path / n, n, lists) for n, lists in zip("abc", [everything, *half], strict=True)]
+    found = compare(runs)
+    assert found["leaderboard"] is None
+    assert "no request was asked of all runs, so they stand in no row" in found["notes"]
+    assert [pair["requests"] for pair in found["pairs"]] == [100, 100]
+
+
+def test_seeds_are_drawn_as_users_are(tmp_path):
+    """One system wins by luck of its seeds: over users alone that is sure, over seeds it is not."""
+    bases = [run_at(tmp_path / f"a{s}", "a", lists_of(0.5, s)) for s in range(4)]
+    lucky = [run_at(tmp_path / f"b{s}", "b", lists_of(c, s + 10)) for s, c in enumerate((0.8, 0.45, 0.75, 0.35))]
+    alone = compare([bases[0], lucky[0]])["pairs"][0]["stages"]["slate"]["ndcg@2"]
+    assert alone["low"] > 0
+    found = compare([bases, lucky])
+    cell = found["pairs"][0]["stages"]["slate"]["ndcg@2"]
+    assert found["seeds"] == 4
+    assert cell["low"] < 0 < cell["diff"] < cell["high"]
+    assert cell["p"] == cell["p_t"] > 0.05
+    assert cell["df"] < 10
+    assert cell["seed_deviation"] == pytest.approx(0.22, abs=0.1)
+    assert cell["diff"] == pytest.approx(cell["run"]["mean"] - cell["baseline"]["mean"], abs=2e-6)
+    assert {run["group"] for run in found["leaderboard"]["runs"]} == {"a"}
+    with pytest.raises(InputError, match="as many seeds for each run"):
+        compare([bases, lucky[:2]])
+
+
+def test_the_same_run_with_every_seed_is_no_better_than_itself(tmp_path):
+    runs = [run_at(tmp_path / f"a{s}", "a", lists_of(0.5, s)) for s in range(3)]
+    cell = compare([runs, runs])["pairs"][0]["stages"]["slate"]["ndcg@2"]
+    assert (cell["diff"], cell["low"], cell["high"], cell["p"], cell["users_needed"]) == (0, 0, 0, 1, None)
+
+
+def test_rolling_windows_are_compared_one_by_one(tmp_path):
+    windows = {"windows": [{"opens": f"1970-01-01T00:00:00.00000{at}Z", "requests": 100} for at in (0, 3)]}
+    a = run_at(tmp_path / "a", "a", lists_of(0.5, 0), **windows)
+    b = run_at(tmp_path / "b", "b", lists_of(0.6, 1), **windows)
+    told = compare([a, b])["pairs"][0]["windows"]
+    assert (told["metric"], told["stage"], told["windows"]) == ("ndcg@2", "slate", 2)
+    assert [one["requests"] for one in told["each"]] == [120, 80]  # moments 0, 1, 2 and 3, 4
+    values = {
+        n: np.array([lists[0][0] for lists in lists_of(c, s).values()], float)
+        for n, c, s in (("a", 0.5, 0), ("b", 0.6, 1))
+    }
+    times = np.tile(np.arange(5), 40)
+    wanted = [float((values["b"] - values["a"])[mask].mean()) for mask in (times < 3, times >= 3)]
+    assert [one["diff"] for one in told["each"]] == pytest.approx(wanted, abs=2e-6)
+    assert told["mean"] == pytest.approx(np.mean(wanted), abs=2e-6)
+    assert told["deviation"] == pytest.approx(np.std(wanted, ddof=1), abs=2e-6)
+    other = run_at(tmp_path / "c", "c", lists_of(0.6, 1))
+    assert "windows" not in compare([a, other])["pairs"][0]

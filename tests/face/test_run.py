@@ -90,7 +90,8 @@ def test_a_recipes_own_split_and_positive_stand_before_the_logs(desk, films, tmp
 def test_compare_pairs_request_by_request(run, other):
     frame = sl.compare(run, other)
     assert set(frame["requests"]) == {231}  # only-cf found nothing at all for 75 of them: misses, not left out
-    assert frame.columns == ["run", "stage", "metric", "baseline", "value", "diff", "low", "high", "p", "requests"]
+    compared = ["diff", "low", "high", "p", "p_holm", "users_needed", "requests"]
+    assert frame.columns == ["run", "stage", "metric", "baseline", "value", *compared]
     line = frame.filter((pl.col("stage") == "slate") & (pl.col("metric") == "ndcg@10")).row(0, named=True)
     assert line["run"] == "only-cf"
     assert line["diff"] == pytest.approx(line["value"] - line["baseline"], abs=1e-5)

@@ -172,3 +172,12 @@ def test_a_gain_has_the_error_of_users_and_none_that_is_known_from_one_user():
     nothing = gain(one[3:4], other[3:4], users[3:4])
     assert np.isnan(nothing[0])
     assert nothing[1] == np.inf
+
+
+def test_each_column_may_have_weights_of_its_own():
+    rng = np.random.default_rng(0)
+    values, weights, users = rng.normal(size=(60, 2)), rng.uniform(0, 3, (60, 2)), rng.integers(0, 20, 60)
+    found = mean_intervals(values, users, 3, weights=weights)
+    for column in range(2):
+        alone = mean_interval(values[:, column], users, 3, weights=weights[:, column])
+        assert astuple(found[column]) == pytest.approx(astuple(alone), abs=1e-12)

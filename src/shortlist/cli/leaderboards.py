@@ -12,6 +12,8 @@ from rich.table import Table
 
 from shortlist.cli.tables import decimal, interval, table
 
+CHANCE = 0.05
+"""From this p value on, nothing tells two apart."""
 NARROW = 78
 """Columns for sentences below a table, so that they also fit the narrowest terminal."""
 
@@ -64,9 +66,23 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         said = f"hard rules, the slate minus that with the rule off: {', '.join(prices)}"
         told = escape(textwrap.fill(said, NARROW))
         shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
+    if alike := _alike(document, metric):
+        said = f"nothing tells the slate from: {', '.join(alike)} (p, Holm over the rows, 5 %)"
+        told = escape(textwrap.fill(said, NARROW))
+        shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     if not rows:
         shown.caption = "no request of the test window has a right answer: nothing to report"
     return shown
+
+
+def _alike(document: Mapping[str, Any], metric: str) -> list[str]:
+    """The lists that the slate cannot be told from, though they are not the same, by Holm over all of them."""
+    from shortlist.metrics.significance import holm  # scipy.stats takes a while, and --help needs none
+
+    paired = {name: found[metric] for name, found in document["paired"].items() if metric in found}
+    chance = holm([float("nan") if found.get("p") is None else found["p"] for found in paired.values()])
+    same = [not any(found[bound] for bound in ("diff", "low", "high")) for found in paired.values()]
+    return [name for name, p, equal in zip(paired, chance, same, strict=True) if p >= CHANCE and not equal]
 
 
 def windows(document: Mapping[str, Any]) -> Table:
@@ -111,10 +127,31 @@ def _bare(figure: str) -> str:
     return figure.replace("0.", ".")
 
 
-def comparison(document: Mapping[str, Any]) -> Table:
+def comparison(document: Mapping[str, Any]) -> list[Table | str]:
+    """All runs in a row, in groups that nothing tells apart, and each run against the first, metric by metric."""
+    shown = [_pairs(document)]
+    board = document["leaderboard"]
+    return [_groups(document, board), "", *shown] if board else [*shown]
+
+
+def _groups(document: Mapping[str, Any], board: Mapping[str, Any]) -> Table:
+    """Runs, best first."""
+    seeds = f", {document['seeds']} seeds each" if document["seeds"] > 1 else ""
+    title = f"{board['stage']} of {board['requests']:,} requests of {board['users']:,} users{seeds}"
+    shown = table(title, ("", f"{board['metric'].upper()} (95 %)", "group"), ("", "group"))
+    for run in board["runs"]:
+        shown.add_row(escape(run["name"]), interval(run), run["group"])
+    said = "Runs that share a letter cannot be told apart (paired t over users, Holm over all pairs, 5 %)."
+    shown.caption = textwrap.fill(said, NARROW)
+    return shown
+
+
+def _pairs(document: Mapping[str, Any]) -> Table:
     """Each run against the first, metric by metric."""
-    baseline = document["runs"][0]["name"]
-    shown = table(f"against {baseline}, request by request", ("", "baseline", "it", "difference (95 %)", "p", ""))
+    baseline, several = document["runs"][0]["name"], len(document["pairs"]) > 1
+    heads = ("", "baseline", "it", "difference (95 %)", "p (Holm)" if several else "p", "users\nto see", "")
+    shown = table(f"against {baseline}, request by request", heads, ("",))
+    shown.padding = (0, 0, 0, 0)
     for pair in document["pairs"]:
         shown.add_row(f"[bold]{escape(pair['name'])}[/bold]")
         for stage, metrics in pair["stages"].items():
@@ -123,23 +160,47 @@ def comparison(document: Mapping[str, Any]) -> Table:
                 if not metric.startswith(("ndcg", "recall", "hit")):
                     continue
                 sure = found["low"] is not None and (found["low"] > 0 or found["high"] < 0)
+                sure = sure and not (several and found["p_holm"] >= CHANCE)
                 word = ("better" if found["low"] > 0 else "worse") if sure else "could be chance"
                 shown.add_row(
                     f"    {metric}",
-                    decimal(found["baseline"]["mean"]),
-                    decimal(found["run"]["mean"]),
-                    interval(found, sign=True),
-                    decimal(found["p"]),
+                    _bare(decimal(found["baseline"]["mean"])),
+                    _bare(decimal(found["run"]["mean"])),
+                    _bare(interval(found, sign=True)),
+                    _bare(decimal(found["p_holm"] if several else found["p"])),
+                    _many(found["users_needed"]),
                     word,
                 )
         shown.add_section()
-    said = [
-        f"{pair['name']}: {pair['requests']:,} shared requests of {pair['users']:,} users; "
-        f"{pair['only_run'] + pair['only_baseline']:,} had no partner and are left out"
-        for pair in document["pairs"]
-    ]
+    said = [line for pair in document["pairs"] for line in _told(pair)]
+    said.append("users to see: with so many, such a difference would be found in 80 of 100 tests")
     shown.caption = escape("\n".join([*said, *(f"note: {note}" for note in document["notes"])]))
     return shown
+
+
+def _told(pair: Mapping[str, Any]) -> list[str]:
+    """What a pair was compared on, and how its difference changes from window to window."""
+    alone = pair["only_run"] + pair["only_baseline"]
+    said = [
+        f"{pair['name']}: {pair['requests']:,} shared requests of {pair['users']:,} users; "
+        f"{alone:,} had no partner and are left out"
+    ]
+    if windows := pair.get("windows"):
+        each = ", ".join(decimal(one["diff"], sign=True) for one in windows["each"])
+        said.append(
+            f"over {windows['windows']} windows {windows['metric']} differs by {interval(windows, sign=True)}: {each}"
+        )
+    return said
+
+
+def _many(users: float | None) -> str:
+    """43, 1,200, 194k or 3M; nothing where no number would do."""
+    if users is None:
+        return ""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if users >= 100 * 1e3 and users >= size:
+            return f"{users / size:,.0f}{unit}"
+    return f"{users:,.0f}"
 
 
 def rankers(document: Mapping[str, Any]) -> Table:

@@ -13,7 +13,7 @@ import shortlist
 from shortlist.cli import threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
-from shortlist.cli import features, leaderboards, overview, parts, tables, terminal, tune
+from shortlist.cli import features, leaderboards, off_policy, overview, parts, tables, terminal, tune
 from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
@@ -170,37 +170,21 @@ def compare(
     data: Root = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fit each with so many seeds, from its own on.")] = 1,
 ) -> None:
     """Pair experiments request by request: the first is the baseline."""
-    from shortlist import report, train
+    from shortlist import report
+    from shortlist.cli.runs import runs_of
     from shortlist.evaluate import compare as comparison
-    from shortlist.recipe import read
 
     refuse_unwritable(as_json, html)
-    read_recipes = {path: read(path) for path in recipes if not path.is_dir()}
-    named: dict[str, str] = {}
-    for path, recipe in read_recipes.items():
-        if named.setdefault(recipe.name, recipe.digest) != recipe.digest:
-            raise InputError(f"{path}: another recipe here is named {recipe.name} too; give each its own name")
-    runs: list[Path] = []
-    for path in recipes:
-        if path not in read_recipes:
-            runs.append(path)
-            continue
-        recipe = read_recipes[path]
-        run = Path("runs") / recipe.name
-        if not comparison.is_run_of(run, recipe):
-            if run.exists():
-                terminal.err.print(f"  note: {run} is not of this recipe; fitting again")
-            with progress():
-                train.fit(recipe, root=data, out=run)
-        runs.append(run)
+    runs = runs_of(recipes, data, seeds)
     document = comparison.compare(runs)
     if as_json:
         write_text(as_json, dumps(document))
     if html:
         write_text(html, report.comparison(document))
-    terminal.out.print(leaderboards.comparison(document))
+    terminal.out.print(*leaderboards.comparison(document))
 
 
 @app.command(rich_help_panel=overview.ANSWER)
@@ -274,7 +258,7 @@ def topics(
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many items of each.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """The topics that lfm found: the items that load most on each factor."""
+    """Topics that lfm found: the items that load most on each factor."""
     from shortlist import answer
 
     opened = _open(bundle)
@@ -341,6 +325,8 @@ def report(
     write_text(out, pages.page(document))
     terminal.out.print(f"wrote {out}")
 
+
+off_policy.add_to(app)
 
 if __name__ == "__main__":
     main()

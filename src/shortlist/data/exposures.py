@@ -11,6 +11,10 @@ from shortlist.types import Array, Float32, Int32, Int64
 
 SHOWN_AT = "shown.position"
 """Column of candidates that come from what was shown: the place on the slate, from 1."""
+PROPENSITY = "shown.propensity"
+"""Likewise: the chance with which the item was shown at that place; NaN = not known."""
+PROPENSITY_GIVEN = "shown.propensity_given"
+"""Likewise: that chance given the rows above it on the slate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class Raw:
     described: Mapping[str, Mapping[str, Described]] = field(default_factory=dict)
     """Attributes of ``items`` and ``users`` that the log tells, by table and name."""
     exposures: pl.DataFrame | None = None
-    """user, item, time and where named position, propensity, label (Float32), request (String) and context."""
+    """user, item, time and where named position, propensity, propensity_given, label (Float32), request (String) and
+    context."""
     triples: pl.DataFrame | None = None
     """head, relation, tail String and where named weight Float32."""
     ties: pl.DataFrame | None = None

@@ -296,7 +296,8 @@ class DataSpec(Spec):
     ties: TableSpec | None = None
     """Who knows whom: ``user``, ``friend`` and optionally ``weight`` and ``time``."""
     exposures: TableSpec | None = None
-    """What was shown: ``user``, ``item``, ``time``, optionally ``position``, ``propensity``, ``label``, ``request``."""
+    """What was shown: ``user``, ``item``, ``time``, optionally ``position``, ``label``, ``request``, ``propensity``
+    (the chance of this item at this place) and ``propensity_given`` (that chance given the rows above it)."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -1,15 +1,17 @@
-"""Two experiments on the same requests: which is better, by how much, and could it be chance?
+"""Experiments on the same requests: which is better, by how much, and could it be chance?
 
 Experiments are paired on their ``rows.parquet`` by (user, time): what remains is the difference of the systems, not of
-the people they were asked by. Requests that only one of them was asked are counted and left out.
+the people they were asked by. Requests that only one of them was asked are counted and left out. An experiment may have
+been done with several seeds; then seeds are drawn as people are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,21 @@ import polars as pl
 
 from shortlist.bundle import read_manifest
 from shortlist.component import InputError
+from shortlist.data import iso
 from shortlist.documents import jsonable
-from shortlist.metrics._slate import Slates
+from shortlist.evaluate._paired import ASKED, Measure, Shared, Table, shared, within
+from shortlist.evaluate.windows import spread
 from shortlist.metrics.accuracy import AT_K
 from shortlist.metrics.interval import Difference, Interval, mean_intervals, paired_intervals
+from shortlist.metrics.significance import LEVEL, contrasts, groups, holm
 from shortlist.progress import step
 from shortlist.recipe import Recipe, parse
+from shortlist.types import Float64
 
-ASKED = ["user", "time"]
-COLUMNS = ["request", *ASKED, "stage", "rank", "item", "is_target", "targets"]
 STAGES = ("slate", "rank", "merge")
-"""What ``compare`` compares, where both runs have it."""
+"""What ``compare`` compares, where all runs have it; the first of them makes the leaderboard."""
+SAME = ("requests", "refit", "opens", "closes", "moments", "ahead", "horizon", "min_gap")
+"""Parts of the protocol that should be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,72 +52,80 @@ class Comparison:
     different_targets: int  # shared requests where the two had another number of right answers (other exclusions)
 
 
-def compare(runs: Sequence[Path]) -> dict[str, Any]:
-    """Every run against the first, by every metric both report, on the requests both were asked.
+@dataclass(frozen=True)
+class _Entry:
+    """A run, with the folder of each of its seeds."""
 
-    A run is a folder with ``evaluation.json`` and ``rows.parquet``, as ``fit`` leaves it. The document::
+    name: str
+    folders: Sequence[Path]
+    document: dict[str, Any]  # of the first seed
 
-        {"k": 10, "stages": [...], "notes": [...], "runs": [{"name", "path", "requests", "users", "slate": {...}}],
-         "pairs": [{"name", "requests", "users", "only_run", "only_baseline", "different_targets",
-                    "stages": {STAGE: {"ndcg@10": {"run", "baseline", "diff", "low", "high", "p"}}}}]}
+    @cached_property
+    def tables(self) -> list[Table]:
+        """The rows of each seed."""
+        return [Table(pl.read_parquet(folder / "rows.parquet"), str(folder), cut=True) for folder in self.folders]
 
-    ``diff`` is the run minus the baseline. Raises ``InputError`` naming the file that is missing or does not fit.
+    @property
+    def windows(self) -> list[str]:
+        """When its test windows open."""
+        return [window["opens"] for window in self.document.get("windows", ())]
+
+
+def compare(runs: Sequence[Path | Sequence[Path]]) -> dict[str, Any]:
+    """Every run against the first, by every metric all report, on the requests both were asked; and all in a row.
+
+    A run is a folder with ``evaluation.json`` and ``rows.parquet``, as ``fit`` leaves it, or one such folder a seed,
+    as many seeds for each run. The document::
+
+        {"k": 10, "seeds": 1, "stages": [...], "notes": [...],
+         "leaderboard": {"metric": "ndcg@10", "stage": "slate", "requests", "users",
+                         "runs": [{"name", "mean", "low", "high", "group": "ab"}]},
+         "runs": [{"name", "path", "requests", "users", "slate": {...}}],
+         "pairs": [{"name", "requests", "users", "only_run", "only_baseline", "different_targets", "windows",
+                    "stages": {STAGE: {"ndcg@10": {"run", "baseline", "diff", "low", "high", "p", "error", "t", "df",
+                                                   "p_t", "p_holm", "users_needed", "seed_deviation"}}}}]}
+
+    ``diff`` is the run minus the baseline. With one seed ``low``, ``high`` and ``p`` are those of drawing users, with
+    several those of ``metrics.significance``, which ``t`` to ``users_needed`` are of in any case; ``p_holm`` is ``p_t``
+    beside that of the other runs. Runs of the leaderboard, best first, share a letter unless the t test of their
+    difference tells them apart, after Holm over all pairs. ``windows`` is there where both ran over the same rolling
+    windows: the difference in each, and their mean and spread. Raises ``InputError`` naming the file that is missing
+    or does not fit.
     """
     if len(runs) < 2:
         raise InputError(f"compare: expected a baseline and at least one other run, got {len(runs)}")
-    documents = [_document(run) for run in runs]
-    names = _names([document["name"] for document in documents])
-    tables = [pl.read_parquet(run / "rows.parquet") for run in runs]
-    first = documents[0]["protocol"]
-    notes = [
-        f"{name} was asked with {key} = {document['protocol'].get(key)}, {names[0]} with {first.get(key)}"
-        for name, document in zip(names[1:], documents[1:], strict=True)
-        for key in ("requests", "refit", "opens", "closes", "moments", "ahead", "horizon", "min_gap")
-        if document["protocol"].get(key) != first.get(key)
-    ]
-    asked_of = [sum(one["requests"] for one in document.get("windows", [document])) for document in documents]
-    for name, asked, table in zip(names, asked_of, tables, strict=True):
-        if silent := asked - table.select(ASKED).n_unique():
-            notes.append(
-                f"{name} found nothing at all for {silent:,} of its {asked:,} requests; they leave no rows and take no "
-                "part, so it looks too good beside a run that answers them"
-            )
-    shared = [k for k in first["k"] if all(k in document["protocol"]["k"] for document in documents)]
-    if not shared:
-        raise InputError(f"{runs[0]}: its lists are measured at {first['k']}, a cut-off the other runs do not share")
-    measures = [(name, k) for k in shared for name, _ in AT_K]
-    stages = [s for s in STAGES if all(s in set(table["stage"].unique()) for table in tables)]
-    pairs = []
-    for name, run, table in zip(names[1:], runs[1:], tables[1:], strict=True):
-        with step(f"compare {name} with {names[0]}"):
-            found = {s: _compared(table, tables[0], measures, s, str(run), str(runs[0]), cut=True) for s in stages}
-        any_one = next(iter(found.values()), None)
-        if any_one is None:
-            raise InputError(f"{run}: shares no stage with {runs[0]}")
-        counts = ("requests", "users", "different_targets")
-        if other := any_one[0].different_targets:
-            notes.append(
-                f"{other:,} of {any_one[0].requests:,} requests have other right answers in {name} than in {names[0]}: "
-                "their hard rules or catalogues differ, so these are not the same questions"
-            )
-        pairs.append(
-            {
-                "name": name,
-                **{count: getattr(any_one[0], count) for count in counts},
-                "only_run": any_one[0].only_a,
-                "only_baseline": any_one[0].only_b,
-                "stages": {
-                    s: {c.metric: {"run": asdict(c.a), "baseline": asdict(c.b), **asdict(c.difference)} for c in each}
-                    for s, each in found.items()
-                },
-            }
-        )
-    told = [
-        {"name": name, "path": str(run)} | {key: document.get(key) for key in ("bundle", "requests", "users", "slate")}
-        for name, run, document in zip(names, runs, documents, strict=True)
-    ]
+    entries = _entries([[run] if isinstance(run, Path) else list(run) for run in runs])
+    first, *others = entries
+    ks = [k for k in first.document["protocol"]["k"] if all(k in e.document["protocol"]["k"] for e in entries)]
+    if not ks:
+        at = first.document["protocol"]["k"]
+        raise InputError(f"{first.folders[0]}: its lists are measured at {at}, a cut-off the other runs do not share")
+    measures = [(name, k) for k in ks for name, _ in AT_K]
+    there = [set(table.rows["stage"].unique()) for entry in entries for table in entry.tables]
+    stages = [stage for stage in STAGES if all(stage in one for one in there)]
+    if not stages:
+        raise InputError(f"{others[0].folders[0]}: shares no stage with {first.folders[0]}")
+    notes = _notes(entries)
+    pairs = [_pair(entry, first, measures, stages, notes) for entry in others]
+    for stage in stages:
+        for name, k in measures:
+            cells = [pair["stages"][stage][f"{name}@{k}"] for pair in pairs]
+            for cell, p in zip(cells, holm([cell["p_t"] for cell in cells]), strict=True):
+                cell["p_holm"] = float(p)
     document: dict[str, Any] = jsonable(
-        {"k": min(shared), "stages": stages, "notes": notes, "runs": told, "pairs": pairs}
+        {
+            "k": min(ks),
+            "seeds": len(first.folders),
+            "stages": stages,
+            "leaderboard": _leaderboard(entries, stages[0], min(ks), notes),
+            "notes": notes,
+            "runs": [
+                {"name": e.name, "path": str(e.folders[0])}
+                | {key: e.document.get(key) for key in ("bundle", "requests", "users", "slate")}
+                for e in entries
+            ],
+            "pairs": pairs,
+        }
     )
     return document
 
@@ -137,51 +151,139 @@ def compare_rows(
     """
     if metric not in dict(AT_K):
         raise InputError(f"metric {metric!r} cannot be compared; there are {', '.join(dict(AT_K))}")
-    return _compared(a, b, [(metric, k)], stage, "the first experiment", "the second experiment", seed=seed)[0]
+    both = shared([Table(a, "the first experiment"), Table(b, "the second experiment")], "the experiments")
+    values, users = both.values([(metric, k)], stage), both.users
+    return Comparison(
+        metric=f"{metric}@{k}",
+        a=mean_intervals(values[0], users, seed)[0],
+        b=mean_intervals(values[1], users, seed)[0],
+        difference=paired_intervals(values[0], values[1], users, seed)[0],
+        requests=len(both),
+        users=len(np.unique(users)),
+        only_a=both.alone[0],
+        only_b=both.alone[1],
+        different_targets=both.different_targets,
+    )
 
 
-def _compared(
-    a: pl.DataFrame,
-    b: pl.DataFrame,
-    measures: Sequence[tuple[str, int]],
-    stage: str,
-    name_a: str,
-    name_b: str,
-    *,
-    cut: bool = False,
-    seed: int = 0,
-) -> list[Comparison]:
-    """One comparison a measure, all from the same draws. ``cut``: lists are known to reach every k if they could."""
-    asked_a, asked_b = _asked(a, name_a), _asked(b, name_b)
-    both = asked_a.join(asked_b, on=ASKED, how="inner", suffix="_b", nulls_equal=True)
-    both = both.sort("time", "user").with_row_index("row")
-    if not len(both):
-        raise InputError(
-            f"{'the experiments' if not cut else f'{name_a}, {name_b}'} share no request (same user at the same time): "
-            f"the first has {_span(asked_a)}, the second {_span(asked_b)}"
-        )
-    deepest = max(k for _, k in measures)
-    judged_a = _slates(a, both, "targets", stage, deepest, name_a, cut)
-    judged_b = _slates(b, both, "targets_b", stage, deepest, name_b, cut)
-    users = _users(both)
-    formula = dict(AT_K)
-    value_a, value_b = (np.stack([formula[m](s, k) for m, k in measures], axis=1) for s in (judged_a, judged_b))
-    means_a, means_b = mean_intervals(value_a, users, seed), mean_intervals(value_b, users, seed)
-    differences = paired_intervals(value_a, value_b, users, seed)
-    return [
-        Comparison(
-            metric=f"{metric}@{k}",
-            a=means_a[column],
-            b=means_b[column],
-            difference=differences[column],
-            requests=len(both),
-            users=len(np.unique(users)),
-            only_a=len(asked_a) - len(both),
-            only_b=len(asked_b) - len(both),
-            different_targets=int((both["targets"] != both["targets_b"]).sum()),
-        )
-        for column, (metric, k) in enumerate(measures)
+def _pair(
+    entry: _Entry, first: _Entry, measures: Sequence[Measure], stages: Sequence[str], notes: list[str]
+) -> dict[str, Any]:
+    """A run against the baseline."""
+    with step(f"compare {entry.name} with {first.name}"):
+        both = shared([*entry.tables, *first.tables], f"{entry.folders[0]}, {first.folders[0]}")
+        if other := both.different_targets:
+            notes.append(
+                f"{other:,} of {len(both):,} requests have other right answers in {entry.name} than in {first.name}: "
+                "their hard rules or catalogues differ, so these are not the same questions"
+            )
+        seeds, found, windows = len(entry.folders), {}, None
+        for stage in stages:
+            values = both.values(measures, stage)
+            found[stage] = _cells(values[:seeds], values[seeds:], measures, both)
+            if windows is None and entry.windows and entry.windows == first.windows:
+                column = measures.index(("ndcg", min(k for _, k in measures)))
+                difference = (values[:seeds] - values[seeds:]).mean(0)[:, column]
+                windows = {"metric": f"ndcg@{measures[column][1]}", "stage": stage}
+                windows |= _by_window(difference, both, entry.windows)
+    return {
+        "name": entry.name,
+        "requests": len(both),
+        "users": len(np.unique(both.users)),
+        "different_targets": both.different_targets,
+        "only_run": both.alone[0],
+        "only_baseline": both.alone[seeds],
+        "stages": found,
+        **({"windows": windows} if windows else {}),
+    }
+
+
+def _cells(a: Float64, b: Float64, measures: Sequence[Measure], both: Shared) -> dict[str, Any]:
+    """By metric, a and b [seeds, n, measures] and their difference."""
+    users, tests = both.users, contrasts(a - b, both.users)
+    means = [_intervals(values, both) for values in (a, b)]
+    chance = paired_intervals(a[0], b[0], users) if len(a) == 1 else tests
+    cells = {}
+    for (name, k), own, other, drawn, test in zip(measures, *means, chance, tests, strict=True):
+        cells[f"{name}@{k}"] = {
+            "run": asdict(own),
+            "baseline": asdict(other),
+            **{part: getattr(drawn, part) for part in ("diff", "low", "high", "p")},
+            **{part: getattr(test, part) for part in ("error", "t", "df", "users_needed", "seed_deviation")},
+            "p_t": test.p,
+        }
+    return cells
+
+
+def _intervals(values: Float64, both: Shared) -> list[Interval]:
+    """The mean of every column of ``values`` [seeds, n, M] and where it lies."""
+    if len(values) == 1:
+        return mean_intervals(values[0], both.users)
+    return [Interval(found.diff, found.low, found.high) for found in contrasts(values, both.users)]
+
+
+def _by_window(difference: Float64, both: Shared, windows: Sequence[str]) -> dict[str, Any]:
+    """The mean difference [n] in each window, and how far the windows lie apart."""
+    opens = [iso.moment(window) or 0 for window in windows]
+    number = within(both.asked["time"].to_numpy(), opens)
+    parts = [difference[number == window] for window in range(len(windows))]
+    means = [float(np.nanmean(part)) if np.isfinite(part).any() else float("nan") for part in parts]
+    each = [
+        {"opens": at, "requests": len(part), "diff": diff} for at, part, diff in zip(windows, parts, means, strict=True)
     ]
+    return {"each": each, **spread([diff for diff in means if np.isfinite(diff)])}
+
+
+def _leaderboard(entries: Sequence[_Entry], stage: str, k: int, notes: list[str]) -> dict[str, Any] | None:
+    """All runs on the requests that all were asked, best first, in groups that nothing tells apart."""
+    try:
+        both = shared([table for entry in entries for table in entry.tables], "the runs")
+    except InputError:
+        notes.append("no request was asked of all runs, so they stand in no row")
+        return None
+    seeds = len(entries[0].folders)
+    values = both.values([("ndcg", k)], stage).reshape(len(entries), seeds, len(both), 1)
+    order = np.argsort(-np.nanmean(values, axis=(1, 2, 3)), kind="stable")
+    pairs = list(combinations(range(len(order)), 2))
+    chance = holm([contrasts(values[order[i]] - values[order[j]], both.users)[0].p for i, j in pairs])
+    differ = np.zeros((len(order), len(order)), bool)
+    for (i, j), p in zip(pairs, chance, strict=True):
+        differ[i, j] = differ[j, i] = p < 1 - LEVEL
+    rows = [
+        {"name": entries[number].name, **asdict(_intervals(values[number], both)[0]), "group": letters}
+        for number, letters in zip(order, groups(differ), strict=True)
+    ]
+    counts = {"requests": len(both), "users": len(np.unique(both.users))}
+    return {"metric": f"ndcg@{k}", "stage": stage, **counts, "runs": rows}
+
+
+def _entries(runs: Sequence[Sequence[Path]]) -> list[_Entry]:
+    seeds = {len(folders) for folders in runs}
+    if len(seeds) > 1:
+        raise InputError(f"compare: expected as many seeds for each run, found {sorted(seeds)}")
+    read = [[_document(folder) for folder in folders] for folders in runs]
+    documents = [found[0] for found in read]
+    names = _names([document["name"] for document in documents])
+    return [_Entry(name, folders, found) for name, folders, found in zip(names, runs, documents, strict=True)]
+
+
+def _notes(entries: Sequence[_Entry]) -> list[str]:
+    """What makes runs hard to compare: other protocols, requests left without an answer."""
+    name, asked = entries[0].name, entries[0].document["protocol"]
+    notes = [
+        f"{entry.name} was asked with {key} = {entry.document['protocol'].get(key)}, {name} with {asked.get(key)}"
+        for entry in entries[1:]
+        for key in SAME
+        if entry.document["protocol"].get(key) != asked.get(key)
+    ]
+    for entry in entries:
+        found = sum(one["requests"] for one in entry.document.get("windows", [entry.document]))
+        if silent := found - entry.tables[0].rows.select(ASKED).n_unique():
+            notes.append(
+                f"{entry.name} found nothing at all for {silent:,} of its {found:,} requests; they leave no rows and "
+                "take no part, so it looks too good beside a run that answers them"
+            )
+    return notes
 
 
 def _document(run: Path) -> dict[str, Any]:
@@ -193,7 +295,7 @@ def _document(run: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{run / 'evaluation.json'}: truncated or not JSON: {error}") from error
-    if "protocol" not in document or "k" not in document["protocol"] or "name" not in document:
+    if not isinstance(document, Mapping) or "k" not in document.get("protocol", {}) or "name" not in document:
         raise InputError(f"{run / 'evaluation.json'}: not the evaluation of a funnel")
     return document
 
@@ -201,52 +303,3 @@ def _document(run: Path) -> dict[str, Any]:
 def _names(given: Sequence[str]) -> list[str]:
     """Names told apart: a second one of the same name gets a number."""
     return [name if name not in given[:n] else f"{name} ({n + 1})" for n, name in enumerate(given)]
-
-
-def _users(both: pl.DataFrame) -> np.ndarray:
-    """[n]: a number for each user; -1 for nobody, each of whose requests stands alone."""
-    return both["user"].rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
-
-
-def _asked(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Every request of a file, whatever the stage: user, time, targets."""
-    missing = [column for column in COLUMNS if column not in rows.columns]
-    if missing:
-        raise InputError(f"{name}: rows without the column {missing[0]!r}; there are {', '.join(rows.columns)}")
-    asked = rows.group_by(ASKED).agg(pl.first("targets"), pl.n_unique("request").alias("requests"))
-    twice = asked.filter(pl.col("requests") > 1)
-    if len(twice):
-        user, time = twice.select(ASKED).row(0)
-        raise InputError(f"{name}: user {user!r} asks {twice['requests'][0]} requests at the same time {time}")
-    return asked.drop("requests")
-
-
-def _slates(rows: pl.DataFrame, both: pl.DataFrame, targets: str, stage: str, k: int, name: str, cut: bool) -> Slates:
-    listed = rows.filter(pl.col("stage") == stage)
-    if not len(listed):
-        raise InputError(f"{name}: no stage {stage!r}; there are {', '.join(rows['stage'].unique().sort())}")
-    deepest = int(listed["rank"].max())  # type: ignore[arg-type]
-    if cut:
-        deepest = max(deepest, k)
-    if not 1 <= k <= deepest:
-        raise InputError(f"{name}: k must be from 1 to {deepest}, the longest {stage} in its rows; got {k}")
-    listed = listed.join(both.select("row", *ASKED), on=ASKED, how="inner").sort("row", "rank")
-    count = both[targets].to_numpy().astype(np.int64)
-    hit = listed["is_target"].to_numpy()
-    return Slates(
-        request=listed["row"].to_numpy().astype(np.uint32),
-        item=listed["item"].rank("dense").to_numpy().astype(np.int32),  # any code will do: hits are known
-        rank=listed["rank"].to_numpy().astype(np.int32),
-        hit=hit,
-        known_hit=hit,
-        targets=count,
-        known=count,
-        k=deepest,
-    )
-
-
-def _span(asked: pl.DataFrame) -> str:
-    if not len(asked):
-        return "none"
-    first, last = (datetime.fromtimestamp(asked["time"].sort()[end] / 1e6, UTC) for end in (0, -1))
-    return f"{len(asked)} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"

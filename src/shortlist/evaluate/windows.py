@@ -62,17 +62,20 @@ def _lists(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
     yield "slate", document["slate"]
 
 
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """The mean of one value a window, each counting the same, and how far the windows lie apart; see ``joined``."""
+    each, n = np.array(values, float), len(values)
+    mean = float(each.mean()) if n else float("nan")
+    deviation = float(each.std(ddof=1)) if n > 1 else float("nan")
+    half = float(student.ppf(0.975, n - 1)) * deviation / n**0.5 if n > 1 else float("nan")
+    found = {"mean": mean, "low": mean - half, "high": mean + half, "deviation": deviation, "windows": n}
+    return found | {"least": float(each.min()) if n else mean, "most": float(each.max()) if n else mean}
+
+
 def _over(found: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
     """By metric, the mean of its value in each window and how far the windows lie apart."""
-    table: dict[str, Any] = {}
-    for metric in dict.fromkeys(name for one in found for name, part in one.items() if _has(part, key)):
-        values = np.array([one[metric][key] for one in found if _has(one.get(metric), key)], float)
-        n, mean = len(values), float(values.mean())
-        deviation = float(values.std(ddof=1)) if n > 1 else float("nan")
-        half = float(student.ppf(0.975, n - 1)) * deviation / n**0.5 if n > 1 else float("nan")
-        table[metric] = {"mean": mean, "low": mean - half, "high": mean + half, "deviation": deviation, "windows": n}
-        table[metric] |= {"least": float(values.min()), "most": float(values.max())}
-    return table
+    names = dict.fromkeys(name for one in found for name, part in one.items() if _has(part, key))
+    return {name: spread([one[name][key] for one in found if _has(one.get(name), key)]) for name in names}
 
 
 def _has(part: Any, key: str) -> bool:

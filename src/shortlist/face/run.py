@@ -168,7 +168,8 @@ def compare(baseline: Run | str | Path, *others: Run | str | Path) -> pl.DataFra
     """Each of ``others`` against ``baseline``, on the requests both were asked.
 
     Columns: run, stage, metric, baseline, value, diff (value - baseline, request by request), low, high (95 %), p,
-    requests. What the runs were asked differently is a warning. Raises ``InputError`` if they share no request.
+    p_holm (of the t test over users, beside the other runs), users_needed (to find such a difference), requests. What
+    the runs were asked differently is a warning. Raises ``InputError`` if they share no request.
     """
     for run in (baseline, *others):
         if not isinstance(run, Run | str | Path):
@@ -185,7 +186,7 @@ def compare(baseline: Run | str | Path, *others: Run | str | Path) -> pl.DataFra
                 "metric": metric,
                 "baseline": found["baseline"]["mean"],
                 "value": found["run"]["mean"],
-                **{part: found[part] for part in ("diff", "low", "high", "p")},
+                **{part: found[part] for part in ("diff", "low", "high", "p", "p_holm", "users_needed")},
                 "requests": pair["requests"],
             }
             for pair in document["pairs"]

@@ -55,7 +55,7 @@ def mean_intervals(
 ) -> list[Interval]:
     """The mean and interval of every column of ``values`` [n, M], all from the same draws of ``users`` [n].
 
-    ``weights`` [n] makes it Σ weight·value / Σ weight (GAUC: groups weighted by their rows).
+    ``weights`` [n], or [n, M] by column, makes it Σ weight·value / Σ weight (GAUC: groups weighted by their rows).
     """
     values, weight = _weighted(values, users, weights)
     if not len(values):
@@ -184,7 +184,7 @@ def _weighted(values: Array, users: Array, weights: Array | None) -> tuple[Float
     if len(values) != len(np.asarray(users)):
         raise ValueError(f"{len(values)} values for {len(np.asarray(users))} users")
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
-    return values, np.where(np.isnan(values), 0, weight[:, None])
+    return values, np.where(np.isnan(values), 0, weight if weight.ndim == 2 else weight[:, None])
 
 
 def _sums(cluster: Array, n: int, values: Float64) -> Float64:

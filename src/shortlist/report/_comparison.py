@@ -49,10 +49,14 @@ def _runs(document: Mapping[str, Any], metric: str) -> str:
     scale = Scale.over([value[bound] for value in runs.values() for bound in ("mean", "low", "high")])
     reference = next(iter(runs.values()))["mean"]
     drawn = [axis(scale)]
+    board = document.get("leaderboard") or {"runs": []}
+    letters = {run["name"]: f" · {run['group']}" for run in board["runs"]}
     for name, value in runs.items():
         picture = strip(scale, whisker(scale, value, "blue"), f"{name}: {decimal(value['mean'])}", reference)
-        drawn.append(row(text(name), picture, interval(value)))
+        drawn.append(row(text(name + letters.get(name, "")), picture, interval(value)))
     lead = f"Each slate’s own {words.named(metric)} on all of its requests; the dashed line is the baseline."
+    if letters:
+        lead += " Runs that share a letter cannot be told apart on the requests that all were asked."
     return section("Side by side", lead, *drawn)
 
 
@@ -93,20 +97,26 @@ def _everything(document: Mapping[str, Any]) -> str:
                 decimal(d["run"]["mean"]),
                 interval(d, sign=True),
                 decimal(d["p"], 4),
+                decimal(d["p_holm"], 4),
             ]
             for stage, metrics in pair["stages"].items()
             for metric, d in metrics.items()
         ]
-        head = ["", text(document["runs"][0]["name"]), text(pair["name"]), "difference", "p"]
+        head = ["", text(document["runs"][0]["name"]), text(pair["name"]), "difference", "p", "p (Holm over runs)"]
         parts.append(f"<details><summary>{text(pair['name'])}: every metric</summary>{table(head, rows)}</details>")
     return section("All figures", "On the shared requests only.", *parts)
 
 
 def _how(document: Mapping[str, Any]) -> str:
+    drawn = (
+        "intervals from drawing people anew 2,000 times; p flips the sign of each person’s difference at random."
+        if document["seeds"] == 1
+        else f"intervals of Student’s t in which people and the {document['seeds']} seeds are drawn, and so is p."
+    )
     lines = [
         "Experiments are paired on person and moment: what is left is the difference of the systems. Brackets are 95 % "
-        "intervals from drawing people anew 2,000 times; p flips the sign of each person’s difference at random. With "
-        "many metrics, some small p are to be expected by chance."
+        f"{drawn} p (Holm) is of the paired t test over people, beside all runs compared here. With many metrics, some "
+        "small p are to be expected by chance."
     ]
     for pair in document["pairs"]:
         alone = (

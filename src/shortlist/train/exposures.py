@@ -14,7 +14,7 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
-from shortlist.data.exposures import SHOWN_AT
+from shortlist.data.exposures import PROPENSITY, PROPENSITY_GIVEN, SHOWN_AT
 from shortlist.data.protocol import HISTORY_LENGTH, Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
@@ -22,6 +22,8 @@ from shortlist.questions import BATCH, refuse_failures
 from shortlist.recipe import POSITIVE
 from shortlist.train.samples import Labels, good_rows, judged
 from shortlist.types import Array, Bool, Candidates, Float32, Ragged, Requests, Samples
+
+CHANCES = ("propensity", "propensity_given")
 
 
 def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, labels: Labels | None = None) -> Samples:
@@ -34,7 +36,7 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     else whether the user was positive about the item within ``window`` microseconds; rows whose window runs beyond
     ``closes`` are not observed; so it is with each of ``labels`` and its events, and a row followed only by events that
     lack the value to judge them by is not observed either. The position (from 1) is the column
-    ``shown.position``, NaN where the log has none.
+    ``shown.position``, its chances ``shown.propensity`` and ``shown.propensity_given``, NaN where the log has none.
     Raises ``InputError`` without ``[data.exposures]``.
     """
     if data.exposures is None:
@@ -55,11 +57,17 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     if "label" in frame.columns:
         told[f"label.{POSITIVE}"] = (frame["label"] > 0).cast(pl.Float32)
     frame = frame.with_columns(**told)
-    position = pl.col("position") if "position" in frame.columns else pl.lit(None, pl.Float32)
+    absent = [name for name in ("position", *CHANCES) if name not in frame.columns]
     rows = (
-        frame.with_columns(position.alias("position"))
+        frame.with_columns(pl.lit(None, pl.Float32).alias(name) for name in absent)
         .group_by("slate", "item", maintain_order=True)  # an item twice on a slate: its best place, any click
-        .agg(pl.col("user").first(), pl.col("time").min(), pl.col("position").min(), pl.col(*told).max())
+        .agg(
+            pl.col("user").first(),
+            pl.col("time").min(),
+            pl.col(*CHANCES).sort_by("position", nulls_last=True).first(),
+            pl.col("position").min(),
+            pl.col(*told).max(),
+        )
     )
     slates = rows.group_by("slate").agg(pl.col("time").min(), pl.col("user").first()).sort("time", "slate")
     slates = slates.with_row_index("number")
@@ -68,7 +76,10 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     candidates = Candidates(
         rows["number"].to_numpy().astype(np.uint32),
         rows["item"].to_numpy(),
-        {SHOWN_AT: rows["position"].fill_null(float("nan")).to_numpy().astype(np.float32)},
+        {
+            column: rows[name].fill_null(float("nan")).to_numpy().astype(np.float32)
+            for column, name in ((SHOWN_AT, "position"), *zip((PROPENSITY, PROPENSITY_GIVEN), CHANCES, strict=True))
+        },
     )
     found = {name: rows[f"label.{name}"].fill_null(float("nan")).to_numpy().astype(np.float32) for name in good}
     requests = Requests.of(user, asked, state.history(user, asked, HISTORY_LENGTH))

@@ -42,6 +42,7 @@ class Wanted:
     field: str | None = None
     unit: str | None = None
     format: str | None = None
+    most: float | None = None  # larger numbers are faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,9 @@ def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Ser
     if wanted.least is not None:
         fault = fault | (value < wanted.least).fill_null(False)
         expected += f" of at least {wanted.least:g}"
+    if wanted.most is not None:
+        fault = fault | (value > wanted.most).fill_null(False)
+        expected += f" and at most {wanted.most:g}"
     return Converted(value.alias(wanted.name), fault, given.is_null() & ~unread, expected)
 
 

@@ -84,10 +84,10 @@ class Columns:
         cells = own or cells or Wanted(name, source, kind, unit=unit, format=form)
         if f"{cells.column}_duplicated_0" in self._opened.names:
             raise InputError(f"{where}: expected one column {cells.column!r} in {self._opened.label}, found several")
-        cells = replace(cells, name=name, kind=kind, required=False, least=None)
+        cells = replace(cells, name=name, kind=kind, required=False, least=None, most=None)
         for w in self.read:
             same = w.kind == kind or (kind == "text" and w.kind in TEXT)
-            if same and replace(w, name=name, kind=kind, required=False, least=None) == cells:
+            if same and replace(w, name=name, kind=kind, required=False, least=None, most=None) == cells:
                 return w.name
         self.read.append(cells)
         self.hidden.append(name)

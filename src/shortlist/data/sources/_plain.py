@@ -122,7 +122,7 @@ def _rows(
 ) -> tuple[pl.DataFrame, dict[str, str], list[pl.DataFrame]]:
     """The rows of a file with what they are learned from, the kinds of that, and the rows not taken."""
     read_as = {name: column_wanted(name, how, how.kind, spec, opened, False) for name, how in features.items()}
-    wanted = [replace(w, least=None) for w in read_as.values()]
+    wanted = [replace(w, least=None, most=None) for w in read_as.values()]
     roles = {LABEL: (spec.label, "text"), GROUP: (spec.group, "id")}
     if spec.split is not None:
         by = spec.split.by

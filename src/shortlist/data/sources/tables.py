@@ -52,6 +52,7 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "time": "time",
         "position": "number",
         "propensity": "number",
+        "propensity_given": "number",
         "label": "number",
         "request": "id",
     },
@@ -66,8 +67,10 @@ NEEDED = {
     "ties": ("user", "friend"),
 }
 """Columns a table must have."""
-LEAST = {"weight": 0.0, "propensity": 0.0}
+LEAST = {"weight": 0.0, "propensity": 0.0, "propensity_given": 0.0}
 """Smallest values that make sense."""
+MOST = {"propensity": 1.0, "propensity_given": 1.0}
+"""Largest ones."""
 ORDERED = ("events", "time")
 """The one column that may be an order."""
 SAMPLE = 1000
@@ -226,7 +229,8 @@ def column_wanted(name: str, column: ColumnSpec, kind: str, spec: Any, opened: S
     if f"{source}_duplicated_0" in opened.names:  # what a second column of the name is called here
         raise InputError(f"{opened.label}: row 1: expected one column {source!r} for {name}, found several")
     unit, written = column.time_unit or spec.time_unit, column.time_format or spec.time_format
-    return Wanted(name, source, kind, required, LEAST.get(name), column.separator, column.field, unit, written)
+    least, most = LEAST.get(name), MOST.get(name)
+    return Wanted(name, source, kind, required, least, column.separator, column.field, unit, written, most)
 
 
 def _listed(opened: Scan) -> str:
