@@ -60,7 +60,7 @@ class Aims(Protocol):
     """A rule that can say how far slates are from what it is for: what ``evaluate`` shows as the rule's own aim."""
 
     def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
-        """[n]: 0 where the aim is reached, more where it is missed, NaN where nothing is asked; the unit is the rule's."""
+        """[n]: 0 where the aim is reached, more where it is missed, NaN where there is none; the unit is the rule's."""
         ...
 
 

@@ -13,7 +13,7 @@ GRID = 200
 
 @njit(cache=True)
 def uniform(request: int, seed: int, number: int) -> float:
-    """In [0, 1), the same for the same three on every machine: two rounds of splitmix64 over them (Steele et al. 2014)."""
+    """In [0, 1), the same for the same three on every machine; the mixing is splitmix64's (Steele et al. 2014)."""
     z = np.uint64(request)
     for part in (np.uint64(seed), np.uint64(number)):
         z = z ^ (part + np.uint64(0x9E3779B97F4A7C15))

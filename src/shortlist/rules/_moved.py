@@ -2,8 +2,8 @@
 
 Scores are logits for one ranker, probabilities for another and sums of reciprocal ranks for a merge. The *spread* of a
 request is the standard deviation of the scores of its ranked rows as they come to the rule: a rule that lifts by half a
-spread does the same to all of them, and ``a s + b`` in place of ``s`` (a > 0) gives the same order. Where all scores are
-equal there is no spread, and any amount decides.
+spread does the same to all of them, and ``a s + b`` in place of ``s`` (a > 0) gives the same order. Where all scores
+are equal there is no spread, and any amount decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def score_of(candidates: Candidates) -> Float32:
 
 
 def move(candidates: Candidates, n: int, where: Bool, amount: Array | float, text: str) -> Candidates:
-    """The rows of ``n`` requests, those in ``where`` [m] moved by ``amount`` ([m] or one for all) spreads, with a reason.
+    """The rows of ``n`` requests, those in ``where`` [m] moved by ``amount`` spreads ([m] or one for all), and why.
 
     A row goes where it would stand if the scores lay in the order of the list. So the order of rows that are not moved
     stays as it is, also where an earlier rule has placed them against their scores. Rows without a score, such as the

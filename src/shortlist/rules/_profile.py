@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
 from numba import njit
+from pydantic import Field
 
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
@@ -13,7 +15,9 @@ from shortlist.progress import emit
 from shortlist.rules._attributes import Values, check, values_of
 from shortlist.types import Array, Bool, Candidates, Requests
 
-Groups = Mapping[str, tuple[float, float]]
+Edge = Annotated[float, Field(ge=-1e12, le=1e12)]
+Groups = dict[str, tuple[Edge, Edge]]
+"""Groups of a number, each from a value to below another."""
 
 
 def pairs(
@@ -31,8 +35,8 @@ def pairs(
         known = ", ".join(sorted(n for n, k in data.users.columns().items() if k in ("category", "list", "number")))
         raise InputError(f"{path}.user: {wrong}; attributes with categories, lists or numbers: {known or 'none'}")
     if (kind == "number") != bool(groups):
-        wanted = "needs groups, as { young = [0, 25] }" if kind == "number" else "is no number and takes no groups"
-        raise InputError(f"{path}.groups: {user!r} {wanted}")
+        needed = "needs groups, as { young = [0, 25] }" if kind == "number" else "is no number and takes no groups"
+        raise InputError(f"{path}.groups: {user!r} {needed}")
     theirs = list(groups) if groups else list(data.users.known(user, np.arange(data.n_users))[0].codes[user].levels)
     ours = data.items.known(item, np.arange(data.n_items))[0].codes[item].levels
     field, words = named
@@ -40,9 +44,11 @@ def pairs(
     for row, value in enumerate(theirs):
         out[row] = np.isin(ours, list(words.get(value, [] if words else [value]))) if len(ours) else False
     for value, wanted in words.items():
-        for word, known, what in [(value, theirs, "users"), *((one, ours, "items") for one in wanted)]:
-            if word not in known:
-                emit("warning", message=f"{path}.{field}: no {what} are {word!r}; it says nothing")
+        if value not in theirs:
+            emit("warning", message=f"{path}.{field}: no user is {value!r}; it says nothing")
+        for word in wanted:
+            if word not in ours:
+                emit("warning", message=f"{path}.{field}.{value}: no item is {word!r}; it says nothing")
     return out
 
 

@@ -14,7 +14,7 @@ from shortlist.types import Array, Candidates, Float64, Requests
 
 
 def mean_similarity(requests: Requests, slate: Candidates, state: State, by: Sequence[str], similarity: str) -> Float64:
-    """[n]: mean over pairs of a slate's rows of the similarity of their attribute values; NaN of fewer than two rows."""
+    """[n]: mean over pairs of a slate's rows of the similarity of their values; NaN of fewer than two rows."""
     values = values_of(slate.item, requests.time[slate.request], state.items, by)
     return _mean(slate.offsets(len(requests)), values, similarity == "cosine")
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._moved import move
-from shortlist.rules._profile import groups_of, pairs, with_value
+from shortlist.rules._profile import Groups, groups_of, pairs, with_value
 from shortlist.rules._share import share_of
 from shortlist.types import Bool, Candidates, Float64, Requests
 
@@ -36,9 +36,9 @@ class Boost(Rule):
     item: str
     """Attribute of items: categories or a list."""
     likes: dict[str, list[str]] = {}
-    """Values of ``item`` that users with a value (or of a group) prefer: ``{ F = ["Romance"] }``; none given = the values
-    of the same name."""
-    groups: dict[str, tuple[float, float]] = {}
+    """Values of ``item`` that users with a value (or of a group) prefer: ``{ F = ["Romance"] }``; none given = the
+    values of the same name."""
+    groups: Groups = {}
     """Groups of a number, each from a value to below another: ``{ young = [0, 25], old = [60, 130] }``."""
     amount: Annotated[float, Field(gt=0)] = 0.5
     """By how much, in spreads of the request's scores."""

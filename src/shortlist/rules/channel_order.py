@@ -20,8 +20,8 @@ from shortlist.types import Array, Candidates, Float32, Requests
 class ChannelOrder(Rule):
     """Orders rows by (channel, rank in it): one channel's rows after the other's, or each in turn.
 
-    ``channels`` names them in order; several in one list are one kind, whose rank is the best of theirs. A row belongs to
-    the first that found it. With ``turns`` each in turn gives its best row that is not placed yet. Rows that none of
+    ``channels`` names them in order; several in one list are one kind, whose rank is the best of theirs. A row belongs
+    to the first that found it. With ``turns`` each in turn gives its best row that is not placed yet. Rows that none of
     them found follow in the order they have, the fallback's last. The scores of the request are dealt out again, the
     highest to the first row, so that later rules see this order as what the rows are worth. What it holds to: no row
     comes or goes, no score is new, and scores fall with the place. Missed: the share of rows that stand behind one that

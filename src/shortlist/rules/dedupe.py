@@ -43,7 +43,7 @@ class Dedupe(Rule):
     def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
         """[n]: rows of each slate that share a value with one before."""
         values = values_of(slate.item, requests.time[slate.request], state.items, [self.by])
-        return np.bincount(slate.request, ~_first(slate.request, values), len(requests))
+        return np.bincount(slate.request, ~_first(slate.request, values), len(requests)).astype(np.float64)
 
 
 @njit(cache=True)

@@ -23,12 +23,12 @@ class DPP(Rule):
 
     q_i = exp(a relevance(i)), a = trade_off / (2 (1 - trade_off)); relevance is the score in the scale of the rows
     considered, (s - min) / (max - min). S_ij = (1 - own) sim(i, j) for i != j and 1 on the diagonal; sim is that of the
-    sets of attribute values A: ``cosine`` |A & B| / sqrt(|A| |B|) or ``jaccard`` |A & B| / |A or B|. Both make S positive
-    definite, so that a determinant is the squared volume that the rows span: long vectors are good rows, wide angles
-    are varied ones. Where MMR looks at the nearest placed row, this looks at all of them together. Of equals the
-    first in the list comes first. The rows beyond ``among`` and the fallback's rows follow in the order they had. What it
-    holds to: every place is the greedy choice by the determinants; no score changes. Missed: the mean similarity of two
-    rows of a slate.
+    sets of attribute values A: ``cosine`` |A & B| / sqrt(|A| |B|) or ``jaccard`` |A & B| / |A or B|. Both make S
+    positive definite, so that a determinant is the squared volume that the rows span: long vectors are good rows, wide
+    angles are varied ones. Where MMR looks at the nearest placed row, this looks at all of them together. Of equals the
+    first in the list comes first. The rows beyond ``among`` and the fallback's rows follow in the order they had. What
+    it holds to: every place is the greedy choice by the determinants; no score changes. Missed: the mean similarity of
+    two rows of a slate.
 
     Source: Chen, Zhang and Zhou (2018), Fast greedy MAP inference for determinantal point process to improve
     recommendation diversity, NeurIPS.

@@ -22,15 +22,15 @@ from shortlist.types import Array, Bool, Candidates, Float64, Requests
 class Explore(Rule):
     """With probability ``epsilon`` the row at each of ``slots`` changes places with row j of a pool, drawn by p(j).
 
-    The pool are the first ``depth`` rows of a kind (``pool``) behind the first ``n``; of K slots the k-th draws from rows
-    k, k + K, k + 2K ... of it, so that no draw depends on another. p is ``uniform``; ``softmax``, in proportion to
+    The pool are the first ``depth`` rows of a kind (``pool``) behind the first ``n``; of K slots the k-th draws from
+    rows k, k + K, k + 2K ... of it, so that no draw depends on another. p is ``uniform``; ``softmax``, in proportion to
     exp(score / (temperature × spread)); or ``thompson``, the probability that j has the highest rate of clicks, each
     Beta(prior_clicks + clicks, prior_shown - prior_clicks + exposures - clicks) as ``State`` counts them up to the
     request. ``propensity`` is the probability with which each row stands at the place where it stands, given the
     candidates: epsilon p(j) for what was drawn (and what made room for it), 1 - epsilon for what stayed in a slot, 1 -
-    epsilon p(j) for what stayed in the pool, 1 elsewhere. What it holds to: exactly these probabilities; the same request
-    id and candidates give the same slate; what is in no slot and in no pool stays where it is. Put it behind all rules
-    that order, before ``fill``.
+    epsilon p(j) for what stayed in the pool, 1 elsewhere. What it holds to: exactly these probabilities; the same
+    request id and candidates give the same slate; what is in no slot and in no pool stays where it is. Put it behind
+    all rules that order, before ``fill``.
 
     Source: Chapelle and Li (2011), An Empirical Evaluation of Thompson Sampling, NIPS; Swaminathan et al. (2017),
     Off-policy evaluation for slate recommendation, NIPS, for why propensities are kept.

@@ -18,16 +18,16 @@ from shortlist.types import Bool, Candidates, Float64, Requests
 
 
 class Fatigue(Rule):
-    """score(i) - amount × spread, if i was shown to u at least ``most`` times within ``window`` and since u last acted on it.
+    """score(i) - amount × spread, if u was shown i ``most`` times within ``window`` and since the last click.
 
-    What was shown is what ``State.shown`` knows: ``[data.exposures]``, and what the service was told or recorded itself.
-    A click is any event of the user with the item, or one of the kind ``events``; it begins the count anew. With ``does =
-    "drop"`` such rows go, the fallback's too. Spread: the standard deviation of the request's scores. What it holds to:
-    the order of all other rows stays as it is; nobody but the user is counted. Missed: the share of a slate the user is
-    tired of.
+    What was shown is what ``State.shown`` knows: ``[data.exposures]``, and what the service was told or recorded
+    itself. A click is any event of the user with the item, or one of the kind ``events``; it begins the count anew.
+    With ``does = "drop"`` such rows go, the fallback's too. Spread: the standard deviation of the request's scores.
+    What it holds to: the order of all other rows stays as it is; nobody but the user is counted. Missed: the share of a
+    slate the user is tired of.
 
-    Source: Ma, Liu and Shen (2016), User Fatigue in Online News Recommendation, WWW, for what repeated showing does; the
-    threshold is Shortlist's own.
+    Source: Ma, Liu and Shen (2016), User Fatigue in Online News Recommendation, WWW, for what repeated showing does;
+    the threshold is Shortlist's own.
     """
 
     most: Annotated[int, Field(ge=1)] = 3

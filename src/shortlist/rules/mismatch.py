@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-import numpy as np
 from pydantic import Field
 
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._moved import move
-from shortlist.rules._profile import groups_of, pairs, with_value
+from shortlist.rules._profile import Groups, groups_of, pairs, with_value
 from shortlist.rules._share import share_of
 from shortlist.types import Bool, Candidates, Float64, Requests
 
@@ -39,7 +38,7 @@ class Mismatch(Rule):
     suits: dict[str, list[str]] = {}
     """Values of ``item`` that are made for users with a value (or of a group): ``{ F = ["women", "unisex"], M = ["men",
     "unisex"] }``; none given = the values of the same name."""
-    groups: dict[str, tuple[float, float]] = {}
+    groups: Groups = {}
     """Groups of a number, each from a value to below another: ``{ child = [0, 14], adult = [14, 130] }``."""
     amount: Annotated[float, Field(gt=0)] = 2.0
     """How far they sink, in spreads of the request's scores."""
@@ -61,7 +60,7 @@ class Mismatch(Rule):
     def _others(self, requests: Requests, candidates: Candidates, state: State) -> Bool:
         groups = groups_of(requests, state, self.user, self.groups, len(self.suits_)) & self.suits_.any(1)
         fine = groups @ self.suits_
-        for_others = self.suits_.any(0) & ~fine & groups.any(1)[:, None]
+        for_others = self.suits_.any(0) & ~fine & groups.any(axis=1, keepdims=True)
         wrong = with_value(requests, candidates, state, self.item, for_others)
         if not wrong.any():
             return wrong

@@ -12,8 +12,8 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import check, values_of
 from shortlist.rules._fallback import fallback_of
-from shortlist.rules._reason import placed
 from shortlist.rules._mmr import arranged
+from shortlist.rules._reason import placed
 from shortlist.rules._similar import mean_similarity
 from shortlist.types import Candidates, Float32, Float64, Requests
 

@@ -24,8 +24,8 @@ class PriceGap(Rule):
 
     x is the logarithm of a price, less the middle one of the item's category where ``by`` names one, so that a dear pen
     and a cheap desk can be told. m and s are mean and standard deviation over the prices of the user's own events, each
-    as it was then, weighed by 2^(-age / half_life); s is drawn to the catalogue's by ``prior``. The price of a row is as of
-    the request. Nothing sinks for users with fewer than ``evidence`` prices, and no item without one. Spread: the
+    as it was then, weighed by 2^(-age / half_life); s is drawn to the catalogue's by ``prior``. The price of a row is
+    as of the request. Nothing sinks for users with fewer than ``evidence`` prices, and no item without one. Spread: the
     standard deviation of the request's scores. What it holds to: rows inside the band keep their scores and their order
     among each other, and so do those outside. Missed: the share of a slate outside the band.
 
@@ -59,9 +59,9 @@ class PriceGap(Rule):
     def fit(self, data: Dataset) -> Self:
         """Learns ``middles_`` (of the category's log prices; the first is that of all) and ``spread_`` about them."""
         if data.items.columns().get(self.price) != "number":
-            known = ", ".join(sorted(name for name, kind in data.items.columns().items() if kind == "number"))
+            there = ", ".join(sorted(name for name, kind in data.items.columns().items() if kind == "number"))
             raise InputError(
-                f"rules.price_gap.price: no item attribute {self.price!r} of kind number; there are: {known or 'none'}"
+                f"rules.price_gap.price: no item attribute {self.price!r} of kind number; there are: {there or 'none'}"
             )
         check("rules.price_gap.by", [self.by] if self.by else [], data.items)
         check_events("rules.price_gap.events", self.events, data)
@@ -71,8 +71,8 @@ class PriceGap(Rule):
         known = np.isfinite(logs)
         middles = [float(np.median(logs[known])) if known.any() else 0.0]
         for level in range(int(levels.max(initial=-1)) + 1):
-            own = logs[known & (levels == level)]
-            middles.append(float(np.median(own)) if len(own) else middles[0])
+            mine = logs[known & (levels == level)]
+            middles.append(float(np.median(mine)) if len(mine) else middles[0])
         self.middles_ = np.array(middles)
         apart = logs[known] - self.middles_[levels[known] + 1]
         self.spread_ = float(apart.std()) if len(apart) else 0.0

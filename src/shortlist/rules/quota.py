@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -63,7 +64,7 @@ class Quota(Rule):
         values = self._values(requests, candidates, state)
         fallback = fallback_of(candidates)
         offsets, order = candidates.offsets(len(requests)), np.arange(len(candidates))
-        for low, high in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        for low, high in pairwise(offsets.tolist()):
             order[low:high] = self._order(np.arange(low, high), fallback[low:high], values, state)
         return placed(candidates, order, "brought forward for its share", "held back: its share is reached")
 
@@ -72,7 +73,7 @@ class Quota(Rule):
         top = slate.head(self.n)
         values = self._values(requests, top, state)
         offsets, out = top.offsets(len(requests)), np.zeros(len(requests))
-        for r, (low, high) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        for r, (low, high) in enumerate(pairwise(offsets)):
             least, most = self._bounds(state, int(high - low))
             codes = values.code[values.offsets[low] : values.offsets[high]]
             count = np.bincount(codes, minlength=len(least))
