@@ -12,8 +12,8 @@ from pydantic import Field
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
 from shortlist.progress import emit
-from shortlist.rules._attributes import Values, check, values_of
-from shortlist.types import Array, Bool, Candidates, Requests
+from shortlist.rules._attributes import Values, check
+from shortlist.types import Array, Bool, Requests
 
 Edge = Annotated[float, Field(ge=-1e12, le=1e12)]
 Groups = dict[str, tuple[Edge, Edge]]
@@ -65,14 +65,6 @@ def groups_of(requests: Requests, state: State, user: str, groups: Groups, n: in
         known = found["code"] < n  # the catalogue may have grown since
         out[found.rows[known], found["code"][known]] = True
     return out
-
-
-def with_value(requests: Requests, candidates: Candidates, state: State, item: str, wanted: Bool) -> Bool:
-    """[m]: rows with one of the values ``wanted`` [requests, values] of an item attribute."""
-    if not wanted.any():
-        return np.zeros(len(candidates), bool)
-    values = values_of(candidates.item, requests.time[candidates.request], state.items, [item])
-    return touched(candidates.request, values, wanted)
 
 
 @njit(cache=True)

@@ -13,8 +13,8 @@ from shortlist.types import Array, Bool, Int64
 def chosen(pool: Array, places: int, values: Values, low: Int64, high: Int64, have: Int64) -> Bool:
     """[len(pool)]: the ``places`` rows of the pool (row numbers, best first) with the least violation.
 
-    ``low`` and ``high`` [values] bound how many rows may have a value, ``have`` [values] have it already. Violation is the
-    sum over values of what is missing and what is too much. Greedy: next comes the first row that mends most, the
+    ``low`` and ``high`` [values] bound how many rows may have a value, ``have`` [values] have it already. Violation is
+    the sum over values of what is missing and what is too much. Greedy: next comes the first row that mends most, the
     number of bounds it helps to reach less those it breaks. That is the least where rows have one value each; where it
     is more than is surely needed, a small integer program has the last word, of equally good answers the one with rows
     further up.

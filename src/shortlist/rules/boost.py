@@ -10,8 +10,9 @@ from pydantic import Field
 
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
+from shortlist.rules._attributes import values_of
 from shortlist.rules._moved import move
-from shortlist.rules._profile import Groups, groups_of, pairs, with_value
+from shortlist.rules._profile import Groups, groups_of, pairs, touched
 from shortlist.rules._share import share_of
 from shortlist.types import Bool, Candidates, Float64, Requests
 
@@ -63,4 +64,8 @@ class Boost(Rule):
         return groups_of(requests, state, self.user, self.groups, len(self.likes_)) @ self.likes_
 
     def _liked(self, requests: Requests, candidates: Candidates, state: State) -> Bool:
-        return with_value(requests, candidates, state, self.item, self._wanted(requests, state))
+        wanted = self._wanted(requests, state)
+        if not wanted.any():
+            return np.zeros(len(candidates), bool)
+        values = values_of(candidates.item, requests.time[candidates.request], state.items, [self.item])
+        return touched(candidates.request, values, wanted)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
+import numpy as np
 from pydantic import Field
 
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
+from shortlist.rules._attributes import values_of
 from shortlist.rules._moved import move
-from shortlist.rules._profile import Groups, groups_of, pairs, with_value
+from shortlist.rules._profile import Groups, groups_of, pairs, touched
 from shortlist.rules._share import share_of
 from shortlist.types import Bool, Candidates, Float64, Requests
 
@@ -61,7 +63,8 @@ class Mismatch(Rule):
         groups = groups_of(requests, state, self.user, self.groups, len(self.suits_)) & self.suits_.any(1)
         fine = groups @ self.suits_
         for_others = self.suits_.any(0) & ~fine & groups.any(axis=1, keepdims=True)
-        wrong = with_value(requests, candidates, state, self.item, for_others)
-        if not wrong.any():
-            return wrong
-        return wrong & ~with_value(requests, candidates, state, self.item, ~for_others)
+        if not for_others.any():
+            return np.zeros(len(candidates), bool)
+        values = values_of(candidates.item, requests.time[candidates.request], state.items, [self.item])
+        wrong = touched(candidates.request, values, for_others)
+        return wrong & ~touched(candidates.request, values, ~for_others)

@@ -16,7 +16,7 @@ from shortlist.rules._attributes import check
 from shortlist.rules._moved import move
 from shortlist.rules._past import check_events, counted
 from shortlist.rules._share import share_of
-from shortlist.types import Array, Bool, Candidates, Float64, Int64, Requests
+from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, Int64, Requests
 
 
 class PriceGap(Rule):
@@ -65,9 +65,9 @@ class PriceGap(Rule):
             )
         check("rules.price_gap.by", [self.by] if self.by else [], data.items)
         check_events("rules.price_gap.events", self.events, data)
-        every, state = np.arange(data.n_items), data.state()
-        logs = self._logs(state, every, np.full(data.n_items, data.fitted_until))
-        levels = self._levels(state, every, np.full(data.n_items, data.fitted_until))
+        state, every, now = data.state(), np.arange(data.n_items), np.full(data.n_items, data.fitted_until)
+        levels = self._levels(state, every, now)
+        logs = _relative(self._prices(state, every, now), np.full(data.n_items, -1, np.int32), np.zeros(1))
         known = np.isfinite(logs)
         middles = [float(np.median(logs[known])) if known.any() else 0.0]
         for level in range(int(levels.max(initial=-1)) + 1):
@@ -109,20 +109,29 @@ class PriceGap(Rule):
 
     def _relative(self, state: State, items: Array, times: Int64) -> Float64:
         """[m]: x of items as of then; NaN without a price."""
-        levels = self._levels(state, items, times)
-        levels[levels + 1 >= len(self.middles_)] = -1  # a category that came later
-        return self._logs(state, items, times) - self.middles_[levels + 1]
+        return _relative(self._prices(state, items, times), self._levels(state, items, times), self.middles_)
 
-    def _logs(self, state: State, items: Array, times: Int64) -> Float64:
+    def _prices(self, state: State, items: Array, times: Int64) -> Float32:
         table, rows = state.attributes("item", self.price, items, times)
-        number = table.number(self.price, rows) if self.price in table.numbers else np.full(len(items), np.nan)
-        return np.log(np.where(number > 0, number, np.nan), dtype=np.float64)
+        known = self.price in table.numbers
+        return table.number(self.price, rows) if known else np.full(len(items), np.nan, np.float32)
 
-    def _levels(self, state: State, items: Array, times: Int64) -> Array:
+    def _levels(self, state: State, items: Array, times: Int64) -> Int32:
         if self.by is None:
             return np.full(len(items), -1, np.int32)
         table, rows = state.attributes("item", self.by, items, times)
         return table.codes[self.by].first(rows) if self.by in table.codes else np.full(len(items), -1, np.int32)
+
+
+@njit(cache=True)
+def _relative(prices: Array, levels: Array, middles: Array) -> Array:
+    """[m]: log price less the middle of its level; of a level that came later, less the middle of all."""
+    out = np.full(len(prices), np.nan)
+    for r in range(len(prices)):
+        if prices[r] > 0:
+            level = levels[r] + 1 if levels[r] + 1 < len(middles) else 0
+            out[r] = np.log(np.float64(prices[r])) - middles[level]
+    return out
 
 
 @njit(cache=True)

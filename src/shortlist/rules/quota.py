@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
@@ -16,10 +16,11 @@ from shortlist.rules import _quota
 from shortlist.rules._attributes import Values, check, values_of
 from shortlist.rules._fallback import fallback_of
 from shortlist.rules._reason import placed
-from shortlist.types import Array, Candidates, Float64, Int64, Requests
+from shortlist.types import Array, Candidates, Float64, Int64, Ragged, Requests
 
 Share = Annotated[float, Field(ge=0, le=1)]
 TINY = 1e-9
+NOBODY = np.empty(0, np.int64)
 
 
 class Quota(Rule):
@@ -44,20 +45,28 @@ class Quota(Rule):
     """Over how many places the shares are taken: the length of a slate."""
 
     def fit(self, data: Dataset) -> Self:
-        """Checks attributes, values and bounds."""
+        """Learns ``shares_``: of each attribute, the least and largest share of each value."""
         if not (self.bounds or self.most):
             raise InputError("rules.quota: expected bounds or most, found neither")
         check("rules.quota.bounds", self.bounds, data.items)
         check("rules.quota.most", self.most, data.items)
-        for name, bounds in self.bounds.items():
-            levels = data.items.known(name, np.arange(data.n_items))[0].codes[name].levels
-            for value, (low, high) in bounds.items():
-                path = f"rules.quota.bounds.{name}.{value}"
-                if low > high:
-                    raise InputError(f"{path}: expected the least share before the largest, found {low:g} and {high:g}")
-                if value not in levels:
-                    emit("warning", message=f"{path}: no item has this value; only a least share could be missed")
+        shares = [self._shares(name, data.items.known(name, NOBODY)[0].codes[name].levels) for name in self._names()]
+        offsets = np.cumsum([0, *map(len, shares)]).astype(np.int64)
+        low, high = np.concatenate(shares).T.copy()
+        self.shares_ = Ragged(offsets, {"low": low, "high": high})
         return self
+
+    def _shares(self, name: str, levels: Sequence[str]) -> Float64:
+        """[levels, 2]: the bounds of each value of an attribute."""
+        own = self.bounds.get(name, {})
+        for value, (low, high) in own.items():
+            path = f"rules.quota.bounds.{name}.{value}"
+            if low > high:
+                raise InputError(f"{path}: expected the least share before the largest, found {low:g} and {high:g}")
+            if value not in levels:
+                emit("warning", message=f"{path}: no item has this value; its share is never reached")
+        others = (0.0, self.most.get(name, 1.0))
+        return np.array([own.get(level, others) for level in levels], np.float64).reshape(-1, 2)
 
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """The same rows in the new order."""
@@ -103,12 +112,13 @@ class Quota(Rule):
     def _bounds(self, state: State, places: int) -> tuple[Int64, Int64]:
         """[values], [values]: least and largest number of rows of each value, in the numbering of ``values_of``."""
         shares = [np.empty((0, 2))]
-        for name in self._names():
-            table, _ = state.attributes("item", name, np.empty(0, np.int32), np.empty(0, np.int64))
+        for row, name in enumerate(self._names()):
+            table, _ = state.attributes("item", name, NOBODY, NOBODY)
             if name in table.codes:
-                own = self.bounds.get(name, {})
-                others = (0.0, self.most.get(name, 1.0))
-                shares.append(np.array([own.get(level, others) for level in table.codes[name].levels]).reshape(-1, 2))
+                known = np.stack(list(self.shares_.row(row).values()), axis=1)
+                later = len(table.codes[name].levels) - len(known)  # values that came since have no bounds of their own
+                others = np.tile((0.0, self.most.get(name, 1.0)), (later, 1)) if later else known[:0]
+                shares += [known, others]
         low, high = np.concatenate(shares).T * places
         least = np.ceil(low - TINY).astype(np.int64)
         return least, np.maximum(np.floor(high + TINY).astype(np.int64), least)
