@@ -95,10 +95,12 @@ class Explore(Rule):
                 chance = self.epsilon * self._chances(mine, r, requests, candidates, state)
                 propensity[mine] = 1 - chance
                 propensity[place] = 1 - self.epsilon
-                name = int(requests.id[r])
-                if uniform(name, self.seed, 2 * slot) >= self.epsilon:
+                name = requests.id[r]  # 64 bits, which no Python number is for a compiled function
+                if uniform(name, self.seed % 2**63, 2 * slot) >= self.epsilon:
                     continue
-                at = np.searchsorted(np.cumsum(chance), uniform(name, self.seed, 2 * slot + 1) * chance.sum(), "right")
+                at = np.searchsorted(
+                    np.cumsum(chance), uniform(name, self.seed % 2**63, 2 * slot + 1) * chance.sum(), "right"
+                )
                 at = min(int(at), len(mine) - 1)
                 order[place], order[mine[at]] = mine[at], place
                 propensity[[place, mine[at]]] = chance[at]
