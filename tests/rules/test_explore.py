@@ -94,7 +94,9 @@ def test_rows_stand_where_they_stand_as_often_as_their_propensity_says(config):
     depth=st.integers(1, 5),
     ids=st.integers(0, 2**64 - 10),
 )
-def test_a_request_is_answered_alike_whenever_and_with_whomever_it_is_asked(lists, slots, epsilon, draw, pool, depth, ids):
+def test_a_request_is_answered_alike_whenever_and_with_whomever_it_is_asked(
+    lists, slots, epsilon, draw, pool, depth, ids
+):
     data = catalogue({}, CLICKS, n_items=20, shown=SHOWN)
     rows = rows_of([list(range(n)) for n in lists], [[14, 15]] * len(lists))
     asked = replace(ask(len(lists)), id=ids + np.arange(len(lists), dtype=np.uint64))
@@ -133,7 +135,13 @@ def test_numbers_are_even_and_do_not_hang_together():
 
 @pytest.mark.parametrize(
     ("hits", "misses"),
-    [([1, 1, 1], [19, 19, 19]), ([3, 1, 8], [20, 2, 90]), ([1.0], [5.0]), ([0.5, 400], [0.5, 9000]), ([5000, 5010], [5000, 5000])],
+    [
+        ([1, 1, 1], [19, 19, 19]),
+        ([3, 1, 8], [20, 2, 90]),
+        ([1.0], [5.0]),
+        ([0.5, 400], [0.5, 9000]),
+        ([5000, 5010], [5000, 5000]),
+    ],
 )
 def test_the_chance_to_be_best_is_that_of_thompson_sampling(hits, misses):
     hits, misses = np.array(hits, np.float64), np.array(misses, np.float64)
@@ -178,7 +186,7 @@ def test_one_rule_has_all_slots():
     data, rows = catalogue({}, n_items=20), table()
     rule = Explore(slots=[1]).fit(data)
     once = rule.apply(ask(1), rows, data.state())
-    with pytest.raises(InputError, match="rules.explore: stands in the recipe twice"):
+    with pytest.raises(InputError, match=r"rules.explore: stands in the recipe twice"):
         rule.apply(ask(1), once, data.state())
     assert Explore(slots=[1], pool="fresh").needed() == ["fresh.rank"]
     assert Explore(slots=[1]).needed() == ()

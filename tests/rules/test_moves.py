@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ NOW = 1000
 
 
 def plain_move(scores: list[float], change: list[float]) -> tuple[list[int], list[float]]:
-    """Places in the new order, and the scores there: rows go where the scores, laid in the order of the list, put them."""
+    """Places in the new order, and the scores there: rows go where the scores, laid along the list, put them."""
     own = [s for s in scores if math.isfinite(s)]
     spread = statistics.pstdev(own) if len(set(own)) > 1 else max([1.0, *(abs(s) for s in own[:1])])
     falling, key = sorted(own, reverse=True), []
@@ -316,7 +317,7 @@ def test_bought_recently_is_its_definition(log, brand, by, evidence):
     for user in range(5):
         for item in range(N):
             times = sorted({t for u, i, e, t in log if (u, i, e) == (user, item, 1) and t < NOW})
-            for before, after in zip(times, times[1:], strict=False):
+            for before, after in pairwise(times):
                 gaps.setdefault(item, []).append(after - before)
                 if brand[item] is not None:
                     gaps.setdefault(brand[item], []).append(after - before)

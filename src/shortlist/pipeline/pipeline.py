@@ -174,6 +174,10 @@ class Pipeline:
         if forbidden.any():  # never shown; and a fault, which stops a run that measures
             trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
             rows = rows.take(~forbidden)
+        if "score" in rows:
+            rows = rows.with_columns(
+                ranked=rows["score"]
+            )  # what rules measure their amounts by, whatever they do to it
         for name, rule in self.rules.items():
             if isinstance(rule, HardRule):
                 continue  # spoke before retrieval

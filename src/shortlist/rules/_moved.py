@@ -1,9 +1,10 @@
 """What boosts and sinks share: they change the score, in spreads of the request's scores, and the row's place with it.
 
 Scores are logits for one ranker, probabilities for another and sums of reciprocal ranks for a merge. The *spread* of a
-request is the standard deviation of the scores of its ranked rows as they come to the rule: a rule that lifts by half a
-spread does the same to all of them, and ``a s + b`` in place of ``s`` (a > 0) gives the same order. Where all scores
-are equal there is no spread, and any amount decides.
+request is the standard deviation of the scores of its ranked rows as they were before any rule (column ``ranked``,
+which the pipeline keeps; without it, as they come). So a rule that lifts by half a spread does the same to all of them,
+``a s + b`` in place of ``s`` (a > 0) gives the same order, and amounts of several rules add up, in whatever order they
+stand. Where all scores are equal there is no spread, and any amount decides.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ def score_of(candidates: Candidates) -> Float32:
     return np.where(candidates["fallback"], np.float32(np.nan), score) if "fallback" in candidates else score
 
 
+def ranked_of(candidates: Candidates, score: Float32) -> Float32:
+    """[m]: ``score`` as it was before any rule."""
+    return candidates.columns["ranked"].astype(np.float32, copy=False) if "ranked" in candidates else score
+
+
 def move(candidates: Candidates, n: int, where: Bool, amount: Array | float, text: str) -> Candidates:
     """The rows of ``n`` requests, those in ``where`` [m] moved by ``amount`` spreads ([m] or one for all), and why.
 
@@ -35,7 +41,7 @@ def move(candidates: Candidates, n: int, where: Bool, amount: Array | float, tex
     where = where & np.isfinite(score)
     if where.any():
         change = np.where(where, amount, 0.0)
-        order, score = moved(candidates.offsets(n), score, change)
+        order, score = moved(candidates.offsets(n), score, ranked_of(candidates, score), change)
         candidates, where = candidates.with_columns(score=score).take(order), where[order]
     return because(candidates, where, text)
 
@@ -79,14 +85,14 @@ def dealt(score: Array) -> Array:
 
 
 @njit(cache=True)
-def moved(offsets: Array, score: Array, change: Array) -> tuple[Array, Array]:
+def moved(offsets: Array, score: Array, ranked: Array, change: Array) -> tuple[Array, Array]:
     """[m], [m]: row numbers in the new order, and the new score of each row where it stands now."""
     order, out = np.arange(len(score)), score.copy()
     for r in range(len(offsets) - 1):
         low, high = offsets[r], offsets[r + 1]
         if not (change[low:high] != 0).any():
             continue
-        spread, key = spread_of(score[low:high]), dealt(score[low:high])
+        spread, key = spread_of(ranked[low:high]), dealt(score[low:high])
         for i in range(high - low):
             if np.isfinite(score[low + i]):
                 key[i] += change[low + i] * spread

@@ -22,8 +22,9 @@ class Boost(Rule):
 
     Once, however many of its values do. The preferred values are stated (``likes``), or those that are called like the
     user's own (a user's ``favourites`` against the item's ``genres``). Spread: the standard deviation of the request's
-    scores. What it holds to: the scores of all other rows, and their order among each other, stay as they are; a
-    preferred row gains the stated amount and no more. Missed: the share of a slate that the profile does not prefer.
+    scores before any rule. What it holds to: the scores of all other rows, and their order among each other, stay as
+    they are; a preferred row gains the stated amount and no more. Missed: the share of a slate that the profile does
+    not prefer.
 
     Source: Shortlist's own definition.
     """

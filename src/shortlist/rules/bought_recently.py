@@ -24,9 +24,9 @@ class BoughtRecently(Rule):
     cycle(i) is the median time between purchases of i and the next of i by the same user, in the log before the cut;
     where there are fewer than ``evidence`` of them, that over all items with i's first value of ``by``; where these too
     are few, ``cycle``. Only those who did buy again tell of it, so a cycle is rather too short than too long. Spread:
-    the standard deviation of the request's scores. What it holds to: an item falls by the amount from its purchase
-    until ``back`` of its cycle is over, and by nothing after; the order of all other rows stays as it is. Missed: the
-    share of a slate that was bought that recently.
+    the standard deviation of the request's scores before any rule. What it holds to: an item falls by the amount from
+    its purchase until ``back`` of its cycle is over, and by nothing after; the order of all other rows stays as it is.
+    Missed: the share of a slate that was bought that recently.
 
     Source: Bhagat, Muralidharan, Lobzhanidze and Vishwanath (2018), Buy It Again: Modeling Repeat Purchase
     Recommendations, for the time between repeated purchases; the medians and their fallback are Shortlist's own.

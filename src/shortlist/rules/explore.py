@@ -13,7 +13,7 @@ from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
 from shortlist.rules._explore import best_of, softmax, uniform
 from shortlist.rules._fallback import fallback_of
-from shortlist.rules._moved import score_of, spread_of
+from shortlist.rules._moved import ranked_of, score_of, spread_of
 from shortlist.rules._past import check_events
 from shortlist.rules._reason import because
 from shortlist.types import Array, Bool, Candidates, Float64, Requests
@@ -45,7 +45,8 @@ class Explore(Rule):
     draw: Literal["uniform", "softmax", "thompson"] = "uniform"
     """How likely each row of the pool is."""
     pool: str = "ranked"
-    """Which rows may be drawn: "ranked", "fallback", or those that the channel of this name found."""
+    """Which rows may be drawn: "ranked", those that the channel of this name found, or "fallback", whose rows are there
+    only for requests with few of their own."""
     n: Annotated[int, Field(ge=1)] = 10
     """Length of the slate: rows behind these places make the pool."""
     depth: Annotated[int, Field(ge=1)] = 50
@@ -121,7 +122,9 @@ class Explore(Rule):
             return np.full(len(rows), 1 / len(rows))
         if self.draw == "softmax":
             score = score_of(candidates)
-            return softmax(score[rows], self.temperature * spread_of(score[candidates.request == r]))
+            return softmax(
+                score[rows], self.temperature * spread_of(ranked_of(candidates, score)[candidates.request == r])
+            )
         items, now = candidates.item[rows], np.full(len(rows), requests.time[r])
         shown = state.shown.counts(None, items, now, [self.window])[:, 0].astype(np.float64)
         clicked = np.minimum(state.counts("item", items, now, [self.clicks], [self.window])[:, 0, 0], shown)

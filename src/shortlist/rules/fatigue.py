@@ -22,9 +22,9 @@ class Fatigue(Rule):
 
     What was shown is what ``State.shown`` knows: ``[data.exposures]``, and what the service was told or recorded
     itself. A click is any event of the user with the item, or one of the kind ``events``; it begins the count anew.
-    With ``does = "drop"`` such rows go, the fallback's too. Spread: the standard deviation of the request's scores.
-    What it holds to: the order of all other rows stays as it is; nobody but the user is counted. Missed: the share of a
-    slate the user is tired of.
+    With ``does = "drop"`` such rows go, the fallback's too. Spread: the standard deviation of the request's scores
+    before any rule. What it holds to: the order of all other rows stays as it is; nobody but the user is counted.
+    Missed: the share of a slate the user is tired of.
 
     Source: Ma, Liu and Shen (2016), User Fatigue in Online News Recommendation, WWW, for what repeated showing does;
     the threshold is Shortlist's own.

@@ -24,8 +24,8 @@ class Intent(Rule):
     p(c) is the share of the session's events whose item has the value c, q(c) that of all the log's events before the
     cut: what everybody looks at anyhow says nothing about a session. The session are the last events, at most ``last``,
     with no pause longer than ``idle`` between them or up to the request. Spread: the standard deviation of the
-    request's scores. What it holds to: no row gains more than the amount, one of no value that the session prefers
-    gains nothing, and such rows keep their order. Missed: 1 - the mean of that maximum over a slate.
+    request's scores before any rule. What it holds to: no row gains more than the amount, one of no value that the
+    session prefers gains nothing, and such rows keep their order. Missed: 1 - the mean of that maximum over a slate.
 
     Source: Shortlist's own definition; that short sessions tell what a visit is for: Jannach, Lerche and Jugovac
     (2015), Adaptation and evaluation of recommendations for short-term shopping goals.

@@ -22,9 +22,9 @@ class Mismatch(Rule):
 
     A value of the item's attribute is made for the groups that name it (``suits``; without, for the group of the same
     name) and for everybody if none does. An item without a value, or with one that suits, is fine; so is every item to
-    a user of whom nothing is known. Spread: the standard deviation of the request's scores. What it holds to: the
-    scores of all other rows, and their order among each other, stay as they are; no row falls by more than the amount.
-    Missed: the share of a slate that is made for others.
+    a user of whom nothing is known. Spread: the standard deviation of the request's scores before any rule. What it
+    holds to: the scores of all other rows, and their order among each other, stay as they are; no row falls by more
+    than the amount. Missed: the share of a slate that is made for others.
 
     Source: Shortlist's own definition.
     """

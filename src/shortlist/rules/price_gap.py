@@ -26,8 +26,8 @@ class PriceGap(Rule):
     and a cheap desk can be told. m and s are mean and standard deviation over the prices of the user's own events, each
     as it was then, weighed by 2^(-age / half_life); s is drawn to the catalogue's by ``prior``. The price of a row is
     as of the request. Nothing sinks for users with fewer than ``evidence`` prices, and no item without one. Spread: the
-    standard deviation of the request's scores. What it holds to: rows inside the band keep their scores and their order
-    among each other, and so do those outside. Missed: the share of a slate outside the band.
+    standard deviation of the request's scores before any rule. What it holds to: rows inside the band keep their scores
+    and their order among each other, and so do those outside. Missed: the share of a slate outside the band.
 
     Source: Ge, Xiong, Tuzhilin and Liu (2014), Cost-aware collaborative filtering for travel tour recommendations, for
     a user's range of prices; the band and the amount are Shortlist's own.
