@@ -334,9 +334,14 @@ def test_rules_read_the_value_of_the_request(tmp_path):
     moved = [rule.apply(*asked(1, 2, t), state)["reason"].tolist()[2:] for t in (9, 15, 45)]
     assert moved == [["", ""], ["brand suits shop", ""], ["", ""]]  # x is of brand p from 10 until 20
     gap = PriceGap(price="price", evidence=1, width=0.1, prior=0, events="all").fit(data)
-    for seconds, low, high in ((15, np.log(4), np.log(4)), (19, np.log(4), np.log(4))):
-        requests = replace(asked(0, 2, seconds)[0], history=state.history(np.array([0]), np.array([seconds * SECOND])))
-        np.testing.assert_allclose(np.concatenate(gap.band(requests, state)), [low, high])
+    for seconds, paid in ((9, []), (19, [4]), (45, [4, 7])):  # user a's, each as it was then
+        requests = asked(1, 2, seconds)[0]
+        requests = replace(requests, history=state.history(requests.user, requests.time))
+        low, high = gap.band(requests, state)
+        middle = (low[1] + high[1]) / 2 + gap.middles_[0]
+        prices = [] if not paid else np.log(paid)
+        assert np.isnan(middle) if not paid else min(prices) - 1e-6 <= middle <= max(prices) + 1e-6
+        assert (high[1] > low[1]) == (len(paid) > 1)
     forbidden = [
         Blacklist(values={"brand": ["q"]})
         .fit(data.until(t * SECOND))
