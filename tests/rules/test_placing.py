@@ -192,7 +192,7 @@ COVER = [list("abde"), list("abcz"), list("abc"), list("defz"), list("def"), ["y
 )
 def test_quota_finds_what_the_greedy_choice_misses(order, most, expected):
     data = catalogue({"tags": "list"}, tags=COVER)
-    rule = Quota(bounds={"tags": {letter: (0.5, 1.0) for letter in "abcdef"}}, most=most, n=2)
+    rule = Quota(bounds={"tags": dict.fromkeys("abcdef", (0.5, 1.0))}, most=most, n=2)
     assert apply(rule, data, rows_of([order])) == [expected]
     assert rule.missed(ask(1), rows_of([expected[:2]]), data.state()).tolist() == [0]
     assert rule.missed(ask(1), rows_of([[0, 2]]), data.state()).tolist() == [1]
