@@ -14,6 +14,7 @@ from shortlist.component import InputError
 from shortlist.progress import listening
 from shortlist.rules.channel_order import ChannelOrder
 from shortlist.rules.dpp import DPP
+from shortlist.rules.mmr import MMR
 from shortlist.rules.quota import Quota
 from shortlist.rules.scatter import Scatter
 
@@ -327,7 +328,9 @@ def test_variety_and_worth_pull_against_each_other():
     assert firsts[0]["reason"].tolist() == ["", "brought forward for variety", "held back: much alike above"]
     spread = DPP(by=["brand"]).missed(ask(1), firsts[0].head(2), state)
     assert spread.tolist() == [0.0]
-    assert DPP(by=["brand"]).missed(ask(1), rows.head(2), state).tolist() == [1.0]
+    for rule in (DPP(by=["brand"]), MMR(by=["brand"])):
+        assert rule.missed(ask(1), rows.head(2), state).tolist() == [1.0]
+        assert rule.missed(ask(1), rows, state).tolist() == pytest.approx([1 / 3])
     assert np.isnan(DPP(by=["brand"]).missed(ask(1), rows.head(1), state)).all()
 
 
