@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from shortlist.types import Array, Candidates, Float32, Int32, Requests, Samples
+from shortlist.types import Array, Candidates, Float32, Float64, Int32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State, Table
@@ -52,6 +52,15 @@ class HasTopics(Protocol):
 
     def user_top_like(self, users: Array, k: int) -> Candidates:
         """The ``k`` items that users of the log (codes) are closest to, whether they have taken them or not."""
+        ...
+
+
+@runtime_checkable
+class Aims(Protocol):
+    """A rule that can say how far slates are from what it is for: what ``evaluate`` shows as the rule's own aim."""
+
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: 0 where the aim is reached, more where it is missed, NaN where there is none; the unit is the rule's."""
         ...
 
 

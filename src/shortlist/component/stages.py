@@ -95,6 +95,10 @@ class Rule(Component):
         """Most rules learn nothing."""
         return self
 
+    def needed(self) -> Sequence[str]:
+        """``needs``; a rule whose hyperparameters name columns says which."""
+        return self.needs
+
     def room(self, n: int) -> int:
         """With how many rows a slate asked for with ``n`` counts as full: fewer where the rule means it to be short."""
         return n

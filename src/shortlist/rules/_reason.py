@@ -7,13 +7,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from shortlist.types import Bool, Candidates
+from shortlist.types import Array, Bool, Candidates
+
+
+def reason_of(candidates: Candidates) -> Array:
+    """[m]: what rules have said so far."""
+    return candidates["reason"] if "reason" in candidates else np.zeros(len(candidates), "<U1")
 
 
 def because(candidates: Candidates, mask: Bool, text: str) -> Candidates:
     """The rows with ``text`` added to the reason of those in ``mask`` [m]."""
-    old = candidates["reason"] if "reason" in candidates else np.zeros(len(candidates), "<U1")
-    if not mask.any():
+    return each(candidates, mask, ["", text])
+
+
+def each(candidates: Candidates, which: Array, texts: list[str]) -> Candidates:
+    """The rows with ``texts[which]`` [m] added to their reasons; the first text is empty and adds nothing."""
+    old, rows = reason_of(candidates), np.flatnonzero(which)
+    if not len(rows):
         return candidates.with_columns(reason=old)
-    new = np.where(old == "", text, np.strings.add(np.strings.add(old, "; "), text))
-    return candidates.with_columns(reason=np.where(mask, new, old))
+    spoken = zip(old[rows].tolist(), which[rows].tolist(), strict=True)
+    said = np.array([f"{before}; {texts[k]}" if before else texts[k] for before, k in spoken])
+    new = old.astype(max(old.dtype, said.dtype, key=lambda dtype: dtype.itemsize))
+    new[rows] = said
+    return candidates.with_columns(reason=new)
+
+
+def placed(candidates: Candidates, order: Array, forward: str, back: str = "") -> Candidates:
+    """The rows in ``order`` [m]; who overtook another one is told why, and who was overtaken."""
+    rows = candidates.take(order)
+    m = len(order)
+    if not m:
+        return each(rows, order, ["", forward, back])
+    later = np.minimum.accumulate(order[::-1])[::-1]  # the first in the old list of all that now follow
+    ahead = np.maximum.accumulate(order)
+    return each(rows, np.where(order > later, 1, np.where(order < ahead, 2, 0)), ["", forward, back])
