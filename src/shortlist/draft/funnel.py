@@ -22,9 +22,10 @@ from shortlist.types import Float64
 
 AGAIN = 0.02
 """Where users take more than this share of what they take again, what was seen may be shown."""
-SECONDS = 20.0
-"""Of the processor, for trying channels on a small log, and as much for every 100,000 events up to ``LONGEST``."""
-LONGEST = 60.0
+SECONDS = 60.0
+"""Of the processor at most, for trying channels on a small log, and as much for every 100,000 events up to ``LONGEST``.
+Four times what is needed: on a machine that is busy with other things a draft should not come out another."""
+LONGEST = 150.0
 FEWEST = 30
 """Requests without which nothing is tried: fewer cannot tell one channel from another."""
 WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
