@@ -149,7 +149,7 @@ def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
     few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
     lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
     data = open_bundle(shop_run.out / "bundle").data
-    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}, {}, {}, {}), few, data)
+    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}, {}), few, data)
     for stage in rows["stage"].unique():
         assert rows.filter(stage=stage)["user"].to_list() == [None, data.user_ids.ids[0], None]
 
@@ -263,14 +263,9 @@ def test_every_request_asked_is_in_the_rows(rows, document):
 
 def sliced(counts, asked, found):
     """``_by_popularity`` of one request with the targets ``asked``, shown ``found``, after a log with these counts."""
-    item = np.repeat(np.arange(len(counts)), counts)
-    log = dataset(np.zeros(len(item), int), item, np.arange(len(item)), n_items=len(counts))
-    known = np.ones(len(asked), bool)
-    targets = Ragged.of(np.zeros(len(asked), int), 1, item=np.array(asked, np.int32), known=known)
-    questions = Questions(Requests.of([0], [10**6]), targets, targets)
+    targets = Ragged.of(np.zeros(len(asked), int), 1, item=np.array(asked, np.int32))
     slate = Candidates(np.zeros(len(found), np.uint32), np.array(found, np.int32), {})
-    run = Run({}, {"slate": slate}, {}, {}, {}, 0, None, {}, {}, {}, {})
-    return _by_popularity(run, questions, log, 10)
+    return _by_popularity(slate, targets, np.array(counts), [2, 10])
 
 
 def test_tiers_are_of_the_most_popular_first_and_there_always_is_a_head():

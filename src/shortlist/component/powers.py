@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from shortlist.types import Array, Candidates, Float32, Int32, Requests, Samples
+from shortlist.types import Array, Candidates, Float32, Float64, Int32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State, Table
@@ -26,6 +26,15 @@ class Compares(Protocol):
 
     def similar(self, items: Array, k: int) -> Candidates:
         """At most ``k`` other items for each of ``items`` (codes), best first: request = row number in ``items``."""
+        ...
+
+
+@runtime_checkable
+class HasVectors(Protocol):
+    """A channel whose items are vectors."""
+
+    def item_vectors(self) -> tuple[Int32, Float32]:
+        """(items [c], vectors [c, f]): near each other where items are alike."""
         ...
 
 
@@ -70,6 +79,20 @@ class ReadsItems(Protocol):
 
     def read_items(self, items: Table) -> None:
         """Called before ``fit``, with the attributes of all items."""
+        ...
+
+
+@runtime_checkable
+class HasAim(Protocol):
+    """A rule that can say how far a slate is from what the rule is there for; hard rules all can."""
+
+    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
+        """By name, a number for each request [r]: 0 = the aim is reached, and the more the further from it.
+
+        ``slate`` holds the rows shown, at most ``n`` a request: with the rule, or with it off, so that no column of its
+        own making need be there. NaN where nothing can be said (no rows, no price level). ``n``: how many were asked
+        for.
+        """
         ...
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
+
 from shortlist.component.component import Component
-from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
+from shortlist.types import Array, Candidates, Float32, Float64, Ragged, Requests, Samples, keys
 
 if TYPE_CHECKING:
     from shortlist.data import Dataset, State
@@ -82,6 +84,14 @@ class HardRule(Component):
     def forbids(self, requests: Requests, state: State) -> Ragged:
         """[n] rows of the column "item", each item once."""
         raise NotImplementedError
+
+    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
+        """``{"forbidden": [n]}``: the share of the rows shown that it forbids; see ``HasAim``."""
+        barred = self.forbids(requests, state)
+        bad = np.isin(slate.keys, keys(barred.rows, barred["item"]))
+        rows = np.bincount(slate.request, minlength=len(requests))
+        with np.errstate(invalid="ignore"):
+            return {"forbidden": np.bincount(slate.request, bad, len(requests)) / rows}
 
 
 class Rule(Component):

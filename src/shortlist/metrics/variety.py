@@ -102,11 +102,18 @@ def _divergence(
             if high > low:
                 shown += 1.0
         total = 0.0
-        for c in range(n_codes):
-            if p[c] > 0 and shown > 0:
-                share = p[c] / liked
-                total += share * np.log(share / ((1 - alpha) * q[c] / shown + alpha * share))
-            p[c] = q[c] = 0
+        for h in range(past[r], past[r + 1]):  # each category once, as it is 0 afterwards
+            if met[h] >= len(offsets) - 1:
+                continue
+            for e in range(offsets[met[h]], offsets[met[h] + 1]):
+                c = codes[e]
+                if p[c] > 0 and shown > 0:
+                    share = p[c] / liked
+                    total += share * np.log(share / ((1 - alpha) * q[c] / shown + alpha * share))
+                p[c] = 0
+        for row in range(starts[r], ends[r]):
+            for e in range(offsets[item[row]], offsets[item[row] + 1]):
+                q[codes[e]] = 0
         if liked > 0 and shown > 0:
             found[r] = total
     return found

@@ -59,3 +59,26 @@ def scattered(
             for e in range(value_offsets[order[place]], value_offsets[order[place] + 1]):
                 count[code[e]] = 0
     return order
+
+
+@njit(cache=True)
+def excess(offsets: Array, values: Values, most: Array, window: Array) -> Array:
+    """[requests]: Σ over places and their values of max(0, count of the value in the window that ends there − most)."""
+    value_offsets, code, attribute, count = values.offsets, values.code, values.attribute, np.zeros(values.n, np.int64)
+    found = np.zeros(len(offsets) - 1)
+    for r in range(len(offsets) - 1):
+        low, high = offsets[r], offsets[r + 1]
+        for row in range(low, high):
+            for a in range(len(window)):
+                gone = row - window[a]
+                if gone >= low:
+                    for e in range(value_offsets[gone], value_offsets[gone + 1]):
+                        if attribute[e] == a:
+                            count[code[e]] -= 1
+            for e in range(value_offsets[row], value_offsets[row + 1]):
+                count[code[e]] += 1
+                found[r] += max(0, count[code[e]] - most[attribute[e]])
+        for row in range(low, high):
+            for e in range(value_offsets[row], value_offsets[row + 1]):
+                count[code[e]] = 0
+    return found

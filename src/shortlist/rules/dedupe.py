@@ -10,8 +10,9 @@ from numba import njit
 
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
+from shortlist.rules._aim import share
 from shortlist.rules._attributes import Values, check, values_of
-from shortlist.types import Array, Candidates, Requests
+from shortlist.types import Array, Candidates, Float64, Requests
 
 
 class Dedupe(Rule):
@@ -39,6 +40,11 @@ class Dedupe(Rule):
         if not len(values.code):
             return candidates
         return candidates.take(_first(candidates.request, values))
+
+    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
+        """``{"repeats": [n]}``: share of the rows that share a value with one before them that would be kept."""
+        values = values_of(slate.item, requests.time[slate.request], state.items, [self.by])
+        return {"repeats": share(~_first(slate.request, values), slate, len(requests))}
 
 
 @njit(cache=True)

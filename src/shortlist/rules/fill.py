@@ -10,7 +10,7 @@ from pydantic import Field
 from shortlist.component import Rule
 from shortlist.data import State
 from shortlist.rules._reason import because
-from shortlist.types import Candidates, Requests
+from shortlist.types import Candidates, Float64, Requests
 
 
 class Fill(Rule):
@@ -40,3 +40,8 @@ class Fill(Rule):
         candidates, fallback = candidates.take(order), fallback[order]
         keep = ~fallback | (candidates.positions() < self.n)
         return because(candidates.take(keep), fallback[keep], "fills the slate")
+
+    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
+        """``{"empty": [n]}``: share of the places that nothing stands at."""
+        rows = np.bincount(slate.request, minlength=len(requests))
+        return {"empty": 1 - np.minimum(rows / self.room(n), 1)}

@@ -12,8 +12,8 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import check, values_of
 from shortlist.rules._fallback import fallback_of
-from shortlist.rules._mmr import arranged
-from shortlist.types import Candidates, Float32, Requests
+from shortlist.rules._mmr import alike, arranged
+from shortlist.types import Candidates, Float32, Float64, Requests
 
 
 class MMR(Rule):
@@ -61,6 +61,11 @@ class MMR(Rule):
             self.n,
         )
         return candidates.take(order)
+
+    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
+        """``{"similarity": [n]}``: mean similarity of the pairs of rows by the attributes it keeps apart."""
+        values = values_of(slate.item, requests.time[slate.request], state.items, self.by)
+        return {"similarity": alike(slate.offsets(len(requests)), values, self.similarity == "cosine")}
 
     def _relevance(self, candidates: Candidates) -> Float32:
         if "score" in candidates:

@@ -12,8 +12,8 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import check, values_of
 from shortlist.rules._fallback import fallback_of
-from shortlist.rules._scatter import scattered
-from shortlist.types import Candidates, Requests
+from shortlist.rules._scatter import excess, scattered
+from shortlist.types import Candidates, Float64, Int64, Requests
 
 
 class Scatter(Rule):
@@ -49,13 +49,16 @@ class Scatter(Rule):
         values = values_of(candidates.item, requests.time[candidates.request], state.items, names)
         if not len(values.code):
             return candidates
-        windows = [self.window.get(name, 5) if isinstance(self.window, dict) else self.window for name in names]
-        order = scattered(
-            candidates.offsets(len(requests)),
-            fallback_of(candidates),
-            values,
-            np.array([self.most[name] for name in names], np.int64),
-            np.array(windows, np.int64),
-            self.n,
-        )
+        order = scattered(candidates.offsets(len(requests)), fallback_of(candidates), values, *self._limits(), self.n)
         return candidates.take(order)
+
+    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
+        """``{"violations": [n]}``: the excess of every place over its window's limits, added up."""
+        shown = slate.head(self.n)
+        values = values_of(shown.item, requests.time[shown.request], state.items, list(self.most))
+        return {"violations": excess(shown.offsets(len(requests)), values, *self._limits())}
+
+    def _limits(self) -> tuple[Int64, Int64]:
+        """(most, window) of each attribute."""
+        windows = [self.window.get(name, 5) if isinstance(self.window, dict) else self.window for name in self.most]
+        return np.array(list(self.most.values()), np.int64), np.array(windows, np.int64)
