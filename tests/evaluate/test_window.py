@@ -13,7 +13,7 @@ import pytest
 from shortlist import train
 from shortlist.bundle import open_bundle
 from shortlist.data import FOREVER, Dataset
-from shortlist.data.protocol import Questions, replay
+from shortlist.data.protocol import replay
 from shortlist.documents import dumps, jsonable
 from shortlist.evaluate import evaluate
 from shortlist.evaluate._figures import _by_popularity, _means, _paired
@@ -24,8 +24,8 @@ from shortlist.pipeline import Pipeline
 from shortlist.questions import answerable, questions_of
 from shortlist.recall.fresh import Fresh
 from shortlist.rules.available import Available
-from shortlist.testing.worlds import dataset, random_log
-from shortlist.types import Candidates, Ragged, Requests
+from shortlist.testing.worlds import random_log
+from shortlist.types import Candidates, Ragged
 
 
 @pytest.fixture(scope="module")
@@ -273,8 +273,9 @@ def test_tiers_are_of_the_most_popular_first_and_there_always_is_a_head():
     table = sliced([1, 10, 3, 4, 0, 2], asked=[1, 3, 2, 5, 0, 4], found=[1, 2, 4])
     assert {name: part["targets"] for name, part in table.items()} == {"head": 1, "middle": 2, "tail": 2, "cold": 1}
     assert [part["recall@10"] for part in table.values()] == [1, 0.5, 0, 1]
+    assert [part["recall@2"] for part in table.values()] == [1, 0.5, 0, 0]  # item 4 stands third
     giant = sliced([1, 9, 1], asked=[0, 1], found=[1])
-    assert giant["head"] == {"targets": 1, "recall@10": 1}
+    assert giant["head"] == {"targets": 1, "recall@2": 1, "recall@10": 1}
 
 
 def test_novelty_and_tiers_count_what_was_before_the_window(shop, shop_run, document):
