@@ -21,7 +21,7 @@ def tables(document: Mapping[str, Any]) -> list[Table | str]:
     """What each rule costs and brings and what it is for, or nothing where there are no rules or nobody was asked."""
     if not document.get("prices"):
         return []
-    aims = [aims_of(document), ""] if any(price["aim"] for price in document["prices"].values()) else []
+    aims: list[Table | str] = [aims_of(document), ""] if any(price["aim"] for price in document["prices"].values()) else []
     return [prices(document), "", *aims]
 
 
