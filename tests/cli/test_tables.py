@@ -75,10 +75,10 @@ def test_prices_have_a_line_a_rule_and_say_what_could_be_chance(width):
     metrics = {"ndcg@10": change(-0.0123, -0.02, -0.004), "coverage@10": change(0.25, 0.2, 0.3)}
     metrics |= {"diversity.genres@10": change(0.001, -0.001, 0.003), "gini@10": change(-0.5, None, None)}
     metrics |= {"novelty@10": change(None, None, None), "age_days@10": change(-10.51, -12, -9)}
-    aim = {"share outside": {"with": 0, "without": 10.25, **change(-10.25, -11, -9.5)}}
+    aim = {"what": "the share of a slate outside the band", "with": 0, "without": 10.25, **change(-10.25, -11, -9.5)}
     prices = {
         "bought_recently": {"kind": "soft", "moved": 0.494, "change": metrics, "aim": aim},
-        "fill": {"kind": "soft", "moved": 0.0, "change": metrics, "aim": {}},
+        "fill": {"kind": "soft", "moved": 0.0, "change": metrics, "aim": {**aim, **change(None, None, None)}},
     }
     document = {"name": "shop", "protocol": {"k": [50, 10]}, "prices": prices}
     costs, _, aims, _ = price.tables(document)
@@ -92,5 +92,5 @@ def test_prices_have_a_line_a_rule_and_say_what_could_be_chance(width):
     lines = drawn(aims, width)
     assert max(map(len, lines)) <= width
     (line,) = (line for line in lines if line.startswith("bought_recently"))
-    assert line.split()[3:] == ["10.25", "0", "-10.250", "(-11.000,", "-9.500)", "49", "%"]
+    assert line.split()[5:] == ["10.25", "0", "-10.250", "(-11.000,", "-9.500)", "49", "%"]
     assert price.tables({"name": "shop", "protocol": {"k": [10]}, "prices": {}}) == []

@@ -41,6 +41,7 @@ def test_each_point_is_the_evaluation_of_the_funnel_with_that_value(run):
     found = along(pipeline, log, spec, setting, cut, seed=4)
     json.loads(json.dumps(found), parse_constant=pytest.fail)
     assert [point["value"] for point in found["points"]] == [0.2, 0.5, 1]
+    assert found["aim"] == "the mean similarity of two rows of a slate"
     assert (found["setting"], found["declared"], found["diversity"]) == (
         "rules.mmr.trade_off",
         0.5,
@@ -54,7 +55,7 @@ def test_each_point_is_the_evaluation_of_the_funnel_with_that_value(run):
         for metric in ("diversity.genres@3", "novelty@3"):
             assert point["metrics"][metric]["mean"] == pytest.approx(document["slate"][metric], abs=2e-6)
         assert point["metrics"]["coverage@3"] == document["slate"]["coverage@3"]
-        assert point["aim"]["similarity"] == document["prices"]["mmr"]["aim"]["similarity"]["with"]
+        assert point["missed"] == document["prices"]["mmr"]["aim"]["with"]
     declared = found["points"][1]["change"]
     assert all(not value for change in declared.values() for key, value in change.items() if key in ("diff", "low"))
     diff = found["points"][0]["metrics"]["ndcg@3"]["mean"] - found["points"][1]["metrics"]["ndcg@3"]["mean"]

@@ -348,7 +348,7 @@ def test_features_do_not_ride_on_and_stages_are_told(asked):
     )
     slate, trace = pipeline.recommend(asked.requests, asked.state, 9)
     assert lists_of(slate, 3) == [[2, 1, 0], [1, 0], []]
-    assert set(slate.columns) == {"score", "one.score", "feature.two", "fallback"}
+    assert set(slate.columns) == {"score", "one.score", "feature.two", "fallback", "ranked"}
     assert list(trace.stages) == ["recall.one", "merge", "rank", "rules.needing"]
     assert set(trace.seconds) == {
         "forbid", "recall.one", "merge", "features.0.test_parts", "features.1.test_parts", "rank", "rules.needing",

@@ -13,15 +13,28 @@ from shortlist.types import Candidates, Requests
 
 
 def catalogue(
-    kinds: Mapping[str, str], events: Sequence[tuple] = (), n_items: int | None = None, available_from=None, **columns
+    kinds: Mapping[str, str],
+    events: Sequence[tuple] = (),
+    n_items: int | None = None,
+    available_from=None,
+    users=None,
+    shown: Sequence[tuple] = (),
+    **columns,
 ) -> Dataset:
-    """Items with attributes, and events (user, item, event, time) of a shop with views, purchases and ratings."""
+    """Items with attributes, and events (user, item, event, time) of a shop with views, purchases and ratings.
+
+    ``users`` are columns of five users, ``shown`` exposures (user, item, time).
+    """
     n = len(next(iter(columns.values()))) if columns else (n_items or 10)
     user, item, event, time = (np.array([e[at] for e in events], np.int64) for at in range(4))
     frame = pl.DataFrame({"item": [f"i{code:0{len(str(n - 1))}}" for code in range(n)], **columns})
+    people = None if users is None else pl.DataFrame({"user": [f"u{code}" for code in range(5)], **users})
+    types = {"user": pl.Int32, "item": pl.Int32, "time": pl.Int64}
+    slates = pl.DataFrame(sorted(shown, key=lambda row: row[2]), schema=types, orient="row") if shown else None
     return worlds.dataset(
         user, item, time, event,
-        behaviours=worlds.SHOP, n_users=5, n_items=n, items=frame, kinds=kinds, available_from=available_from,
+        behaviours=worlds.SHOP, n_users=5, n_items=n, items=frame, users=people, kinds=kinds,
+        available_from=available_from, exposures=slates,
     )  # fmt: skip
 
 

@@ -225,38 +225,3 @@ def test_an_unknown_attribute_is_named(rule, line):
     data = catalogue({**KINDS, "price": "number"}, brand=["a"], tags=[["x"]], price=[1.0])
     with pytest.raises(InputError, match=line):
         rule.fit(data)
-
-
-@settings(deadline=None)
-@given(shop=shops(), world=asked(), window=st.integers(2, 5), most=st.integers(1, 2))
-def test_a_rule_tells_how_far_a_slate_is_from_its_aim(shop, world, window, most):
-    """Violations, repeats and similarity against plain definitions on sets of values."""
-    data, ranked = shop[0], world[0]
-    n, rows = len(ranked), rows_of(ranked)
-    state, requests = data.state(), ask(len(ranked))
-
-    def told(rule):
-        return next(iter(rule.fit(data).misses(requests, rows, state, 10).values()))
-
-    both = [[values(shop, i, ["brand", "tags"]) for i in row] for row in ranked]
-    excess = []
-    for row in both:
-        shown = [[v for s in row[max(0, at + 1 - window) : at + 1] for v in s] for at in range(len(row))]
-        excess.append(sum(max(0, shown[at].count(v) - most) for at, own in enumerate(row) for v in own))
-    found = told(Scatter(most={"brand": most, "tags": most}, window=window))
-    assert found.tolist() == excess
-    once = apply(Dedupe(by="tags"), data, rows, requests)
-    repeats = [1 - len(kept) / len(row) if row else math.nan for kept, row in zip(once, ranked, strict=True)]
-    np.testing.assert_allclose(told(Dedupe(by="tags")), repeats, atol=1e-12)
-    for kind in ("jaccard", "cosine"):
-        alike = []
-        for row in both:
-            pairs = [(a, b) for at, a in enumerate(row) for b in row[at + 1 :]]
-            whole = [len(a | b) if kind == "jaccard" else math.sqrt(len(a) * len(b)) for a, b in pairs]
-            shared = [len(a & b) / w if w else 0 for (a, b), w in zip(pairs, whole, strict=True)]
-            alike.append(np.mean(shared) if shared else math.nan)
-        found = told(MMR(by=["brand", "tags"], similarity=kind))
-        np.testing.assert_allclose(found, alike, atol=1e-12)
-    empty = told(Fill(n=4))
-    np.testing.assert_allclose(empty, [1 - min(len(row), 4) / 4 for row in ranked])
-    assert n == len(found)

@@ -46,12 +46,11 @@ def show(runs: Sequence[Path], written: str, data: Path | None, as_json: Path | 
 def table_of(document: Mapping[str, Any]) -> Table:
     """Each value of a setting: accuracy, diversity, what it is beside the declared one, and the rule's own aim."""
     accuracy, diversity, k = document["accuracy"], document["diversity"], document["k"]
-    aims = list(document["points"][0]["aim"])
     named = diversity.partition("@")[0].replace(".", "\n").replace("_", " ") if diversity else ""
     heads = [named, "minus\ndeclared"] if diversity else []
     made = table(
         f"{document['name']}: {document['setting']}, {document['requests']:,} requests of {document['users']:,} users",
-        ("value", f"NDCG@{k} (95 %)", "minus\ndeclared", *heads, "cov.", *aims, ""),
+        ("value", f"NDCG@{k} (95 %)", "minus\ndeclared", *heads, "cov.", "missed", ""),
         ("value",),
     )
     for point in document["points"]:
@@ -63,13 +62,13 @@ def table_of(document: Mapping[str, Any]) -> Table:
             sure(change.get(accuracy)),
             *spread,
             bare(decimal(metrics[f"coverage@{k}"])),
-            *(short(point["aim"][name]) for name in aims),
+            short(point["missed"]),
             "front" if point.get("front") else "",
             style="bold" if point["value"] == document["declared"] else "",
         )
     said = (
-        f"front: no other value is better in both. Declared: {document['declared']}. In brackets: could be chance. "
-        "Chosen on a test window a value flatters; choose by what is wanted"
+        f"missed: {document['aim']}. front: no other value is better in both. Declared: {document['declared']}. "
+        "In brackets: could be chance. Chosen on a test window a value flatters; choose by what is wanted"
     )
     made.caption = escape(textwrap.fill(said, NARROW))
     return made

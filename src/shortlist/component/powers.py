@@ -65,6 +65,15 @@ class HasTopics(Protocol):
 
 
 @runtime_checkable
+class Aims(Protocol):
+    """A rule that can say how far slates are from what it is for: what ``evaluate`` shows as the rule's own aim."""
+
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: 0 where the aim is reached, more where it is missed, NaN where there is none; the unit is the rule's."""
+        ...
+
+
+@runtime_checkable
 class Refits(Protocol):
     """A ranker that can learn again from earlier and later samples together."""
 
@@ -79,20 +88,6 @@ class ReadsItems(Protocol):
 
     def read_items(self, items: Table) -> None:
         """Called before ``fit``, with the attributes of all items."""
-        ...
-
-
-@runtime_checkable
-class HasAim(Protocol):
-    """A rule that can say how far a slate is from what the rule is there for; hard rules all can."""
-
-    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
-        """By name, a number for each request [r]: 0 = the aim is reached, and the more the further from it.
-
-        ``slate`` holds the rows shown, at most ``n`` a request: with the rule, or with it off, so that no column of its
-        own making need be there. NaN where nothing can be said (no rows, no price level). ``n``: how many were asked
-        for.
-        """
         ...
 
 

@@ -75,7 +75,10 @@ class Ranker(Component):
 
 
 class HardRule(Component):
-    """Says before retrieval which items may not be shown: they use up none of a channel's rows."""
+    """Says before retrieval which items may not be shown: they use up none of a channel's rows.
+
+    Missed: the share of a slate that it forbids.
+    """
 
     def fit(self, data: Dataset) -> Self:
         """Most rules learn nothing."""
@@ -85,13 +88,13 @@ class HardRule(Component):
         """[n] rows of the column "item", each item once."""
         raise NotImplementedError
 
-    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
-        """``{"forbidden": [n]}``: the share of the rows shown that it forbids; see ``HasAim``."""
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: the share of each slate that it forbids; NaN without rows. See ``Aims``."""
         barred = self.forbids(requests, state)
         bad = np.isin(slate.keys, keys(barred.rows, barred["item"]))
         rows = np.bincount(slate.request, minlength=len(requests))
         with np.errstate(invalid="ignore"):
-            return {"forbidden": np.bincount(slate.request, bad, len(requests)) / rows}
+            return np.bincount(slate.request, bad, len(requests)) / rows
 
 
 class Rule(Component):
@@ -104,6 +107,10 @@ class Rule(Component):
     def fit(self, data: Dataset) -> Self:
         """Most rules learn nothing."""
         return self
+
+    def needed(self) -> Sequence[str]:
+        """``needs``; a rule whose hyperparameters name columns says which."""
+        return self.needs
 
     def room(self, n: int) -> int:
         """With how many rows a slate asked for with ``n`` counts as full: fewer where the rule means it to be short."""

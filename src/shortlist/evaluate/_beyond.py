@@ -52,6 +52,7 @@ class Catalogue:
         """[n] by metric: one number a request."""
         times, liked = self.requests.time, self.liked
         found = {
+            "empty": beyond.empty(slates, k),
             "novelty": beyond.novelty(slates, k, self.counts),
             "popularity": beyond.popularity(slates, k, self.counts),
             "popularity_lift": beyond.popularity_lift(slates, k, self.counts, liked),

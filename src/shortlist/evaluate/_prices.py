@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.component import HardRule, HasAim, able
+from shortlist.component import HardRule
 from shortlist.data import State
 from shortlist.data.protocol import Questions
+from shortlist.evaluate._aims import missed, told_of
 from shortlist.evaluate._beyond import Catalogue, mean
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
@@ -36,8 +37,7 @@ class Off:
     hard: bool
     values: dict[str, list[Float64]] = field(default_factory=lambda: defaultdict(list))  # accuracy [batch]
     lists: list[Candidates] = field(default_factory=list)  # the first k rows, requests numbered through
-    misses: dict[str, list[tuple[Float64, Float64]]] = field(default_factory=lambda: defaultdict(list))
-    # what the rule says of its aim: (with it, without it)
+    missed: dict[str, list[Float64]] = field(default_factory=lambda: defaultdict(list))  # "with" the rule, "without"
     forbids: list[Int64] = field(default_factory=list)  # hard rules: items forbidden a request
 
 
@@ -65,10 +65,8 @@ class Prices:
             told.values["recall@all"].append(hits / batch.targets.lengths)
             shown = free.head(k)
             told.lists.append(Candidates((shown.request + first).astype(np.uint32), shown.item))
-            if aim := able(rule, HasAim):
-                both = (aim.misses(batch.requests, rows, state, k) for rows in (slate.head(k), shown))
-                for key, pair in _together(*both).items():
-                    told.misses[key].append(pair)
+            for side, rows in (("with", slate.head(k)), ("without", shown)):
+                told.missed[side].append(missed(rule, batch.requests, rows, state, k))
 
     def _without(
         self, name: str, batch: Questions, slate: Candidates, trace: Trace, state: State, told: Off
@@ -90,44 +88,38 @@ class Prices:
     def document(
         self, values: dict[str, Float64], slate: Candidates, targets: Ragged, known: Catalogue, seed: int
     ) -> dict[str, Any]:
-        """By rule: ``kind``, ``moved`` (share of the requests whose first k it changed), ``change`` by metric (the
-        slate minus the slate without it, paired), ``off`` (the mean without it) and ``aim`` by name (``with`` it and
-        ``without``; 0 = reached; the difference is paired too). Hard rules also have ``forbids``, items a request.
+        """By rule: ``kind``, ``moved`` (share of the requests whose first k it changes), ``change`` by metric (the
+        slate minus the slate without it, paired), ``off`` (the mean without it) and ``aim``: ``what`` is missed in
+        words, how much ``with`` the rule and ``without`` it, 0 = reached, and their paired difference. Hard rules also
+        have ``forbids``, items a request.
         """
         k, users = min(self.ks), known.requests.user
         if not len(users) or not values:
             return {}
-        with_it = _figures(slate.head(k), targets, known, k, values)
         cluster, n = clusters(users)
-        pulls = known.pulls(with_it.slates, k, cluster, n)
+        on = _Figures.of(slate.head(k), targets, known, k, values, cluster, n)
         table: dict[str, Any] = {}
         for name, told in self.off.items():
             joined = {metric: np.concatenate(parts) for metric, parts in told.values.items()}
-            without = _figures(Candidates.concat(told.lists), targets, known, k, joined)
-            aims = {
-                key: [np.concatenate(side) for side in zip(*parts, strict=True)] for key, parts in told.misses.items()
-            }
-            left = [with_it.each[m] for m in with_it.each] + [one for one, _ in aims.values()]
-            right = [without.each[m] for m in with_it.each] + [other for _, other in aims.values()]
-            found = paired_intervals(np.stack(left, axis=1), np.stack(right, axis=1), users, seed)
-            change = {m: asdict(one) for m, one in zip(with_it.each, found, strict=False)}
-            other_pulls = known.pulls(without.slates, k, cluster, n)
-            for metric, value in with_it.whole.items():
-                difference = value - without.whole.get(metric, float("nan"))
-                change[metric] = (
-                    _jackknife(difference, pulls[metric] - other_pulls[metric])
-                    if metric in pulls
-                    else {"diff": difference}
-                )
+            lists = Candidates.concat(told.lists)
+            off = _Figures.of(lists, targets, known, k, joined, cluster, n)
+            aim, *changes = paired_intervals(
+                np.stack([np.concatenate(told.missed["with"]), *on.each.values()], axis=1),
+                np.stack([np.concatenate(told.missed["without"]), *off.each.values()], axis=1),
+                users,
+                seed,
+            )
+            change = {m: asdict(one) for m, one in zip(on.each, changes, strict=True)}
+            for metric, value in on.whole.items():
+                difference = value - off.whole.get(metric, float("nan"))
+                pulled = on.pulls[metric] - off.pulls[metric] if metric in on.pulls else None
+                change[metric] = {"diff": difference} if pulled is None else _jackknife(difference, pulled)
             table[name] = {
                 "kind": "hard" if told.hard else "soft",
-                "moved": float(_differ(slate.head(k), Candidates.concat(told.lists), len(users)).mean()),
+                "moved": float(_differ(slate.head(k), lists, len(users)).mean()),
                 "change": change,
-                "off": {m: mean(v) for m, v in without.each.items()} | without.whole,
-                "aim": {
-                    key: {"with": mean(one), "without": mean(other), **asdict(difference)}
-                    for (key, (one, other)), difference in zip(aims.items(), found[len(with_it.each) :], strict=True)
-                },
+                "off": {m: mean(v) for m, v in off.each.items()} | off.whole,
+                "aim": {"what": told_of(self.pipeline.rules[name]), **_both(told.missed), **asdict(aim)},
             }
             if told.hard:
                 table[name]["forbids"] = float(np.concatenate(told.forbids).mean())
@@ -136,20 +128,33 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    slates: Slates
-    each: dict[str, Float64]
+    """Everything that is measured of one set of lists."""
+
+    each: dict[str, Float64]  # [n] one number a request
     whole: dict[str, float]
+    pulls: dict[str, Float64]  # [clusters], of some of the latter
+
+    @staticmethod
+    def of(
+        rows: Candidates,
+        targets: Ragged,
+        known: Catalogue,
+        k: int,
+        values: dict[str, Float64],
+        cluster: Int64,
+        n: int,
+    ) -> _Figures:
+        """Accuracy that was measured, and what there is beside it."""
+        slates = Slates.of(rows, targets, k)
+        told = {m: v for m, v in values.items() if m.startswith(("ndcg@", "recall@"))}
+        return _Figures(told | known.each(slates, k), known.whole(slates, k), known.pulls(slates, k, cluster, n))
 
 
-def _figures(rows: Candidates, targets: Ragged, known: Catalogue, k: int, values: dict[str, Float64]) -> _Figures:
-    """Accuracy that was measured, and what there is beside it."""
-    slates = Slates.of(rows, targets, k)
-    told = {m: v for m, v in values.items() if m.startswith(("ndcg@", "recall@"))}
-    return _Figures(slates, told | known.each(slates, k), known.whole(slates, k))
-
-
-def _together(one: dict[str, Float64], other: dict[str, Float64]) -> dict[str, tuple[Float64, Float64]]:
-    return {key: (value, other[key]) for key, value in one.items()}
+def _both(missed: dict[str, list[Float64]]) -> dict[str, float]:
+    """The means with the rule and without it, over the requests of which both can be told."""
+    sides = {side: np.concatenate(parts) for side, parts in missed.items()}
+    told = ~np.any(np.isnan(np.stack(list(sides.values()))), axis=0)
+    return {side: mean(values[told]) for side, values in sides.items()}
 
 
 def _idle(pipeline: Pipeline, name: str, slate: Candidates, trace: Trace, n: int) -> bool:

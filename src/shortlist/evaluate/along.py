@@ -6,7 +6,6 @@ The rule alone is fitted anew for each value, on the log before the window; noth
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from shortlist.component import HasAim, InputError, Rule, able, explain
+from shortlist.component import InputError, Rule, explain
 from shortlist.data import Dataset
 from shortlist.documents import jsonable
+from shortlist.evaluate._aims import missed, told_of
 from shortlist.evaluate._beyond import Catalogue, mean
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
@@ -110,8 +110,8 @@ def along(
 ) -> dict[str, Any]:
     """The window ``opens <= time < closes`` asked with every value of the setting.
 
-    ``{"setting", "declared", "k", "requests", "users", "accuracy", "diversity", "points": [{"value", "front",
-    "metrics": {METRIC: {"mean", "low", "high"} or a number}, "aim": {NAME: mean}, "change": {METRIC: {"diff", "low",
+    ``{"setting", "declared", "k", "requests", "users", "accuracy", "diversity", "aim", "points": [{"value", "front",
+    "metrics": {METRIC: {"mean", "low", "high"} or a number}, "missed": mean, "change": {METRIC: {"diff", "low",
     "high", "p"}}}]}``: ``change`` is against the setting as declared; on the ``front`` is what no other value beats in
     both ``accuracy`` (NDCG) and ``diversity`` (by the rule's own attribute, else the first) at the smallest cut-off.
     """
@@ -122,7 +122,7 @@ def along(
     known = data.until(opens)
     rules = [setting.of(rule, value).fit(known) for value in setting.values]
     lists: list[list[Candidates]] = [[Candidates.empty()] for _ in (rule, *rules)]  # as declared, then each value
-    aims: list[dict[str, list[Float64]]] = [defaultdict(list) for _ in rules]
+    aims: list[list[Float64]] = [[np.empty(0)] for _ in rules]
     for first in track(range(0, len(questions), BATCH), f"along {setting.name}"):
         batch = questions.take(np.arange(first, min(first + BATCH, len(questions))))
         slate, trace = pipeline.recommend(batch.requests, state, deepest)
@@ -130,10 +130,8 @@ def along(
         shown = [slate, *(pipeline.revised(trace, setting.rule, one, state, deepest) for one in rules)]
         for kept, rows in zip(lists, (rows.head(k) for rows in shown), strict=True):
             kept.append(Candidates((rows.request + first).astype(np.uint32), rows.item))
-        if aim := able(rule, HasAim):  # by what the recipe declares, so that the points can be compared
-            for told, rows in zip(aims, shown[1:], strict=True):
-                for name, value in aim.misses(batch.requests, rows.head(k), state, k).items():
-                    told[name].append(value)
+        for told, rows in zip(aims, shown[1:], strict=True):  # by the rule as declared, so that points can be compared
+            told.append(missed(rule, batch.requests, rows.head(k), state, k))
     beside = Catalogue.of(questions.requests, pipeline, data, opens, spec.young)
     judged = [Slates.of(Candidates.concat(parts), questions.targets, k) for parts in lists]
     each = [accuracy.per_request(slates, [k]) | beside.each(slates, k) for slates in judged]
@@ -141,16 +139,16 @@ def along(
     base, *values = [np.stack([told[m] for m in metrics], axis=1) for told in each]
     diversity = _diversity(rule, metrics, k)
     table = []
-    for value, matrix, slates, told in zip(setting.values, values, judged[1:], aims, strict=True):
+    for value, matrix, slates, missing in zip(setting.values, values, judged[1:], aims, strict=True):
         means = {m: asdict(i) for m, i in zip(metrics, mean_intervals(matrix, users, seed), strict=True)}
         changes = zip(metrics, paired_intervals(matrix, base, users, seed), strict=True) if len(users) else ()
-        aim_means = {name: mean(np.concatenate(parts)) for name, parts in told.items()}
-        table.append({"value": value, "metrics": means | beside.whole(slates, k), "aim": aim_means})
+        whole = {"metrics": means | beside.whole(slates, k), "missed": mean(np.concatenate(missing))}
+        table.append({"value": value, **whole})
         table[-1]["change"] = {m: asdict(i) for m, i in changes}
     _mark(table, f"ndcg@{k}", diversity)
-    counts = {"requests": len(users), "users": len(np.unique(users))}
-    told_of = {"setting": setting.name, "declared": setting.declared(rule), "k": k, **counts}
-    document: dict[str, Any] = jsonable({**told_of, "accuracy": f"ndcg@{k}", "diversity": diversity, "points": table})
+    asked_of = {"requests": len(users), "users": len(np.unique(users)), "accuracy": f"ndcg@{k}", "diversity": diversity}
+    head = {"setting": setting.name, "declared": setting.declared(rule), "k": k, **asked_of, "aim": told_of(rule)}
+    document: dict[str, Any] = jsonable({**head, "points": table})
     return document
 
 

@@ -15,6 +15,14 @@ HEAD = 0.8
 """Items outside the long tail take this share of all events together."""
 
 
+def empty(slates: Slates, k: int) -> Float64:
+    """Share of the first k places that nothing stands at: 1 − min(rows, k) / k.
+
+    Source: Shortlist's own definition.
+    """
+    return 1 - (slates.ends(k) - slates.starts[:-1]) / k
+
+
 def coverage(slates: Slates, k: int, n_items: int) -> float:
     """Share of the catalogue that anybody was shown: |∪ first k| / n_items.
 

@@ -194,6 +194,10 @@ class Pipeline:
         if forbidden.any():  # never shown; and a fault, which stops a run that measures
             trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
             rows = rows.take(~forbidden)
+        if "score" in rows and "ranked" not in rows:
+            rows = rows.with_columns(
+                ranked=rows["score"]
+            )  # what rules measure their amounts by, whatever they do to it
         for name, rule in self.rules.items():
             if isinstance(rule, HardRule):
                 continue  # spoke before retrieval
@@ -209,7 +213,7 @@ class Pipeline:
         """
         kept = [name for name in rows.columns if not name.endswith(DENSE)]
         if not self._ranks:
-            return rows.select(kept)
+            return rows.select(kept).with_columns(**self._needed(rows))
         featured = self.featured(requests, rows, state, trace, n=n)
         needed = self._needed(featured)
         rows = featured.select(kept).with_columns(**needed)
@@ -254,14 +258,15 @@ class Pipeline:
 
     @property
     def _ranks(self) -> bool:
-        """Whether anybody reads features: a ranker, a pre-ranker, or a rule."""
-        return self.ranker is not None or self.prerank is not None or any(self._needs())
+        """Whether anybody reads features or dense scores: a ranker, a pre-ranker, or a rule."""
+        found = {f"{name}.{part}" for name in self.recall for part in ("score", "rank")}
+        return self.ranker is not None or self.prerank is not None or any(c not in found for _, c in self._needs())
 
     def _needs(self) -> Iterator[tuple[str, str]]:
         """(rule, column) of every column that a rule asks for."""
         for name, rule in self.rules.items():
             if isinstance(rule, Rule):
-                yield from ((name, column) for column in rule.needs)
+                yield from ((name, column) for column in rule.needed())
 
     def _needed(self, featured: Candidates) -> dict[str, Array]:
         """The columns that rules ask for, NaN of a channel that failed; raises ``InputError`` if nobody makes one."""

@@ -22,7 +22,7 @@ def beyond(document: Document) -> str:
     for name, value in rows.items():
         said = [
             percent(value.get(m))
-            if m.startswith(("coverage", "new_shown", "tail_share", "younger"))
+            if m.startswith(("empty", "coverage", "new_shown", "tail_share", "younger"))
             else decimal(value.get(m), _DIGITS.get(m.split("@")[0], 2))
             for m in measured
         ]
@@ -77,7 +77,17 @@ def windows(document: Document) -> str:
 _SPREAD = ("deviation", "least", "most")
 _DIGITS = {"novelty": 1, "popularity": 0, "age_days": 0, "delay_days": 1, "serendipity": 3}
 _BEYOND = (
-    *("coverage", "gini", "novelty", "popularity", "popularity_lift", "tail_share", "diversity", "vector_diversity"),
+    *(
+        "empty",
+        "coverage",
+        "gini",
+        "novelty",
+        "popularity",
+        "popularity_lift",
+        "tail_share",
+        "diversity",
+        "vector_diversity",
+    ),
     *("miscalibration", "age_days", "younger", "new_shown", "delay_days", "serendipity"),
 )
 

@@ -64,19 +64,21 @@ def _picture(document: Mapping[str, Any]) -> str:
 def _figures(document: Mapping[str, Any], k: int) -> str:
     accuracy, diversity = document["accuracy"], document["diversity"]
     shown = [m for m in (diversity, f"coverage@{k}", f"novelty@{k}", f"age_days@{k}", f"gini@{k}") if m]
-    aims = list(document["points"][0]["aim"]) if document["points"] else []
     rows = [
         [
             text(point["value"]) + (" (declared)" if point["value"] == document["declared"] else ""),
             interval(point["metrics"][accuracy]),
             interval(point["change"].get(accuracy), sign=True),
             *(_one(point["metrics"].get(m)) for m in shown),
-            *(decimal(point["aim"][name]) for name in aims),
+            decimal(point["missed"]),
         ]
         for point in document["points"]
     ]
-    head = ["", words.named(accuracy), "minus declared", *(text(_said(m)) for m in shown), *map(text, aims)]
-    lead = "Differences are paired, request by request; brackets are 95 % intervals from drawing people anew."
+    head = ["", words.named(accuracy), "minus declared", *(text(_said(m)) for m in shown), "missed"]
+    lead = (
+        "Differences are paired, request by request; brackets are 95 % intervals from drawing people anew. Missed: "
+        f"{text(document['aim'])}."
+    )
     return section("All values", lead, table(head, rows))
 
 

@@ -10,7 +10,16 @@ from shortlist.report._draw import Scale, axis, decimal, interval, percent, row,
 from shortlist.report._sections import Document
 
 BESIDE = (
-    *("coverage", "diversity", "vector_diversity", "miscalibration", "novelty", "popularity_lift", "tail_share"),
+    *(
+        "empty",
+        "coverage",
+        "diversity",
+        "vector_diversity",
+        "miscalibration",
+        "novelty",
+        "popularity_lift",
+        "tail_share",
+    ),
     *("age_days", "younger", "gini"),
 )
 """What is told beside accuracy, in this order."""
@@ -36,11 +45,10 @@ def prices(document: Document) -> str:
     head = ["", *(text(m.split("@")[0].replace("_", " ").replace(".", " of ")) for m in measured)]
     rows = [[text(name), *(_cell(price["change"].get(m)) for m in measured)] for name, price in priced.items()]
     aims = [
-        [text(name), text(aim), decimal(value["without"]), decimal(value["with"]), interval(value, sign=True)]
-        for name, price in priced.items()
-        for aim, value in price["aim"].items()
+        [text(name), text(aim["what"]), *(decimal(aim[side]) for side in ("without", "with")), interval(aim, sign=True)]
+        for name, aim in ((name, price["aim"]) for name, price in priced.items())
     ]
-    reached = table(["", "0 = reached", "without it", "with it", "difference"], aims)
+    reached = table(["", "what is missed: 0 = reached", "without it", "with it", "difference"], aims)
     lead = (
         "Every rule was switched off in turn, the others as they are, and the same questions asked: the slate with the "
         f"rule minus the slate without it, first {k} places. A soft rule was only applied again; a hard one was off "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from shortlist.component import InputError
 from shortlist.data import Table
@@ -35,27 +36,42 @@ def check(path: str, names: Iterable[str], table: Table) -> None:
 
 def values_of(items: Int32, times: Int64, table: Table, names: Sequence[str]) -> Values:
     """The values of each of ``items`` [m] as of ``times`` [m]; a code that the table does not know has none."""
-    rows, codes, attributes, base = [], [], [], 0
+    found, base = [], 0
     for at, name in enumerate(names):
         known, places = table.known(name, items, times)
         if name in known.codes:
             column = known.codes[name]
-            found = column.of(places)
-            rows.append(found.rows)
-            codes.append(found["code"].astype(np.int64) + base)
-            attributes.append(np.full(len(found["code"]), at, np.int64))
+            found.append((column.values.offsets, column.values["code"], places, base, at))
             base += len(column.levels)
-    if not rows:
-        return Values(np.zeros(len(items) + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), 0)
-    if len(rows) == 1:
-        row, code, attribute = rows[0], codes[0], attributes[0]
-    else:
-        row = np.concatenate(rows)
-        order = np.argsort(row, kind="stable")
-        row, code, attribute = row[order], np.concatenate(codes)[order], np.concatenate(attributes)[order]
     offsets = np.zeros(len(items) + 1, np.int64)
-    np.cumsum(np.bincount(row, minlength=len(items)), out=offsets[1:])
+    for starts, _, places, _, _ in found:
+        _count(starts, places, offsets)
+    np.cumsum(offsets, out=offsets)
+    code, attribute = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int64)
+    free = offsets[:-1].copy()
+    for starts, codes, places, first, at in found:
+        _fill(starts, codes, places, first, at, free, code, attribute)
     return Values(offsets, code, attribute, base)
+
+
+@njit(cache=True)
+def _count(starts: Array, places: Array, out: Array) -> None:
+    """out[m + 1] += how many values each of ``places`` [m] has."""
+    for r in range(len(places)):
+        if 0 <= places[r] < len(starts) - 1:
+            out[r + 1] += starts[places[r] + 1] - starts[places[r]]
+
+
+@njit(cache=True)
+def _fill(
+    starts: Array, codes: Array, places: Array, base: int, at: int, free: Array, code: Array, attribute: Array
+) -> None:
+    """Puts the values of ``places`` [m] from ``free`` [m] on, which moves on with them."""
+    for r in range(len(places)):
+        if 0 <= places[r] < len(starts) - 1:
+            for e in range(starts[places[r]], starts[places[r] + 1]):
+                code[free[r]], attribute[free[r]] = codes[e] + base, at
+                free[r] += 1
 
 
 def members(table: Table, name: str, wanted: Iterable[str]) -> tuple[Array, list[str]]:

@@ -71,30 +71,3 @@ def arranged(
                 order[out] = low + i
                 out += 1
     return order
-
-
-@njit(cache=True)
-def alike(offsets: Array, values: Values, cosine: bool) -> Array:
-    """[requests]: mean similarity of the pairs of rows, 0 with a row that has no value; NaN without a pair."""
-    value_offsets, code, mark = values.offsets, values.code, np.zeros(values.n, np.int64)
-    found, marks = np.full(len(offsets) - 1, np.nan), np.int64(0)
-    for r in range(len(offsets) - 1):
-        low, high = offsets[r], offsets[r + 1]
-        total = 0.0
-        for row in range(low, high):
-            marks += 1
-            size = value_offsets[row + 1] - value_offsets[row]
-            for e in range(value_offsets[row], value_offsets[row + 1]):
-                mark[code[e]] = marks
-            for other in range(row + 1, high):
-                start, end = value_offsets[other], value_offsets[other + 1]
-                both = 0
-                for e in range(start, end):
-                    if mark[code[e]] == marks:
-                        both += 1
-                if both:
-                    total += both / (np.sqrt(size * (end - start)) if cosine else float(size + end - start - both))
-        pairs = (high - low) * (high - low - 1) / 2
-        if pairs:
-            found[r] = total / pairs
-    return found

@@ -63,22 +63,16 @@ def scattered(
 
 @njit(cache=True)
 def excess(offsets: Array, values: Values, most: Array, window: Array) -> Array:
-    """[requests]: Σ over places and their values of max(0, count of the value in the window that ends there − most)."""
-    value_offsets, code, attribute, count = values.offsets, values.code, values.attribute, np.zeros(values.n, np.int64)
-    found = np.zeros(len(offsets) - 1)
+    """[requests]: over places and their values, how many more than allowed share it in the window that ends there."""
+    out, count = np.zeros(len(offsets) - 1), np.zeros(values.n, np.int64)
     for r in range(len(offsets) - 1):
         low, high = offsets[r], offsets[r + 1]
         for row in range(low, high):
-            for a in range(len(window)):
-                gone = row - window[a]
-                if gone >= low:
-                    for e in range(value_offsets[gone], value_offsets[gone + 1]):
-                        if attribute[e] == a:
-                            count[code[e]] -= 1
-            for e in range(value_offsets[row], value_offsets[row + 1]):
-                count[code[e]] += 1
-                found[r] += max(0, count[code[e]] - most[attribute[e]])
-        for row in range(low, high):
-            for e in range(value_offsets[row], value_offsets[row + 1]):
-                count[code[e]] = 0
-    return found
+            for e in range(values.offsets[row], values.offsets[row + 1]):
+                c, a = values.code[e], values.attribute[e]
+                count[c] = 0
+                for other in range(max(low, row - window[a] + 1), row + 1):
+                    for o in range(values.offsets[other], values.offsets[other + 1]):
+                        count[c] += values.code[o] == c
+                out[r] += max(0, count[c] - most[a])
+    return out

@@ -10,7 +10,6 @@ from numba import njit
 
 from shortlist.component import Rule
 from shortlist.data import Dataset, State
-from shortlist.rules._aim import share
 from shortlist.rules._attributes import Values, check, values_of
 from shortlist.types import Array, Candidates, Float64, Requests
 
@@ -19,7 +18,7 @@ class Dedupe(Rule):
     """Keeps the first row of each value of an attribute: i stays unless a kept j before it has v(j) & v(i) not empty.
 
     For variants of one parent product (another colour, another size), editions of one book. Missing values are equal to
-    nothing. Of a list attribute one shared value is enough.
+    nothing. Of a list attribute one shared value is enough. Missed: rows of a slate that share a value with one before.
 
     Source: Shortlist's own definition.
     """
@@ -41,10 +40,10 @@ class Dedupe(Rule):
             return candidates
         return candidates.take(_first(candidates.request, values))
 
-    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
-        """``{"repeats": [n]}``: share of the rows that share a value with one before them that would be kept."""
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: rows of each slate that share a value with one before."""
         values = values_of(slate.item, requests.time[slate.request], state.items, [self.by])
-        return {"repeats": share(~_first(slate.request, values), slate, len(requests))}
+        return np.bincount(slate.request, ~_first(slate.request, values), len(requests)).astype(np.float64)
 
 
 @njit(cache=True)

@@ -10,14 +10,14 @@ from pydantic import Field
 from shortlist.component import Rule
 from shortlist.data import State
 from shortlist.rules._reason import because
-from shortlist.types import Candidates, Float64, Requests
+from shortlist.types import Candidates, Requests
 
 
 class Fill(Rule):
-    """Keeps of the fallback's rows the first max(0, n - ranked rows) and drops the others.
+    """Keeps of the fallback's rows behind the ranked ones the first max(0, n - rows before) and drops the others.
 
-    Put it last: rules before it may have dropped ranked rows. Without a fallback nothing changes. The rows it keeps say
-    so in ``reason``.
+    Put it last: rules before it may have dropped ranked rows. A row of the fallback that a rule has placed among the
+    ranked ones stays there. Without a fallback nothing changes. The rows it keeps say so in ``reason``.
 
     Source: Shortlist's own definition.
     """
@@ -36,12 +36,9 @@ class Fill(Rule):
         fallback = candidates["fallback"]
         if not fallback.any():
             return because(candidates, fallback, "")
-        order = np.lexsort((fallback, candidates.request))  # stable: ranked rows first, each kind in its order
-        candidates, fallback = candidates.take(order), fallback[order]
-        keep = ~fallback | (candidates.positions() < self.n)
-        return because(candidates.take(keep), fallback[keep], "fills the slate")
-
-    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
-        """``{"empty": [n]}``: share of the places that nothing stands at."""
-        rows = np.bincount(slate.request, minlength=len(requests))
-        return {"empty": 1 - np.minimum(rows / self.room(n), 1)}
+        place = candidates.positions()
+        last = np.full(int(candidates.request[-1]) + 1, -1)  # of each request's ranked rows
+        last[candidates.request[~fallback]] = place[~fallback]  # of several, the last is kept
+        behind = fallback & (place > last[candidates.request])
+        keep = ~behind | (place < self.n)
+        return because(candidates.take(keep), behind[keep], "fills the slate")

@@ -12,7 +12,9 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import check, values_of
 from shortlist.rules._fallback import fallback_of
-from shortlist.rules._mmr import alike, arranged
+from shortlist.rules._mmr import arranged
+from shortlist.rules._reason import placed
+from shortlist.rules._similar import mean_similarity
 from shortlist.types import Candidates, Float32, Float64, Requests
 
 
@@ -22,7 +24,8 @@ class MMR(Rule):
     Relevance is the score of the row in the scale of the rows considered, (s - min) / (max - min); without a score it
     falls evenly with the place. Similarity is that of the sets of attribute values A: ``jaccard`` |A & B| / |A or B| or
     ``cosine`` |A & B| / sqrt(|A| |B|), 0 where one has none. Of equals the first in the list comes first. The rows
-    beyond ``among`` and the fallback's rows follow in the order they had.
+    beyond ``among`` and the fallback's rows follow in the order they had. Missed: the mean similarity of two rows of a
+    slate.
 
     Source: Carbonell and Goldstein (1998), The use of MMR, diversity-based reranking for reordering documents and
     producing summaries, SIGIR.
@@ -60,12 +63,11 @@ class MMR(Rule):
             self.among,
             self.n,
         )
-        return candidates.take(order)
+        return placed(candidates, order, "brought forward for variety", "held back: much alike above")
 
-    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
-        """``{"similarity": [n]}``: mean similarity of the pairs of rows by the attributes it keeps apart."""
-        values = values_of(slate.item, requests.time[slate.request], state.items, self.by)
-        return {"similarity": alike(slate.offsets(len(requests)), values, self.similarity == "cosine")}
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: mean similarity of two rows of each slate; NaN of fewer."""
+        return mean_similarity(requests, slate, state, self.by, self.similarity)
 
     def _relevance(self, candidates: Candidates) -> Float32:
         if "score" in candidates:

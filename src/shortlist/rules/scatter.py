@@ -12,6 +12,7 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import check, values_of
 from shortlist.rules._fallback import fallback_of
+from shortlist.rules._reason import placed
 from shortlist.rules._scatter import excess, scattered
 from shortlist.types import Candidates, Float64, Int64, Requests
 
@@ -20,9 +21,10 @@ class Scatter(Rule):
     """Orders rows so that among any w neighbours at most m share a value of an attribute, for several attributes.
 
     Greedy and stable: the next place goes to the first row left that breaks no limit; if each breaks one, to the first
-    of those with the least excess, the sum over its values v of max(0, count of v in the last w - 1 places + 1 - m).
-    Of a list attribute each value counts. The fallback's rows stay behind the ranked ones. The first ``n`` places are
-    arranged, the rows beyond keep their order.
+    of those with the least excess, the sum over its values v of max(0, count of v in the last w - 1 places + 1 - m). Of
+    a list attribute each value counts. The fallback's rows stay behind the ranked ones. The first ``n`` places are
+    arranged, the rows beyond keep their order. Missed: over the places and values of a slate, how many rows too many
+    the window that ends there has.
 
     Source: Shortlist's own definition.
     """
@@ -47,18 +49,23 @@ class Scatter(Rule):
         """The same rows in the new order."""
         names = list(self.most)
         values = values_of(candidates.item, requests.time[candidates.request], state.items, names)
-        if not len(values.code):
-            return candidates
-        order = scattered(candidates.offsets(len(requests)), fallback_of(candidates), values, *self._limits(), self.n)
-        return candidates.take(order)
+        most, windows = self._limits()
+        order = scattered(
+            candidates.offsets(len(requests)),
+            fallback_of(candidates),
+            values,
+            most,
+            windows,
+            self.n,
+        )
+        return placed(candidates, order, "brought forward to break a run", "held back: enough alike around")
 
-    def misses(self, requests: Requests, slate: Candidates, state: State, n: int) -> dict[str, Float64]:
-        """``{"violations": [n]}``: the excess of every place over its window's limits, added up."""
-        shown = slate.head(self.n)
-        values = values_of(shown.item, requests.time[shown.request], state.items, list(self.most))
-        return {"violations": excess(shown.offsets(len(requests)), values, *self._limits())}
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: over the places and values of each slate, how many rows too many the window that ends there has."""
+        values = values_of(slate.item, requests.time[slate.request], state.items, list(self.most))
+        return excess(slate.offsets(len(requests)), values, *self._limits())
 
     def _limits(self) -> tuple[Int64, Int64]:
-        """(most, window) of each attribute."""
+        """[attributes], [attributes]: how many may share a value, among how many."""
         windows = [self.window.get(name, 5) if isinstance(self.window, dict) else self.window for name in self.most]
         return np.array(list(self.most.values()), np.int64), np.array(windows, np.int64)
