@@ -9,6 +9,10 @@ from shortlist.types import Array, Float64
 
 BITS = 64
 """So many codes fit into one word, where a pair costs a nanosecond or two."""
+ONE, TWO, FOUR, HIGH = (np.uint64(n) for n in (1, 2, 4, 56))
+PAIRS, QUADS, HALVES, SUM = (
+    np.uint64(n) for n in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101)
+)
 
 
 @numba.njit(cache=True)
@@ -23,40 +27,57 @@ def similarity(
     """
     n = len(starts) - 1
     result = np.full(n, np.nan)
+    longest = 0
     for r in range(n):
-        total, pairs = 0.0, 0
-        for left in range(starts[r], ends[r]):
-            i = items[left]
-            size_i = offsets[i + 1] - offsets[i]
-            if size_i == 0:
-                continue
-            for right in range(left + 1, ends[r]):
-                j = items[right]
-                size_j = offsets[j + 1] - offsets[j]
-                if size_j == 0:
-                    continue
-                shared = 0
+        longest = max(longest, ends[r] - starts[r])
+    own, size, word = np.empty(longest, np.int64), np.empty(longest), np.empty(longest, np.uint64)
+    for r in range(n):
+        m = 0
+        for row in range(starts[r], ends[r]):
+            i = items[row]
+            if offsets[i + 1] > offsets[i]:
+                own[m], size[m] = i, offsets[i + 1] - offsets[i]
                 if len(words):
-                    both = words[i] & words[j]
-                    while both:
-                        both &= both - np.uint64(1)
-                        shared += 1
-                else:
-                    shared = _shared(codes, offsets[i], offsets[i + 1], offsets[j], offsets[j + 1])
-                if cosine:
-                    total += shared / np.sqrt(size_i * size_j)
-                else:
-                    total += shared / (size_i + size_j - shared)
-                pairs += 1
-        if pairs:
-            result[r] = total / pairs
+                    word[m] = words[i]
+                m += 1
+        total = 0.0
+        for left in range(m):
+            if len(words):
+                total += _of_words(word, size, left, m, cosine)
+            else:
+                for right in range(left + 1, m):
+                    shared = _shared(codes, offsets, own[left], own[right])
+                    if cosine:
+                        total += shared / np.sqrt(size[left] * size[right])
+                    else:
+                        total += shared / (size[left] + size[right] - shared)
+        if m > 1:
+            result[r] = total / (m * (m - 1) / 2)
     return result
 
 
 @numba.njit(cache=True)
-def _shared(codes: Array, x: int, x_end: int, y: int, y_end: int) -> int:
-    shared = 0
-    while x < x_end and y < y_end:
+def _of_words(word: Array, size: Array, left: int, m: int, cosine: bool) -> float:
+    """The similarity of one item to all behind it, added up; bits are counted without a branch."""
+    total, mine, its = 0.0, word[left], size[left]
+    for right in range(left + 1, m):
+        x = mine & word[right]
+        x = x - ((x >> ONE) & PAIRS)
+        x = (x & QUADS) + ((x >> TWO) & QUADS)
+        x = (x + (x >> FOUR)) & HALVES
+        shared = float((x * SUM) >> HIGH)
+        if cosine:
+            total += shared / np.sqrt(its * size[right])
+        else:
+            total += shared / (its + size[right] - shared)
+    return total
+
+
+@numba.njit(cache=True)
+def _shared(codes: Array, offsets: Array, i: int, j: int) -> int:
+    """How many codes two items have in common."""
+    x, y, shared = offsets[i], offsets[j], 0
+    while x < offsets[i + 1] and y < offsets[j + 1]:
         if codes[x] == codes[y]:
             shared, x, y = shared + 1, x + 1, y + 1
         elif codes[x] < codes[y]:
