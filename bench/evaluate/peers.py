@@ -83,8 +83,9 @@ def irspack(lists, ks):
 
 
 def recbole(lists, ks):
-    """Its evaluator with every top-k metric it has, given the lists already joined with the targets; and the joining."""
-    np.float, np.int = float, int  # names that it still uses and numpy has dropped
+    """Its evaluator with every top-k metric it has, given lists that are joined with the targets; and the joining."""
+    for name, kind in (("float", float), ("int", int)):  # names that it still uses and numpy has dropped
+        setattr(np, name, kind)
     from collections import Counter
 
     import torch
@@ -92,8 +93,7 @@ def recbole(lists, ks):
     from recbole.evaluator.collector import DataStruct
 
     torch.set_num_threads(1)
-    n, deepest = lists["item"].shape
-    n_items = int(lists["n_items"])
+    n, n_items = len(lists["item"]), int(lists["n_items"])
     items = torch.from_numpy(lists["item"].astype(np.int64))
     rows = torch.from_numpy(np.repeat(np.arange(n), np.diff(lists["offsets"])))
     target = torch.from_numpy(lists["target"].astype(np.int64))

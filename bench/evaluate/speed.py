@@ -130,54 +130,60 @@ def apart(name: str, values: dict[str, float], ours: dict[str, float]) -> dict[s
     return found
 
 
+HOW = """Each is given the lists in the form it takes (arrays, data frames, scores of all items, joined tensors) and
+timed from there to the means: the least of five rounds after a first that does not count, one thread. *Everything* is
+every metric of lists that a package has and that these data can feed."""
+OTHERWISE = """irspack is asked for each cut-off by itself, as it takes one, and looks for the best of all items first.
+Left out of the comparison of values are metrics of another definition: MAP of RecTools and irspack (over all right
+items, not over as many as fit into k), RecTools' novelty and serendipity; irspack's and RecBole's entropies and tail
+shares."""
+JOINED = """RecBole's time is without the join of lists and right answers, which ours has in; with it, as its Collector
+does it, {joining:.4f} s ({ratio:.1f} ×). It names numpy types that numpy has dropped; they are given back to it."""
+COLUMNS = ("evaluator", "accuracy, s", "everything, s", "÷ Shortlist's everything", "farthest from ours")
+
+
 def page(document: dict[str, Any]) -> str:
     """RESULTS.md."""
-    at, ours = document["measured"], document["shortlist"]
-    lines = [
-        "# How long evaluators take on the same lists",
-        "",
-        f"`{at['command']}` · {at['machine']} · load {at['load']} · {at['date']} · shortlist {at['versions']['shortlist']}, "
-        f"numpy {at['versions']['numpy']}, numba {at['versions']['numba']}",
-        "",
-        f"{USERS:,} users × top-{DEEPEST}, 1 to 60 right items each, of {ITEMS:,}; cut-offs {KS[0]} and {KS[1]}. Each is given "
-        "the lists in the form it takes (arrays, data frames, scores of all items, joined tensors) and timed from there to "
-        "the means: the least of five rounds after a first that does not count, one thread. *Everything* is every metric of "
-        "lists that a package has and that these data can feed.",
-        "",
-        "| evaluator | accuracy, s | everything, s | Shortlist, everything, is so many times as fast | farthest from ours |",
-        "|---|---|---|---|---|",
-        f"| **Shortlist** ({ours['metrics']} figures) | **{ours['accuracy']:.4f}** | **{ours['everything']:.4f}** | | |",
+    at, ours, many = document["measured"], document["shortlist"], document["many"]
+    versions = ", ".join(f"{name} {at['versions'][name]}" for name in ("shortlist", "numpy", "numba"))
+    rows = [
+        [
+            f"**Shortlist** ({ours['metrics']} figures)",
+            f"**{ours['accuracy']:.4f}**",
+            f"**{ours['everything']:.4f}**",
+            "",
+            "",
+        ]
     ]
     for name, peer in document["peers"].items():
-        told = peer["told"]
-        plainly = f"{told['accuracy']['seconds']:.4f}" if "accuracy" in told else "–"
+        told, apart = peer["told"], peer["apart"]
         version = next(v for package, v in peer["versions"].items() if package.lower() == name)
-        count = len(told["everything"]["values"])
         seconds = told["everything"]["seconds"]
-        lines.append(
-            f"| {NAMES[name]} {version} ({count} figures) | {plainly} | {seconds:.4f} | {seconds / ours['everything']:.1f} | "
-            f"{max(peer['apart'].values()):.0e} over {len(peer['apart'])} figures that mean the same |"
+        rows.append(
+            [
+                f"{NAMES[name]} {version} ({len(told['everything']['values'])} figures)",
+                f"{told['accuracy']['seconds']:.4f}" if "accuracy" in told else "–",
+                f"{seconds:.4f}",
+                f"{seconds / ours['everything']:.1f}",
+                f"{max(apart.values()):.0e} over {len(apart)} figures that mean the same",
+            ]
         )
+    notes = [OTHERWISE]
     if "recbole" in document["peers"]:
         joining = document["peers"]["recbole"]["told"]["joining and everything"]["seconds"]
-        lines += [
-            "",
-            f"RecBole's time is without the join of lists and right answers; with it, as its Collector does it, {joining:.4f} s "
-            f"({joining / ours['everything']:.1f} ×). Ours has it in. RecBole names numpy types that numpy has dropped; they "
-            "are given back to it.",
-        ]
-    lines += [
-        "",
-        "irspack is asked for each cut-off by itself, as it takes one, and looks for the best of all items first. Left out of "
-        "the comparison of values are metrics of another definition: RecTools' MAP (over all right items, not over as many as "
-        "fit into k), its novelty and serendipity; irspack's and RecBole's entropies and tail shares.",
-        "",
+        notes.insert(0, JOINED.format(joining=joining, ratio=joining / ours["everything"]))
+    lists = f"{USERS:,} users × top-{DEEPEST}, 1 to 60 right items each, of {ITEMS:,}; cut-offs {KS[0]} and {KS[1]}."
+    lines = [
+        "# How long evaluators take on the same lists",
+        f"`{at['command']}` · {at['machine']} · load {at['load']} · {at['date']} · {versions}",
+        " ".join(f"{lists} {HOW}".split()),
+        "\n".join("| " + " | ".join(cells) + " |" for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows)),
+        *(" ".join(note.split()) for note in notes),
         f"## {MANY:,} lists",
-        "",
         f"{MANY:,} × top-{DEEPEST}, ten million rows: every metric at {', '.join(map(str, MORE))} in "
-        f"**{document['many']['everything']:.2f} s**, accuracy alone in {document['many']['accuracy']:.2f} s.",
+        f"**{many['everything']:.2f} s**, accuracy alone in {many['accuracy']:.2f} s.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(lines) + "\n"
 
 
 def main() -> None:

@@ -76,6 +76,16 @@ def measured(name: str, data: Path, work: Path) -> dict[str, Any]:
     }
 
 
+INTRODUCTION = """`python bench/rules/prices.py --data DIR`. Every rule of a recipe is switched off in turn, the others
+as they are, and the same questions are asked: what stands here is the slate with the rule minus the slate without it,
+first 10 places. Intervals (95 %, users drawn; coverage and Gini by the jackknife) are in prices.json; **in brackets:
+could be chance**. The settings in the recipes beside this page are examples and were not tuned.
+What is missed is what a rule is there for: 0 = reached; `off` is the slate without it. A hard rule (blacklist,
+available, seen) is off from recall on, on the same right answers, which are never what it forbids."""
+COLUMNS = ("rule", "moves", "NDCG@10 (95 %)", "coverage", "diversity", "novelty", "age, days", "Gini")
+COLUMNS += ("what is missed", "off", "on")
+
+
 def number(value: float | None, digits: int = 3, sign: bool = True) -> str:
     if value is None:
         return "–"
@@ -93,31 +103,21 @@ def told(change: dict[str, Any] | None, digits: int = 3) -> str:
 
 def page(found: dict[str, Any]) -> str:
     """PRICES.md."""
-    lines = [
-        "# The price of a rule",
-        "",
-        "`python bench/rules/prices.py --data DIR`. Every rule of a recipe is switched off in turn, the others as they are, "
-        "and the same questions are asked: what stands here is the slate with the rule minus the slate without it, first "
-        "10 places. Intervals (95 %, users drawn; coverage and Gini by the jackknife) are in prices.json; **in brackets: "
-        "could be chance**. The settings in the recipes beside this page are examples, written down before any figure was "
-        "seen. What is missed is what a rule is there for: 0 = reached; `off` is the slate without it. A hard rule "
-        "(blacklist, available, seen) is off from recall on, on the same right answers, which are never what it forbids.",
-    ]
+    lines = ["# The price of a rule", "", " ".join(INTRODUCTION.split())]
     for name, one in found.items():
         at = one["measured"]
-        versions = at["versions"]
         slate, diversity = one["slate"], one["diversity"]
         lines += [
             "",
             f"## {name} ({SAID[name]})",
             "",
-            f"{one['requests']:,} requests of {one['users']:,} users; slate NDCG@10 {slate['ndcg@10']['mean']:.3f}, coverage "
-            f"{slate['coverage@10']:.3f}, {diversity.partition('@')[0]} {slate[diversity]:.3f}. Fitted, asked and every rule "
-            f"switched off in {one['seconds']['whole']:.0f} s ({at['machine']}, load {at['load']}, {at['date']}, shortlist "
-            f"{versions['shortlist']}).",
+            f"{one['requests']:,} requests of {one['users']:,} users; slate NDCG@10 {slate['ndcg@10']['mean']:.3f}, "
+            f"coverage {slate['coverage@10']:.3f}, {diversity.partition('@')[0]} {slate[diversity]:.3f}. Fitted, asked "
+            f"and every rule switched off in {one['seconds']['whole']:.0f} s ({at['machine']}, load {at['load']}, "
+            f"{at['date']}, shortlist {at['versions']['shortlist']}).",
             "",
-            "| rule | moves | NDCG@10 (95 %) | coverage | diversity | novelty | age, days | Gini | what is missed | off | on |",
-            "|---|---|---|---|---|---|---|---|---|---|---|",
+            "| " + " | ".join(COLUMNS) + " |",
+            "|---" * len(COLUMNS) + "|",
         ]
         for rule, price in one["prices"].items():
             change, aim = price["change"], price["aim"]
