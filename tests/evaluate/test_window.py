@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.metrics.interval import mean_interval, paired_interval
 from shortlist.pipeline import Pipeline
 from shortlist.questions import answerable, questions_of
+from shortlist.recall.als import ALS
 from shortlist.recall.fresh import Fresh
 from shortlist.rules.available import Available
 from shortlist.testing.worlds import random_log
@@ -290,3 +292,52 @@ def test_novelty_and_tiers_count_what_was_before_the_window(shop, shop_run, docu
     stated = bits.group_by("request").agg(pl.col("bits").mean())["bits"].mean()
     assert min(spec.k) == 3
     assert document["slate"]["novelty@3"] == pytest.approx(stated)
+
+
+def test_slices_have_every_metric_at_every_cut_off(rows, document):
+    slate = rows.filter(stage="slate")
+    hits = {k: slate.filter(pl.col("is_target") & (pl.col("rank") <= k)).group_by("request").len() for k in (3, 6)}
+    asked = rows.filter(stage="asked").sort("request")
+    found = {
+        k: asked.join(one, on="request", how="left", maintain_order="left")["len"].fill_null(0).to_numpy()
+        for k, one in hits.items()
+    }
+    whole, parts = len(asked), document["slices"]["requests"]
+    known = [part for name, part in parts.items() if name.startswith("user ")]
+    assert sum(part["requests"] for part in known) == whole
+    for k in (3, 6):
+        recall = np.mean(found[k] / asked["targets"].to_numpy())
+        told = sum(part["requests"] * part["metrics"]["slate"][f"recall@{k}"]["mean"] for part in known) / whole
+        assert told == pytest.approx(recall, abs=2e-6)
+    for part in parts.values():
+        assert part["metrics"]["slate"].keys() == part["metrics"]["merge"].keys() > {"ndcg@3", "map@6", "recall@all"}
+        assert part["slate"] == part["metrics"]["slate"]["ndcg@3"]
+    assert all({"recall@3", "recall@6"} <= part.keys() for part in document["slices"]["targets"].values())
+
+
+def test_what_accuracy_does_not_see_is_told_of_the_slate_at_every_cut_off(rows, document):
+    for k in (3, 6):
+        shown = rows.filter((pl.col("stage") == "slate") & (pl.col("rank") <= k))
+        assert document["slate"][f"coverage@{k}"] == pytest.approx(shown["item"].n_unique() / 24, abs=1e-6)
+        assert document["slate"][f"empty@{k}"] == pytest.approx(1 - len(shown) / (k * document["requests"]), abs=1e-6)
+        kinds = ("popularity", "popularity_lift", "tail_share", "younger", "serendipity", "miscalibration.genres")
+        assert all(f"{kind}@{k}" in document["slate"] for kind in kinds)
+    assert "coverage@3" in document["channels"]["cf"]
+    assert "coverage@6" not in document["channels"]["cf"]
+    assert document["slate"]["younger@3"] == 1  # the whole log is shorter than 30 days
+
+
+def test_lists_are_as_varied_as_the_vectors_of_a_channel_say(shop, shop_run):
+    opened = open_bundle(shop_run.out / "bundle")
+    log, cut = train.load(opened.recipe, shop)[0], opened.manifest["cuts"]["test"]
+    als = ALS(factors=4, seed=1).fit(log.until(cut))
+    pipeline = replace(opened.pipeline, recall={**opened.pipeline.recall, "near": als})
+    found = evaluate(pipeline, log, opened.recipe.evaluate, cut)
+    items, vectors = als.item_vectors()
+    place = {log.item_ids.ids[item]: row for row, item in enumerate(items.tolist())}
+    values = []
+    for _, one in found.rows.filter((pl.col("stage") == "slate") & (pl.col("rank") <= 3)).group_by("request"):
+        known = [vectors[place[item]].astype(float) for item in one["item"] if item in place]
+        unlike = [1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in combinations(known, 2)]
+        values += [np.mean(unlike)] if unlike else []
+    assert found.document["slate"]["vector_diversity.near@3"] == pytest.approx(np.mean(values), abs=1e-5)
