@@ -154,8 +154,8 @@ def main() -> None:
         *(f"| `{name}` | {value} |" for name, value in table.items()),
         f"| **all {len(rules)} in one recipe** | **{whole['p50']}** |",
         "",
-        f"p90 {whole['p90']} ms, p99 {whole['p99']} ms; of the p50, {result['computing']} ms computing. p50 of each round: "
-        f"{', '.join(map(str, result['rounds']))} ms.",
+        f"p90 {whole['p90']} ms, p99 {whole['p99']} ms; of the p50 {result['computing']} ms are computing. p50 of each "
+        f"round: {', '.join(map(str, result['rounds']))} ms.",
         "",
     ]
     write_text(HERE / "RESULTS.md", "\n".join(lines))

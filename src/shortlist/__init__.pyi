@@ -139,6 +139,33 @@ class Blacklist(_HardRule):
         user_values: dict[str, dict[str, list[str]]] = {},
     ) -> None: ...
 
+class Boost(_Rule):
+    """score(i) + amount × spread, if item i has a value that the profile of the user prefers."""
+
+    def __init__(
+        self,
+        *,
+        user: str,
+        item: str,
+        likes: dict[str, list[str]] = {},
+        groups: dict[str, tuple[float, float]] = {},
+        amount: float = 0.5,
+    ) -> None: ...
+
+class BoughtRecently(_Rule):
+    """score(i) - amount × spread, while t - (last purchase of i by u) < back × cycle(i)."""
+
+    def __init__(
+        self,
+        *,
+        events: str = "positive",
+        by: str | None = None,
+        evidence: int = 10,
+        cycle: int | str = "30d",
+        back: float = 0.8,
+        amount: float = 3.0,
+    ) -> None: ...
+
 class Channel(_Feature):
     """Scale-free views of every channel's score and rank: which found the row, how high, and how many did."""
 
@@ -146,6 +173,17 @@ class Channel(_Feature):
         self,
         *,
         channels: list[str] | None = None,
+    ) -> None: ...
+
+class ChannelOrder(_Rule):
+    """Orders rows by (channel, rank in it): one channel's rows after the other's, or each in turn."""
+
+    def __init__(
+        self,
+        *,
+        channels: list[list[str] | str],
+        across: _Literal["blocks", "turns"] = "blocks",
+        within: _Literal["rank", "place"] = "rank",
     ) -> None: ...
 
 class Context(_Feature):
@@ -257,6 +295,20 @@ class DNN(_Ranker):
         batch_norm: bool = False,
     ) -> None: ...
 
+class DPP(_Rule):
+    """Next comes argmax over the rest of det L(placed and i) / det L(placed), with L_ij = q_i S_ij q_j."""
+
+    def __init__(
+        self,
+        *,
+        by: list[str],
+        trade_off: float = 0.7,
+        similarity: _Literal["cosine", "jaccard"] = "cosine",
+        own: float = 0.1,
+        among: int = 50,
+        n: int = 20,
+    ) -> None: ...
+
 class Dedupe(_Rule):
     """Keeps the first row of each value of an attribute: i stays unless a kept j before it has v(j) & v(i) not
     empty."""
@@ -359,6 +411,27 @@ class Ease(Recommender):
         min_count: int = 1,
         regularisation: float = 500.0,
         memory: float | None = None,
+    ) -> None: ...
+
+class Explore(_Rule):
+    """With probability ``epsilon`` the row at each of ``slots`` changes places with row j of a pool, drawn by
+    p(j)."""
+
+    def __init__(
+        self,
+        *,
+        slots: list[int],
+        epsilon: float = 0.1,
+        draw: _Literal["uniform", "softmax", "thompson"] = "uniform",
+        pool: str = "ranked",
+        n: int = 10,
+        depth: int = 50,
+        temperature: float = 1.0,
+        clicks: str = "positive",
+        window: int | str = "30d",
+        prior_clicks: float = 1.0,
+        prior_shown: float = 20.0,
+        seed: int = 0,
     ) -> None: ...
 
 class FFM(_Ranker):
@@ -477,8 +550,21 @@ class FNN(_Ranker):
         pretrain: int = 10,
     ) -> None: ...
 
+class Fatigue(_Rule):
+    """score(i) - amount × spread, if u was shown i ``most`` times within ``window`` and since the last click."""
+
+    def __init__(
+        self,
+        *,
+        most: int = 3,
+        window: int | str = "14d",
+        events: str = "all",
+        does: _Literal["sink", "drop"] = "sink",
+        amount: float = 2.0,
+    ) -> None: ...
+
 class Fill(_Rule):
-    """Keeps of the fallback's rows the first max(0, n - ranked rows) and drops the others."""
+    """Keeps of the fallback's rows behind the ranked ones the first max(0, n - rows before) and drops the others."""
 
     def __init__(
         self,
@@ -567,6 +653,18 @@ class GBDTLR(_Ranker):
         original: bool = True,
         leaf_l2: float = 10.0,
         seed: int = 0,
+    ) -> None: ...
+
+class Intent(_Rule):
+    """score(i) + amount × spread × max over values c of i of max(0, p(c) - q(c)) / (1 - q(c))."""
+
+    def __init__(
+        self,
+        *,
+        by: list[str],
+        last: int = 10,
+        idle: int | str | None = "30m",
+        amount: float = 1.0,
     ) -> None: ...
 
 class Item2Vec(Recommender):
@@ -685,6 +783,19 @@ class MMR(_Rule):
         similarity: _Literal["jaccard", "cosine"] = "jaccard",
         among: int = 50,
         n: int = 50,
+    ) -> None: ...
+
+class Mismatch(_Rule):
+    """score(i) - amount × spread, if item i is made for groups of people and the user is in none of them."""
+
+    def __init__(
+        self,
+        *,
+        user: str,
+        item: str,
+        suits: dict[str, list[str]] = {},
+        groups: dict[str, tuple[float, float]] = {},
+        amount: float = 2.0,
     ) -> None: ...
 
 class NFM(_Ranker):
@@ -863,6 +974,23 @@ class Position(_Feature):
         self,
         *,
         serve_as: float = 1.0,
+    ) -> None: ...
+
+class PriceGap(_Rule):
+    """score(i) - amount × spread, if |x(i) - m(u)| > width × s(u): outside the user's price band."""
+
+    def __init__(
+        self,
+        *,
+        price: str,
+        by: str | None = None,
+        events: str = "positive",
+        width: float = 1.5,
+        side: _Literal["both", "above", "below"] = "both",
+        evidence: int = 3,
+        prior: float = 5.0,
+        half_life: int | str = "180d",
+        amount: float = 1.0,
     ) -> None: ...
 
 class Profile(_Feature):

@@ -185,8 +185,7 @@ class Candidates:
     item: Int32  # [m]
     columns: Mapping[str, Array] = field(default_factory=dict)
     # each [m], or [m, w] for lists of codes padded with -1:
-    # "score", "<channel>.score", "<channel>.rank" (from 1), features, predictions,
-    # "ranked" (the score before any rule), "propensity", "reason"
+    # "score", "<channel>.score", "<channel>.rank" (from 1), features, predictions, "ranked", "propensity", "reason"
 
     def __len__(self) -> int:
         return len(self.item)

@@ -55,6 +55,8 @@ def test_the_example_slate_is_a_line_an_item():
     assert max(map(len, lines)) <= 80
     assert "[another]" in "".join(drawn(tables.slate("7", items), 200))
     assert len(drawn(tables.slate("7", items), 80)) > 3 + len(items)  # asked for, a reason is told in full
+    moved = drawn(tables.slate("7", [item | {"reason": "r", "moved": "brought forward"} for item in items]), 200)
+    assert sum("r; brought forward" in line for line in moved) == len(items)
 
 
 def test_help_is_one_screen_with_every_command_in_its_group(shortlist_command):

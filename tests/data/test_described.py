@@ -24,8 +24,15 @@ from shortlist.features.segment import Segment
 from shortlist.recall.popular import Popular
 from shortlist.rules.available import Available
 from shortlist.rules.blacklist import Blacklist
+from shortlist.rules.boost import Boost
+from shortlist.rules.bought_recently import BoughtRecently
 from shortlist.rules.dedupe import Dedupe
+from shortlist.rules.dpp import DPP
+from shortlist.rules.intent import Intent
+from shortlist.rules.mismatch import Mismatch
 from shortlist.rules.mmr import MMR
+from shortlist.rules.price_gap import PriceGap
+from shortlist.rules.quota import Quota
 from shortlist.rules.scatter import Scatter
 from shortlist.types import Candidates, Requests
 
@@ -210,6 +217,17 @@ LATER = LOG.replace("7,q,m,X four,s", "900,zz,z,later,z").replace(
 BEFORE = "a,y,1,1,zz,z,z,z\n"  # so that both logs have the same levels, and codes can be compared
 
 
+RULES = (
+    Boost(user="shop", item="brand", likes={"n": ["p"], "s": ["q"]}),
+    Mismatch(user="spends", groups={"little": (0, 5)}, item="brand", suits={"little": ["zz"]}),
+    BoughtRecently(by="brand", evidence=1, cycle=1),
+    PriceGap(price="price", by="brand", evidence=1, width=0.1),
+    Intent(by=["brand", "tags"], idle=None),
+    Quota(most={"brand": 0.4, "tags": 0.4}, n=3),
+    DPP(by=["brand", "tags"]),
+)
+
+
 @pytest.mark.parametrize("seconds", [15, 20, 39.999999])
 def test_later_cells_change_no_answer(tmp_path, seconds):
     """Two logs that are the same up to a moment and differ in every attribute after it answer the same until then."""
@@ -225,9 +243,9 @@ def test_later_cells_change_no_answer(tmp_path, seconds):
         found = {}
         for feature in (Profile(), Affinity(), Segment(), Recency()):
             found |= feature.fit(known).compute(requests, candidates, state)
-        for rule in (Dedupe(by="brand"), MMR(by=["brand", "tags"]), Scatter(most={"tags": 1})):
+        for rule in (*RULES, Dedupe(by="brand"), MMR(by=["brand", "tags"]), Scatter(most={"tags": 1})):
             kept = rule.fit(known).apply(requests, candidates, state)
-            found[rule.__class__.__name__] = np.stack([kept.request, kept.item])
+            found[rule.__class__.__name__] = np.stack([kept.request, kept.item, kept.columns.get("score", kept.item)])
         hot = Popular(segment=["shop"], event="all").fit(known).retrieve(requests, state, 5)
         found["hot"] = np.stack([hot.request, hot.item, hot["score"]])
         found["barred"] = Blacklist(values={"brand": ["q"]}).fit(known).forbids(requests, state)["item"]
@@ -312,6 +330,18 @@ def test_rules_read_the_value_of_the_request(tmp_path):
         requests, candidates = asked(0, 2, seconds)
         kept.append(Dedupe(by="brand").fit(data).apply(requests, candidates, state).item.tolist())
     assert kept == [[0, 1], [0]]
+    rule = Boost(user="shop", item="brand", likes={"n": ["p"], "s": ["p"]}).fit(data)
+    moved = [rule.apply(*asked(1, 2, t), state)["reason"].tolist()[2:] for t in (9, 15, 45)]
+    assert moved == [["", ""], ["brand suits shop", ""], ["", ""]]  # x is of brand p from 10 until 20
+    gap = PriceGap(price="price", evidence=1, width=0.1, prior=0, events="all").fit(data)
+    for seconds, paid in ((9, []), (19, [4]), (45, [4, 7])):  # user a's, each as it was then
+        requests = asked(1, 2, seconds)[0]
+        requests = replace(requests, history=state.history(requests.user, requests.time))
+        low, high = gap.band(requests, state)
+        middle = (low[1] + high[1]) / 2 + gap.middles_[0]
+        prices = [] if not paid else np.log(paid)
+        assert np.isnan(middle) if not paid else min(prices) - 1e-6 <= middle <= max(prices) + 1e-6
+        assert (high[1] > low[1]) == (len(paid) > 1)
     forbidden = [
         Blacklist(values={"brand": ["q"]})
         .fit(data.until(t * SECOND))

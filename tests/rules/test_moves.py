@@ -289,7 +289,7 @@ def test_price_gap_is_its_definition(log, prices, brand, by, which, side, width,
         if len(paid) < 2:
             expected.append(set())
             continue
-        weights = [0.5 ** ((mine[-1][0] - t) / 300) for t, _ in paid]
+        weights = [0.5 ** ((paid[-1][0] - t) / 300) for t, _ in paid]
         mean = sum(w * v for w, (_, v) in zip(weights, paid, strict=True)) / sum(weights)
         square = sum(w * (v - mean) ** 2 for w, (_, v) in zip(weights, paid, strict=True))
         reach = width * math.sqrt((square + prior * spread**2) / (sum(weights) + prior))

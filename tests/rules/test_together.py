@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.component import Aims, able
+from shortlist import answer
+from shortlist.component import Aims, InputError, able
 from shortlist.pipeline import Pipeline
 from shortlist.recipe import parse
 from shortlist.registry import find
@@ -192,8 +193,6 @@ def test_channel_order_is_what_later_rules_hold_rows_for(board):
 
 
 def test_a_channel_that_no_recipe_has_is_named(board):
-    from shortlist.component import InputError
-
     pipeline = funnel(board, [{"type": "channel_order", "channels": ["cff"]}])
     asked = case(board, USERS, board.state(), board.cut(0.95), exclude_history=False)
     with pytest.raises(InputError, match=r"rules.channel_order: needs the column 'cff.rank', .*did you mean cf.rank"):
@@ -207,3 +206,17 @@ def test_without_a_ranker_the_ranks_of_channels_cost_no_features(board):
     slate, trace = pipeline.recommend(asked.requests, board.state())
     assert not any(name.endswith(".dense") for name in trace.recalled.rows.columns)
     assert len(slate)
+
+
+def test_an_answer_says_what_rules_did_and_how_likely_it_was(board):
+    pipeline = funnel(board, [MOVES[0], *LAST])
+    asked = case(board, USERS, board.state(), board.cut(0.95), exclude_history=False)
+    found = answer.recommend(pipeline, board.state(), asked.requests, 8)
+    told = [line for lines in answer.tell(found, pipeline, board) for line in lines]
+    said = found.rows["reason"].tolist()
+    assert [line.get("moved", "") for line in told] == said
+    assert {"colour suits team", "shown to learn about it"} <= {part for line in said for part in line.split("; ")}
+    assert [line["propensity"] for line in told] == found.rows["propensity"].tolist()
+    plain = funnel(board, [{"type": "fill"}])
+    bare = answer.tell(answer.recommend(plain, board.state(), asked.requests, 8), plain, board)
+    assert all("propensity" not in line for lines in bare for line in lines)

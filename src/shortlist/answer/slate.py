@@ -64,12 +64,17 @@ def recommend(pipeline: Pipeline, state: State, requests: Requests, n: int = 10)
 
 
 def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True) -> list[list[dict[str, Any]]]:
-    """For each request its items: raw id, score, the channels that found it (best rank first) and the reason."""
+    """For each request its items: raw id, score, the channels that found it (best rank first) and the reason.
+
+    Where rules moved a row ``moved`` says why; where one left something to chance, ``propensity`` says how likely.
+    """
     rows = answer.rows
     found = _found(answer, pipeline)
     because = (_because(answer, pipeline, found) if explain else np.full(len(rows), -1, np.int32)).tolist()
     fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
     scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
+    moved = rows.columns.get("reason", np.zeros(len(rows), "<U1")).tolist()
+    propensity = rows["propensity"].tolist() if "propensity" in rows else None
     title_of, ids = _titles(data), data.item_ids.ids
     told: list[list[dict[str, Any]]] = [[] for _ in range(len(answer.requests))]
     for r, (request, item) in enumerate(zip(rows.request.tolist(), rows.item.tolist(), strict=True)):
@@ -85,6 +90,10 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
             line["reason"] = _sentence(because[r], line["channels"], data, title_of)
             if because[r] >= 0:
                 line["because"] = ids[because[r]]
+            if moved[r]:
+                line["moved"] = moved[r]
+        if propensity is not None:
+            line["propensity"] = propensity[r]
         told[request].append(line)
     return told
 

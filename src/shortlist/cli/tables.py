@@ -54,6 +54,7 @@ def slate(user: str, items: Sequence[Mapping[str, Any]], *, whole: bool = True) 
         found = f"{channels[0]} +{len(channels) - 1}" if len(channels) > 1 else "".join(channels)
         cells = [str(place), item["item"], item.get("title", ""), decimal(item["score"])]
         reason = item.get("reason", "") if whole else item.get("reason", "").removeprefix("because of ")
+        reason = "; ".join(filter(None, (reason, item.get("moved"))))
         cells += [reason, found] if reasons else [found]
         shown.add_row(*(Text(cell, no_wrap=not whole or None, overflow="ellipsis") for cell in cells))
     return shown

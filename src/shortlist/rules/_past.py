@@ -28,16 +28,17 @@ def last_met(requests: Requests, candidates: Candidates, state: State, which: st
     """[m]: when each request's user last met the row's item by an event of the kind ``which``; -1 = never."""
     out = np.full(len(candidates), -1, np.int64)
     rows = candidates.offsets(len(requests))
-    brought = requests.history
-    brought = brought if which == "all" else brought.keep(counted(brought, which, state.behaviours))
-    for past in (brought, state.history(requests.user, requests.time, which=which)):
+    for past in (requests.history, state.history(requests.user, requests.time, which=which)):
         if len(past["item"]):
-            _latest(rows, candidates.item, past.offsets, past["item"], past["time"], requests.time, out)
+            counts = counted(past, which, state.behaviours)
+            _latest(rows, candidates.item, past.offsets, past["item"], past["time"], counts, requests.time, out)
     return out
 
 
 @njit(cache=True)
-def _latest(rows: Array, items: Array, offsets: Array, met: Array, times: Array, now: Array, out: Array) -> None:
+def _latest(
+    rows: Array, items: Array, offsets: Array, met: Array, times: Array, counts: Array, now: Array, out: Array
+) -> None:
     """out[row] = the latest of the times at which the request's history has the row's item, unless it was later."""
     for q in range(len(rows) - 1):
         low, high = rows[q], rows[q + 1]
@@ -46,7 +47,7 @@ def _latest(rows: Array, items: Array, offsets: Array, met: Array, times: Array,
         order = np.argsort(items[low:high])
         mine = items[low:high][order]
         for e in range(offsets[q], offsets[q + 1]):
-            if times[e] > now[q]:
+            if not counts[e] or times[e] > now[q]:
                 continue
             at = np.searchsorted(mine, met[e])
             if at < high - low and mine[at] == met[e]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from shortlist.component import InputError
 from shortlist.data import Dataset, State
 from shortlist.progress import emit
-from shortlist.rules._attributes import Values, check
+from shortlist.rules._attributes import Values, check, values_of
 from shortlist.types import Array, Bool, Requests
 
 Edge = Annotated[float, Field(ge=-1e12, le=1e12)]
@@ -54,16 +54,46 @@ def pairs(
 
 def groups_of(requests: Requests, state: State, user: str, groups: Groups, n: int) -> Bool:
     """[requests, n]: the values or groups of each request's user, as of then; none of who is not known."""
-    table, rows = state.attributes("user", user, requests.user, requests.time)
-    out = np.zeros((len(requests), n), bool)
-    if groups and user in table.numbers:
-        number = table.number(user, rows)
+    out = np.zeros((len(requests), n), np.bool_)
+    if groups:
+        table, rows = state.attributes("user", user, requests.user, requests.time)
+        number = table.number(user, rows) if user in table.numbers else np.full(len(requests), np.nan, np.float32)
         for column, (low, high) in enumerate(groups.values()):
             out[:, column] = (number >= low) & (number < high)
-    elif not groups and user in table.codes:
-        found = table.codes[user].of(rows)
-        known = found["code"] < n  # the catalogue may have grown since
-        out[found.rows[known], found["code"][known]] = True
+    else:
+        mark(values_of(requests.user, requests.time, state.users, [user]), out)
+    return out
+
+
+@njit(cache=True)
+def mark(values: Values, out: Array) -> None:
+    """out[row, v] = row has the value v; one that came later has no column."""
+    for row in range(len(out)):
+        for e in range(values.offsets[row], values.offsets[row + 1]):
+            if values.code[e] < out.shape[1]:
+                out[row, values.code[e]] = True
+
+
+@njit(cache=True)
+def wanted_by(groups: Array, pairs: Array) -> Array:
+    """[n, values]: values that one of the groups [n, g] of a request is paired with."""
+    out = np.zeros((len(groups), pairs.shape[1]), np.bool_)
+    for q in range(len(groups)):
+        for g in range(len(pairs)):
+            if groups[q, g]:
+                out[q] |= pairs[g]
+    return out
+
+
+@njit(cache=True)
+def for_others(groups: Array, pairs: Array) -> Array:
+    """[n, values]: values that some groups are paired with, and none of the request's, if it has one that is paired."""
+    out, mine = np.zeros((len(groups), pairs.shape[1]), np.bool_), wanted_by(groups, pairs)
+    for q in range(len(groups)):
+        if mine[q].any():
+            for g in range(len(pairs)):
+                out[q] |= pairs[g]
+            out[q] &= ~mine[q]
     return out
 
 

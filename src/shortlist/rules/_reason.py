@@ -17,23 +17,18 @@ def reason_of(candidates: Candidates) -> Array:
 
 def because(candidates: Candidates, mask: Bool, text: str) -> Candidates:
     """The rows with ``text`` added to the reason of those in ``mask`` [m]."""
-    return each(candidates, mask.astype(np.int64), ["", text])
+    return each(candidates, mask, ["", text])
 
 
 def each(candidates: Candidates, which: Array, texts: list[str]) -> Candidates:
-    """The rows with ``texts[which]`` [m] added to their reasons; an empty text adds nothing."""
-    old, text = reason_of(candidates), np.array(texts, np.str_)
-    if not which.any() and not texts[0]:
+    """The rows with ``texts[which]`` [m] added to their reasons; the first text is empty and adds nothing."""
+    old, rows = reason_of(candidates), np.flatnonzero(which)
+    if not len(rows):
         return candidates.with_columns(reason=old)
-    # whoever has spoken before is few: there are only so many distinct reasons, and joining them is dear
-    spoken = np.flatnonzero((old != "") & (text != "")[which])
-    new = np.where(old == "", text[which], old)
-    if len(spoken):
-        joined = np.array(
-            [f"{a}; {b}" for a, b in zip(old[spoken].tolist(), text[which[spoken]].tolist(), strict=True)]
-        )
-        new = new.astype(np.promote_types(new.dtype, joined.dtype))
-        new[spoken] = joined
+    spoken = zip(old[rows].tolist(), which[rows].tolist(), strict=True)
+    said = np.array([f"{before}; {texts[k]}" if before else texts[k] for before, k in spoken])
+    new = old.astype(max(old.dtype, said.dtype, key=lambda dtype: dtype.itemsize))
+    new[rows] = said
     return candidates.with_columns(reason=new)
 
 
@@ -42,7 +37,7 @@ def placed(candidates: Candidates, order: Array, forward: str, back: str = "") -
     rows = candidates.take(order)
     m = len(order)
     if not m:
-        return each(rows, np.zeros(0, np.int64), ["", forward, back])
+        return each(rows, order, ["", forward, back])
     later = np.minimum.accumulate(order[::-1])[::-1]  # the first in the old list of all that now follow
     ahead = np.maximum.accumulate(order)
     return each(rows, np.where(order > later, 1, np.where(order < ahead, 2, 0)), ["", forward, back])

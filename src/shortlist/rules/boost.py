@@ -12,7 +12,7 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import values_of
 from shortlist.rules._moved import move
-from shortlist.rules._profile import Groups, groups_of, pairs, touched
+from shortlist.rules._profile import Groups, groups_of, pairs, touched, wanted_by
 from shortlist.rules._share import share_of
 from shortlist.types import Bool, Candidates, Float64, Requests
 
@@ -62,7 +62,7 @@ class Boost(Rule):
 
     def _wanted(self, requests: Requests, state: State) -> Bool:
         """[n, values]: what each request's user prefers."""
-        return groups_of(requests, state, self.user, self.groups, len(self.likes_)) @ self.likes_
+        return wanted_by(groups_of(requests, state, self.user, self.groups, len(self.likes_)), self.likes_)
 
     def _liked(self, requests: Requests, candidates: Candidates, state: State) -> Bool:
         wanted = self._wanted(requests, state)

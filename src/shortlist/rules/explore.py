@@ -86,22 +86,20 @@ class Explore(Rule):
             raise InputError("rules.explore: stands in the recipe twice; give one of them all the slots")
         m, offsets = len(candidates), candidates.offsets(len(requests))
         order, propensity, drawn = np.arange(m), np.ones(m), np.zeros(m, bool)
-        fits, slots = self._fits(candidates), sorted(self.slots)
+        fits, slots, seed = self._fits(candidates), sorted(self.slots), self.seed % 2**63
         for r, (low, high) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
             pool = low + self.n + np.flatnonzero(fits[low + self.n : high])[: self.depth]
             for k, slot in enumerate(slots):
                 mine, place = pool[k :: len(slots)], low + slot - 1
                 if not len(mine) or place >= high:
                     continue
-                chance = self.epsilon * self._chances(mine, r, requests, candidates, state)
+                chance = self.epsilon * self._chances(mine, slice(low, high), requests.time[r], candidates, state)
                 propensity[mine] = 1 - chance
                 propensity[place] = 1 - self.epsilon
                 name = requests.id[r]  # 64 bits, which no Python number is for a compiled function
-                if uniform(name, self.seed % 2**63, 2 * slot) >= self.epsilon:
+                if uniform(name, seed, 2 * slot) >= self.epsilon:
                     continue
-                at = np.searchsorted(
-                    np.cumsum(chance), uniform(name, self.seed % 2**63, 2 * slot + 1) * chance.sum(), "right"
-                )
+                at = np.searchsorted(np.cumsum(chance), uniform(name, seed, 2 * slot + 1) * chance.sum(), "right")
                 at = min(int(at), len(mine) - 1)
                 order[place], order[mine[at]] = mine[at], place
                 propensity[[place, mine[at]]] = chance[at]
@@ -116,16 +114,14 @@ class Explore(Rule):
         rank = candidates.columns.get(f"{self.pool}.rank")
         return np.zeros(len(candidates), bool) if rank is None else np.isfinite(rank)
 
-    def _chances(self, rows: Array, r: int, requests: Requests, candidates: Candidates, state: State) -> Float64:
+    def _chances(self, rows: Array, whole: slice, time: int, candidates: Candidates, state: State) -> Float64:
         """[len(rows)]: p(j), summing to 1."""
         if self.draw == "uniform":
             return np.full(len(rows), 1 / len(rows))
         if self.draw == "softmax":
             score = score_of(candidates)
-            return softmax(
-                score[rows], self.temperature * spread_of(ranked_of(candidates, score)[candidates.request == r])
-            )
-        items, now = candidates.item[rows], np.full(len(rows), requests.time[r])
+            return softmax(score[rows], self.temperature * spread_of(ranked_of(candidates, score)[whole]))
+        items, now = candidates.item[rows], np.full(len(rows), time)
         shown = state.shown.counts(None, items, now, [self.window])[:, 0].astype(np.float64)
         clicked = np.minimum(state.counts("item", items, now, [self.clicks], [self.window])[:, 0, 0], shown)
         return best_of(self.prior_clicks + clicked, self.prior_shown - self.prior_clicks + shown - clicked)

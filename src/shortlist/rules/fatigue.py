@@ -63,8 +63,8 @@ class Fatigue(Rule):
         tired = counts[:, 0] >= self.most
         if tired.any():  # exposures since the click are those of all that are not as old as it
             some = np.flatnonzero(tired)
-            asked = candidates.take(some)
-            acted = last_met(requests, asked.select(()), state, self.events)
+            asked = Candidates(candidates.request[some], candidates.item[some])
+            acted = last_met(requests, asked, state, self.events)
             before = state.shown.counts(user[some], asked.item, np.where(acted < 0, -1, acted))[:, 0]
             tired[some] = counts[some, 1] - np.where(acted < 0, 0, before) >= self.most
         return tired

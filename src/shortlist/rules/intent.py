@@ -15,7 +15,9 @@ from shortlist.durations import UNITS, Duration
 from shortlist.rules._attributes import Values, check, values_of
 from shortlist.rules._moved import move
 from shortlist.rules._share import share_of
-from shortlist.types import Array, Candidates, Float64, Ragged, Requests
+from shortlist.types import Array, Candidates, Float64, Ragged, Requests, spans
+
+NOBODY = np.empty(0, np.int64)
 
 
 class Intent(Rule):
@@ -69,10 +71,10 @@ class Intent(Rule):
         """[n] rows of item and time: the last events before each request without a long pause."""
         past = requests.history
         first = _begin(past.offsets, past["time"], requests.time, self.last, self.idle or -1)
-        kept = np.zeros(len(past["item"]), bool)
-        for low, high in zip(first.tolist(), past.offsets[1:].tolist(), strict=True):
-            kept[low:high] = True
-        return Ragged(past.offsets, {"item": past["item"], "time": past["time"]}).keep(kept)
+        entries = spans(first, past.offsets[1:])
+        offsets = np.zeros(len(past) + 1, np.int64)
+        np.cumsum(past.offsets[1:] - first, out=offsets[1:])
+        return Ragged(offsets, {"item": past["item"][entries], "time": past["time"][entries]})
 
     def _about(self, requests: Requests, candidates: Candidates, state: State) -> Float64:
         """[m]: from 0 to 1."""
@@ -85,13 +87,13 @@ class Intent(Rule):
 
     def _usual(self, state: State) -> Array:
         """[values]: q, in the numbering of ``values_of``; 0 of values that came later."""
-        parts = []
-        for row, name in enumerate(self.by):
-            table, _ = state.attributes("item", name, np.empty(0, np.int32), np.empty(0, np.int64))
-            if name in table.codes:
-                share = self.usual_.row(row)["share"]
-                parts.append(np.pad(share, (0, max(0, len(table.codes[name].levels) - len(share)))))
-        return np.concatenate([*parts, np.empty(0, np.float32)])
+        tables = [(row, state.attributes("item", name, NOBODY, NOBODY)[0], name) for row, name in enumerate(self.by)]
+        sizes = [(row, len(table.codes[name].levels)) for row, table, name in tables if name in table.codes]
+        if [size for _, size in sizes] == np.diff(self.usual_.offsets).tolist():
+            return self.usual_["share"]
+        parts = [self.usual_.row(row)["share"] for row, _ in sizes]
+        padded = [np.pad(p, (0, max(0, size - len(p)))) for p, (_, size) in zip(parts, sizes, strict=True)]
+        return np.concatenate([*padded, np.empty(0, np.float32)])
 
 
 @njit(cache=True)

@@ -12,7 +12,7 @@ from shortlist.component import Rule
 from shortlist.data import Dataset, State
 from shortlist.rules._attributes import values_of
 from shortlist.rules._moved import move
-from shortlist.rules._profile import Groups, groups_of, pairs, touched
+from shortlist.rules._profile import Groups, for_others, groups_of, pairs, touched
 from shortlist.rules._share import share_of
 from shortlist.types import Bool, Candidates, Float64, Requests
 
@@ -60,11 +60,9 @@ class Mismatch(Rule):
         return share_of(self._others(requests, slate, state), slate, len(requests))
 
     def _others(self, requests: Requests, candidates: Candidates, state: State) -> Bool:
-        groups = groups_of(requests, state, self.user, self.groups, len(self.suits_)) & self.suits_.any(1)
-        fine = groups @ self.suits_
-        for_others = self.suits_.any(0) & ~fine & groups.any(axis=1, keepdims=True)
-        if not for_others.any():
+        groups = groups_of(requests, state, self.user, self.groups, len(self.suits_))
+        others = for_others(groups, self.suits_)
+        if not others.any():
             return np.zeros(len(candidates), bool)
         values = values_of(candidates.item, requests.time[candidates.request], state.items, [self.item])
-        wrong = touched(candidates.request, values, for_others)
-        return wrong & ~touched(candidates.request, values, ~for_others)
+        return touched(candidates.request, values, others) & ~touched(candidates.request, values, ~others)

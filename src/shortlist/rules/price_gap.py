@@ -52,7 +52,7 @@ class PriceGap(Rule):
     prior: Annotated[float, Field(ge=0)] = 5.0
     """How many prices the catalogue's standard deviation counts for."""
     half_life: Duration = 180 * UNITS["d"]
-    """A price paid this much earlier than the user's latest counts half."""
+    """A price paid this much earlier than the latest counts half."""
     amount: Annotated[float, Field(gt=0)] = 1.0
     """How far they sink, in spreads of the request's scores."""
 
@@ -92,20 +92,17 @@ class PriceGap(Rule):
     def band(self, requests: Requests, state: State) -> tuple[Float64, Float64]:
         """[n], [n]: the user's band of x (see the class); NaN without enough prices."""
         past = requests.history
-        past = past.keep(counted(past, self.events, state.behaviours) & (past["time"] <= requests.time[past.rows]))
         x = self._relative(state, past["item"], past["time"])
-        return _band(
-            past.offsets, x, past["time"], self.evidence, self.prior, self.spread_, float(self.half_life), self.width
-        )
+        x[~counted(past, self.events, state.behaviours)] = np.nan
+        weights = self.evidence, self.prior, self.spread_, float(self.half_life)
+        return _band(past.offsets, x, past["time"], requests.time, *weights, self.width)
 
     def _outside(self, requests: Requests, candidates: Candidates, state: State) -> Bool:
         low, high = self.band(requests, state)
         if np.isnan(low).all():
             return np.zeros(len(candidates), bool)
         x = self._relative(state, candidates.item, requests.time[candidates.request])
-        slack = 1e-9 * (1 + np.abs(x))  # the same price, worked out twice, is not far from itself
-        above = (x > high[candidates.request] + slack) & (self.side != "below")
-        return above | ((x < low[candidates.request] - slack) & (self.side != "above"))
+        return _beyond(candidates.request, x, low, high, self.side != "below", self.side != "above")
 
     def _relative(self, state: State, items: Array, times: Int64) -> Float64:
         """[m]: x of items as of then; NaN without a price."""
@@ -136,24 +133,43 @@ def _relative(prices: Array, levels: Array, middles: Array) -> Array:
 
 @njit(cache=True)
 def _band(
-    offsets: Array, x: Array, times: Array, evidence: int, prior: float, spread: float, half_life: float, width: float
+    offsets: Array,
+    x: Array,
+    times: Array,
+    now: Array,
+    evidence: int,
+    prior: float,
+    spread: float,
+    half_life: float,
+    width: float,
 ) -> tuple[Array, Array]:
-    """[n], [n]: mean -+ width × standard deviation of each request's x, weighed by age."""
+    """[n], [n]: mean -+ width × standard deviation of each request's x, weighed by how long before the last of them."""
     n = len(offsets) - 1
     low, high = np.full(n, np.nan), np.full(n, np.nan)
     for q in range(n):
-        known, weight, mean, square = 0, 0.0, 0.0, 0.0
-        for e in range(offsets[q], offsets[q + 1]):
-            if np.isnan(x[e]):
+        known, weight, mean, square, last = 0, 0.0, 0.0, 0.0, np.int64(0)
+        for e in range(offsets[q + 1] - 1, offsets[q] - 1, -1):
+            if np.isnan(x[e]) or times[e] > now[q]:
                 continue
-            w = 0.5 ** ((times[offsets[q + 1] - 1] - times[e]) / half_life)
+            last = times[e] if known == 0 else last
             known += 1
+            w = 0.5 ** ((last - times[e]) / half_life)
             if w > 0:
                 weight += w
                 step = x[e] - mean
                 mean += w / weight * step
                 square += w * step * (x[e] - mean)
-        if known >= evidence and weight > 0:
+        if known >= evidence:
             reach = width * np.sqrt((square + prior * spread**2) / (weight + prior))
             low[q], high[q] = mean - reach, mean + reach
     return low, high
+
+
+@njit(cache=True)
+def _beyond(request: Array, x: Array, low: Array, high: Array, above: bool, below: bool) -> Array:
+    """[m]: x outside the request's band; NaN is not. The same price, worked out twice, is not far from itself."""
+    out = np.zeros(len(x), np.bool_)
+    for r in range(len(x)):
+        slack = 1e-9 * (1 + abs(x[r]))
+        out[r] = (above and x[r] > high[request[r]] + slack) or (below and x[r] < low[request[r]] - slack)
+    return out

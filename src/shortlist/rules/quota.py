@@ -83,7 +83,7 @@ class Quota(Rule):
         values = self._values(requests, top, state)
         offsets, out = top.offsets(len(requests)), np.zeros(len(requests))
         for r, (low, high) in enumerate(pairwise(offsets)):
-            least, most = self._bounds(state, int(high - low))
+            least, most = self._bounds(state, values.n, int(high - low))
             codes = values.code[values.offsets[low] : values.offsets[high]]
             count = np.bincount(codes, minlength=len(least))
             out[r] = np.maximum(least - count, 0).sum() + np.maximum(count - most, 0).sum()
@@ -93,7 +93,7 @@ class Quota(Rule):
         """The rows of one request, chosen ones first."""
         ranked, spare = rows[~fallback], rows[fallback]
         places = min(self.n, len(rows))
-        least, most = self._bounds(state, places)
+        least, most = self._bounds(state, values.n, places)
         have = np.zeros(len(least), np.int64)
         if len(ranked) < places:
             have = _quota.counts(ranked, values, len(least))
@@ -109,8 +109,10 @@ class Quota(Rule):
     def _values(self, requests: Requests, candidates: Candidates, state: State) -> Values:
         return values_of(candidates.item, requests.time[candidates.request], state.items, self._names())
 
-    def _bounds(self, state: State, places: int) -> tuple[Int64, Int64]:
-        """[values], [values]: least and largest number of rows of each value, in the numbering of ``values_of``."""
+    def _bounds(self, state: State, n: int, places: int) -> tuple[Int64, Int64]:
+        """[n], [n]: least and largest number of rows of each of the ``n`` values of ``values_of``, in its numbering."""
+        if n == len(self.shares_["low"]):
+            return _rounded(self.shares_["low"], self.shares_["high"], places)
         shares = [np.empty((0, 2))]
         for row, name in enumerate(self._names()):
             table, _ = state.attributes("item", name, NOBODY, NOBODY)
@@ -119,6 +121,10 @@ class Quota(Rule):
                 later = len(table.codes[name].levels) - len(known)  # values that came since have no bounds of their own
                 others = np.tile((0.0, self.most.get(name, 1.0)), (later, 1)) if later else known[:0]
                 shares += [known, others]
-        low, high = np.concatenate(shares).T * places
-        least = np.ceil(low - TINY).astype(np.int64)
-        return least, np.maximum(np.floor(high + TINY).astype(np.int64), least)
+        low, high = np.concatenate(shares).T
+        return _rounded(low, high, places)
+
+
+def _rounded(low: Float64, high: Float64, places: int) -> tuple[Int64, Int64]:
+    least = np.ceil(low * places - TINY).astype(np.int64)
+    return least, np.maximum(np.floor(high * places + TINY).astype(np.int64), least)

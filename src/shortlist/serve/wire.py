@@ -135,6 +135,10 @@ class Shown(BaseModel):
     reason: str
     because: str | None = None
     """The item of the history behind it."""
+    moved: str | None = None
+    """What rules did with it."""
+    propensity: float | None = None
+    """How likely it was to stand here, where a rule leaves something to chance."""
     title: str | None = None
 
 
