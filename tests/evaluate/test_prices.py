@@ -150,7 +150,7 @@ def test_aims_are_told_with_the_rule_and_without_it(ruled):
         return np.mean([i in recent for i in rows]) if rows else np.nan
 
     for name, what, of in (
-        ("scatter", "how many rows too many", lambda rows, r: excess(rows)),
+        ("scatter", "rows too many in the windows", lambda rows, r: excess(rows)),
         ("mmr", "the mean similarity of two rows", lambda rows, r: alike(rows)),
         ("seen", "the share of a slate that it forbids", met),
         ("fill", "the share of places that nothing stands at", lambda rows, r: 1 - len(rows) / K),
