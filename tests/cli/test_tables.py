@@ -96,3 +96,7 @@ def test_prices_have_a_line_a_rule_and_say_what_could_be_chance(width):
     (line,) = (line for line in lines if line.startswith("bought_recently"))
     assert line.split()[5:] == ["10.25", "0", "-10.250", "(-11.000,", "-9.500)", "49", "%"]
     assert price.tables({"name": "shop", "protocol": {"k": [10]}, "prices": {}}) == []
+    idle = {name: {**one, "moved": 0.0} for name, one in prices.items()}
+    assert price.tables({**document, "prices": idle}) == []
+    hard = {name: {**one, "kind": "hard"} for name, one in prices.items()}
+    assert price.tables({**document, "prices": hard}) == []

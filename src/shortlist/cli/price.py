@@ -22,8 +22,13 @@ WORDS = 18
 
 
 def tables(document: Mapping[str, Any]) -> list[Table | str]:
-    """What each rule costs and brings and what it is for, or nothing where there are no rules or nobody was asked."""
-    return [prices(document), "", aims_of(document), ""] if document.get("prices") else []
+    """What each rule costs and brings and what it is for; nothing where no soft rule changes a list.
+
+    What hard rules cost is then told below the leaderboard, as always.
+    """
+    told = document.get("prices") or {}
+    moving = any(price["kind"] == "soft" and price["moved"] for price in told.values())
+    return [prices(document), "", aims_of(document), ""] if moving else []
 
 
 def prices(document: Mapping[str, Any]) -> Table:
