@@ -112,8 +112,15 @@ def test_dedupe_keeps_the_first_of_each_value(shop, given, by):
                 kept.append(item)
                 shown |= own
         wanted.append(kept)
-    got = apply(Dedupe(by=by), shop[0], rows_of(ranked, spare), ask(len(ranked)))
+    rule, requests, state = Dedupe(by=by), ask(len(ranked)), shop[0].state()
+    got = apply(rule, shop[0], rows_of(ranked, spare), requests)
     assert got == wanted
+    for rows, more in (
+        (rows_of(ranked, spare), [len(r) + len(s) for r, s in zip(ranked, spare, strict=True)]),
+        (rows_of(got), [len(r) for r in got]),
+    ):
+        missed = [size - len(kept) for size, kept in zip(more, wanted, strict=True)]
+        assert rule.missed(requests, rows, state).tolist() == missed
     assert apply(Dedupe(by=by), shop[0], rows_of(got), ask(len(ranked))) == got  # once is enough
 
 
@@ -203,6 +210,15 @@ def test_fill_is_its_definition(given, n):
     assert got == [[*r, *s[: max(0, n - len(r))]] for r, s in zip(ranked, spare, strict=True)]
     out = Fill(n=n).apply(ask(len(ranked)), rows, data.state())
     assert ((out["reason"] == "fills the slate") == out["fallback"]).all()
+
+
+def test_fill_leaves_a_row_where_a_rule_has_placed_it():
+    """Behind the ranked rows it counts what stands before, whatever that is."""
+    rows = rows_of([[3, 1, 2]], [[4, 5]]).take(np.array([0, 3, 1, 2, 4]))
+    for n, kept in ((2, [3, 4, 1, 2]), (4, [3, 4, 1, 2]), (5, [3, 4, 1, 2, 5])):
+        out = Fill(n=n).apply(ask(1), rows, catalogue({}, n_items=N).state())
+        assert out.item.tolist() == kept
+        assert out["reason"].tolist() == [*[""] * 4, *["fills the slate"] * (len(kept) - 4)]
 
 
 def test_fill_without_a_fallback_changes_nothing_and_keeps_other_reasons():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -41,7 +41,7 @@ class Fatigue(Rule):
     amount: Annotated[float, Field(gt=0)] = 2.0
     """How far they sink, in spreads of the request's scores."""
 
-    def fit(self, data: Dataset) -> Fatigue:
+    def fit(self, data: Dataset) -> Self:
         """Checks the name of the event."""
         check_events("rules.fatigue.events", self.events, data)
         return self
