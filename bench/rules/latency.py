@@ -155,7 +155,8 @@ def main() -> None:
         f"| **all {len(rules)} in one recipe** | **{whole['p50']}** |",
         "",
         f"p90 {whole['p90']} ms, p99 {whole['p99']} ms; of the p50 {result['computing']} ms are computing. p50 of each "
-        f"round: {', '.join(map(str, result['rounds']))} ms.",
+        f"round: {', '.join(map(str, result['rounds']))} ms. Load is the whole machine's: above its "
+        "number of cores, the upper percentiles are waits for a core.",
         "",
     ]
     write_text(HERE / "RESULTS.md", "\n".join(lines))

@@ -346,18 +346,17 @@ def test_bought_recently_is_its_definition(log, brand, by, evidence):
 
 
 def test_what_was_bought_comes_back_when_it_is_used_up():
-    """Milk every 10, bread every 40; soap was bought again once only, and has the cycle of its kind or the default."""
-    log = [(u, 0, 1, 10 * k) for u in range(3) for k in range(20)] + [
-        (u, 1, 1, 40 * k) for u in range(3) for k in range(5)
-    ]
-    log += [(0, 2, 1, 0), (0, 2, 1, 150)]
+    """Bread every 40, milk every 10; soap was bought again once only, as its kind was, and has the default."""
+    log = [(u, item, 1, gap * k) for u in range(3) for item, gap in ((0, 40), (1, 10)) for k in range(200 // gap)]
+    log += [(0, 2, 1, 0), (0, 2, 1, 150), (0, 0, 0, 165), (0, 1, 0, 220)]  # and looked at, which is no purchase
     data = catalogue({"kind": "category"}, log, n_items=3, kind=["food", "food", "soap"])
     rule = BoughtRecently(events="buy", by="kind", evidence=4, cycle=100, back=0.75).fit(data)
-    assert rule.cycle_of(np.array([0, 1, 2, 7]), np.full(4, 200), data.state()).tolist() == [10, 40, 100, 100]
+    assert rule.cycle_of(np.array([0, 1, 2, 7]), np.full(4, 200), data.state()).tolist() == [40, 10, 100, 100]
     rows = rows_of([[2, 1, 0]])
     lists = [rule.apply(ask(1, t, [0]), rows, data.state()).item.tolist() for t in (168, 191, 198, 226)]
-    # bought last: milk at 160 and 190, bread at 160, soap at 150; back after 7.5, 30 and 75
-    assert lists == [[0, 2, 1], [1, 2, 0], [1, 0, 2], [2, 1, 0]]
+    # bought last: bread at 160, milk at 160 and 190, soap at 150; back after 30, 7.5 and 75
+    assert lists == [[1, 2, 0], [0, 2, 1], [1, 0, 2], [2, 1, 0]]
+    assert rule.missed(ask(2, [168, 226], [0, 0]), rows_of([[2, 1], [2, 1]]), data.state()).tolist() == [0.5, 0]
 
 
 @settings(max_examples=80, deadline=None)
@@ -389,6 +388,27 @@ def test_intent_is_its_definition(log, brand, tag, last, idle):
                 lifts.append((p - q) / (1 - q) if p > q + 1e-9 else 0.0)
             gain[i] = 2.0 * max(lifts)
         assert all(abs(changes.get(i, 0.0) - amount) < 1e-4 for i, amount in gain.items())
+
+
+def test_a_dear_pen_and_a_dear_desk_are_one_price_level():
+    """Who pays twice the middle price of pens and of desks is not offered cheap ones of either."""
+    kinds = {"price": "number", "kind": "category"}
+    prices, kind = [1.0, 2.0, 4.0, 100.0, 200.0, 400.0], ["pen"] * 3 + ["desk"] * 3
+    data = catalogue(kinds, [(0, 2, 1, 10), (0, 5, 1, 20), (0, 2, 1, 30), (0, 0, 0, 40)], price=prices, kind=kind)
+    rule = PriceGap(price="price", by="kind", prior=0, width=1).fit(data)
+    requests = history(data, ask(1, 100, [0]))
+    rows = rows_of([list(range(6))], scores=[[0, 1, 2, 3, 4, 5]])
+    out = rule.apply(requests, rows, data.state())
+    assert {i for i, said in zip(out.item.tolist(), out["reason"].tolist(), strict=True) if not said} == {2, 5}
+    assert rule.missed(requests, rows, data.state()).tolist() == [4 / 6]
+    whole = PriceGap(price="price", prior=0, width=1).fit(data)
+    low, high = (np.exp(bound[0] + whole.middles_[0]) for bound in whole.band(requests, data.state()))
+    assert low < 4 < 100 < high < 400  # over the whole catalogue such a person has no level to speak of
+
+
+def test_intent_takes_an_empty_log_for_one_in_which_nothing_is_usual():
+    rule = Intent(by=["brand"]).fit(catalogue(KINDS, brand=["a", "b"] * 5))
+    assert rule.usual_["share"].tolist() == [0, 0]
 
 
 def test_intent_has_no_opinion_without_a_session():

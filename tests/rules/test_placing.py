@@ -14,6 +14,7 @@ from shortlist.component import InputError
 from shortlist.progress import listening
 from shortlist.rules.channel_order import ChannelOrder
 from shortlist.rules.dpp import DPP
+from shortlist.rules.mmr import MMR
 from shortlist.rules.quota import Quota
 from shortlist.rules.scatter import Scatter
 
@@ -105,7 +106,7 @@ def counted(items, values) -> dict:
 shares = st.tuples(st.integers(0, 10), st.integers(0, 10)).map(lambda pair: tuple(x / 10 for x in sorted(pair)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     brand=brands,
     tag=tags,
@@ -178,13 +179,31 @@ def test_of_values_that_exclude_each_other_quota_takes_the_rows_furthest_up(bran
     assert worth(got[:places]) == worth(least)
 
 
-def test_quota_finds_what_the_greedy_choice_misses():
-    """The row that helps two bounds at once leaves no room for the third; only the whole shows it."""
-    data = catalogue({"tags": "list"}, tags=[["a", "b"], ["a"], ["b", "c"], ["c"], []])
-    rule = Quota(bounds={"tags": {"a": (0.5, 0.5), "b": (0.5, 0.5), "c": (0.5, 0.5)}}, n=2)
-    (got,) = apply(rule, data, rows_of([[0, 1, 3, 2, 4]]))
-    assert got[:2] in ([0, 3], [1, 2])
-    assert rule.missed(ask(1), rows_of([got[:2]]), data.state()).tolist() == [0]
+COVER = [list("abde"), list("abcz"), list("abc"), list("defz"), list("def"), ["y"]]
+
+
+@pytest.mark.parametrize(
+    ("order", "most", "expected"),
+    [
+        ([0, 2, 4], {}, [2, 4, 0]),  # the row that helps most bounds leaves two that no other row reaches together
+        ([5, 0, 1, 2, 3, 4], {}, [1, 3, 5, 0, 2, 4]),  # of equally good pairs the one further up
+        ([0, 1, 3, 4, 2], {"tags": 0.5}, [1, 4, 0, 3, 2]),  # not both with z
+        ([4, 3, 2, 1, 0], {"tags": 0.5}, [4, 2, 3, 1, 0]),
+    ],
+)
+def test_quota_finds_what_the_greedy_choice_misses(order, most, expected):
+    data = catalogue({"tags": "list"}, tags=COVER)
+    rule = Quota(bounds={"tags": dict.fromkeys("abcdef", (0.5, 1.0))}, most=most, n=2)
+    assert apply(rule, data, rows_of([order])) == [expected]
+    assert rule.missed(ask(1), rows_of([expected[:2]]), data.state()).tolist() == [0]
+    assert rule.missed(ask(1), rows_of([[0, 2]]), data.state()).tolist() == [1]
+
+
+def test_quota_says_whom_it_brought_forward_and_whom_it_held_back():
+    data = catalogue({"brand": "category"}, brand=["a", "a", "b"])
+    out = Quota(most={"brand": 0.5}, n=2).fit(data).apply(ask(1), rows_of([[0, 1, 2]]), data.state())
+    assert out.item.tolist() == [0, 2, 1]
+    assert out["reason"].tolist() == ["", "brought forward for its share", "held back: its share is reached"]
 
 
 def test_quota_names_what_is_wrong():
@@ -309,7 +328,9 @@ def test_variety_and_worth_pull_against_each_other():
     assert firsts[0]["reason"].tolist() == ["", "brought forward for variety", "held back: much alike above"]
     spread = DPP(by=["brand"]).missed(ask(1), firsts[0].head(2), state)
     assert spread.tolist() == [0.0]
-    assert DPP(by=["brand"]).missed(ask(1), rows.head(2), state).tolist() == [1.0]
+    for rule in (DPP(by=["brand"]), MMR(by=["brand"])):
+        assert rule.missed(ask(1), rows.head(2), state).tolist() == [1.0]
+        assert rule.missed(ask(1), rows, state).tolist() == pytest.approx([1 / 3])
     assert np.isnan(DPP(by=["brand"]).missed(ask(1), rows.head(1), state)).all()
 
 
