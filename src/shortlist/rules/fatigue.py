@@ -65,6 +65,6 @@ class Fatigue(Rule):
             some = np.flatnonzero(tired)
             asked = Candidates(candidates.request[some], candidates.item[some])
             acted = last_met(requests, asked, state, self.events)
-            before = state.shown.counts(user[some], asked.item, np.where(acted < 0, -1, acted))[:, 0]
+            before = state.shown.counts(user[some], asked.item, acted)[:, 0]
             tired[some] = counts[some, 1] - np.where(acted < 0, 0, before) >= self.most
         return tired
