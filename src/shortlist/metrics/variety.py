@@ -91,16 +91,18 @@ def _divergence(
             if met[h] >= len(offsets) - 1 or not weight[h] > 0:
                 continue
             low, high = offsets[met[h]], offsets[met[h] + 1]
-            for e in range(low, high):
-                p[codes[e]] += weight[h] / (high - low)
             if high > low:
                 liked += weight[h]
+                part = weight[h] / (high - low)
+                for e in range(low, high):
+                    p[codes[e]] += part
         for row in range(starts[r], ends[r]):
             low, high = offsets[item[row]], offsets[item[row] + 1]
-            for e in range(low, high):
-                q[codes[e]] += 1.0 / (high - low)
             if high > low:
                 shown += 1.0
+                part = 1.0 / (high - low)
+                for e in range(low, high):
+                    q[codes[e]] += part
         total = 0.0
         for h in range(past[r], past[r + 1]):  # each category once, as it is 0 afterwards
             if met[h] >= len(offsets) - 1:
