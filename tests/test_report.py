@@ -109,6 +109,41 @@ def test_a_channel_that_brings_nothing_is_named(document):
     assert leaderboard(document).caption is None
 
 
+def test_the_price_of_each_rule_is_told_with_its_aim(document):
+    said = checked(report.page(document)).partition("The price of each rule")[2]
+    seen = document["prices"]["seen"]
+    assert seen["change"]["ndcg@3"]["diff"] > 0
+    assert f"seen moves {percent(seen['moved'])} " in said
+    assert f" +{seen['change']['ndcg@3']['diff']:.3f} [" in said
+    assert f"seen the share of a slate that it forbids {seen['aim']['without']:.3f} 0.000" in said
+    assert f"{seen['change']['diversity.genres@3']['diff']:+.3f}".replace("-", "−") in said
+    document["prices"] = {}
+    assert "The price of each rule" not in checked(report.page(document))
+    for price in json.loads(json.dumps(seen)), seen:  # one user: no interval; nothing described: no difference
+        for change in price["change"].values():
+            change.update(dict.fromkeys(("low", "high", "p") if price is not seen else change))
+        price["aim"].update(dict.fromkeys(("with", "without", "diff", "low", "high", "p")))
+        document["prices"] = {"seen": price}
+        checked(report.page(document))
+
+
+@pytest.mark.parametrize("diversity", ["diversity.genres@3", None])
+def test_a_front_is_drawn_where_there_is_a_diversity(diversity):
+    def point(value, ndcg, div, front):
+        between = {"mean": ndcg, "low": ndcg - 0.01, "high": ndcg + 0.01}
+        metrics = {"ndcg@3": between, "diversity.genres@3": {"mean": div, "low": None, "high": None}, "coverage@3": 0.5}
+        change = {"ndcg@3": {"diff": ndcg - 0.2, "low": None, "high": None, "p": None}}
+        return {"value": value, "front": front, "metrics": metrics, "missed": 0.25, "change": change}
+
+    points = [point(0.5, 0.2, 0.4, True), point(1.0, 0.3, None, False), point("<i>", 0.1, 0.3, False)]
+    document = {"name": "<u>", "setting": "rules.mmr.<s>", "declared": 0.5, "k": 3, "requests": 10, "users": 4}
+    document |= {"accuracy": "ndcg@3", "diversity": diversity, "aim": "<b>", "points": points}
+    page = report.front(document)
+    said = checked(page)
+    assert all(name in said for name in ("<u>", "rules.mmr.<s>", "<i>", "<b>", "0.5 (declared)"))
+    assert page.count("<circle") == (2 if diversity else 0)  # what has no diversity has no place
+
+
 def test_names_cannot_become_markup(document):
     evil = '<img src=x onerror="alert(1)">'
     text = json.dumps(document).replace('"cf"', json.dumps(evil)).replace('"shop"', json.dumps("</title><script>"))

@@ -53,8 +53,7 @@ class SamplesSpec(Strict):
     window: Duration = Field("1h", validate_default=True)
     """With exposures that have no label: a positive event for the item within this time is a click on it."""
     moments: Annotated[int, Field(ge=0), Search(5, 80, log=True)] = 40
-    """At most this many requests a user, evenly spaced over the ranker's window (0 = all); evaluation has its own
-    limit."""
+    """At most this many requests a user, evenly spaced over the ranker's window (0 = all); not those of the test."""
     at_most: int | None = Field(None, ge=5)
     """That many requests of the ranker's window in all, drawn at random; none = all of them."""
     negatives: Annotated[int, Field(ge=0), Search(20, 200, log=True)] = 100
@@ -106,6 +105,8 @@ class EvaluateSpec(Strict):
     """Targets lie within this time of the moment asked about."""
     min_gap: Duration | None = None
     """A moment is asked only if the user was silent for this long before it (one request a sitting)."""
+    young: Duration = Field("30d", validate_default=True)
+    """An item that came less than this long ago counts as young."""
     at_most: int | None = Field(None, ge=1)
     """That many requests of the test window, drawn at random; none = all. A log of millions is not replayed whole."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from shortlist.cli import tables
+from shortlist.cli import price, tables
 from shortlist.cli.leaderboards import leaderboard
 from shortlist.cli.overview import GROUPS
 
@@ -67,3 +67,36 @@ def test_help_is_one_screen_with_every_command_in_its_group(shortlist_command):
     assert max(map(len, lines)) <= 80
     assert not any(line.endswith("...") for line in lines[1:])
     assert [line for line in lines if line in (*GROUPS, "More")] == list(GROUPS)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_prices_have_a_line_a_rule_and_say_what_could_be_chance(width):
+    def change(diff, low, high):
+        return {"diff": diff, "low": low, "high": high, "p": 0.5}
+
+    metrics = {"ndcg@10": change(-0.0123, -0.02, -0.004), "coverage@10": change(0.25, 0.2, 0.3)}
+    metrics |= {"diversity.genres@10": change(0.001, -0.001, 0.003), "gini@10": change(-0.5, None, None)}
+    metrics |= {"novelty@10": change(None, None, None), "age_days@10": change(-10.51, -12, -9)}
+    aim = {"what": "the share of a slate outside the band", "with": 0, "without": 10.25, **change(-10.25, -11, -9.5)}
+    prices = {
+        "bought_recently": {"kind": "soft", "moved": 0.494, "change": metrics, "aim": aim},
+        "fill": {"kind": "soft", "moved": 0.0, "change": metrics, "aim": {**aim, **change(None, None, None)}},
+    }
+    document = {"name": "shop", "protocol": {"k": [50, 10]}, "prices": prices}
+    costs, _, aims, _ = price.tables(document)
+    lines = drawn(costs, width)
+    assert max(map(len, lines)) <= width
+    assert lines[1].split() == ["rule", "NDCG@10", "(95", "%)", "cov.", "div.", "days", "Gini"]  # nothing has a novelty
+    (line,) = (line for line in lines if line.startswith("bought_recently"))
+    assert line.split()[1:] == ["-.012", "(-.020,", "-.004)", "+.250", "(+.001)", "-10.5", "(-.500)"]
+    (line,) = (line for line in lines if line.startswith("fill"))
+    assert line.split()[1:] == ["changes", "nothing"]
+    lines = drawn(aims, width)
+    assert max(map(len, lines)) <= width
+    (line,) = (line for line in lines if line.startswith("bought_recently"))
+    assert line.split()[5:] == ["10.25", "0", "-10.250", "(-11.000,", "-9.500)", "49", "%"]
+    assert price.tables({"name": "shop", "protocol": {"k": [10]}, "prices": {}}) == []
+    idle = {name: {**one, "moved": 0.0} for name, one in prices.items()}
+    assert price.tables({**document, "prices": idle}) == []
+    hard = {name: {**one, "kind": "hard"} for name, one in prices.items()}
+    assert price.tables({**document, "prices": hard}) == []

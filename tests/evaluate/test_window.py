@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ import pytest
 from shortlist import train
 from shortlist.bundle import open_bundle
 from shortlist.data import FOREVER, Dataset
-from shortlist.data.protocol import Questions, replay
+from shortlist.data.protocol import replay
 from shortlist.documents import dumps, jsonable
 from shortlist.evaluate import evaluate
 from shortlist.evaluate._figures import _by_popularity, _means, _paired
@@ -22,10 +23,11 @@ from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.metrics.interval import mean_interval, paired_interval
 from shortlist.pipeline import Pipeline
 from shortlist.questions import answerable, questions_of
+from shortlist.recall.als import ALS
 from shortlist.recall.fresh import Fresh
 from shortlist.rules.available import Available
-from shortlist.testing.worlds import dataset, random_log
-from shortlist.types import Candidates, Ragged, Requests
+from shortlist.testing.worlds import random_log
+from shortlist.types import Candidates, Ragged
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,7 @@ def test_nobody_has_no_name_in_the_rows(replayed, shop, shop_run):
     few = replace(few, requests=replace(few.requests, user=np.array([-1, 0, -1], np.int32)))
     lists = {"slate": Candidates(np.arange(3, dtype=np.uint32), np.zeros(3, np.int32), {"score": np.zeros(3)})}
     data = open_bundle(shop_run.out / "bundle").data
-    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}, {}, {}, {}), few, data)
+    rows = _rows(Run({}, lists, {}, {}, {}, 0, None, {}, {}), few, data)
     for stage in rows["stage"].unique():
         assert rows.filter(stage=stage)["user"].to_list() == [None, data.user_ids.ids[0], None]
 
@@ -263,14 +265,9 @@ def test_every_request_asked_is_in_the_rows(rows, document):
 
 def sliced(counts, asked, found):
     """``_by_popularity`` of one request with the targets ``asked``, shown ``found``, after a log with these counts."""
-    item = np.repeat(np.arange(len(counts)), counts)
-    log = dataset(np.zeros(len(item), int), item, np.arange(len(item)), n_items=len(counts))
-    known = np.ones(len(asked), bool)
-    targets = Ragged.of(np.zeros(len(asked), int), 1, item=np.array(asked, np.int32), known=known)
-    questions = Questions(Requests.of([0], [10**6]), targets, targets)
+    targets = Ragged.of(np.zeros(len(asked), int), 1, item=np.array(asked, np.int32))
     slate = Candidates(np.zeros(len(found), np.uint32), np.array(found, np.int32), {})
-    run = Run({}, {"slate": slate}, {}, {}, {}, 0, None, {}, {}, {}, {})
-    return _by_popularity(run, questions, log, 10)
+    return _by_popularity(slate, targets, np.array(counts), [2, 10])
 
 
 def test_tiers_are_of_the_most_popular_first_and_there_always_is_a_head():
@@ -278,8 +275,9 @@ def test_tiers_are_of_the_most_popular_first_and_there_always_is_a_head():
     table = sliced([1, 10, 3, 4, 0, 2], asked=[1, 3, 2, 5, 0, 4], found=[1, 2, 4])
     assert {name: part["targets"] for name, part in table.items()} == {"head": 1, "middle": 2, "tail": 2, "cold": 1}
     assert [part["recall@10"] for part in table.values()] == [1, 0.5, 0, 1]
+    assert [part["recall@2"] for part in table.values()] == [1, 0.5, 0, 0]  # item 4 stands third
     giant = sliced([1, 9, 1], asked=[0, 1], found=[1])
-    assert giant["head"] == {"targets": 1, "recall@10": 1}
+    assert giant["head"] == {"targets": 1, "recall@2": 1, "recall@10": 1}
 
 
 def test_novelty_and_tiers_count_what_was_before_the_window(shop, shop_run, document):
@@ -294,3 +292,52 @@ def test_novelty_and_tiers_count_what_was_before_the_window(shop, shop_run, docu
     stated = bits.group_by("request").agg(pl.col("bits").mean())["bits"].mean()
     assert min(spec.k) == 3
     assert document["slate"]["novelty@3"] == pytest.approx(stated)
+
+
+def test_slices_have_every_metric_at_every_cut_off(rows, document):
+    slate = rows.filter(stage="slate")
+    hits = {k: slate.filter(pl.col("is_target") & (pl.col("rank") <= k)).group_by("request").len() for k in (3, 6)}
+    asked = rows.filter(stage="asked").sort("request")
+    found = {
+        k: asked.join(one, on="request", how="left", maintain_order="left")["len"].fill_null(0).to_numpy()
+        for k, one in hits.items()
+    }
+    whole, parts = len(asked), document["slices"]["requests"]
+    known = [part for name, part in parts.items() if name.startswith("user ")]
+    assert sum(part["requests"] for part in known) == whole
+    for k in (3, 6):
+        recall = np.mean(found[k] / asked["targets"].to_numpy())
+        told = sum(part["requests"] * part["metrics"]["slate"][f"recall@{k}"]["mean"] for part in known) / whole
+        assert told == pytest.approx(recall, abs=2e-6)
+    for part in parts.values():
+        assert part["metrics"]["slate"].keys() == part["metrics"]["merge"].keys() > {"ndcg@3", "map@6", "recall@all"}
+        assert part["slate"] == part["metrics"]["slate"]["ndcg@3"]
+    assert all({"recall@3", "recall@6"} <= part.keys() for part in document["slices"]["targets"].values())
+
+
+def test_what_accuracy_does_not_see_is_told_of_the_slate_at_every_cut_off(rows, document):
+    for k in (3, 6):
+        shown = rows.filter((pl.col("stage") == "slate") & (pl.col("rank") <= k))
+        assert document["slate"][f"coverage@{k}"] == pytest.approx(shown["item"].n_unique() / 24, abs=1e-6)
+        assert document["slate"][f"empty@{k}"] == pytest.approx(1 - len(shown) / (k * document["requests"]), abs=1e-6)
+        kinds = ("popularity", "popularity_lift", "tail_share", "younger", "serendipity", "miscalibration.genres")
+        assert all(f"{kind}@{k}" in document["slate"] for kind in kinds)
+    assert "coverage@3" in document["channels"]["cf"]
+    assert "coverage@6" not in document["channels"]["cf"]
+    assert document["slate"]["younger@3"] == 1  # the whole log is shorter than 30 days
+
+
+def test_lists_are_as_varied_as_the_vectors_of_a_channel_say(shop, shop_run):
+    opened = open_bundle(shop_run.out / "bundle")
+    log, cut = train.load(opened.recipe, shop)[0], opened.manifest["cuts"]["test"]
+    als = ALS(factors=4, seed=1).fit(log.until(cut))
+    pipeline = replace(opened.pipeline, recall={**opened.pipeline.recall, "near": als})
+    found = evaluate(pipeline, log, opened.recipe.evaluate, cut)
+    items, vectors = als.item_vectors()
+    place = {log.item_ids.ids[item]: row for row, item in enumerate(items.tolist())}
+    values = []
+    for _, one in found.rows.filter((pl.col("stage") == "slate") & (pl.col("rank") <= 3)).group_by("request"):
+        known = [vectors[place[item]].astype(float) for item in one["item"] if item in place]
+        unlike = [1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in combinations(known, 2)]
+        values += [np.mean(unlike)] if unlike else []
+    assert found.document["slate"]["vector_diversity.near@3"] == pytest.approx(np.mean(values), abs=1e-5)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shortlist.data.dataset import FOREVER
 from shortlist.data.table import MISSING_TIME
-from shortlist.metrics import beyond
+from shortlist.metrics import beyond, timeliness, variety
 from shortlist.metrics._slate import Slates
 from shortlist.types import Candidates, Ragged
 
@@ -47,7 +47,7 @@ def test_diversity_is_the_mean_over_pairs(shown, rows, similar, k):
         sets = [set(rows[i]) for i in items[:k] if rows[i]]
         pairs = [unlike(a, b) for a, b in combinations(sets, 2)]
         expected.append(np.mean(pairs) if pairs else np.nan)
-    found = beyond.diversity(slates(shown), k, ragged(rows, "code"), similar)
+    found = variety.diversity(slates(shown), k, ragged(rows, "code"), similar)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -101,7 +101,7 @@ def test_serendipity_counts_hits_that_popularity_misses():
 
 def test_age_is_in_days_and_skips_items_of_unknown_age():
     available = np.array([0, 2 * DAY, MISSING_TIME, FOREVER, 6 * DAY])
-    found = beyond.age(slates([[0, 1, 2], [2, 3], [4]]), 3, np.array([4, 4, 5]) * DAY, available)
+    found = timeliness.age(slates([[0, 1, 2], [2, 3], [4]]), 3, np.array([4, 4, 5]) * DAY, available)
     np.testing.assert_array_equal(found, [3, np.nan, -1])
 
 
@@ -109,7 +109,7 @@ def test_delay_runs_from_arrival_to_the_first_showing():
     available = np.array([0, 11, 12, 13, 10, 15, 16]) * DAY
     available = np.append(available, [MISSING_TIME, FOREVER])
     times = np.array([10, 12, 15, 14]) * DAY
-    items, days = beyond.delay(slates([[0], [1, 7], [1, 3, 4], [3, 5]]), 2, times, available)
+    items, days = timeliness.delay(slates([[0], [1, 7], [1, 3, 4], [3, 5]]), 2, times, available)
     assert items.tolist() == [1, 2, 3, 4, 5]  # with those of the first and the last moment
     np.testing.assert_allclose(days, [1, np.nan, 1, np.nan, -1])  # item 4 stands third
 
@@ -118,7 +118,7 @@ def test_one_number_a_request_even_without_rows():
     judged = slates([[], []])
     with np.errstate(all="raise"):
         assert np.isnan(beyond.novelty(judged, 5, np.ones(3))).all()
-    assert np.isnan(beyond.diversity(judged, 5, ragged([[0]], "code"))).all()
+    assert np.isnan(variety.diversity(judged, 5, ragged([[0]], "code"))).all()
     assert beyond.coverage(judged, 5, 3) == 0
-    items, days = beyond.delay(slates([]), 5, np.empty(0, np.int64), np.array([0, DAY]))
+    items, days = timeliness.delay(slates([]), 5, np.empty(0, np.int64), np.array([0, DAY]))
     assert (items.tolist(), days.tolist()) == ([], [])

@@ -196,3 +196,16 @@ def test_one_rule_has_all_slots():
         rule.apply(ask(1), once, data.state())
     assert Explore(slots=[1], pool="fresh").needed() == ["fresh.rank"]
     assert Explore(slots=[1]).needed() == ()
+
+
+def test_missed_is_what_chance_did_not_fill_of_its_slots():
+    rows, config = table(), {"slots": [4, 1], "n": 4, "epsilon": 0.3}
+    out = many(config, rows)
+    asked = ask(TIMES, user=[0] * TIMES)
+    m, data = len(rows), catalogue({}, n_items=20)
+    rule = Explore(**config).fit(data)
+    changed = (out.item.reshape(TIMES, m)[:, [0, 3]] != rows.item[[0, 3]]).mean(axis=1)
+    missed = rule.missed(asked, out.head(4), data.state())
+    np.testing.assert_allclose(missed, 0.3 - changed, atol=1e-12)
+    assert abs(missed.mean()) < 4.5 * np.sqrt(0.3 * 0.7 / 2 / TIMES)
+    assert rule.missed(ask(1), rows.head(4), data.state()).tolist() == [0.3]  # without the rule: all of it

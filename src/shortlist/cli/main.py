@@ -13,7 +13,19 @@ import shortlist
 from shortlist.cli import threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
-from shortlist.cli import features, leaderboards, off_policy, overview, parts, tables, terminal, tune
+from shortlist.cli import (
+    again,
+    features,
+    front,
+    leaderboards,
+    off_policy,
+    overview,
+    parts,
+    price,
+    tables,
+    terminal,
+    tune,
+)
 from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
@@ -100,7 +112,7 @@ def fit(
     example = _example(out / "bundle")
     document = fitted.evaluation.document
     over = [leaderboards.windows(document), ""] if "windows" in document else []
-    terminal.out.print(leaderboards.leaderboard(document), "", *over, *example)
+    terminal.out.print(leaderboards.leaderboard(document), "", *over, *price.tables(document), *example)
     gib = document["peak_memory_bytes"] / 2**30
     terminal.out.print(f"fitted and evaluated in {document['fit_seconds']:.0f} s, peak memory {gib:.2f} GiB")
     terminal.out.print(f"left in {out}: bundle, report.html, evaluation.json, rows.parquet (the lists)")
@@ -132,27 +144,12 @@ def evaluate(
     rows: Annotated[Path | None, typer.Option(help="Write the lists (rows.parquet) here.")] = None,
 ) -> None:
     """Evaluate a bundle again on the events after it was fitted."""
-    from shortlist import train
-    from shortlist.data.build import dataset
-    from shortlist.data.raw import Raw
-    from shortlist.data.sources import source
     from shortlist.evaluate import evaluate as run
 
     refuse_unwritable(as_json, rows)
     opened = _open(bundle)
-    if opened.manifest.get("final"):
-        raise InputError(f"{bundle}: was refitted at the end of the log (--final); no later events are left to test on")
     with progress():
-        with step("read data"):
-            raw = source(opened.recipe.data.source)(opened.recipe.data, data)
-            assert isinstance(raw, Raw)  # a bundle's recipe has channels
-            same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
-            log = dataset(raw, opened.recipe.data, None if same else opened.data)
-        if not same and log.clock == "each":
-            raise InputError("data: an order of each user alone is spread anew as the log grows; fit again")
-        if not same:
-            terminal.err.print("  note: the data is not what this bundle was fitted on")
-        log = train.as_asked(opened.recipe, log, same, str(bundle))
+        log = again.log_of(opened, bundle, data)
         evaluation = run(
             opened.pipeline, log, opened.recipe.evaluate, opened.manifest["cuts"]["test"], seed=opened.recipe.seed
         )
@@ -161,7 +158,7 @@ def evaluate(
         write_text(as_json, dumps(document))
     if rows:
         write_parquet(evaluation.rows, rows)
-    terminal.out.print(leaderboards.leaderboard(document))
+    terminal.out.print(leaderboards.leaderboard(document), "", *price.tables(document))
 
 
 @app.command(rich_help_panel=overview.MEASURE)
@@ -171,14 +168,23 @@ def compare(
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the comparison here.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fit each with so many seeds, from its own on.")] = 1,
+    along: Annotated[
+        str | None, typer.Option(help="One run along a rule's setting: rules.mmr.trade_off=0.1..1.")
+    ] = None,
 ) -> None:
-    """Pair experiments request by request: the first is the baseline."""
+    """Pair experiments request by request: the first is the baseline.
+
+    With --along draw the front of accuracy against diversity of a single run; nothing is fitted again.
+    """
     from shortlist import report
     from shortlist.cli.runs import runs_of
     from shortlist.evaluate import compare as comparison
 
     refuse_unwritable(as_json, html)
     runs = runs_of(recipes, data, seeds)
+    if along is not None:
+        front.show([folders[0] for folders in runs], along, data, as_json, html)
+        return
     document = comparison.compare(runs)
     if as_json:
         write_text(as_json, dumps(document))

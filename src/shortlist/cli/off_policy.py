@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shortlist.cli import overview, tables, terminal
+from shortlist.cli import again, overview, tables, terminal
 from shortlist.cli.progress import progress
 from shortlist.cli.runs import runs_of
 from shortlist.component import InputError
@@ -61,19 +61,10 @@ def off_policy(
 def _opened(path: Path, data: Path | None) -> tuple[Any, Any, Any, Mapping[str, Any]]:
     """The bundle's funnel, the log with the bundle's codes, its recipe and manifest."""
     from shortlist.bundle import open_bundle
-    from shortlist.data.build import dataset
-    from shortlist.data.raw import Raw
-    from shortlist.data.sources import source
 
     with step("open bundle"):
         opened = open_bundle(path)
-    if opened.manifest.get("final"):
-        raise InputError(f"{path}: was refitted at the end of the log (--final); nothing was shown after it")
-    with step("read data"):
-        raw = source(opened.recipe.data.source)(opened.recipe.data, data)
-        assert isinstance(raw, Raw)  # a bundle's recipe has channels
-        same = raw.fingerprint == opened.manifest["data"]["fingerprint"]
-        log = dataset(raw, opened.recipe.data, None if same else opened.data)
+    log = again.log_of(opened, path, data)
     return opened.pipeline, log, opened.recipe, {**opened.manifest, "hash": opened.hash}
 
 

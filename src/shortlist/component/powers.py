@@ -30,6 +30,15 @@ class Compares(Protocol):
 
 
 @runtime_checkable
+class HasVectors(Protocol):
+    """A channel whose items are vectors."""
+
+    def item_vectors(self) -> tuple[Int32, Float32]:
+        """(items [c], vectors [c, f]): near each other where items are alike."""
+        ...
+
+
+@runtime_checkable
 class Explains(Protocol):
     """A channel that can say which part of the history brought a row."""
 

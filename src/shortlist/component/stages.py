@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
+
 from shortlist.component.component import Component
-from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
+from shortlist.types import Array, Candidates, Float32, Float64, Ragged, Requests, Samples, keys
 
 if TYPE_CHECKING:
     from shortlist.data import Dataset, State
@@ -73,7 +75,10 @@ class Ranker(Component):
 
 
 class HardRule(Component):
-    """Says before retrieval which items may not be shown: they use up none of a channel's rows."""
+    """Says before retrieval which items may not be shown: they use up none of a channel's rows.
+
+    Missed: the share of a slate that it forbids.
+    """
 
     def fit(self, data: Dataset) -> Self:
         """Most rules learn nothing."""
@@ -82,6 +87,14 @@ class HardRule(Component):
     def forbids(self, requests: Requests, state: State) -> Ragged:
         """[n] rows of the column "item", each item once."""
         raise NotImplementedError
+
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: the share of each slate that it forbids; NaN without rows. See ``Aims``."""
+        barred = self.forbids(requests, state)
+        bad = np.isin(slate.keys, keys(barred.rows, barred["item"]))
+        rows = np.bincount(slate.request, minlength=len(requests))
+        with np.errstate(invalid="ignore"):
+            return np.bincount(slate.request, bad, len(requests)) / rows
 
 
 class Rule(Component):

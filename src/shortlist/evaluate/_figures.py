@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.data import FOREVER, MISSING_TIME, Dataset
 from shortlist.data.protocol import Questions
+from shortlist.evaluate._beyond import Catalogue, mean
 from shortlist.metrics import beyond
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.interval import mean_intervals, paired_intervals, user_means
 from shortlist.questions import is_target
 from shortlist.recipe import EvaluateSpec
-from shortlist.types import Array, Candidates, Float64, Int64, keys
+from shortlist.types import Array, Candidates, Float64, Int64, Ragged, keys
 
 Values = dict[str, Float64]  # metric -> [n] one value a request
 Figures = dict[str, Any]
@@ -35,32 +35,28 @@ class Run:
     baseline: Candidates | None  # what anybody would have been shown: see ``document``
     seconds: dict[str, float]
     judged: dict[str, dict[str, float]]  # stage that scores -> what its scores are worth by themselves
-    forbids: dict[str, float]  # hard rule -> items it forbids a request, on average
-    freed: dict[str, Values]  # hard rule -> metric -> [n] of the slate had it been off
 
 
 def document(
     run: Run,
     questions: Questions,
+    known: Catalogue,
     channels: Sequence[str],
     rules: Sequence[str],
-    data: Dataset,
     spec: EvaluateSpec,
-    opens: int,
     seed: int,
 ) -> Figures:
-    """Everything but the protocol; counts of the log are of events before ``opens``. NaN is not yet null.
+    """Everything but the protocol and the prices of rules. NaN is not yet null.
 
+    What accuracy does not say is told of the slate at every cut-off and of the other stages at the smallest.
     Serendipity is measured against ``run.baseline``.
     """
-    users, before, k = questions.requests.user, data.until(opens), min(spec.k)
+    users, k = questions.requests.user, min(spec.k)
     means = _means(run.values, users, seed)
-    arrival = _arrival(data)
     table = {
         stage: {
             **means[stage],
-            **_beyond(run.lists[stage], questions, data, before, k, arrival),
-            **_serendipity(run.lists[stage], run.baseline, questions, k),
+            **_beyond(run.lists[stage], run.baseline, questions, known, spec.k if stage == "slate" else [k]),
             **run.judged.get(stage, {}),
             "hits": run.hits[stage],
             f"hits@{k}": int(is_target(run.lists[stage].head(k), questions.targets).sum()),
@@ -95,9 +91,8 @@ def document(
             **{stage: table[stage] for stage in ranked},
             "rules": {name: table[f"rules.{name}"] for name in rules if f"rules.{name}" in table},
         },
-        "hard_rules": _hard_rules(run, users, seed),
         "paired": {stage.removeprefix("recall."): paired[a, stage] for a, stage in pairs if (a, stage) in paired},
-        "slices": _slices(run, questions, before, spec, seed),
+        "slices": _slices(run, questions, known, spec, seed),
         "seconds": dict(run.seconds),
     }
 
@@ -151,62 +146,31 @@ def _brings(run: Run, channel: str, users: Array, k: int, seed: int) -> Figures:
     }
 
 
-def _hard_rules(run: Run, users: Array, seed: int) -> Figures:
-    """How much each hard rule forbids, and its price: the slate minus the slate had the rule been off."""
-    slate = run.values.get("slate", {})
-    changes = _paired({"slate": slate, **run.freed}, [("slate", name) for name in run.freed], users, seed)
-    return {name: {"forbids": run.forbids[name], "change": changes.get(("slate", name), {})} for name in run.freed}
-
-
-def _arrival(data: Dataset) -> Int64:
-    """[n_items]: since when the catalogue has an item; where it does not say, its first event of the whole log."""
-    first = np.full(data.n_items, FOREVER)
-    np.minimum.at(first, data.events.item, data.events.time)
-    return np.where(data.available_from == MISSING_TIME, first, data.available_from)
-
-
-def _serendipity(rows: Candidates, baseline: Candidates | None, questions: Questions, k: int) -> dict[str, float]:
-    """Right items that the channel which knows nobody would not have shown."""
-    if baseline is None or not len(rows):
-        return {}
-    both = (Slates.of(lists, questions.targets, k) for lists in (rows, baseline))
-    return {f"serendipity@{k}": _mean(beyond.serendipity(next(both), k, next(both)))}
-
-
 def _beyond(
-    rows: Candidates, questions: Questions, data: Dataset, before: Dataset, k: int, arrival: Int64
+    rows: Candidates, baseline: Candidates | None, questions: Questions, known: Catalogue, ks: Sequence[int]
 ) -> dict[str, float]:
-    """What accuracy does not say, at the smallest cut-off; counts are of events before the window."""
+    """What accuracy does not say; serendipity: right items that the channel which knows nobody would not have shown."""
     if not len(rows):
         return {}
-    slates = Slates.of(rows, questions.targets, k)
-    measured = {
-        f"coverage@{k}": beyond.coverage(slates, k, data.n_items),
-        f"gini@{k}": beyond.gini(slates, k, data.n_items),
-        f"novelty@{k}": _mean(beyond.novelty(slates, k, before.item_counts("all"))),
-        f"age_days@{k}": _mean(beyond.age(slates, k, questions.requests.time, arrival)),
-    }
-    new, days = beyond.delay(slates, k, questions.requests.time, arrival)
-    if len(new):
-        measured[f"new_shown@{k}"] = float(np.isfinite(days).mean())
-        measured[f"delay_days@{k}"] = _mean(days)
-    lists = [name for name, kind in data.items.kinds.items() if kind == "list"] or list(data.items.codes)
-    if lists:
-        diversity = beyond.diversity(slates, k, data.items.codes[lists[0]].values)
-        measured[f"diversity.{lists[0]}@{k}"] = _mean(diversity)
+    slates = Slates.of(rows, questions.targets, max(ks))
+    measured: dict[str, float] = {}
+    for k in ks:
+        measured |= known.whole(slates, k) | {metric: mean(values) for metric, values in known.each(slates, k).items()}
+        if baseline is not None:
+            plain = Slates.of(baseline, questions.targets, k)
+            measured[f"serendipity@{k}"] = mean(beyond.serendipity(slates, k, plain))
     return measured
 
 
-def _mean(values: Float64) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+def _slices(run: Run, questions: Questions, known: Catalogue, spec: EvaluateSpec, seed: int) -> Figures:
+    """The slate and the merge for kinds of request, and the slate's targets by their popularity before the window.
 
-
-def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec, seed: int) -> Figures:
-    """NDCG of the slate and of the merge for kinds of request, and of items by popularity before the window."""
+    ``slate`` and ``merge`` are NDCG at the smallest cut-off; ``metrics`` has every metric of both at every cut-off.
+    """
     requests, k = questions.requests, min(spec.k)
     if not len(requests):
         return {}
-    trained = before.user_counts("all")
+    trained = known.user_counts
     events = np.where(requests.user >= 0, trained[np.maximum(requests.user, 0)], 0)
     lengths = requests.history.lengths
     masks = {
@@ -222,30 +186,29 @@ def _slices(run: Run, questions: Questions, before: Dataset, spec: EvaluateSpec,
     for name, mask in masks.items():
         if mask.any():
             part: dict[str, Values] = {
-                s: {metric: run.values[s][metric][mask]} for s in ("slate", "merge") if s in run.values
+                s: {m: values[mask] for m, values in run.values[s].items()}
+                for s in ("slate", "merge")
+                if s in run.values
             }
             found = _means(part, requests.user[mask], seed)
-            table[name] = {"requests": int(mask.sum()), **{stage: found[stage][metric] for stage in part}}
-    return {"requests": table, "targets": _by_popularity(run, questions, before, max(spec.k))}
+            told = {stage: found[stage][metric] for stage in part}
+            table[name] = {"requests": int(mask.sum()), **told, "metrics": found}
+    return {"requests": table, "targets": _by_popularity(run.lists["slate"], questions.targets, known.counts, spec.k)}
 
 
-def _by_popularity(run: Run, questions: Questions, before: Dataset, k: int) -> Figures:
+def _by_popularity(slate: Candidates, targets: Ragged, counts: Int64, ks: Sequence[int]) -> Figures:
     """Recall of targets in the head (items that make half of all events), the middle, the tail (the last fifth) and of
-    the cold: those without an event before the window."""
-    counts = before.item_counts("all")
+    the cold: those without an event before the window, at every cut-off."""
     order = np.argsort(-counts, kind="stable")
     before_it = (np.cumsum(counts[order]) - counts[order]) / max(counts.sum(), 1)
     tier = np.full(len(counts), 2)
     tier[order[before_it < 0.8]] = 1
     tier[order[before_it < 0.5]] = 0  # the item that passes the half belongs to it: there always is a head
     tier[counts == 0] = 3
-    targets = questions.targets
-    wanted = keys(targets.rows, targets["item"])
-    shown = run.lists["slate"].head(k)
-    found = np.isin(wanted, shown.keys)
-    of = tier[targets["item"]]
+    wanted, of = keys(targets.rows, targets["item"]), tier[targets["item"]]
+    found = {f"recall@{k}": np.isin(wanted, slate.head(k).keys) for k in ks}
     return {
-        name: {"targets": int((of == t).sum()), f"recall@{k}": float(found[of == t].mean())}
+        name: {"targets": int((of == t).sum()), **{metric: float(hit[of == t].mean()) for metric, hit in found.items()}}
         for t, name in enumerate(("head", "middle", "tail", "cold"))
         if (of == t).any()
     }

@@ -14,21 +14,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import HardRule, Ranker
+from shortlist.component import Ranker
 from shortlist.data import Dataset, State
 from shortlist.data.held import NOT_TIME_TRUE
 from shortlist.data.order import WORDS
 from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
+from shortlist.evaluate._beyond import Catalogue
 from shortlist.evaluate._figures import Run, document
 from shortlist.evaluate._judged import Judged
+from shortlist.evaluate._prices import Prices
 from shortlist.metrics import accuracy
 from shortlist.metrics._slate import Slates
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, answerable, is_target, questions_of, refuse_failures, warn_of_few
 from shortlist.recipe import EvaluateSpec
-from shortlist.types import Candidates, Float64, Int64, Requests
+from shortlist.types import Candidates, Float64, Requests
 
 ROWS = {
     "request": pl.UInt64,
@@ -44,6 +46,7 @@ ROWS = {
 """Columns of ``rows.parquet``."""
 ASKED = "asked"
 """The stage in ``rows.parquet`` that has one row a request, of rank 0 and without an item."""
+EMPTY = Candidates.empty()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,11 @@ def evaluate(
         questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
     )
     warn_of_few(questions, "the test asks")
-    run = _measured(pipeline, questions, state, spec, rankers or {})
-    figures = document(run, questions, list(pipeline.recall), list(pipeline.rules), data, spec, opens, seed)
+    run, prices = _measured(pipeline, questions, state, spec, rankers or {})
+    known = Catalogue.of(questions.requests, pipeline, data, opens, spec.young)
+    figures = document(run, questions, known, list(pipeline.recall), list(pipeline.rules), spec, seed)
+    price = prices.document(run.values.get("slate", {}), run.lists.get("slate", EMPTY), questions.targets, known, seed)
+    figures |= {"prices": price, "hard_rules": _hard_rules(price)}
     protocol = {
         **spec.model_dump(mode="json", exclude=None if spec.held_out else {"refit"}),
         **({"label": NOT_TIME_TRUE} if spec.held_out else {}),
@@ -89,7 +95,7 @@ def evaluate(
 
 def _measured(
     pipeline: Pipeline, questions: Questions, state: State, spec: EvaluateSpec, rankers: Mapping[str, Ranker]
-) -> Run:
+) -> tuple[Run, Prices]:
     ks, deepest = spec.k, max(spec.k)
     values: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
     lists: dict[str, list[Candidates]] = defaultdict(list)
@@ -103,8 +109,7 @@ def _measured(
     predicting = {stage for stage, ranker in scored_by.items() if ranker is not None and ranker.predicts}
     baseline: list[Candidates] = [Candidates.empty()]
     judged: dict[str, list[Judged]] = defaultdict(list)
-    forbids: dict[str, list[Int64]] = defaultdict(list)
-    freed: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
+    prices = Prices(pipeline, ks)
     for first in track(range(0, len(questions), BATCH), "evaluate"):
         batch = questions.take(np.arange(first, min(first + BATCH, len(questions))))
         slate, trace = pipeline.recommend(batch.requests, state, deepest)
@@ -135,17 +140,10 @@ def _measured(
         for name, metrics in _left_out(pipeline, trace, batch, min(ks)).items():
             for metric, value in metrics.items():
                 without[name][metric].append(value)
-        for name, rule in pipeline.rules.items():  # what a hard rule costs is seen with it off, from recall on
-            if isinstance(rule, HardRule):
-                forbids[name].append(forbidden := rule.forbids(batch.requests, state).lengths)
-                idle = not forbidden.any()  # without it there would be the same slate
-                free = slate if idle else _freed(pipeline, name).recommend(batch.requests, state, deepest)[0]
-                for metric, value in accuracy.per_request(Slates.of(free, batch.targets, deepest), ks).items():
-                    freed[name][metric].append(value)
-                freed[name]["recall@all"].append(_hits(free, batch) / batch.targets.lengths)
+        prices.hear(batch, slate, trace, state, first)
         for stage, spent in trace.seconds.items():
             seconds[stage] += spent
-    return Run(
+    run = Run(
         {stage: {m: np.concatenate(v) for m, v in metrics.items()} for stage, metrics in values.items()},
         {stage: Candidates.concat(parts) for stage, parts in lists.items()},
         dict(hits),
@@ -155,14 +153,20 @@ def _measured(
         Candidates.concat(baseline) if popular or pipeline.fallback else None,
         dict(seconds),
         {stage: Judged.concat(parts).figures(stage in predicting) for stage, parts in judged.items()},
-        {name: float(np.concatenate(lengths).mean()) for name, lengths in forbids.items()},
-        {name: {m: np.concatenate(v) for m, v in metrics.items()} for name, metrics in freed.items()},
     )
+    return run, prices
 
 
-def _freed(pipeline: Pipeline, rule: str) -> Pipeline:
-    """The pipeline without a hard rule, heard by nobody."""
-    return replace(pipeline, rules={name: r for name, r in pipeline.rules.items() if name != rule}, observers=())
+def _hard_rules(prices: Mapping[str, Any]) -> dict[str, Any]:
+    """How much each hard rule forbids, and its price in accuracy."""
+    return {
+        name: {
+            "forbids": told["forbids"],
+            "change": {m: value for m, value in told["change"].items() if m.startswith(("ndcg@", "recall@"))},
+        }
+        for name, told in prices.items()
+        if told["kind"] == "hard"
+    }
 
 
 def _popular(pipeline: Pipeline) -> str | None:

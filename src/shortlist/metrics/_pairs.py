@@ -1,4 +1,4 @@
-"""The one loop over pairs of items in a list. Its plain definition is in tests/metrics/test_beyond.py."""
+"""Loops over pairs of items in a list. Their plain definitions are in tests/metrics/test_variety.py."""
 
 from __future__ import annotations
 
@@ -7,40 +7,103 @@ import numpy as np
 
 from shortlist.types import Array, Float64
 
+BITS = 64
+"""So many codes fit into one word, where a pair costs a nanosecond or two."""
+ONE, TWO, FOUR, HIGH = (np.uint64(n) for n in (1, 2, 4, 56))
+PAIRS, QUADS, HALVES, SUM = (
+    np.uint64(n) for n in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101)
+)
+
 
 @numba.njit(cache=True)
-def similarity(items: Array, starts: Array, offsets: Array, codes: Array, cosine: bool) -> Float64:
+def similarity(
+    items: Array, starts: Array, ends: Array, offsets: Array, codes: Array, words: Array, cosine: bool
+) -> Float64:
     """[n]: mean similarity of the pairs of items in each list; NaN without a pair.
 
-    ``items[starts[r]:starts[r + 1]]`` is list r; ``codes[offsets[i]:offsets[i + 1]]`` are the attributes of item i,
-    ascending. An item without attributes is left out.
+    ``items[starts[r]:ends[r]]`` is list r; ``codes[offsets[i]:offsets[i + 1]]`` are the attributes of item i,
+    ascending, and bits of ``words[i]`` where no code is above 63 (else ``words`` is empty). An item without
+    attributes is left out.
     """
     n = len(starts) - 1
     result = np.full(n, np.nan)
+    longest = 0
     for r in range(n):
-        total, pairs = 0.0, 0
-        for left in range(starts[r], starts[r + 1]):
-            a, a_end = offsets[items[left]], offsets[items[left] + 1]
-            if a == a_end:
-                continue
-            for right in range(left + 1, starts[r + 1]):
-                b, b_end = offsets[items[right]], offsets[items[right] + 1]
-                if b == b_end:
-                    continue
-                x, y, shared = a, b, 0
-                while x < a_end and y < b_end:
-                    if codes[x] == codes[y]:
-                        shared, x, y = shared + 1, x + 1, y + 1
-                    elif codes[x] < codes[y]:
-                        x += 1
+        longest = max(longest, ends[r] - starts[r])
+    own, size, word = np.empty(longest, np.int64), np.empty(longest), np.empty(longest, np.uint64)
+    for r in range(n):
+        m = 0
+        for row in range(starts[r], ends[r]):
+            i = items[row]
+            if offsets[i + 1] > offsets[i]:
+                own[m], size[m] = i, offsets[i + 1] - offsets[i]
+                if len(words):
+                    word[m] = words[i]
+                m += 1
+        total = 0.0
+        for left in range(m):
+            if len(words):
+                total += _of_words(word, size, left, m, cosine)
+            else:
+                for right in range(left + 1, m):
+                    shared = _shared(codes, offsets, own[left], own[right])
+                    if cosine:
+                        total += shared / np.sqrt(size[left] * size[right])
                     else:
-                        y += 1
-                size_a, size_b = a_end - a, b_end - b
-                if cosine:
-                    total += shared / np.sqrt(size_a * size_b)
-                else:
-                    total += shared / (size_a + size_b - shared)
-                pairs += 1
-        if pairs:
-            result[r] = total / pairs
+                        total += shared / (size[left] + size[right] - shared)
+        if m > 1:
+            result[r] = total / (m * (m - 1) / 2)
+    return result
+
+
+@numba.njit(cache=True)
+def _of_words(word: Array, size: Array, left: int, m: int, cosine: bool) -> float:
+    """The similarity of one item to all behind it, added up; bits are counted without a branch."""
+    total, mine, its = 0.0, word[left], size[left]
+    for right in range(left + 1, m):
+        x = mine & word[right]
+        x = x - ((x >> ONE) & PAIRS)
+        x = (x & QUADS) + ((x >> TWO) & QUADS)
+        x = (x + (x >> FOUR)) & HALVES
+        shared = float((x * SUM) >> HIGH)
+        if cosine:
+            total += shared / np.sqrt(its * size[right])
+        else:
+            total += shared / (its + size[right] - shared)
+    return total
+
+
+@numba.njit(cache=True)
+def _shared(codes: Array, offsets: Array, i: int, j: int) -> int:
+    """How many codes two items have in common."""
+    x, y, shared = offsets[i], offsets[j], 0
+    while x < offsets[i + 1] and y < offsets[j + 1]:
+        if codes[x] == codes[y]:
+            shared, x, y = shared + 1, x + 1, y + 1
+        elif codes[x] < codes[y]:
+            x += 1
+        else:
+            y += 1
+    return shared
+
+
+@numba.njit(cache=True)
+def vector_similarity(items: Array, starts: Array, ends: Array, place: Array, unit: Array) -> Float64:
+    """[n]: mean cosine of the pairs of items in each list: (|Σ v|² − m) / (m (m − 1)) of m vectors of length 1.
+
+    ``place[i]`` is the row of ``unit`` [c, f] with the vector of item i, -1 where it has none; NaN without a pair.
+    """
+    n, f = len(starts) - 1, unit.shape[1]
+    result, total = np.full(n, np.nan), np.empty(f)
+    for r in range(n):
+        total[:] = 0
+        m = 0
+        for row in range(starts[r], ends[r]):
+            at = place[items[row]]
+            if at >= 0:
+                m += 1
+                for d in range(f):
+                    total[d] += unit[at, d]
+        if m > 1:
+            result[r] = (np.sum(total * total) - m) / (m * (m - 1))
     return result

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shortlist.metrics._slate import Slates
-from shortlist.types import Array, Bool, Float64, Int64
+from shortlist.types import Array, Float64, Int64
 
 
 def recall(slates: Slates, k: int) -> Float64:
@@ -43,7 +43,7 @@ def ndcg(slates: Slates, k: int) -> Float64:
 
     Source: Järvelin and Kekäläinen (2002), Cumulated Gain-Based Evaluation of IR Techniques.
     """
-    return _ndcg(slates, k, slates.hit, slates.targets)
+    return _ndcg(slates, k, slates.found(k), slates.targets)
 
 
 def ndcg_known(slates: Slates, k: int) -> Float64:
@@ -54,7 +54,8 @@ def ndcg_known(slates: Slates, k: int) -> Float64:
 
     Source: Järvelin and Kekäläinen (2002), Cumulated Gain-Based Evaluation of IR Techniques.
     """
-    return _ndcg(slates, k, slates.known_hit, slates.known)
+    rows = slates.found(k)
+    return _ndcg(slates, k, rows[slates.known_hit[rows]], slates.known)
 
 
 def mrr(slates: Slates, k: int) -> Float64:
@@ -62,7 +63,7 @@ def mrr(slates: Slates, k: int) -> Float64:
 
     Source: Voorhees (1999), The TREC-8 Question Answering Track Report.
     """
-    rows = slates.hit & slates.within(k)
+    rows = slates.found(k)
     best = np.zeros(len(slates))
     np.maximum.at(best, slates.request[rows], 1 / slates.rank[rows])
     return _defined(best, slates.targets)
@@ -73,7 +74,7 @@ def average_precision(slates: Slates, k: int) -> Float64:
 
     Source: Buckley and Voorhees (2000), Evaluating Evaluation Measure Stability.
     """
-    rows = np.flatnonzero(slates.hit & slates.within(k))
+    rows = slates.found(k)
     request = slates.request[rows]
     so_far = np.arange(len(rows)) - np.searchsorted(request, request) + 1  # hits up to and with this one
     total = np.bincount(request, weights=so_far / slates.rank[rows], minlength=len(slates))
@@ -98,11 +99,10 @@ def per_request(slates: Slates, ks: Sequence[int]) -> dict[str, Float64]:
 
 
 def _hits(slates: Slates, k: int) -> Int64:
-    return np.bincount(slates.request[slates.hit & slates.within(k)], minlength=len(slates))
+    return np.bincount(slates.request[slates.found(k)], minlength=len(slates))
 
 
-def _ndcg(slates: Slates, k: int, hit: Bool, targets: Int64) -> Float64:
-    rows = hit & slates.within(k)
+def _ndcg(slates: Slates, k: int, rows: Int64, targets: Int64) -> Float64:
     gain = np.bincount(slates.request[rows], weights=1 / np.log2(slates.rank[rows] + 1.0), minlength=len(slates))
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
     return _divide(gain, ideal[np.minimum(k, targets)])

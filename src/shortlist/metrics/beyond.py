@@ -1,4 +1,4 @@
-"""What accuracy does not see: how much of the catalogue is shown, how varied, surprising, even and fresh it is.
+"""What accuracy does not see: how much of the catalogue is shown, how evenly, how popular and how surprising it is.
 
 Functions that return [n] speak of each request; those that return one number speak of all lists together.
 Nothing here may be counted in the test window: ``counts`` are of events before it.
@@ -6,17 +6,21 @@ Nothing here may be counted in the test window: ``counts`` are of events before 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-from shortlist.data.dataset import FOREVER
-from shortlist.data.table import MISSING_TIME
-from shortlist.metrics._pairs import similarity
 from shortlist.metrics._slate import Slates
-from shortlist.types import Array, Float64, Int64, Ragged
+from shortlist.types import Array, Bool, Float64, Int64, Ragged
 
-DAY = 86_400_000_000
+HEAD = 0.8
+"""Items outside the long tail take this share of all events together."""
+
+
+def empty(slates: Slates, k: int) -> Float64:
+    """Share of the first k places that nothing stands at: 1 − min(rows, k) / k.
+
+    Source: Shortlist's own definition.
+    """
+    return 1 - (slates.ends(k) - slates.starts[:-1]) / k
 
 
 def coverage(slates: Slates, k: int, n_items: int) -> float:
@@ -27,7 +31,22 @@ def coverage(slates: Slates, k: int, n_items: int) -> float:
     Source: Ge, Delgado-Battenfeld and Jannach (2010), Beyond Accuracy: Evaluating Recommender Systems by Coverage and
     Serendipity.
     """
-    return len(np.unique(slates.item[slates.within(k)])) / n_items if n_items else float("nan")
+    return np.count_nonzero(slates.exposure(k)) / n_items if n_items else float("nan")
+
+
+def coverage_pulls(slates: Slates, k: int, n_items: int, cluster: Int64, n: int) -> Float64:
+    """[n]: what each of ``n`` clusters (``cluster`` [requests]) adds to ``coverage``: items shown to nobody else,
+    less the mean of that.
+
+    Their squares add up to the jackknife's variance, which errs on the safe side (Efron and Stein (1981), The
+    Jackknife Estimate of Variance); of two systems on the same requests the difference of their pulls does.
+    """
+    rows = slates.rows(k)
+    shown = np.unique(cluster[slates.request[rows]].astype(np.int64) << 32 | slates.item[rows])
+    item = shown & 0xFFFFFFFF
+    alone = np.bincount(item, minlength=1)[item] == 1
+    own = np.bincount(shown[alone] >> 32, minlength=n) / max(n_items, 1)
+    return (own - own.mean()) * np.sqrt((n - 1) / n)
 
 
 def gini(slates: Slates, k: int, n_items: int) -> float:
@@ -38,27 +57,75 @@ def gini(slates: Slates, k: int, n_items: int) -> float:
 
     Source: Fleder and Hosanagar (2009), Blockbuster Culture's Next Rise or Fall.
     """
-    shown = np.unique(slates.item[slates.within(k)], return_counts=True)[1]
+    exposure = slates.exposure(k)
+    shown = np.sort(exposure[exposure > 0])
     if len(shown) > n_items:
         raise ValueError(f"{len(shown)} items were shown of a catalogue of {n_items}")
     if not len(shown):
         return float("nan")
     place = np.arange(n_items - len(shown) + 1, n_items + 1)  # the items never shown come first and add nothing
-    return float(np.sum((2 * place - n_items - 1) * np.sort(shown)) / (n_items * shown.sum()))
+    return float(np.sum((2 * place - n_items - 1) * shown) / (n_items * shown.sum()))
 
 
-def diversity(slates: Slates, k: int, attributes: Ragged, similar: Literal["jaccard", "cosine"] = "jaccard") -> Float64:
-    """Mean dissimilarity of the pairs in a list: 1 − mean_{i<j} sim(i, j) over attribute sets.
+def gini_pulls(slates: Slates, k: int, n_items: int, cluster: Int64, n: int) -> Float64:
+    """[n]: how ``gini`` moves with the weight of each of ``n`` clusters: Σ of its rows ((2 rank_i − n − 1)/n − G) / Σx.
 
-    sim is |A∩B|/|A∪B| (jaccard) or |A∩B|/√(|A||B|) (cosine). ``attributes`` has a row of distinct "code" for each item
-    of the catalogue; items without any are left out, and a list with fewer than two others has no diversity (NaN).
-
-    Source: Smyth and McClave (2001), Similarity vs. Diversity.
+    rank_i is the midrank of item i's exposure. Their squares add up to the variance of the infinitesimal jackknife
+    (Jaeckel (1972), The Infinitesimal Jackknife); of two systems the difference of their pulls does.
     """
-    rows = slates.within(k)
-    starts = np.searchsorted(slates.request[rows], np.arange(len(slates) + 1))
-    codes = attributes["code"][np.lexsort((attributes["code"], attributes.rows))]
-    return 1 - similarity(slates.item[rows], starts, attributes.offsets, codes, similar == "cosine")
+    exposure = slates.exposure(k, n_items)
+    value = gini(slates, k, n_items)
+    levels, at, size = np.unique(exposure, return_inverse=True, return_counts=True)
+    size[0] += n_items - len(exposure) if levels[0] == 0 else 0
+    last = np.cumsum(size)
+    middle = (last - (size - 1) / 2)[at]
+    slope = ((2 * middle - n_items - 1) / n_items - value) / max(exposure.sum(), 1)
+    rows = slates.rows(k)
+    pulled = np.bincount(cluster[slates.request[rows]], weights=slope[slates.item[rows]], minlength=n)
+    return pulled.astype(np.float64, copy=False)
+
+
+def popularity(slates: Slates, k: int, counts: Array) -> Float64:
+    """Mean number of earlier events of the items shown: mean_i c_i, ``counts`` [n_items] before the test window.
+
+    Source: Yin, Cui, Li, Yao and Chen (2012), Challenging the Long Tail Recommendation.
+    """
+    return slates.mean_of(counts, k)
+
+
+def popularity_lift(slates: Slates, k: int, counts: Array, history: Ragged) -> Float64:
+    """How much more popular the list is than what the asker took: mean_{i in list} c_i / mean_{j in history} c_j − 1.
+
+    ``history`` has a row of "item" for each request; an item met twice counts twice. 0 = as popular as one's own taste,
+    1 = twice as popular. NaN without a history.
+
+    Source: Abdollahpouri, Mansoury, Burke and Mobasher (2019), The Unfairness of Popularity Bias in Recommendation.
+    """
+    counts = np.asarray(counts, np.float64)
+    total = np.bincount(history.rows, weights=counts[history["item"]], minlength=len(slates))
+    met = np.divide(total, history.lengths, out=np.full(len(slates), np.nan), where=total > 0)
+    return slates.mean_of(counts, k) / met - 1
+
+
+def tail_share(slates: Slates, k: int, counts: Array) -> Float64:
+    """Share of the items shown that lie in the long tail: those behind the ones that took 80 % of all events.
+
+    The item that passes the 80 % is not in the tail; an item nobody met is.
+
+    Source: Abdollahpouri, Burke and Mobasher (2017), Controlling Popularity Bias in Learning-to-Rank Recommendation.
+    """
+    return slates.mean_of(in_tail(counts), k)
+
+
+def in_tail(counts: Array) -> Bool:
+    """[n_items]: whether an item lies behind those that took 80 % of all events; of equals the earlier code counts
+    as the more popular."""
+    counts = np.asarray(counts)
+    order = np.argsort(-counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    tail = np.ones(len(counts), bool)
+    tail[order[before < HEAD * counts.sum()]] = False
+    return tail
 
 
 def novelty(slates: Slates, k: int, counts: Array) -> Float64:
@@ -69,9 +136,7 @@ def novelty(slates: Slates, k: int, counts: Array) -> Float64:
     Source: Zhou et al. (2010), Solving the Apparent Diversity-Accuracy Dilemma of Recommender Systems.
     """
     smoothed = np.asarray(counts, np.float64) + 1
-    surprise = -np.log2(smoothed / smoothed.sum())
-    rows = slates.within(k)
-    return slates.mean(surprise[slates.item[rows]], rows)
+    return slates.mean_of(-np.log2(smoothed / smoothed.sum()), k)
 
 
 def serendipity(slates: Slates, k: int, baseline: Slates) -> Float64:
@@ -84,42 +149,9 @@ def serendipity(slates: Slates, k: int, baseline: Slates) -> Float64:
     """
     if not np.array_equal(baseline.targets, slates.targets):
         raise ValueError("the baseline answers other requests: the numbers of targets differ")
-    rows, expected = slates.hit & slates.within(k), baseline.hit & baseline.within(k)  # only hits can matter
+    rows, expected = slates.found(k), baseline.found(k)  # only hits can matter
     found = slates.request[rows].astype(np.int64) << 32 | slates.item[rows]
     known = baseline.request[expected].astype(np.int64) << 32 | baseline.item[expected]
     surprising = slates.request[rows][~np.isin(found, known)]
     share = np.bincount(surprising, minlength=len(slates)) / k
     return np.where(slates.targets > 0, share, np.nan)
-
-
-def age(slates: Slates, k: int, times: Int64, available_from: Int64) -> Float64:
-    """Timeliness: mean days the items shown had been in the catalogue, mean_i (time − available_from_i) / day.
-
-    ``times`` [n] and ``available_from`` [n_items] in microseconds. Items without a known beginning are left out. A
-    negative age means that an item was shown before it existed.
-
-    Source: Chakraborty, Ghosh, Ganguly and Gummadi (2017), Optimizing the Recency-Relevancy Trade-off in Online News
-    Recommendations.
-    """
-    since = np.asarray(available_from)[slates.item]
-    rows = slates.within(k) & (since != MISSING_TIME) & (since != FOREVER)
-    return slates.mean((np.asarray(times)[slates.request[rows]] - since[rows]) / DAY, rows)
-
-
-def delay(slates: Slates, k: int, times: Int64, available_from: Int64) -> tuple[Array, Float64]:
-    """Days from an item's arrival to the first time it is shown: (items, days), NaN for never shown.
-
-    For the items that arrived between the first and the last of ``times`` [n], in order of their code.
-
-    Source: defined here; the problem is that of Schein, Popescul, Ungar and Pennock (2002), Methods and Metrics for
-    Cold-Start Recommendations.
-    """
-    available_from, times = np.asarray(available_from), np.asarray(times)
-    if not len(times):
-        return np.empty(0, np.int64), np.empty(0)
-    new = np.flatnonzero((available_from >= times.min()) & (available_from <= times.max()))
-    rows = slates.within(k)
-    first = np.full(len(available_from), FOREVER)
-    np.minimum.at(first, slates.item[rows], times[slates.request[rows]])
-    days = (np.where(first[new] == FOREVER, 0, first[new]) - available_from[new]) / DAY
-    return new, np.where(first[new] == FOREVER, np.nan, days)

@@ -138,8 +138,28 @@ class Pipeline:
         """The second half: pre-rank, features, rank, soft rules; at most ``n`` rows a request."""
         requests = recalled.requests
         own = self.rank(requests, recalled.rows, state, trace, self._wide(n))
-        slate = self._ruled(requests, backed(own, recalled.spare), state, trace).head(n)
+        trace.ordered = backed(own, recalled.spare)
+        slate = self._ruled(requests, trace.ordered, state, trace).head(n)
         return slate if self.fallback is None else self._filled(requests, own, slate, state, n, trace)
+
+    def revised(self, trace: Trace, name: str, rule: Rule | None, state: State, n: int) -> Candidates:
+        """The slate of an answer had the soft rule ``name`` been another, or off (None): at most ``n`` rows a request.
+
+        Nothing that came before that rule is done again; ``trace`` has kept it.
+        """
+        assert trace.recalled is not None
+        assert trace.ordered is not None
+        requests, names = trace.recalled.requests, [key for key, old in self.rules.items() if isinstance(old, Rule)]
+        changed = {key: rule if key == name else old for key, old in self.rules.items()}
+        other = replace(self, rules={key: one for key, one in changed.items() if one is not None}, observers=())
+        at = names.index(name)
+        later = replace(other, rules={key: other.rules[key] for key in names[at:] if key in other.rules})
+        before = trace.stages[f"rules.{names[at - 1]}"] if at else trace.ordered
+        slate = later._ruled(requests, before, state, Trace()).head(n)
+        if self.fallback is None:
+            return slate
+        own = trace.ordered.take(~trace.ordered["fallback"])
+        return other._filled(requests, own, slate, state, n, Trace())
 
     def _filled(
         self, requests: Requests, own: Candidates, slate: Candidates, state: State, n: int, trace: Trace
@@ -174,7 +194,7 @@ class Pipeline:
         if forbidden.any():  # never shown; and a fault, which stops a run that measures
             trace.failed["exclude"] = f"{forbidden.sum()} forbidden rows came back from the channels"
             rows = rows.take(~forbidden)
-        if "score" in rows:
+        if "score" in rows and "ranked" not in rows:
             rows = rows.with_columns(
                 ranked=rows["score"]
             )  # what rules measure their amounts by, whatever they do to it

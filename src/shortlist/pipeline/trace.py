@@ -51,6 +51,7 @@ class Trace:
     """What each stage handed on, what it took, and which channels failed; for reports, explanations and metrics."""
 
     recalled: Recalled | None = None
+    ordered: Candidates | None = None  # in ranked order, the fallback's rows behind: what the soft rules begin with
     stages: dict[str, Candidates] = field(default_factory=dict)
     # "recall.NAME", "merge", "prerank", "rank", "rules.NAME"
     seconds: dict[str, float] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from shortlist.data import State
 from shortlist.index import Index
 from shortlist.index.exact import Exact, inner
 from shortlist.recall._vocabulary import Vocabulary
-from shortlist.types import Array, Candidates, Float32, Ragged, Requests
+from shortlist.types import Array, Candidates, Float32, Int32, Ragged, Requests
 
 BUILT = "index_"
 """How the learned attributes begin that the index built."""
@@ -76,6 +76,10 @@ class Vectors(Vocabulary):
         """[c, f]: vectors of length 1 that are near where items are alike."""
         norms = np.linalg.norm(self.table_, axis=1, keepdims=True)
         return self.table_ / np.maximum(norms, 1e-12).astype(np.float32)
+
+    def item_vectors(self) -> tuple[Int32, Float32]:
+        """(items [c], their vectors of length 1 [c, f])."""
+        return self.items_, self._alike()
 
     def similar(self, items: Array, k: int) -> Candidates:
         """The ``k`` other items with the largest cosine above ``floor`` to each item; unknown items have none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shortlist.documents import jsonable, write_text
-from shortlist.report import _details, _draw, _picture, _sections, _words
+from shortlist.report import _details, _draw, _front, _picture, _prices, _sections, _words
 from shortlist.report._comparison import body
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def page(document: Mapping[str, Any]) -> str:
         _sections.funnel(document),
         _sections.leaderboard(document),
         _sections.differences(document),
+        _prices.prices(document),
         _details.windows(document),
         _sections.additions(document),
         _sections.slices(document),
@@ -55,6 +56,12 @@ def comparison(document: Mapping[str, Any]) -> str:
     document = jsonable(document)
     names = [run["name"] for run in document["runs"]]
     return _draw.page(f"{' against '.join(reversed(names))}", _style(), body(document))
+
+
+def front(document: Mapping[str, Any]) -> str:
+    """The page of what ``compare --along`` found."""
+    document = jsonable(document)
+    return _draw.page(str(document["setting"]), _style(), _front.body(document))
 
 
 def picture(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

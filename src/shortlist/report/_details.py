@@ -13,21 +13,26 @@ def beyond(document: Document) -> str:
     """What accuracy does not see."""
     k = min(document["protocol"]["k"])
     rows = {name: value for name, value in stages(document).items() if not name.startswith("rules.")}
-    measured = list(dict.fromkeys(m for v in rows.values() for m in v if m.split("@")[0].split(".")[0] in _BEYOND))
+    told = dict.fromkeys(m for v in rows.values() for m in v if m.endswith(f"@{k}"))
+    measured = [m for kind in _BEYOND for m in told if m.split("@")[0].split(".")[0] == kind]
     if not measured:
         return ""
-    head = ["", *(text(m.split("@")[0].replace(".", " of ")) for m in measured)]
+    head = ["", *(text(m.split("@")[0].replace("_", " ").replace(".", " of ")) for m in measured)]
     cells = []
     for name, value in rows.items():
         said = [
             percent(value.get(m))
-            if m.startswith(("coverage", "new_shown"))
+            if m.startswith(("empty", "coverage", "new_shown", "tail_share", "younger"))
             else decimal(value.get(m), _DIGITS.get(m.split("@")[0], 2))
             for m in measured
         ]
         cells.append([words.stage(name), *said])
     kinds = list(dict.fromkeys(m.split("@")[0].split(".")[0] for m in measured))
-    meaning = '<p class="key">' + "; ".join(f"<b>{kind}</b>: {words.METRICS[kind]}" for kind in kinds) + ".</p>"
+    meaning = (
+        '<p class="key">'
+        + "; ".join(f"<b>{kind.replace('_', ' ')}</b>: {words.METRICS[kind]}" for kind in kinds)
+        + ".</p>"
+    )
     lead = (
         f"A list can be accurate and dull. The first {k} places, by list; popularity is counted before the test window."
     )
@@ -70,8 +75,21 @@ def windows(document: Document) -> str:
 
 
 _SPREAD = ("deviation", "least", "most")
-_DIGITS = {"novelty": 1, "age_days": 0, "delay_days": 1, "serendipity": 3}
-_BEYOND = ("coverage", "gini", "novelty", "diversity", "age_days", "new_shown", "delay_days", "serendipity")
+_DIGITS = {"novelty": 1, "popularity": 0, "age_days": 0, "delay_days": 1, "serendipity": 3}
+_BEYOND = (
+    *(
+        "empty",
+        "coverage",
+        "gini",
+        "novelty",
+        "popularity",
+        "popularity_lift",
+        "tail_share",
+        "diversity",
+        "vector_diversity",
+    ),
+    *("miscalibration", "age_days", "younger", "new_shown", "delay_days", "serendipity"),
+)
 
 
 def scores(document: Document) -> str:

@@ -26,6 +26,13 @@ METRICS = {
     "new_shown": "share of the items that arrived in the window which somebody was shown",
     "serendipity": "share of the places with a right item that plain popularity would not have shown",
     "novelty": "surprise in bits: a rarer item has more",
+    "empty": "share of the places that nothing stands at",
+    "popularity": "mean number of earlier events of the items shown",
+    "popularity_lift": "how much more popular the items are than those the person took before: 0 = alike, 1 = twice",
+    "tail_share": "share of the items shown from the long tail, behind those that took 80 % of all events",
+    "younger": "share of the items shown that came within the window that [evaluate] young names",
+    "miscalibration": "how far the mix of categories is from that of the history, in nats: 0 = the same",
+    "vector_diversity": "the same by a channel’s item vectors: 0 = all alike, 1 = nothing in common",
     "diversity": "how little the items of one list have in common: 0 = all alike, 1 = nothing shared",
 }
 SLICES = {

@@ -15,8 +15,10 @@ from shortlist.rules._explore import best_of, softmax, uniform
 from shortlist.rules._fallback import fallback_of
 from shortlist.rules._moved import ranked_of, score_of, spread_of
 from shortlist.rules._past import check_events
-from shortlist.rules._reason import because
+from shortlist.rules._reason import because, reason_of
 from shortlist.types import Array, Bool, Candidates, Float64, Requests
+
+DRAWN = "shown to learn about it"
 
 
 class Explore(Rule):
@@ -30,7 +32,7 @@ class Explore(Rule):
     candidates: epsilon p(j) for what was drawn (and what made room for it), 1 - epsilon for what stayed in a slot, 1 -
     epsilon p(j) for what stayed in the pool, 1 elsewhere. What it holds to: exactly these probabilities; the same
     request id and candidates give the same slate; what is in no slot and in no pool stays where it is. Put it behind
-    all rules that order, before ``fill``.
+    all rules that order, before ``fill``. Missed: the share of slots that chance was to fill and did not, 0 on average.
 
     Source: Chapelle and Li (2011), An Empirical Evaluation of Thompson Sampling, NIPS; Swaminathan et al. (2017),
     Off-policy evaluation for slate recommendation, NIPS, for why propensities are kept.
@@ -105,7 +107,12 @@ class Explore(Rule):
                 propensity[[place, mine[at]]] = chance[at]
                 drawn[place] = True
         rows = candidates.take(order).with_columns(propensity=propensity.astype(np.float32))
-        return because(rows, drawn, "shown to learn about it")
+        return because(rows, drawn, DRAWN)
+
+    def missed(self, requests: Requests, slate: Candidates, state: State) -> Float64:
+        """[n]: ``epsilon`` less the share of its slots that chance filled; its mean is 0 where chance had its part."""
+        drawn = np.char.find(reason_of(slate), DRAWN) >= 0
+        return self.epsilon - np.bincount(slate.request, drawn, len(requests)) / len(self.slots)
 
     def _fits(self, candidates: Candidates) -> Bool:
         """[m]: rows of the kind that the pool is of."""

@@ -27,7 +27,8 @@ class Intent(Rule):
     cut: what everybody looks at anyhow says nothing about a session. The session are the last events, at most ``last``,
     with no pause longer than ``idle`` between them or up to the request. Spread: the standard deviation of the
     request's scores before any rule. What it holds to: no row gains more than the amount, one of no value that the
-    session prefers gains nothing, and such rows keep their order. Missed: 1 - the mean of that maximum over a slate.
+    session prefers gains nothing, and such rows keep their order. Missed: how much of a slate is about something else,
+    1 less the mean of that maximum over it.
 
     Source: Shortlist's own definition; that short sessions tell what a visit is for: Jannach, Lerche and Jugovac
     (2015), Adaptation and evaluation of recommendations for short-term shopping goals.

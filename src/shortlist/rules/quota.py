@@ -31,7 +31,7 @@ class Quota(Rule):
     the ranked ones do not fill the places. What it holds to: the shares are inside their bounds wherever some choice of
     rows keeps them there, and else the violation, the sum over values of rows missing and rows too many, is the least
     possible. Where rows have several values each and greedy choice falls short, an integer program of some 10 ms finds
-    that out. Missed: that violation over the slate.
+    that out. Missed: rows missing and too many in a slate.
 
     Source: Shortlist's own definition.
     """

@@ -23,8 +23,8 @@ class Scatter(Rule):
     Greedy and stable: the next place goes to the first row left that breaks no limit; if each breaks one, to the first
     of those with the least excess, the sum over its values v of max(0, count of v in the last w - 1 places + 1 - m). Of
     a list attribute each value counts. The fallback's rows stay behind the ranked ones. The first ``n`` places are
-    arranged, the rows beyond keep their order. Missed: over the places and values of a slate, how many rows too many
-    the window that ends there has.
+    arranged, the rows beyond keep their order. Missed: rows too many in the windows of a slate, over all places and
+    values.
 
     Source: Shortlist's own definition.
     """
