@@ -21,7 +21,7 @@ LEVELS = [
     ["recall", "features", "rank", "rules", "metrics"],
     ["pipeline"],
     ["recipe"],
-    ["questions", "bundle", "tabular"],
+    ["questions", "bundle", "tabular", "experiment"],
     ["evaluate", "answer"],
     ["report", "train"],
     ["tuning", "columns", "serve", "spark"],
