@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_ramp_brings_users_in_and_moves_nobody() -> None:
     d = design(x=plain(span=[0.2, 0.7], ramp=steps, stop="2026-01-10"))
     before, *days = [arms_of(d, USERS, T0 + day * DAY)["x"] for day in (-1, 0, 1, 2, 8)]
     assert (before == OUT).all()
-    for earlier, later in zip(days, days[1:], strict=False):
+    for earlier, later in itertools.pairwise(days):
         assert (later[earlier != OUT] == earlier[earlier != OUT]).all()
     shares = [(day != OUT).mean() for day in days]
     np.testing.assert_allclose(shares, [0.05, 0.25, 0.5, 0.5], atol=0.01)
@@ -132,7 +133,7 @@ def test_alone_or_among_others_today_or_tomorrow_a_user_is_in_the_same_arm(
     users: list[str], cuts: list[float], hold_out: float, salt: str
 ) -> None:
     bounds = [0.0, *sorted(cuts), 1.0]
-    spans = {f"e{k}": plain(span=[a, b]) for k, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False)) if b > a}
+    spans = {f"e{k}": plain(span=[a, b]) for k, (a, b) in enumerate(itertools.pairwise(bounds)) if b > a}
     d = parse({"salt": salt, "hold_out": hold_out, "experiments": spans})
     together = arms_of(d, users, T0)
     inside = np.sum([codes != OUT for codes in together.values()], axis=0)

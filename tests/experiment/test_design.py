@@ -73,7 +73,10 @@ ranker = "merge"
             r"ramp: .*shares that grow",
         ),
         ({"hold_out": 0.9}, r"hold_out: .*0\.5"),
-        ({"testers": {"t": {"y": "a"}}, "experiments": {"x": one()}}, r"testers\.t\.y: no such experiment; there are x"),
+        (
+            {"testers": {"t": {"y": "a"}}, "experiments": {"x": one()}},
+            r"testers\.t\.y: no such experiment; there are x",
+        ),
         ({"testers": {"t": {"x": "c"}}, "experiments": {"x": one()}}, r"testers\.t\.x: expected one of a, b"),
         (
             {
