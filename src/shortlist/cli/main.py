@@ -13,6 +13,7 @@ import shortlist
 from shortlist.cli import threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
+from shortlist.cli import experiments as trials
 from shortlist.cli import features, leaderboards, overview, parts, tables, terminal, tune
 from shortlist.cli.progress import progress
 from shortlist.component import InputError
@@ -31,6 +32,7 @@ app = typer.Typer(
 parts.add_to(app)
 tune.add_to(app)
 features.add_to(app)
+trials.add_to(app)
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")]
 BundlePath = Annotated[Path, typer.Argument(help="A bundle directory, such as runs/NAME/bundle.")]
@@ -309,6 +311,7 @@ def serve(
     record_shown: Annotated[
         bool, typer.Option("--record-shown", help="Keep every item of an answer as shown.")
     ] = False,
+    experiments: Annotated[Path | None, typer.Option(help="experiments.toml; heeded when it changes.")] = None,
 ) -> None:
     """Serve recommendations over HTTP, with live events."""
     try:
@@ -318,7 +321,8 @@ def serve(
     if clock not in ("wall", "log"):
         raise InputError(f"--clock {clock}: expected wall or log")
     kind = cast(Literal["wall", "log"], clock)
-    run(bundle, host=host, port=port, workers=workers, store=store, clock=kind, record_shown=record_shown)
+    shown, file = record_shown, experiments
+    run(bundle, host=host, port=port, workers=workers, store=store, clock=kind, record_shown=shown, experiments=file)
 
 
 @app.command(rich_help_panel=overview.MEASURE)

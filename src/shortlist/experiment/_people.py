@@ -10,12 +10,10 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.experiment import assign
-from shortlist.experiment.design import HOLD_OUT, Design
+from shortlist.experiment.design import HOLD_OUT, INTERLEAVED, Design
 from shortlist.experiment.outcomes import SUMS, click_rows, sums
 from shortlist.types import Array
 
-INTERLEAVED = "interleaved"
-"""Stands in ``arms`` where a user gets both arms in one slate."""
 Sums = Mapping[str, Array]
 
 
@@ -116,4 +114,4 @@ def team_clicks(
     return shown.group_by("user").agg(teams).sort("user"), start
 
 
-__all__ = ["INTERLEAVED", "People", "arm_column", "people", "team_clicks"]
+__all__ = ["People", "arm_column", "people", "team_clicks"]

@@ -27,6 +27,8 @@ Name = Annotated[str, Field(pattern=NAME)]
 HOLD_OUT = "hold_out"
 """Stands in ``arms`` where users are held out of all experiments: ``held`` or ``open``."""
 HELD, OPEN = "held", "open"
+INTERLEAVED = "interleaved"
+"""Stands in ``arms`` where a user gets both arms in one slate."""
 
 
 def _moment(value: Any) -> Any:
@@ -161,6 +163,15 @@ class Counted(Configured):
     """An event without a ``request_id`` belongs to what its user was shown of the item at most so long before."""
 
 
+class Kept(Configured):
+    """How much of what was answered the service keeps; the older goes first."""
+
+    age: Duration = Field("90d", validate_default=True)
+    """At most so old, by the time of the latest answer."""
+    answers: int = Field(1_000_000, ge=1)
+    """At most so many answers: some 500 bytes each with ten items."""
+
+
 class Design(Configured):
     """Everything in the file."""
 
@@ -172,6 +183,8 @@ class Design(Configured):
     """User id -> experiment -> arm: gets that arm whatever spans and the hold-out say, also before the start."""
     counted: Counted = Counted()
     """What the metrics are made of."""
+    kept: Kept = Kept()
+    """How long exposures are kept."""
     experiments: dict[Name, Experiment] = {}
     """By name."""
 
@@ -202,4 +215,17 @@ def parse(tables: Mapping[str, Any]) -> Design:
     return design
 
 
-__all__ = ["HELD", "HOLD_OUT", "OPEN", "Arm", "Counted", "Design", "Experiment", "Step", "parse", "read"]
+__all__ = [
+    "HELD",
+    "HOLD_OUT",
+    "INTERLEAVED",
+    "OPEN",
+    "Arm",
+    "Counted",
+    "Design",
+    "Experiment",
+    "Kept",
+    "Step",
+    "parse",
+    "read",
+]

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from shortlist.experiment.checks import MISMATCH
+from shortlist.experiment.sequence import reach
 from shortlist.types import Array
 
 
@@ -50,6 +51,26 @@ def power_of(
     return float(ndtr(shift - reach) + ndtr(-shift - reach))
 
 
+def always_users(
+    difference: float,
+    variance: float,
+    shares: tuple[float, float] = (0.5, 0.5),
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> int:
+    """As ``users_needed``, for whoever looks every day and goes by the interval of ``sequence``, planned for it.
+
+    The variance V of the difference must fall until reach(V) + z(power) sqrt(V) = difference; n goes as 1 / V. That is
+    the last look: most experiments that find the difference end before.
+    """
+    z, low, high = ndtri(power), difference**2 * 1e-6, difference**2
+    for _ in range(100):
+        middle = np.sqrt(low * high)
+        enough = reach(middle, difference, alpha) + z * np.sqrt(middle) <= abs(difference)
+        low, high = (middle, high) if enough else (low, middle)
+    return int(np.ceil(variance * _spread(shares) / low))
+
+
 def ratio_users(expected: float, true: float, power: float = 0.9, alpha: float = MISMATCH) -> int:
     """Users until ``sample_ratio`` at ``alpha`` finds that an arm gets ``true`` of them and not ``expected``.
 
@@ -67,18 +88,30 @@ def arrivals(first_seen: Array, start: int, days: int, length: int = 86_400_000_
     return np.searchsorted(day, np.arange(days), side="right")
 
 
-def days_needed(users: int, by_day: Sequence[int] | Array) -> float:
-    """Days until ``users`` were seen, by how many were seen by the end of each day (cumulative); past the last day it
-    goes on as on the last seven; infinity where nobody comes."""
+def users_by(by_day: Sequence[float] | Array, days: float) -> float:
+    """Users seen by the end of a day, of how many were seen by the end of each (cumulative); past the last day it goes
+    on as on the last seven."""
     seen = np.asarray(by_day, np.float64)
     if not len(seen):
-        return float("inf")
+        return 0.0
+    return float(seen[int(days) - 1]) if days <= len(seen) else float(seen[-1] + (days - len(seen)) * _pace(seen))
+
+
+def days_needed(users: int, by_day: Sequence[float] | Array) -> float:
+    """Days until ``users`` were seen, as ``users_by`` counts them; infinity where too few come."""
+    seen = np.asarray(by_day, np.float64)
     reached = np.flatnonzero(seen >= users)
     if len(reached):
         return float(reached[0] + 1)
+    if not len(seen) or _pace(seen) <= 0:
+        return float("inf")
+    return float(len(seen) + np.ceil((users - seen[-1]) / _pace(seen)))
+
+
+def _pace(seen: Array) -> float:
+    """New users a day at the end."""
     last = min(7, len(seen) - 1)
-    pace = (seen[-1] - seen[-1 - last]) / last if last else seen[-1]
-    return float(len(seen) + np.ceil((users - seen[-1]) / pace)) if pace > 0 else float("inf")
+    return float((seen[-1] - seen[-1 - last]) / last if last else seen[-1])
 
 
 def _quantiles(alpha: float, power: float) -> float:
@@ -89,4 +122,13 @@ def _spread(shares: tuple[float, float]) -> float:
     return 1 / shares[0] + 1 / shares[1]
 
 
-__all__ = ["arrivals", "days_needed", "detectable", "power_of", "ratio_users", "users_needed"]
+__all__ = [
+    "always_users",
+    "arrivals",
+    "days_needed",
+    "detectable",
+    "power_of",
+    "ratio_users",
+    "users_by",
+    "users_needed",
+]

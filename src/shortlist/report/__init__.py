@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shortlist.documents import jsonable, write_text
-from shortlist.report import _details, _draw, _picture, _sections, _words
+from shortlist.report import _details, _draw, _experiment, _picture, _sections, _words
 from shortlist.report._comparison import body
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def comparison(document: Mapping[str, Any]) -> str:
     document = jsonable(document)
     names = [run["name"] for run in document["runs"]]
     return _draw.page(f"{' against '.join(reversed(names))}", _style(), body(document))
+
+
+def experiment(document: Mapping[str, Any]) -> str:
+    """The page of what an experiment came to."""
+    document = jsonable(document)
+    return _draw.page(f"{document['experiment']}: experiment", _style(), _experiment.body(document))
 
 
 def picture(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

@@ -136,6 +136,8 @@ class Shown(BaseModel):
     because: str | None = None
     """The item of the history behind it."""
     title: str | None = None
+    team: str | None = None
+    """Where two arms are interleaved: the one it came from."""
 
 
 class Slate(BaseModel):
