@@ -17,7 +17,7 @@ from shortlist.progress import step
 if TYPE_CHECKING:
     import polars as pl
 
-app = typer.Typer(no_args_is_help=True, help="Plan, watch and analyse experiments of a running service.")
+app = typer.Typer(no_args_is_help=True, help="Plan, watch and analyse live experiments.")
 File = Annotated[Path, typer.Argument(help="The file of experiments, such as experiments.toml.")]
 Name = Annotated[str, typer.Argument(help="The experiment's name, or hold_out.")]
 StoreOption = Annotated[str | None, typer.Option("--store", help="The service's store: a directory or redis://...")]
@@ -202,7 +202,8 @@ def tables_of_plan(document: dict[str, Any]) -> list[Any]:
         found = f"{line['effect']:+.1%}" if line["effect"] != float("inf") else "–"
         shown.add_row(f"{line['weeks']} weeks", f"{line['users']:,}", found)
     ratio = document["sample_ratio"]
-    told = f"an arm that loses {ratio['skew']:.0%} of its users is noticed with {ratio['users']:,} users"
+    split = f"{ratio['true']:.1%} of users in an arm that should have {ratio['expected']:.1%}"
+    told = f"{split} are noticed with {ratio['users']:,} users"
     return [*said, "", shown, told]
 
 
@@ -239,22 +240,26 @@ def tables_of_analysis(document: dict[str, Any]) -> list[Any]:
     if document["sample_ratio"]["mismatch"]:
         p = document["sample_ratio"]["p"]
         lines.append(f"SAMPLE RATIO MISMATCH (p = {p:.2g}): the arms lose users unequally; believe no figure below")
-    heads = ("metric", "arm", control, "its own", "lift", "95 %", "always valid", "p", "Holm", "")
+    heads = ("metric", "arm", control, "its own", "lift", "95 %", "p", "Holm", "")
     shown = tables.table(f"beside {control}; decided by: {document['decided_by']}", heads, ("metric", "arm", ""))
+    shown.caption = "* decides; (g) guardrail; p: " + ("fixed sample" if document["ended"] else "always-valid")
     for line in document["metrics"]:
-        name = line["metric"] + (" *" if line["metric"] == document["main"] else "")
+        mark = " *" if line["metric"] == document["main"] else " (g)" if line["guardrail"] else ""
         for one in line["comparisons"]:
-            always = one["always"]
+            sure = one if document["ended"] else one["always"]
             shown.add_row(
-                name + (" (guardrail)" if line["guardrail"] else ""), one["arm"],
-                tables.decimal(one["control"], 4), tables.decimal(one["treatment"], 4), _percent(one["lift"]),
-                f"{_percent(one['lift_low'])} .. {_percent(one['lift_high'])}",
-                f"{tables.decimal(always['low'], 4, sign=True)} .. {tables.decimal(always['high'], 4, sign=True)}",
-                tables.decimal(one["p"], 4), tables.decimal(one["p_holm"], 4), one["verdict"],
+                line["metric"] + mark, one["arm"], _figure(one["control"]), _figure(one["treatment"]),
+                _percent(one["lift"]), f"{_percent(one['lift_low'])} {_percent(one['lift_high'])}",
+                tables.decimal(sure["p"]), tables.decimal(sure["p_holm"]), one["verdict"],
             )  # fmt: skip
     for arm, one in document["coverage"].items():
         lines.append(f"coverage: {arm} {one['treatment']:.0f} items, {control} {one['control']:.0f}, of as many rows")
     return [lines[0], *lines[1:], "", shown]
+
+
+def _figure(value: float) -> str:
+    """Four digits that count."""
+    return "–" if value != value else f"{value:.4g}"
 
 
 def _percent(value: float) -> str:

@@ -276,7 +276,7 @@ def topics(
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many items of each.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """The topics that lfm found: the items that load most on each factor."""
+    """The topics lfm found: the items that load most on each factor."""
     from shortlist import answer
 
     opened = _open(bundle)

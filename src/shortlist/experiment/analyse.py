@@ -152,7 +152,7 @@ def _decide(lines: list[dict[str, Any]], ended: bool) -> None:
         one["p_holm"], one["always"]["p_holm"] = float(a), float(b)
         sure = (a if ended else b) < ALPHA
         good = one["difference"] * line["better"] > 0
-        one["verdict"] = ("better" if good else "worse") if sure else "not told apart"
+        one["verdict"] = ("better" if good else "worse") if sure else "unclear"
 
 
 def _slices(found: People, one: Experiment, users: pl.DataFrame | None) -> list[dict[str, Any]]:
@@ -223,7 +223,7 @@ def _interleaved(
         "clicks": {arm: int(clicks[arm].sum()) for arm in one.arms},
         **{key: told[key] for key in ("preference", "low", "high", "p")},
         "clicked_users": int(told["users"]),
-        "verdict": (treatment if told["preference"] > 0 else control) if sure else "not told apart",
+        "verdict": (treatment if told["preference"] > 0 else control) if sure else "unclear",
     }
 
 

@@ -16,6 +16,8 @@ from shortlist.experiment.effect import coefficient, estimate
 from shortlist.experiment.moments import moments
 from shortlist.experiment.outcomes import METRICS, sums
 
+SKEW = 0.005
+"""A share that is off by so much should be noticed: one user in two hundred."""
 WEEKS = (1, 2, 3, 4, 6, 8)
 """After so many weeks it is told what could be found."""
 
@@ -78,7 +80,7 @@ def told(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> dict[str, Any]:
-    """The plan as a document; ``variance`` is that of one user's figure, ``by_day`` [days] users seen by each day's end.
+    """The plan as a document; ``variance`` is that of one user, ``by_day`` [days] users seen by each day's end.
 
     Raises ``InputError`` where the metric has no level or no spread to plan with.
     """
@@ -115,8 +117,9 @@ def told(
             for weeks in WEEKS
         ],
         "sample_ratio": {
-            "skew": 0.01,
-            "users": plan.ratio_users(shares[0], shares[0] + 0.01 * (1 - shares[0])),
+            "expected": shares[0],
+            "true": shares[0] + SKEW,
+            "users": plan.ratio_users(shares[0], shares[0] + SKEW),
         },
     }
 

@@ -67,7 +67,7 @@ def _effects(document: Mapping[str, Any], control: str) -> str:
     lead = (
         f"Relative to {control}, in percent, with 95 % intervals. "
         '<span class="dot" style="background:var(--good)"></span>better '
-        '<span class="dot" style="background:var(--grey)"></span>not told apart '
+        '<span class="dot" style="background:var(--grey)"></span>unclear '
         '<span class="dot" style="background:var(--bad)"></span>worse. For positions, latency and short slates less is '
         "better."
     )
@@ -153,7 +153,7 @@ def _how(document: Mapping[str, Any]) -> str:
             if document["ended"]
             else "The experiment still runs, so the intervals that hold at every look decide, with Holm’s correction."
         )
-        + " A guardrail that is not told apart is not proven unharmed: look at its interval."
+        + " A guardrail that is unclear is not proven unharmed: look at its interval."
     )
     return section("How it was decided", said, " ")
 
