@@ -14,7 +14,7 @@ from shortlist.cli import threads  # noqa: F401 - before numpy is loaded
 
 # isort: split
 from shortlist.cli import experiments as trials
-from shortlist.cli import features, leaderboards, overview, parts, tables, terminal, tune
+from shortlist.cli import features, leaderboards, overview, parts, simulate, tables, terminal, tune
 from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
@@ -33,6 +33,7 @@ parts.add_to(app)
 tune.add_to(app)
 features.add_to(app)
 trials.add_to(app)
+simulate.add_to(app)
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")]
 BundlePath = Annotated[Path, typer.Argument(help="A bundle directory, such as runs/NAME/bundle.")]
@@ -321,8 +322,7 @@ def serve(
     if clock not in ("wall", "log"):
         raise InputError(f"--clock {clock}: expected wall or log")
     kind = cast(Literal["wall", "log"], clock)
-    shown, file = record_shown, experiments
-    run(bundle, host=host, port=port, workers=workers, store=store, clock=kind, record_shown=shown, experiments=file)
+    run(bundle, host, port, workers, store, kind, record_shown, experiments)
 
 
 @app.command(rich_help_panel=overview.MEASURE)

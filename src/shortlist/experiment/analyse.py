@@ -1,9 +1,9 @@
 """One experiment's result: who was in it, what each arm did, what of that is more than chance, and what to do.
 
 Everything is a function of the file, the exposures and the events (see ``outcomes``). While the experiment runs, the
-verdict is by intervals that may be looked at every day; once its stop has come, by the fixed sample's, Holm's
-correction over all metrics and arms. Guardrails are judged by themselves: that one was not shown to be hurt is no proof
-that it was not.
+verdict is by intervals that may be looked at every day; once its stop has come, by the fixed sample's. The
+main metric was named beforehand and is judged by itself; the others with Holm's correction over all of them. That a
+guardrail was not shown to be hurt is no proof that it was not.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def analyse(
     found = people(design, name, exposures, events, end)
     ended = one.stop is not None and end >= one.stop
     lines = [_metric(found, metric, one.effect, replicates) for metric in METRICS]
-    _decide(lines, ended)
+    _decide(lines, one.main, ended)
     counts = {arm: int((found.arm == code).sum()) for code, arm in enumerate(found.arms)}
     p = sample_ratio(counts, found.weights)
     return {
@@ -143,16 +143,20 @@ def _always(told: Effect, planned: float) -> dict[str, float]:
     return {"low": told.difference - reach, "high": told.difference + reach, "p": p}
 
 
-def _decide(lines: list[dict[str, Any]], ended: bool) -> None:
-    """Adds Holm's p values over all metrics and arms and, by the kind of p that holds now, what each comes to."""
-    flat = [(line, one) for line in lines for one in line["comparisons"]]
-    fixed = holm([one["p"] for _, one in flat])
-    always = holm([one["always"]["p"] for _, one in flat])
-    for (line, one), a, b in zip(flat, fixed, always, strict=True):
-        one["p_holm"], one["always"]["p_holm"] = float(a), float(b)
-        sure = (a if ended else b) < ALPHA
-        good = one["difference"] * line["better"] > 0
-        one["verdict"] = ("better" if good else "worse") if sure else "unclear"
+def _decide(lines: list[dict[str, Any]], main: str, ended: bool) -> None:
+    """Adds Holm's p values and, by the kind of p that holds now, what each comparison comes to.
+
+    The main metric was named beforehand and is judged by itself, over its arms; the others over all of them and arms.
+    """
+    for family in (True, False):
+        flat = [(line, one) for line in lines if (line["metric"] == main) is family for one in line["comparisons"]]
+        fixed = holm([one["p"] for _, one in flat])
+        always = holm([one["always"]["p"] for _, one in flat])
+        for (line, one), a, b in zip(flat, fixed, always, strict=True):
+            one["p_holm"], one["always"]["p_holm"] = float(a), float(b)
+            sure = (a if ended else b) < ALPHA
+            good = one["difference"] * line["better"] > 0
+            one["verdict"] = ("better" if good else "worse") if sure else "unclear"
 
 
 def _slices(found: People, one: Experiment, users: pl.DataFrame | None) -> list[dict[str, Any]]:

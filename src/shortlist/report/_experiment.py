@@ -148,12 +148,12 @@ def _how(document: Mapping[str, Any]) -> str:
         "The user is the unit: rows of one person are not independent, so every interval is over people. What people "
         "did before the experiment is taken off (CUPED) where the log goes back so far. "
         + (
-            "The experiment has ended, so the intervals of a fixed sample decide, with Holm’s correction over all "
-            "metrics and arms."
+            "The experiment has ended, so the intervals of a fixed sample decide."
             if document["ended"]
-            else "The experiment still runs, so the intervals that hold at every look decide, with Holm’s correction."
+            else "The experiment still runs, so the intervals that hold at every look decide."
         )
-        + " A guardrail that is unclear is not proven unharmed: look at its interval."
+        + " The main metric is judged by itself, the others with Holm’s correction over all of them. A guardrail that "
+        "is unclear is not proven unharmed: look at its interval."
     )
     return section("How it was decided", said, " ")
 
