@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ def test_a_plan_from_a_log_and_from_numbers(folder: Path) -> None:
     assert document["users"] < document["peeking"]["users"] < 2 * document["users"]
     numbers = ("--baseline", "0.1", "--deviation", "0.2", "--daily", "100", "--json")
     document = json.loads(call(folder, "plan", "@experiments.toml", "x", *numbers))
-    assert document["users"] == 1396  # (1.960 + 0.842)^2 * 0.04 * 4 / 0.03^2
-    assert document["days"] == 16  # 90 a day, for a tenth is held out
+    assert document["users"] == math.ceil(7.8489 * 0.04 * (2 + 2 * 1.3**2) / 0.03**2)  # (1.960 + 0.842)^2 = 7.849
+    assert document["days"] == math.ceil(document["users"] / 90)  # 90 a day, for a tenth is held out
     effects = [line["effect"] for line in document["detectable"]]
     assert effects == sorted(effects, reverse=True)
 
@@ -145,9 +146,9 @@ def test_interleaving_is_told(folder: Path) -> None:
     )
     base: dict[str, Any] = {"arms": "x=interleaved", "asked": 2, "time": T0}
     rows = [
-        {**base, "request_id": f"{u}", "user": f"u{u}", "item": i, "position": p, "team": team}
+        {**base, "request_id": f"{u}", "user": f"u{u}", "item": i, "position": p, "team": team, "credit": credit}
         for u in range(30)
-        for p, (i, team) in enumerate((("i", "a"), ("j", "b")), 1)
+        for p, (i, team, credit) in enumerate((("i", "a", -1.0), ("j", "b", 1.0)), 1)
     ]
     events = [{"user": f"u{u}", "item": "j" if u % 5 else "i", "event": "view", "time": T0 + 1} for u in range(30)]
     pl.DataFrame(rows).write_parquet(folder / "mixed.parquet")

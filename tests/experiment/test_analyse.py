@@ -126,9 +126,9 @@ def test_interleaving_counts_clicks_by_who_brought_the_item() -> None:
     d = design(x={"interleave": True})
     base = {"time": T0 + 1, "arms": "x=interleaved", "asked": 2, "bundle": "v"}
     rows = [
-        {**base, "request_id": str(u), "user": f"u{u}", "item": item, "position": p, "team": team}
+        {**base, "request_id": str(u), "user": f"u{u}", "item": item, "position": p, "team": team, "credit": credit}
         for u in range(40)
-        for p, (item, team) in enumerate((("i", "a"), ("j", "b")), 1)
+        for p, (item, team, credit) in enumerate((("i", "a", -1.0), ("j", "b", 1.0)), 1)
     ]
     events = [{"user": f"u{u}", "item": "j" if u % 4 else "i", "event": "view", "time": T0 + 2} for u in range(40)]
     told = analyse(d, "x", pl.DataFrame(rows, schema=EXPOSURES), pl.DataFrame(events, schema=EVENTS))

@@ -54,7 +54,7 @@ def test_clicks_fall_where_the_truth_says() -> None:
 
 
 def test_people_tire_places_fade_and_tastes_wander() -> None:
-    population = Population(users=5, items=20, seed=4, fatigue=0.5)
+    population = Population(users=5, items=20, seed=4, fatigue=0.5, satisfied=0.0)
     first = population.chances(0, [7])
     population.look(0, [7, 7, 7])
     tired = population.chances(0, [7])
@@ -66,6 +66,15 @@ def test_people_tire_places_fade_and_tastes_wander() -> None:
         population.day()
     assert np.abs(population.affinity(2, range(20)) - before).max() > 0.02
     assert (np.abs(population.affinity(2, range(20))) <= 1).all()
+
+
+def test_who_is_satisfied_leaves() -> None:
+    population = Population(users=2, items=9, seed=9, satisfied=1.0, reserve=-2.0, bias=0.0, fatigue=0.0)
+    tempted, chance = population.tempted(0, range(9)), population.chances(0, range(9))
+    np.testing.assert_allclose(chance.sum(), 1 - np.prod(1 - tempted))
+    counts = [len({event["place"] for event in population.look(0, range(9))[1]}) for _ in range(300)]
+    assert max(counts) == 1
+    assert abs(np.mean(counts) - chance.sum()) < 0.1
 
 
 def test_dear_things_are_bought_less_and_purchases_are_worth_their_price() -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.power import NormalIndPower
 
 from shortlist.experiment import plan
-from shortlist.experiment.interleave import drafted, preference
+from shortlist.experiment.interleave import credited, drafted, preference
 from shortlist.experiment.sequence import p_value, reach
 
 
@@ -111,12 +111,46 @@ def test_a_draft_by_hand() -> None:
 
 
 def test_preference_is_student_s_test_of_users() -> None:
-    a, b = np.array([1, 0, 2, 0, 3, 0]), np.array([0, 2, 1, 0, 0, 4])
-    told = preference(a, b)
-    score = np.array([-1, 1, -1 / 3, -1, 1])
+    d, c = np.array([-1.0, 2, -1, -3, 4]), np.array([1, 2, 3, 3, 4])
+    told = preference(np.append(d, 0), np.append(c, 0))  # who clicked nothing says nothing
+    z = d.sum() / c.sum() + (d - d.sum() / c.sum() * c) / c.mean()
     assert told["users"] == 5
-    np.testing.assert_allclose(told["preference"], score.mean())
-    np.testing.assert_allclose(told["p"], stats.ttest_1samp(score, 0).pvalue)
-    interval = stats.ttest_1samp(score, 0).confidence_interval()
+    np.testing.assert_allclose(told["preference"], 1 / 13)
+    np.testing.assert_allclose(told["p"], stats.ttest_1samp(z, 0).pvalue)
+    interval = stats.ttest_1samp(z, 0).confidence_interval()
     np.testing.assert_allclose((told["low"], told["high"]), interval)
-    assert np.isnan(preference(np.array([1]), np.array([0]))["p"])
+    assert np.isnan(preference(np.array([1]), np.array([1]))["p"])
+
+
+def test_a_click_on_what_both_would_have_shown_there_says_little() -> None:
+    every = np.array([[first, second, 0, 0] for first in (0, 1) for second in (0, 1)])
+    picks, credit = credited("abcd", "abdc", 4, every)
+    assert [team for team, _ in picks] == [0, 1, 0, 1]
+    assert credit == [0, 0, -1, 1]  # a and b stand first whoever picks; then c is a's and d is b's
+    assert credited("ab", "", 4, every)[1] == [-1, -1]
+
+
+def test_credit_has_the_expectation_of_teams_and_less_noise() -> None:
+    rng, a, b = np.random.default_rng(3), list("abcdefgh"), list("abdcxfgy")
+    appeal = {item: 0.1 + 0.08 * number for number, item in enumerate("zyxhgfedcba")}
+    raw, credit = [], []
+    for _ in range(3000):
+        picks, credits = credited(a, b, 6, rng.integers(0, 2, (16, 6)))
+        hit = [rng.random() < appeal[(a, b)[team][row]] / (1 + k) for k, (team, row) in enumerate(picks)]
+        raw.append(sum(2 * team - 1 for (team, _), clicked in zip(picks, hit, strict=True) if clicked))
+        credit.append(sum(one for one, clicked in zip(credits, hit, strict=True) if clicked))
+    assert abs(np.mean(raw) - np.mean(credit)) < 4 * np.std(np.subtract(raw, credit)) / np.sqrt(3000)
+    assert np.var(credit) < 0.8 * np.var(raw)
+
+
+def test_nobody_is_preferred_where_clicks_fall_by_chance() -> None:
+    """Lists of very different make: whoever clicks anywhere gives neither an advantage."""
+    rng, a, b = np.random.default_rng(1), list("abcdefgh"), list("bcdxyazw")
+    sums = np.zeros((4000, 2))
+    for user in range(4000):
+        _, credits = credited(a, b, 6, rng.integers(0, 2, (8, 6)))
+        hit = rng.random(6) < 0.3
+        sums[user] = np.dot(credits, hit), hit.sum()
+    told = preference(sums[:, 0], sums[:, 1])
+    assert told["low"] < 0 < told["high"]
+    assert abs(told["preference"]) < 0.03

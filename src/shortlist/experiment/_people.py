@@ -14,6 +14,8 @@ from shortlist.experiment.design import HOLD_OUT, INTERLEAVED, Design
 from shortlist.experiment.outcomes import SUMS, click_rows, sums
 from shortlist.types import Array
 
+CREDIT = " credit"
+"""A column beside those of arms, whose names have no blank."""
 Sums = Mapping[str, Array]
 
 
@@ -103,7 +105,8 @@ def _before(
 def team_clicks(
     design: Design, name: str, exposures: pl.DataFrame, events: pl.DataFrame, end: int
 ) -> tuple[pl.DataFrame, int]:
-    """For each user of an interleaved experiment the clicks on each arm's items (a column an arm), and its start."""
+    """For each user of an interleaved experiment the clicks on each arm's items (a column an arm) and the sum of their
+    credits; and when it began."""
     arms = list(design.experiments[name].arms)
     rows, start = _inside(design, name, exposures, {INTERLEAVED: 0}, end)
     rows = rows.filter(~pl.col("user").is_in(list(design.testers))) if design.testers else rows
@@ -111,7 +114,8 @@ def team_clicks(
     shown = rows.sort("time", maintain_order=True).with_row_index("row")
     clicked = pl.col("row").is_in(click_rows(shown, during, design.counted).implode())
     teams = [(clicked & (pl.col("team") == arm)).sum().alias(arm) for arm in arms]
-    return shown.group_by("user").agg(teams).sort("user"), start
+    credit = pl.col("credit").filter(clicked).cast(pl.Float64).sum().alias(CREDIT)
+    return shown.group_by("user").agg(*teams, credit).sort("user"), start
 
 
-__all__ = ["People", "arm_column", "people", "team_clicks"]
+__all__ = ["CREDIT", "People", "arm_column", "people", "team_clicks"]

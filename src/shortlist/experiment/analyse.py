@@ -17,7 +17,7 @@ import polars as pl
 from shortlist.component import InputError
 from shortlist.durations import UNITS, stamp
 from shortlist.experiment import assign, sequence
-from shortlist.experiment._people import People, people, team_clicks
+from shortlist.experiment._people import CREDIT, People, people, team_clicks
 from shortlist.experiment.bootstrap import bootstrap
 from shortlist.experiment.checks import MISMATCH, heterogeneity, holm, sample_ratio
 from shortlist.experiment.coverage import coverage
@@ -216,7 +216,7 @@ def _interleaved(
 ) -> dict[str, Any]:
     clicks, start = team_clicks(design, name, exposures, events, end)
     control, treatment = one.arms
-    told = preference(clicks[control].to_numpy(), clicks[treatment].to_numpy())
+    told = preference(clicks[CREDIT].to_numpy(), (clicks[control] + clicks[treatment]).to_numpy())
     sure = told["p"] < ALPHA
     return {
         "experiment": name,

@@ -7,7 +7,8 @@ Exposures have a row for each item shown, and one without an item for an empty s
     time        int64     microseconds since 1970 UTC    channels    list of text, the best first
     bundle      text      the version that answered      propensity  float  null where nothing was drawn
     arms        text      "ranking=b page=a"             team        text   the arm it came from, where interleaved
-    asked       int       items that were asked for      latency     float  seconds until the slate was there
+    asked       int       items that were asked for      credit      float  of a click on it (see ``interleave``)
+    latency     float     seconds until the slate was there
 
 Events have user, item, event, time, and value and request_id, which may be null. An event with a request_id belongs to
 that answer's row of the item; another to the latest row in which the user was shown the item, at most ``window``
@@ -30,7 +31,7 @@ EXPOSURES = pl.Schema(
     {
         "request_id": pl.String(), "user": pl.String(), "time": pl.Int64(), "bundle": pl.String(), "arms": pl.String(),
         "asked": pl.Int32(), "latency": pl.Float32(), "position": pl.Int32(), "item": pl.String(),
-        "channels": pl.List(pl.String()), "propensity": pl.Float32(), "team": pl.String(),
+        "channels": pl.List(pl.String()), "propensity": pl.Float32(), "team": pl.String(), "credit": pl.Float32(),
     }
 )  # fmt: skip
 EVENTS = pl.Schema(

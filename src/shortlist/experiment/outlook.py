@@ -91,8 +91,9 @@ def told(
     both = first + least  # the comparison that needs longest
     shares = (first / both, least / both)
     difference = effect * baseline
-    needed = plan.users_needed(difference, variance, shares, alpha, power)
-    peeking = plan.always_users(difference, variance, shares, alpha, power)
+    grown = (1 + effect) ** 2
+    needed = plan.users_needed(difference, variance, shares, alpha, power, grown)
+    peeking = plan.always_users(difference, variance, shares, alpha, power, grown)
     compared = np.asarray(by_day, np.float64) * both / sum(weights)
     return {
         "metric": metric,

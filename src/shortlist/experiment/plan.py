@@ -3,7 +3,7 @@
 With z the normal quantile, relative sizes w of the arms' samples and the variance s² of one user's figure, a difference
 d is found with the wanted power when
 
-    n = (z(1 - alpha / 2) + z(power))² s² (1 / w_control + 1 / w_treatment) / d²
+    n = (z(1 - alpha / 2) + z(power))² s² (1 / w_control + grown / w_treatment) / d²
 
 users are in the arms together, w their shares. CUPED takes s² down to (1 - correlation²) s².
 
@@ -28,11 +28,16 @@ def users_needed(
     shares: tuple[float, float] = (0.5, 0.5),
     alpha: float = 0.05,
     power: float = 0.8,
+    grown: float = 1.0,
 ) -> int:
-    """Users in both arms together; ``shares`` of the control and the treatment add up to 1. Raises ``ValueError``."""
+    """Users in both arms together; ``shares`` of the control and the treatment add up to 1. Raises ``ValueError``.
+
+    The treated users' variance is ``grown`` times the control's: what multiplies everybody's figure by 1 + effect
+    multiplies its variance by (1 + effect)².
+    """
     if not (difference and variance > 0 and 0 < alpha < 1 and 0 < power < 1):
         raise ValueError(f"difference {difference}, variance {variance}: nothing to plan for")
-    return int(np.ceil(_quantiles(alpha, power) ** 2 * variance * _spread(shares) / difference**2))
+    return int(np.ceil(_quantiles(alpha, power) ** 2 * variance * _spread(shares, grown) / difference**2))
 
 
 def detectable(
@@ -57,6 +62,7 @@ def always_users(
     shares: tuple[float, float] = (0.5, 0.5),
     alpha: float = 0.05,
     power: float = 0.8,
+    grown: float = 1.0,
 ) -> int:
     """As ``users_needed``, for whoever looks every day and goes by the interval of ``sequence``, planned for it.
 
@@ -68,7 +74,7 @@ def always_users(
         middle = np.sqrt(low * high)
         enough = reach(middle, difference, alpha) + z * np.sqrt(middle) <= abs(difference)
         low, high = (middle, high) if enough else (low, middle)
-    return int(np.ceil(variance * _spread(shares) / low))
+    return int(np.ceil(variance * _spread(shares, grown) / low))
 
 
 def ratio_users(expected: float, true: float, power: float = 0.9, alpha: float = MISMATCH) -> int:
@@ -118,8 +124,8 @@ def _quantiles(alpha: float, power: float) -> float:
     return float(ndtri(1 - alpha / 2) + ndtri(power))
 
 
-def _spread(shares: tuple[float, float]) -> float:
-    return 1 / shares[0] + 1 / shares[1]
+def _spread(shares: tuple[float, float], grown: float = 1.0) -> float:
+    return 1 / shares[0] + grown / shares[1]
 
 
 __all__ = [

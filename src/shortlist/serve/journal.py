@@ -144,8 +144,7 @@ def _record(
         chance = asked.slates[team].columns.get("propensity") if team < len(asked.slates) else None
         if chance is not None and np.isfinite(chance[row]):
             line["propensity"] = float(chance[row])
-        if "team" in item:
-            line["team"] = item["team"]
+        line |= {name: item[name] for name in ("team", "credit") if name in item}
         rows.append(line)
     record: Record = {
         "request_id": f"{asked.number:016x}",

@@ -138,6 +138,8 @@ class Shown(BaseModel):
     title: str | None = None
     team: str | None = None
     """Where two arms are interleaved: the one it came from."""
+    credit: float | None = None
+    """And what a click on it says, from -1 (for the first arm) to 1."""
 
 
 class Slate(BaseModel):

@@ -3,7 +3,8 @@
 What a person u does with an item i at place k of a slate:
 
     looks at it    1 / k^bias                                      (position bias)
-    clicks, if it was looked at   σ(pull (taste_u · kind_i) + quality_i − reserve − fatigue · times shown before)
+    clicks, if it was looked at   σ(pull (taste_u · kind_i) + quality_i + temper_u − reserve − fatigue · times shown)
+    leaves, satisfied, after a click                               satisfied
     buys, if clicked              σ(appetite − thrift · log(price_i / middle price) + (taste_u · kind_i) − 1)
     stays, if clicked             seconds drawn evenly by their logarithm about 60 · e^(taste_u · kind_i)
 
@@ -48,10 +49,14 @@ class Population(Configured):
     """How far a taste wanders in a day, as the length of the step before it is a unit vector again."""
     pull: float = Field(4.0, ge=0)
     """How much taste decides about a click."""
+    temper: float = Field(0.7, ge=0)
+    """How much people differ in how easily they click: standard deviation of the log-odds."""
     reserve: float = 2.5
     """How hard it is to make anybody click."""
     bias: float = Field(0.7, ge=0)
     """How quickly looking fades from place to place; 0 = all places are looked at."""
+    satisfied: float = Field(0.5, ge=0, le=1)
+    """How often a click ends a visit: what stands below is not looked at (cascade)."""
     fatigue: float = Field(0.25, ge=0)
     """What each earlier showing of an item to a person takes off its log-odds of a click."""
     thrift: float = Field(0.8, ge=0)
@@ -76,6 +81,7 @@ class Population(Configured):
         born = np.sort(rng.uniform(0, self.days, self.items))
         late = int(self.new * self.items)
         self._born = np.where(np.arange(self.items) < self.items - late, 0, (START + born * DAY).astype(np.int64))
+        self._temper = self.temper * rng.normal(size=self.users)
         self._rate = rng.gamma(2, self.sessions / 2, self.users)
         self._shown = np.zeros((self.users, self.items), np.int32)
         self._day = 0
@@ -105,9 +111,24 @@ class Population(Configured):
         return np.asarray(self._kind[np.asarray(items, np.int64)] @ self._taste[user], np.float64)
 
     def chances(self, user: int, items: Sequence[int] | Array) -> Float64:
-        """[n] the true chance that ``user`` clicks each item of a slate (from its first place on), as it is today."""
+        """[n] the true chance that ``user`` clicks each item of a slate (from its first place on), as it is today.
+
+        P_k = c_k Π_{j < k} (1 - satisfied c_j), with c of ``tempted``. Source: Craswell, Zoeter, Taylor and Ramsey
+        (2008), An experimental comparison of click position-bias models, WSDM; Guo, Liu and Wang (2009), Efficient
+        multiple-click models in web search, WSDM.
+        """
+        tempted = self.tempted(user, items)
+        return self.reached(tempted) * tempted
+
+    def reached(self, tempted: Array) -> Float64:
+        """[.., n] the chance that nobody has left before each place."""
+        on = np.cumprod(1 - self.satisfied * tempted, axis=-1)
+        return np.concatenate([np.ones_like(on[..., :1]), on[..., :-1]], axis=-1)
+
+    def tempted(self, user: int, items: Sequence[int] | Array) -> Float64:
+        """[n] the chance of a click on each place for somebody who has not left yet."""
         items = np.asarray(items, np.int64)
-        appeal = self.pull * self.affinity(user, items) + self._quality[items] - self.reserve
+        appeal = self.pull * self.affinity(user, items) + self._quality[items] + self._temper[user] - self.reserve
         appeal = appeal - self.fatigue * self._shown[user, items]
         return _sigmoid(appeal) * np.arange(1, len(items) + 1, dtype=np.float64) ** -self.bias
 
@@ -129,6 +150,11 @@ class Population(Configured):
         order = np.argsort(times, kind="stable")
         return list(zip(times[order].tolist(), visits[order].tolist(), strict=True))
 
+    @property
+    def rates(self) -> Float64:
+        """[u] visits a day of each person."""
+        return np.asarray(self._rate, np.float64)
+
     def there(self, time: int) -> Array:
         """The items born by a moment."""
         return np.flatnonzero(self._born <= time)
@@ -141,8 +167,8 @@ class Population(Configured):
         """
         shown = np.asarray(items, np.int64)
         known = shown >= 0
-        chance = np.where(known, self.chances(user, np.where(known, shown, 0)), 0.0)
-        clicked = np.flatnonzero(self._rng.random(len(shown)) < chance)
+        tempted = np.where(known, self.tempted(user, np.where(known, shown, 0)), 0.0)
+        clicked = self._clicked(tempted)
         bought = self._rng.random(len(clicked)) < self.purchase(user, shown[clicked])
         stayed = 60 * np.exp(self.affinity(user, shown[clicked]) + self._rng.uniform(-1, 1, len(clicked)))
         np.add.at(self._shown[user], shown[known], 1)
@@ -152,7 +178,13 @@ class Population(Configured):
             events.append({**base, "event": VIEW, "value": round(seconds, 1)})
             if buys:
                 events.append({**base, "event": BUY, "value": float(self._price[shown[place]])})
-        return chance, events
+        return self.reached(tempted) * tempted, events
+
+    def _clicked(self, tempted: Float64) -> Array:
+        """The places that are clicked, until somebody leaves."""
+        clicked = np.flatnonzero(self._rng.random(len(tempted)) < tempted)
+        left = np.flatnonzero(self._rng.random(len(clicked)) < self.satisfied)
+        return clicked[: left[0] + 1] if len(left) else clicked
 
     def wanders(self, user: int, time: int) -> int | None:
         """The item somebody finds by themselves in a session, if any: by appeal, the popular more often."""

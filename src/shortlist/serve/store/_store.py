@@ -13,7 +13,7 @@ A record is a JSON object with a ``kind``:
 
 Beside them lies a log of answers for experiments, which no process follows and which is cut at its old end. An answer
 has request_id, time, user?, bundle, arms (experiment -> arm), asked, latency (seconds) and items, each with item,
-channels, propensity? and team?.
+channels, propensity?, and team and credit where two arms are interleaved.
 """
 
 from __future__ import annotations
