@@ -99,10 +99,11 @@ class Funnel:
         return Slate(str(self._asked), {}, [self.data.item_ids.ids[item] for item in found.rows.item])
 
     def post(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """New users and items get codes of their own."""
+        """New users and items get codes of their own; kinds of event that the log does not have are passed over."""
+        kinds, data = self.data.behaviours, self.data
+        events = [event for event in events if kinds.code(event["event"]) >= 0]
         if not events:
             return
-        kinds, data = self.data.behaviours, self.data
         columns: list[Array] = [
             np.array([data.user_ids.add(event["user"]) for event in events], np.int32),
             np.array([data.item_ids.add(event["item"]) for event in events], np.int32),
