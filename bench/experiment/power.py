@@ -60,7 +60,7 @@ def split(tests: int = 4000) -> dict[str, Any]:
     return {"users": n, "tests": tests, "50.5 / 49.5": caught(0.505), "50 / 50": caught(0.5)}
 
 
-def layers(pairs: int = 1000, users: int = 50_000) -> dict[str, Any]:
+def layers(pairs: int = 5000, users: int = 50_000) -> dict[str, Any]:
     """χ² of the arms of two layers, for many pairs of layers: p values should be even."""
     ids = keys([f"user {u}" for u in range(users)])
     p = []
@@ -139,7 +139,7 @@ class Rankings:
         return told["p"] if told["preference"] > 0 else 1.0
 
 
-def interleaving(tests: int = 400) -> list[dict[str, Any]]:
+def interleaving(tests: int = 200) -> list[dict[str, Any]]:
     """For each of ``WORLDS`` the users with whom the A/B test and the draft find the better ranking."""
     return [_interleaving(temper, satisfied, tests) for temper, satisfied in WORLDS]
 

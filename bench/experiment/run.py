@@ -142,7 +142,7 @@ def page(found: dict[str, Any]) -> str:
             "| peer | largest distance of any figure | ours | theirs |",
             "|---|---|---|---|",
             *[
-                f"| {name} | {beside[name]['apart']:.1e} | {beside[name]['ours']:.2f} s | {beside[name]['theirs']:.2f} s |"
+                f"| {name} | {beside[name]['apart']} | {beside[name]['ours']:.2f} s | {beside[name]['theirs']:.2f} s |"
                 for name in ("tea-tasting", "statsmodels")
                 if name in beside
             ],

@@ -110,18 +110,23 @@ def apart(a: dict[str, tuple[float, ...]], b: dict[str, tuple[float, ...]]) -> f
     )
 
 
+def said(ours: dict[str, tuple[float, ...]], theirs: dict[str, tuple[float, ...]]) -> str:
+    """``apart`` as text, for a document rounds numbers."""
+    return f"{apart(ours, theirs):.1e}"
+
+
 def beside(n: int = USERS) -> dict[str, Any]:
     """Equality and seconds; a peer that is not installed is left out."""
     frame = users(n)
     told: dict[str, Any] = {"users": n}
     if find_spec("tea_tasting"):
         told["tea-tasting"] = {
-            "apart": apart(ours(frame), tea_tasting(frame)),
+            "apart": said(ours(frame), tea_tasting(frame)),
             **timed({"ours": lambda: ours(frame), "theirs": lambda: tea_tasting(frame)}),
         }
     if find_spec("statsmodels"):
         told["statsmodels"] = {
-            "apart": apart(worth_alone(frame), statsmodels(frame)),
+            "apart": said(worth_alone(frame), statsmodels(frame)),
             **timed({"ours": lambda: worth_alone(frame), "theirs": lambda: statsmodels(frame)}),
         }
     return told

@@ -79,6 +79,18 @@ def test_later_rows_are_left_out(lifted: Any) -> None:
     assert len(early["daily"]) == 2
 
 
+def test_each_day_is_told_as_it_was_known_at_its_end(lifted: Any) -> None:
+    for main in ("ctr", "items", "position", "gmv", "short"):
+        d = design(x={"main": main})
+        for line in analyse(d, "x", *lifted)["daily"]:
+            then = main_line(analyse(d, "x", *lifted, until=min(T0 + line["day"] * DAY, T0 + 6 * DAY)))["comparisons"][
+                0
+            ]
+            if line["day"] < 7:
+                keys = ("control", "treatment", "difference", "p")
+                np.testing.assert_allclose([line[k] for k in keys], [then[k] for k in keys], rtol=1e-9, atol=1e-12)
+
+
 def test_testers_and_users_of_several_arms_are_left_out(lifted: Any) -> None:
     shown, events = lifted
     one = shown.filter(pl.col("arms") == "x=a")["user"][0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shortlist.component import InputError
+from shortlist.durations import UNITS
 from shortlist.experiment import assign
 from shortlist.experiment.design import HOLD_OUT, INTERLEAVED, Design
 from shortlist.experiment.outcomes import SUMS, click_rows, sums
@@ -32,6 +33,8 @@ class People:
     arms: list[str]
     weights: Mapping[str, float]
     start: int
+    daily: pl.DataFrame
+    """The sums by ``number`` (place in the arrays) and ``day`` from the start, in which they became known."""
     shown: pl.DataFrame
     """Columns user, item, arm (number): all that was shown."""
     crossed: int
@@ -59,7 +62,9 @@ def people(design: Design, name: str, exposures: pl.DataFrame, events: pl.DataFr
     kept = dealt.filter(~pl.col("several") & ~pl.col("tester"))
     rows = inside.drop("arm").join(kept.select("user", "arm"), on="user") if len(kept) < len(dealt) else inside
     during = events.filter((pl.col("time") >= start) & (pl.col("time") < end))
-    now = sums(rows, during, design.counted).join(kept.select("user", "arm"), on="user").sort("user")
+    daily = sums(rows, during, design.counted, (start, UNITS["d"]))
+    whole = daily.group_by("user").agg(pl.col(*SUMS).sum())
+    now = whole.join(kept.select("user", "arm"), on="user").sort("user").with_row_index("number")
     return People(
         users=now["user"].to_list(),
         arm=now["arm"].to_numpy(),
@@ -68,6 +73,7 @@ def people(design: Design, name: str, exposures: pl.DataFrame, events: pl.DataFr
         arms=arms,
         weights=weights,
         start=start,
+        daily=daily.join(now.select("user", "number"), on="user").drop("user", "first").sort("day"),
         shown=rows.select("user", "item", "arm"),
         crossed=int(dealt["several"].sum()),
         testers=int(dealt["tester"].sum()),
@@ -111,8 +117,7 @@ def team_clicks(
     rows, start = _inside(design, name, exposures, {INTERLEAVED: 0}, end)
     rows = rows.filter(~pl.col("user").is_in(list(design.testers))) if design.testers else rows
     during = events.filter((pl.col("time") >= start) & (pl.col("time") < end))
-    shown = rows.sort("time", maintain_order=True).with_row_index("row")
-    clicked = pl.col("row").is_in(click_rows(shown, during, design.counted).implode())
+    shown, clicked = click_rows(rows, during, design.counted), pl.col("clicked")
     teams = [(clicked & (pl.col("team") == arm)).sum().alias(arm) for arm in arms]
     credit = pl.col("credit").filter(clicked).cast(pl.Float64).sum().alias(CREDIT)
     return shown.group_by("user").agg(*teams, credit).sort("user"), start

@@ -76,7 +76,7 @@ def analyse(
         "metrics": lines,
         "coverage": coverage(found.shown, dict(enumerate(found.arms)), 0),
         "slices": _slices(found, one, users),
-        "daily": _daily(design, name, one, exposures, events, found.start, end),
+        "daily": _daily(found, one, end),
     }
 
 
@@ -90,14 +90,16 @@ def experiment(design: Design, name: str) -> Experiment:
     return design.experiments[name]
 
 
-def group_moments(found: People, metric: str, group: Any = None, groups: int | None = None) -> list[Moments]:
-    """The metric's moments of each arm, or of each of ``groups`` (``group`` [n])."""
-    what = METRICS[metric]
-    below = None if what.below is None else found.now[what.below]
+def group_moments(
+    found: People, metric: str, group: Any = None, groups: int | None = None, now: Mapping[str, Any] | None = None
+) -> list[Moments]:
+    """The metric's moments of each arm, or of ``groups`` (``group`` [n]), of the sums ``now`` or those of the end."""
+    what, sums = METRICS[metric], found.now if now is None else now
+    below = None if what.below is None else sums[what.below]
     before = None if found.before is None else found.before[what.above]
     before_below = None if found.before is None or what.below is None else found.before[what.below]
     return moments(
-        found.now[what.above], below, before, before_below,
+        sums[what.above], below, before, before_below,
         group=found.arm if group is None else group, groups=groups or len(found.arms),
     )  # fmt: skip
 
@@ -188,26 +190,32 @@ def _slices(found: People, one: Experiment, users: pl.DataFrame | None) -> list[
     return told
 
 
-def _daily(
-    design: Design, name: str, one: Experiment, exposures: pl.DataFrame, events: pl.DataFrame, start: int, end: int
-) -> list[dict[str, Any]]:
+def _daily(found: People, one: Experiment, end: int) -> list[dict[str, Any]]:
     """The main metric as it stood at the end of each day, with both kinds of interval and the smallest p so far."""
-    days = int(np.ceil((end - start) / UNITS["d"]))
+    what = METRICS[one.main]
+    names = [what.above] if what.below is None else [what.above, what.below]
+    sums = {name: np.zeros(len(found.arm)) for name in names}
+    seen = np.zeros(len(found.arm), bool)
+    days = int(np.ceil((end - found.start) / UNITS["d"]))
+    parts = {int(day): part for (day,), part in found.daily.group_by("day")}
     told: list[dict[str, Any]] = []
     smallest: dict[str, float] = {}
-    for day in range(max(1, days - LOOKS + 1), days + 1):
-        moment = min(start + day * UNITS["d"], end)
-        try:
-            found = people(design, name, exposures, events, moment)
-        except InputError:
-            continue  # nobody yet
-        parts = group_moments(found, one.main)
+    for day in range(min([*parts, 0]), days):
+        if (part := parts.get(day)) is not None:
+            who = part["number"].to_numpy()
+            seen[who] = True
+            for name in names:
+                sums[name][who] += part[name].to_numpy()
+        if day < max(0, days - LOOKS) or not seen.any():
+            continue
+        now = group_moments(found, one.main, np.where(seen, found.arm, -1), len(found.arms), sums)
         for code, arm in enumerate(found.arms[1:], 1):
-            now = effect(parts[0], parts[code])
-            always = _always(now, one.effect)
+            effect_now = effect(now[0], now[code])
+            always = _always(effect_now, one.effect)
             smallest[arm] = float(np.nanmin([smallest.get(arm, 1.0), always["p"]]))
-            line = {"day": day, "until": stamp(moment), "arm": arm, "users": parts[0].n + parts[code].n}
-            told.append({**line, **now.document(), "always": {**always, "p_so_far": smallest[arm]}})
+            until = stamp(min(found.start + (day + 1) * UNITS["d"], end))
+            line = {"day": day + 1, "until": until, "arm": arm, "users": now[0].n + now[code].n}
+            told.append({**line, **effect_now.document(), "always": {**always, "p_so_far": smallest[arm]}})
     return told
 
 

@@ -68,53 +68,66 @@ METRICS = {
 }
 
 
-def sums(exposures: pl.DataFrame, events: pl.DataFrame, counted: Counted) -> pl.DataFrame:
+def sums(
+    exposures: pl.DataFrame, events: pl.DataFrame, counted: Counted, days: tuple[int, int] | None = None
+) -> pl.DataFrame:
     """One row a user of ``exposures`` (nobody known left out), ascending: ``user``, ``first`` (time) and ``SUMS``.
 
     Clicks, positions and conversions count rows that were shown; items, dwell and value are all that the user did from
-    the first exposure on, wherever the item was met.
+    the first exposure on, wherever the item was met. With ``days`` (start and length of a day) there is one row a user
+    and ``day``, of what became known in it: a click counts on the day of the click. Added up, they are the sums.
     """
-    shown = exposures.filter(pl.col("user").is_not_null()).sort("time", maintain_order=True).with_row_index("row")
+    shown = _numbered(exposures)
     did = events.filter(pl.col("user").is_in(shown["user"].unique().implode())) if len(events) else events
-    clicked = click_rows(shown, did, counted)
-    converted = _rows(shown, _named(did, counted.conversion, none=True), counted)
-    rows = shown.select("row", "user", "time", "request_id", "asked", "latency", "position").with_columns(
-        clicked=pl.col("row").is_in(clicked.implode()), converted=pl.col("row").is_in(converted.implode())
-    )
+    first = shown.group_by("user").agg(first=pl.col("time").min())
     place = pl.col("position")
-    by_user = rows.group_by("user").agg(
-        first=pl.col("time").min(),
-        shown=place.is_not_null().sum(),
-        clicks=pl.col("clicked").sum(),
-        positions=place.filter("clicked").sum(),
-        conversions=pl.col("converted").sum(),
+    rows = shown.select("user", "time", shown=place.is_not_null())
+    answers = shown.group_by("user", "request_id").agg(
+        time=pl.col("time").min(),
+        answers=pl.lit(1),
+        latency=pl.col("latency").first(),
+        short=place.count() < pl.col("asked").first(),
     )
-    answers = rows.group_by("user", "request_id").agg(
-        size=place.is_not_null().sum(), asked=pl.col("asked").first(), latency=pl.col("latency").first()
+    clicked = _hits(shown, _named(did, counted.click), counted).select(
+        "user", "time", clicks=pl.lit(1), positions=place
     )
-    by_answer = answers.group_by("user").agg(
-        answers=pl.len(),
-        latency=pl.col("latency").cast(pl.Float64).sum(),
-        short=(pl.col("size") < pl.col("asked")).sum(),
-    )
-    joined = by_user.join(by_answer, on="user")
-    after = did.join(by_user.select("user", "first"), on="user").filter(pl.col("time") >= pl.col("first"))
+    bought = _hits(shown, _named(did, counted.conversion, none=True), counted)
+    after = did.join(first, on="user").filter(pl.col("time") >= pl.col("first"))
     worth = pl.col("value").fill_null(0) if counted.value is None else pl.lit(counted.value)
-    for part in (
-        _named(after, counted.click).group_by("user").agg(items=pl.col("item").n_unique()),
-        _named(after, counted.conversion, none=True).group_by("user").agg(value=worth.sum() if counted.value is None
-                                                                          else pl.len() * worth),
-        _named(after, [counted.dwell] if counted.dwell else [], none=True)
-        .group_by("user").agg(dwell=pl.col("value").fill_null(0).sum()),
-    ):  # fmt: skip
-        joined = joined.join(part, on="user", how="left")
-    whole = [pl.col(name).fill_null(0).cast(pl.Float64) for name in SUMS]
-    return joined.select("user", "first", *whole).sort("user")
+    met = _named(after, counted.click).group_by("user", "item").agg(time=pl.col("time").min(), items=pl.lit(1))
+    parts = [
+        rows,
+        answers,
+        clicked,
+        bought.select("user", "time", conversions=pl.lit(1)),
+        met,
+        _named(after, counted.conversion, none=True).select("user", "time", value=worth),
+        _named(after, [counted.dwell] if counted.dwell else [], none=True).select(
+            "user", "time", dwell=pl.col("value").fill_null(0)
+        ),
+    ]
+    day = pl.lit(0, pl.Int64) if days is None else (pl.col("time") - days[0]) // days[1]
+    small = []
+    for part in parts:
+        names = [name for name in SUMS if name in part.columns]
+        whole = [pl.col(name).cast(pl.Float64).sum() for name in names]
+        small.append(part.with_columns(day=day).group_by("user", "day").agg(whole))
+    blank = pl.DataFrame(schema=dict.fromkeys(SUMS, pl.Float64))
+    joined = pl.concat([blank, *small], how="diagonal").group_by("user", "day").agg(pl.col(*SUMS).fill_null(0).sum())
+    kept = ["user", *(["day"] if days else [])]
+    return joined.join(first, on="user").select(*kept, "first", *SUMS).sort(kept)
 
 
-def click_rows(shown: pl.DataFrame, events: pl.DataFrame, counted: Counted) -> pl.Series:
-    """The ``row`` of everything in ``shown`` that was clicked."""
-    return _rows(shown, _named(events, counted.click), counted)
+def _numbered(exposures: pl.DataFrame) -> pl.DataFrame:
+    """The rows of known users by time, each with its number ``row``."""
+    return exposures.filter(pl.col("user").is_not_null()).sort("time", maintain_order=True).with_row_index("row")
+
+
+def click_rows(exposures: pl.DataFrame, events: pl.DataFrame, counted: Counted) -> pl.DataFrame:
+    """The rows of known users, by time, with ``clicked``."""
+    shown = _numbered(exposures)
+    rows = _hits(shown, _named(events, counted.click), counted)["row"]
+    return shown.with_columns(clicked=pl.col("row").is_in(rows.implode()))
 
 
 def _named(events: pl.DataFrame, names: list[str], none: bool = False) -> pl.DataFrame:
@@ -124,25 +137,25 @@ def _named(events: pl.DataFrame, names: list[str], none: bool = False) -> pl.Dat
     return events.filter(pl.col("event").is_in(names))
 
 
-def _rows(shown: pl.DataFrame, events: pl.DataFrame, counted: Counted) -> pl.Series:
-    """The rows of ``shown`` that events belong to, each once."""
-    items = shown.filter(pl.col("item").is_not_null())
-    told = events.filter(pl.col("request_id").is_not_null())
-    exact = items.select("row", "user", "item", "request_id").join(
-        told.select("user", "item", "request_id").unique(), on=["user", "item", "request_id"], how="semi"
-    )
+def _hits(shown: pl.DataFrame, events: pl.DataFrame, counted: Counted) -> pl.DataFrame:
+    """The rows of ``shown`` that events belong to, each once: row, user, position, ``time`` of the earliest event."""
+    items = shown.filter(pl.col("item").is_not_null()).select("row", "user", "item", "request_id", "time", "position")
+    told = events.filter(pl.col("request_id").is_not_null()).select("user", "item", "request_id", "time")
+    exact = items.drop("time").join(told, on=["user", "item", "request_id"])
     untold = events.filter(pl.col("request_id").is_null()).select("user", "item", "time").sort("time")
-    if not len(untold):
-        return exact["row"].unique()
-    near = untold.join_asof(
-        items.select("row", "user", "item", "time"),
-        on="time",
-        by=["user", "item"],
-        strategy="backward",
-        tolerance=counted.window,
-        check_sortedness=False,
-    )
-    return pl.concat([exact["row"], near["row"].drop_nulls()]).unique()
+    columns = ["row", "user", "position", "time"]
+    found = exact.select(columns)
+    if len(untold):
+        near = untold.join_asof(
+            items.drop("request_id"),
+            on="time",
+            by=["user", "item"],
+            strategy="backward",
+            tolerance=counted.window,
+            check_sortedness=False,
+        ).drop_nulls("row")
+        found = pl.concat([found, near.select(columns)])
+    return found.group_by("row", "user", "position").agg(pl.col("time").min())
 
 
 def checked(frame: pl.DataFrame, schema: pl.Schema, name: str, needed: tuple[str, ...]) -> pl.DataFrame:
