@@ -151,3 +151,27 @@ def test_another_salt_deals_anew(change: dict[str, Any]) -> None:
     a, b = (arms_of(parse(t), USERS, T0)["x"] for t in (tables, {**tables, **change}))
     assert stats.chi2_contingency(np.histogram2d(a, b, bins=(2, 2))[0]).pvalue > 0.001
     assert 0.45 < (a == b).mean() < 0.55
+
+
+def test_one_user_is_dealt_as_all_are() -> None:
+    """An answer deals one user by whole numbers of Python, the analysis all of them by arrays."""
+    ramp = [{"at": "2026-01-01", "share": 0.3}, {"at": "2026-01-03", "share": 0.9}]
+    odd = {"a": {"weight": 0.1}, "b": {"weight": 0.7}, "c": {"weight": 1 / 3}}
+    d = parse(
+        {
+            "salt": "é",
+            "hold_out": 0.07,
+            "testers": {"u5": {"x": "b"}, "u6": {"y": "c"}},
+            "experiments": {
+                "x": plain(span=[0.1, 0.55], ramp=ramp, stop="2026-01-20"),
+                "y": {"span": [0.55, 1], "arms": odd, "start": "2025-12-31"},
+                "z": {"layer": "other", "arms": odd, "salt": "7"},
+            },
+        }
+    )
+    users = USERS[:3000]
+    for day in (-5, 0, 3, 30):
+        together = arms_of(d, users, T0 + day * DAY)
+        for row, user in enumerate(users):
+            alone = {name: arm for name, arm in told(d, user, T0 + day * DAY).items() if name != "hold_out"}
+            assert alone == {n: list(d.experiments[n].arms)[c[row]] for n, c in together.items() if c[row] != OUT}

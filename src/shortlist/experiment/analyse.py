@@ -66,7 +66,7 @@ def analyse(
         "until": stamp(end),
         "days": round((end - found.start) / UNITS["d"], 2),
         "ended": ended,
-        "decided_by": "fixed sample, Holm" if ended else "always-valid",
+        "decided_by": "fixed sample" if ended else "always-valid",
         "arms": [
             {"arm": arm, "users": n, "share": n / max(sum(counts.values()), 1), "expected": found.weights[arm]}
             for arm, n in counts.items()
