@@ -99,6 +99,9 @@ class Journal:
                 self.lost += len(batch) - len(latest)
                 self._waiting.extendleft(reversed(latest))
                 raise
+            except Exception:  # what cannot be written now never can
+                self.lost += len(batch)
+                raise
             if self._latest and time.monotonic() - self._trimmed >= TRIM:
                 self._trimmed = time.monotonic()
                 kept = self._arms.design.kept
