@@ -119,8 +119,8 @@ def page(found: dict[str, Any]) -> str:
             "## Interleaving",
             "",
             "Two rankings of the same items, the second with a little less noise. The A/B test's users are planned for "
-            f"a power of 80 %; {mixed[0]['tests']} tries of each size. What interleaving saves grows with the clicks of "
-            "a user and with how much users differ: an A/B test carries both as noise, one slate does not.",
+            f"a power of 80 %; {mixed[0]['tests']} tries of each size. What interleaving saves grows with the clicks "
+            "of a user and with how much users differ: an A/B test carries both as noise, one slate does not.",
             "",
             "| users differ by (log-odds) | a click ends a visit | clicks a user | lift in clicks | A/B test: users "
             "| found | team draft: users | found |",

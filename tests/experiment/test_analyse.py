@@ -114,6 +114,9 @@ def test_slices_are_told_apart_and_their_columns_checked(lifted: Any) -> None:
     assert told["slices"][0]["p_holm"] > 0.001
     with pytest.raises(InputError, match="no column 'town'; there are user, team"):
         analyse(design(x={"slices": ["town"]}), "x", *lifted, users=users)
+    listed = users.with_columns(town=pl.col("team").str.split("t"))
+    with pytest.raises(InputError, match="'town' has lists"):
+        analyse(design(x={"slices": ["town"]}), "x", *lifted, users=listed)
     with pytest.raises(InputError, match="no table of users"):
         analyse(design(x={"slices": ["town"]}), "x", *lifted)
 

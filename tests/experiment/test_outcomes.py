@@ -104,6 +104,8 @@ def test_a_table_that_is_none_is_refused_with_column_and_row() -> None:
         checked(frame, EVENTS, "e.parquet", ("user",))
     with pytest.raises(InputError, match="column 'time', row 1: expected a value"):
         checked(pl.DataFrame({"user": ["a", "b"], "time": [1, None]}), EVENTS, "e.parquet", ("user", "time"))
+    gap = checked(pl.DataFrame({"user": ["a"], "value": [np.nan]}), EVENTS, "e.parquet", ("user",))
+    assert gap["value"].null_count() == 1
     full = checked(pl.DataFrame({"user": ["a"], "time": [T0]}), EVENTS, "e.parquet", ("user", "time"))
     assert full.schema == EVENTS
     assert np.isclose(DAY, 24 * 3600 * 1e6)

@@ -171,6 +171,8 @@ def _slices(found: People, one: Experiment, users: pl.DataFrame | None) -> list[
     for column in one.slices:
         if column not in users.columns or "user" not in users.columns:
             raise InputError(f"slices: the users have no column {column!r}; there are {', '.join(users.columns)}")
+        if users[column].dtype.is_nested():
+            raise InputError(f"slices: {column!r} has lists, expected one value a user")
         labels = pl.DataFrame({"user": found.users}).join(
             users.select("user", column).unique("user", keep="first"), on="user", how="left", maintain_order="left"
         )[column].cast(pl.String)  # fmt: skip

@@ -174,6 +174,8 @@ def checked(frame: pl.DataFrame, schema: pl.Schema, name: str, needed: tuple[str
             cast = frame[column].cast(kind)
         except pl.exceptions.PolarsError as error:
             raise InputError(f"{name}: column {column!r}: expected {kind}, found {frame[column].dtype}") from error
+        if kind.is_float():
+            cast = cast.fill_nan(None)
         if column in needed and column != "user" and cast.null_count():
             row = int(cast.is_null().arg_max() or 0)
             raise InputError(f"{name}: column {column!r}, row {row}: expected a value, found none")

@@ -50,7 +50,8 @@ class Service:
         if not parts.hostname:
             raise InputError(f"{url}: expected the address of a service, such as http://127.0.0.1:8000")
         self._url, self._timed = url, timed
-        self._wire = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=30)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._wire = kind(parts.hostname, parts.port, timeout=30)
 
     def ask(self, user: str, n: int, time: int) -> Slate:
         """``POST /v1/recommendations``."""
