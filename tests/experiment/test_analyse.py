@@ -11,9 +11,13 @@ from scipy import stats
 
 from shortlist.component import InputError
 from shortlist.documents import dumps
+from shortlist.experiment._people import people
 from shortlist.experiment.analyse import analyse, main_line
+from shortlist.experiment.coverage import coverage
 from shortlist.experiment.design import Design, parse
 from shortlist.experiment.outcomes import EVENTS, EXPOSURES, METRICS, sums
+from shortlist.experiment.outlook import outlook
+from shortlist.experiment.standing import standing
 
 from ._log import DAY, T0, log
 
@@ -167,3 +171,68 @@ def test_odd_logs_are_no_error() -> None:
     told = analyse(design(), "x", shown, pl.DataFrame(schema=EVENTS))
     assert main_line(told)["comparisons"][0]["verdict"] == "unclear"
     dumps(told)
+
+
+def test_the_past_is_the_declared_time_before_the_start(lifted: Any) -> None:
+    shown, events = lifted
+    found = people(design(x={"before": "1d"}), "x", shown, events, T0 + 6 * DAY)
+    then = (pl.col("time") >= T0 - DAY) & (pl.col("time") < T0)
+    at_the_start = shown.filter(then).tail(1).with_columns(time=pl.lit(T0), request_id=pl.lit("at the start"))
+    past = sums(shown.filter(then), events.filter(then), design().counted)
+    expected = pl.DataFrame({"user": found.users}).join(past, on="user", how="left", maintain_order="left").fill_null(0)
+    assert found.before is not None
+    assert expected["shown"].sum() > 100
+    for name in ("shown", "clicks", "positions"):
+        np.testing.assert_array_equal(found.before[name], expected[name])
+    again = people(design(x={"before": "1d"}), "x", pl.concat([shown, at_the_start]), events, T0 + 6 * DAY)
+    assert again.before is not None
+    assert again.before["shown"].sum() == found.before["shown"].sum()
+
+
+def test_where_less_is_better_more_is_worse(lifted: Any) -> None:
+    slow = lifted[0].with_columns(latency=pl.col("latency") + (pl.col("arms") == "x=b") * pl.lit(1.0, pl.Float32))
+    told = analyse(design(), "x", slow, lifted[1])
+    line = next(line for line in told["metrics"] if line["metric"] == "latency")
+    assert line["comparisons"][0]["difference"] > 0.9
+    assert line["comparisons"][0]["verdict"] == "worse"
+    assert line["guardrail"]
+
+
+def test_coverage_is_compared_among_equally_many_rows_and_as_sure_as_it_varies() -> None:
+    rng, found = np.random.default_rng(1), []
+    for _ in range(60):
+        users = {0: 300, 1: 150}
+        rows = [
+            pl.DataFrame({"arm": [arm] * n * 5, "user": [f"{arm} {rng.random()}" for _ in range(n) for _ in range(5)]})
+            .with_columns(item=pl.Series((rng.random(n * 5) ** 2 * 400).astype(int)).cast(pl.String))
+            for arm, n in users.items()
+        ]  # fmt: skip
+        found.append(coverage(pl.concat(rows), {0: "a", 1: "b"}, 0)["b"])
+    differences = np.array([one["difference"] for one in found])
+    assert abs(differences.mean()) < 4 * differences.std() / np.sqrt(60)
+    said = np.mean([one["variance"] for one in found])
+    assert 0.8 < said / differences.var() < 3  # it errs to the wide side
+
+
+def test_how_it_stands_counts_each_user_once(lifted: Any) -> None:
+    shown = lifted[0]
+    first = shown.filter(pl.col("arms") == "x=a").head(1)
+    moved = pl.concat([shown, first.with_columns(arms=pl.lit("x=b"))])
+    d = design(hold_out=0.0, testers={"u9": {"x": "a"}})
+    before, after = (standing(design(), rows, T0)["x"]["arms"] for rows in (shown, moved))
+    assert before["a"]["users"] - after["a"]["users"] == 1
+    assert before["b"]["users"] == after["b"]["users"]
+    without = standing(d, shown, T0)["x"]["arms"]
+    assert sum(arm["users"] for arm in before.values()) - sum(arm["users"] for arm in without.values()) == 1
+    assert standing(design(), None, T0 - 1)["x"]["share"] == 0
+
+
+def test_a_plan_counts_the_users_of_the_span_that_are_not_held_out(lifted: Any) -> None:
+    whole = outlook(design(), "x", *lifted, days=6)
+    part = outlook(design(hold_out=0.2, x={"span": [0.25, 0.75]}), "x", *lifted, days=6)
+    assert part["users"] == whole["users"]
+    ratio = part["detectable"][0]["users"] / whole["detectable"][0]["users"]
+    assert abs(ratio - 0.4) < 0.01
+    assert 0 < whole["variance_reduction"] < 0.6
+    with pytest.raises(InputError, match="there are none to plan from"):
+        outlook(design(), "x", lifted[0].clear(), lifted[1])

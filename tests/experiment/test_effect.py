@@ -178,6 +178,7 @@ def test_distinct_items_are_those_of_a_draw_without_replacement() -> None:
     drawn = [len(np.unique(rng.permutation(rows)[:20])) for _ in range(4000)]
     assert abs(np.mean(drawn) - distinct(counts, 20)) < 0.05
     assert distinct(counts, 77) == 5
+    np.testing.assert_allclose(distinct(np.array([3, 3]), 3), 2 - 2 / 20)
     assert distinct(counts, 0) == 0
     assert np.isnan(distinct(counts, 78))
 

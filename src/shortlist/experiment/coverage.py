@@ -38,7 +38,8 @@ def coverage(shown: pl.DataFrame, arms: Mapping[int, str], control: int) -> dict
     """For each treatment the different items among equally many rows, beside its control's, as an ``Effect`` says it.
 
     ``shown``: columns ``arm`` (number), ``user`` and ``item``. Users in 20 groups are left out in turn (delete-a-group
-    jackknife), with the number of rows that the smaller arm has left, so that no row counts twice.
+    jackknife), with the number of rows that the smaller arm has left, so that no row counts twice. The interval errs to
+    the wide side.
     """
     rows = shown.filter(pl.col("item").is_not_null()).select(
         "arm", group=pl.col("user").hash(0) % GROUPS, item=pl.col("item").cast(pl.Categorical).to_physical()
