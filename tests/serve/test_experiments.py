@@ -18,6 +18,7 @@ from shortlist.experiment.design import read
 from shortlist.serve import arms, exports, journal
 from shortlist.serve.app import create
 from shortlist.serve.live import Live
+from shortlist.serve.store import Unavailable
 
 from ._redis import Server
 from .conftest import _board, calling, publish
@@ -311,6 +312,25 @@ def _answers(live: Live) -> bool:
     except InputError:
         return False
     return True
+
+
+def test_a_store_that_is_away_while_the_file_changes_delays_it(
+    start: Any, file: Path, world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start("") as client:
+        activate, tries = client.live.activate, []
+
+        def away_once(*arguments: Any) -> Any:
+            tries.append(arguments)
+            if len(tries) == 1:
+                raise Unavailable("store x: away")
+            return activate(*arguments)
+
+        monkeypatch.setattr(client.live, "activate", away_once)
+        rewrite(file, f"[experiments.v]\n[experiments.v.arms.a]\n[experiments.v.arms.b]\nbundle = '{world[1][1]}'\n")
+        until(lambda: list(running(client)) == ["v"])
+        assert len(tries) == 2
+        assert client.get("/readyz").json()["warnings"] == []
 
 
 def test_without_a_file_nothing_is_dealt_or_kept(serve: Any) -> None:

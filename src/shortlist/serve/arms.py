@@ -21,6 +21,7 @@ from shortlist.experiment.design import INTERLEAVED, Arm, Design, read
 from shortlist.pipeline import Pipeline
 from shortlist.serve.changed import changed, try_changed
 from shortlist.serve.live import Live
+from shortlist.serve.store import Unavailable
 from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
@@ -166,6 +167,9 @@ class Arms:
                 continue
             try:
                 fresh = self._read()
+            except Unavailable as error:
+                self.failed = f"{error}; the experiments go on as they were until the store is back"
+                continue
             except Exception as error:  # whatever it is, the file before goes on
                 self.failed = f"{error}; the experiments go on as they were"
                 log.warning(self.failed)
