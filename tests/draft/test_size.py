@@ -51,7 +51,8 @@ def test_rows_and_columns_are_those_of_the_funnel(tmp_path):
     (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows, ""]))
     data = {"split": {"tune": 0.7, "rank": 0.8, "test": 0.9}, "events": {"path": str(tmp_path / "log.csv")}}
     recipe = parse({
-        "name": "shop", "data": data, "recall": {"hot": {"type": "popular"}}, "merge": {"type": "reciprocal_rank", "k": 20},
+        "name": "shop", "data": data, "recall": {"hot": {"type": "popular"}},
+        "merge": {"type": "reciprocal_rank", "k": 20},
         "features": [{"type": "channel"}], "samples": {"negatives": 5}, "rank": {"type": "gbdt"},
         "rules": [{"type": "available"}],
     })  # fmt: skip

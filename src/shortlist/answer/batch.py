@@ -15,11 +15,11 @@ from shortlist.progress import emit, track
 from shortlist.questions import BATCH
 
 
-def moment(text: str) -> int:
-    """Microseconds of an ISO 8601 moment, UTC unless it says otherwise."""
+def moment(text: str, option: str = "--time") -> int:
+    """Microseconds of an ISO 8601 moment, UTC unless it says otherwise; raises ``InputError`` naming the option."""
     found = iso.moment(text)
     if found is None:
-        raise InputError(f"--time {text}: expected ISO 8601 such as 1998-04-01T12:00:00")
+        raise InputError(f"{option} {text}: expected ISO 8601 such as 1998-04-01T12:00:00")
     return found
 
 

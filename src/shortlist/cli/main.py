@@ -22,10 +22,12 @@ from shortlist.cli import (
     overview,
     parts,
     price,
+    simulate,
     tables,
     terminal,
     tune,
 )
+from shortlist.cli import experiments as trials
 from shortlist.cli.progress import progress
 from shortlist.component import InputError
 from shortlist.documents import dumps, refuse_unwritable, write_parquet, write_text
@@ -43,6 +45,9 @@ app = typer.Typer(
 parts.add_to(app)
 tune.add_to(app)
 features.add_to(app)
+off_policy.add_to(app)
+trials.add_to(app)
+simulate.add_to(app)
 
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/movielens-100k.toml.")]
 BundlePath = Annotated[Path, typer.Argument(help="A bundle directory, such as runs/NAME/bundle.")]
@@ -299,6 +304,7 @@ def serve(
     record_shown: Annotated[
         bool, typer.Option("--record-shown", help="Keep every item of an answer as shown.")
     ] = False,
+    experiments: Annotated[Path | None, typer.Option(help="experiments.toml; heeded when it changes.")] = None,
 ) -> None:
     """Serve recommendations over HTTP, with live events."""
     try:
@@ -308,7 +314,7 @@ def serve(
     if clock not in ("wall", "log"):
         raise InputError(f"--clock {clock}: expected wall or log")
     kind = cast(Literal["wall", "log"], clock)
-    run(bundle, host=host, port=port, workers=workers, store=store, clock=kind, record_shown=record_shown)
+    run(bundle, host, port, workers, store, kind, record_shown, experiments)
 
 
 @app.command(rich_help_panel=overview.MEASURE)
@@ -331,8 +337,6 @@ def report(
     write_text(out, pages.page(document))
     terminal.out.print(f"wrote {out}")
 
-
-off_policy.add_to(app)
 
 if __name__ == "__main__":
     main()

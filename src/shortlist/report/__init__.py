@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shortlist.documents import jsonable, write_text
-from shortlist.report import _details, _draw, _front, _picture, _prices, _sections, _words
+from shortlist.report import _details, _draw, _experiment, _front, _picture, _prices, _sections, _words
 from shortlist.report._comparison import body
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ def front(document: Mapping[str, Any]) -> str:
     """The page of what ``compare --along`` found."""
     document = jsonable(document)
     return _draw.page(str(document["setting"]), _style(), _front.body(document))
+
+
+def experiment(document: Mapping[str, Any]) -> str:
+    """The page of what an experiment came to."""
+    document = jsonable(document)
+    return _draw.page(f"{document['experiment']}: experiment", _style(), _experiment.body(document))
 
 
 def picture(document: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import orjson
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
@@ -32,10 +30,12 @@ from shortlist.data.order import WORDS
 from shortlist.serve import wire
 from shortlist.serve._gate import JSON, Gate
 from shortlist.serve._metrics import Metrics
+from shortlist.serve.answers import describe, recommend
+from shortlist.serve.arms import Arms
 from shortlist.serve.clock import Kind
+from shortlist.serve.journal import Journal
 from shortlist.serve.live import STORE, Live, Start
 from shortlist.serve.store import Unavailable
-from shortlist.serve.view import View
 
 log = logging.getLogger("shortlist.serve")
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -46,21 +46,29 @@ AWAY: dict[int | str, dict[str, Any]] = {503: {"model": wire.Problem, "descripti
 MISSING: dict[int | str, dict[str, Any]] = {404: {"model": wire.Problem, "description": "Not known"}}
 
 
-def create(live: Live, metrics: Metrics | None = None, record_shown: bool = False) -> FastAPI:
+def create(
+    live: Live, metrics: Metrics | None = None, record_shown: bool = False, experiments: Path | None = None
+) -> FastAPI:
     """The application over an opened ``Live``, which it closes when it stops.
 
-    With ``record_shown`` an answer's items are in the store as shown before it goes out.
+    With ``record_shown`` an answer's items are in the store as shown before it goes out. With a file of
+    ``experiments`` answers are dealt their arms and kept; raises ``InputError`` if the file cannot stand.
     """
     counted = metrics or Metrics()
+    arms = None if experiments is None else Arms(experiments, live)
+    journal = None if arms is None else Journal(live.store, arms)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         view = live.view()
-        live.observers.append(counted.observe)
+        live.observers += [counted.observe] + ([] if journal is None else [journal.observe])
         for warning in (live.clock.warning(view.last, view.data.order_only), *view.doubts):
             if warning:
                 log.warning(warning)
         yield
+        if arms is not None and journal is not None:
+            arms.close()
+            journal.close()
         live.close()
 
     app = FastAPI(title="Shortlist", version=version("shortlist"), lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -85,7 +93,7 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
     @app.post("/v1/recommendations", responses={200: {"model": wire.Slate}, **PROBLEMS})
     async def recommendations(ask: wire.Ask) -> Response:
         """A slate for somebody, now."""
-        told = recommend(live, ask)
+        told = recommend(live, ask, arms, journal)
         if record_shown and told["items"] and not live.watch.failed:
             try:
                 await run_in_threadpool(live.append, wire.slate_shown(told, ask.user, live.now(live.view())))
@@ -171,6 +179,11 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         view = await changing(live.activate, turn.bundle)
         return said({"bundle": view.bundle.path.name, "hash": view.bundle.hash})
 
+    @app.get("/v1/experiments")
+    async def running() -> Response:
+        """The experiments of the file, and how many of their users are in them now."""
+        return said({"experiments": {} if arms is None else arms.told(live.now(live.view()))})
+
     @app.get("/healthz")
     async def healthy() -> Response:
         """The process answers."""
@@ -187,6 +200,8 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
             return problem(503, f"{live.watch.failed}; answers go on from memory, nothing is stored")
         told = (live.clock.warning(view.last, view.data.order_only), *view.doubts, live.lost, live.unwritten)
         told += (live.failed, live.uncleaned, live.astray)
+        if arms is not None and journal is not None:
+            told += (arms.failed, journal.warning)
         warnings = [line for line in told if line]
         told_at = view.data.when
         clock = {"kind": live.clock.kind, "now": told_at(live.now(view)), "data_until": told_at(view.last)}
@@ -205,63 +220,6 @@ def create(live: Live, metrics: Metrics | None = None, record_shown: bool = Fals
         return HTMLResponse(_INDEX.format(name=view.bundle.recipe.name, version=view.bundle.path.name))
 
     return app
-
-
-def recommend(live: Live, ask: wire.Ask) -> dict[str, Any]:
-    """The answer to one request, as it goes over the wire."""
-    view = live.view()
-    now = live.now(view)
-    number = secrets.randbits(63)
-    requests = answer.requests_of(
-        view.state,
-        np.array([view.data.user_ids.code(ask.user) if ask.user else -1], np.int32),
-        now,
-        exclude=wire.excluded(ask, view.data),  # type: ignore[arg-type]
-        history=None if ask.history is None else wire.history(ask.history, view, now),
-        context={name: np.array([value]) for name, value in ask.context.items()},
-        ids=np.array([number], np.uint64),
-    )
-    found = answer.recommend(view.bundle.pipeline, view.state, requests, ask.n)
-    told = {
-        "request_id": f"{number:016x}",
-        "bundle": view.bundle.path.name,
-        "arms": {},
-        "items": answer.tell(found, view.bundle.pipeline, view.data)[0],
-    }
-    if ask.explain:
-        trace = found.trace
-        told["trace"] = {
-            "time": view.data.when(now),
-            "history": len(requests.history["item"]),
-            "rows": {stage: len(rows) for stage, rows in trace.stages.items()},
-            "milliseconds": {stage: round(spent * 1000, 3) for stage, spent in trace.seconds.items()},
-            "failed": trace.failed,
-        }
-    return told
-
-
-def describe(view: View, user: str, code: int, now: int, n: int) -> dict[str, Any]:
-    """What is known of a user."""
-    data, past = view.data, view.state.history(np.array([code], np.int32), np.array([now]))
-    names = data.behaviours.names
-    counts = np.bincount(past["event"], minlength=len(names)).tolist()
-    recent = [
-        {
-            "item": data.item_ids.ids[past["item"][row]],
-            "event": names[past["event"][row]],
-            "value": None if np.isnan(past["value"][row]) else float(past["value"][row]),
-            "time": data.when(int(past["time"][row])),
-        }
-        for row in range(len(past["item"]) - 1, max(len(past["item"]) - 1 - n, -1), -1)
-    ]
-    return {
-        "user": user,
-        "events": len(past["item"]),
-        "positive": int((past["weight"] > 0).sum()),
-        "by_event": dict(zip(names, counts, strict=True)),
-        "shown": int(view.state.shown.counts(np.array([code]), None, np.array([now]))[0, 0]),
-        "recent": recent,
-    }
 
 
 async def changing(change: Callable[..., Any], *arguments: Any) -> Any:
@@ -298,30 +256,35 @@ def run(
     store: str | Path = STORE,
     clock: Kind = "wall",
     record_shown: bool = False,
+    experiments: Path | None = None,
 ) -> None:
     """Serves until it is stopped. ``bundle`` is a bundle, a link to one, or a run's directory.
 
-    Raises ``InputError`` before anything listens if the bundle or the store cannot be opened.
+    Raises ``InputError`` before anything listens if the bundle, the store or the experiments cannot be opened.
     """
     settings = {"http": "auto", "loop": "auto", "access_log": False, "host": host, "port": port}
     if workers == 1:
-        uvicorn.run(create(Live.open(bundle, store, clock), None, record_shown), **settings)  # type: ignore[arg-type]
+        live = Live.open(bundle, store, clock)
+        uvicorn.run(create(live, None, record_shown, experiments), **settings)  # type: ignore[arg-type]
         return
     live = Live.open(bundle, store, clock)
     start = live.began
+    if experiments is not None:
+        Arms(experiments, live).close()  # whether it can stand is known before there are workers
     live.close()
     with tempfile.TemporaryDirectory(prefix="shortlist-metrics-") as together:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = together
         os.environ["SHORTLIST_SERVE"] = orjson.dumps(
-            [str(bundle), str(store), clock, record_shown, str(start.version), start.since]
+            [str(bundle), str(store), clock, record_shown, str(experiments or ""), str(start.version), start.since]
         ).decode()
         uvicorn.run("shortlist.serve.app:worker", factory=True, workers=workers, **settings)  # type: ignore[arg-type]
 
 
 def worker() -> FastAPI:
     """The application of one of several worker processes, which ``run`` tells its settings by the environment."""
-    bundle, store, clock, record_shown, version, since = orjson.loads(os.environ["SHORTLIST_SERVE"])
-    return create(Live.open(Path(bundle), store, clock, Start(Path(version), since)), None, record_shown)
+    bundle, store, clock, record_shown, experiments, version, since = orjson.loads(os.environ["SHORTLIST_SERVE"])
+    live = Live.open(Path(bundle), store, clock, Start(Path(version), since))
+    return create(live, None, record_shown, Path(experiments) if experiments else None)
 
 
 _POSTED = {

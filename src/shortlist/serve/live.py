@@ -115,6 +115,11 @@ class Live:
         return live
 
     @property
+    def held(self) -> Mapping[str | None, View]:
+        """The open views by arm, as they are: other threads may read of which bundles they are."""
+        return self._views
+
+    @property
     def folder(self) -> Path:
         """Where the versions of this bundle lie."""
         return self._views[None].bundle.path.parent

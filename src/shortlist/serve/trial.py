@@ -6,6 +6,7 @@ import numpy as np
 
 from shortlist import answer
 from shortlist.component import InputError, Retriever, Scores, able
+from shortlist.pipeline import Pipeline
 from shortlist.serve.view import View
 from shortlist.types import Array, Candidates, Ragged, Requests
 
@@ -14,14 +15,14 @@ ITEMS = 5000
 """How many items one history of the trial holds: all, in most catalogues."""
 
 
-def try_out(view: View, now: int) -> None:
+def try_out(view: View, now: int, changed: Pipeline | None = None) -> None:
     """Answers for nobody, for people all over the log and for one with everything in the history.
 
     Raises ``InputError`` naming the stage that failed: online a channel that fails costs its rows only, but a version
-    that has one is not turned to.
+    that has one is not turned to. ``changed`` is tried in place of the view's own pipeline.
     """
+    pipeline = changed or view.bundle.pipeline
     for requests in (_asked(view, now), _everything(view, now)):
-        pipeline = view.bundle.pipeline
         channels = {**pipeline.recall} | ({} if pipeline.fallback is None else {"fallback": pipeline.fallback})
         for name, channel in channels.items():
             try:

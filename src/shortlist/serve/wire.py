@@ -140,6 +140,10 @@ class Shown(BaseModel):
     propensity: float | None = None
     """How likely it was to stand here, where a rule leaves something to chance."""
     title: str | None = None
+    team: str | None = None
+    """Where two arms are interleaved: the one it came from."""
+    credit: float | None = None
+    """And what a click on it says, from -1 (for the first arm) to 1."""
 
 
 class Slate(BaseModel):

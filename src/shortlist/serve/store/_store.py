@@ -10,12 +10,16 @@ A record is a JSON object with a ``kind``:
     shown      item, time, user?, id?, key?, request_id?, position? (from 1): an item that was shown
     forget     digest (of the user's id), until: the user's earlier events are gone
     activate   bundle, arm?: the processes turn to this version, all requests or those of the arm; null lets an arm go
+
+Beside them lies a log of answers for experiments, which no process follows and which is cut at its old end. An answer
+has request_id, time, user?, bundle, arms (experiment -> arm), asked, latency (seconds) and items, each with item,
+channels, propensity?, and team and credit where two arms are interleaved.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from shortlist.component import InputError
@@ -45,12 +49,24 @@ class Store(Protocol):
         """Records with a sequence above ``after``, in order, each with its ``sequence``."""
         ...
 
+    def log(self, answers: Sequence[Record]) -> int:
+        """Keeps answers, but of users who were deleted since. Returns how many it keeps."""
+        ...
+
+    def logged(self, after: int = 0) -> Iterator[Record]:
+        """The answers kept with a sequence above ``after``, in order, each with its own ``sequence``."""
+        ...
+
+    def trim(self, before: int, most: int) -> int:
+        """Removes the oldest while there are more than ``most``, or it is from before a moment. Returns how many."""
+        ...
+
     def holds(self, user: str) -> bool:
-        """Whether there is a record of a user."""
+        """Whether there is a record or an answer of a user."""
         ...
 
     def forget(self, user: str, until: int) -> int:
-        """Removes a user's records and leaves a ``forget`` record in one step. Returns how many there were."""
+        """Removes a user's records and answers and leaves a ``forget`` record in one step. Returns how many."""
         ...
 
     def owner(self) -> Record | None:

@@ -18,11 +18,15 @@ import orjson
 
 from shortlist.component import InputError
 from shortlist.serve.store._store import Record, Unavailable, digest, forgotten, name
-from shortlist.serve.store.scrub import DELETED, hold, scrubbed, share
+from shortlist.serve.store.scrub import DELETED, TABLES, hold, scrubbed, share
 
 LARGEST = 64 << 30
 """Bytes of address space; the file itself is only as large as what it holds."""
-_LAST, _OWNER = b"last", b"owner"
+PIECE = 10_000
+"""Answers read at a time."""
+LARGEST_TRIM = 50_000
+"""Answers removed in one transaction: nobody else writes meanwhile."""
+_LAST, _OWNER, _LAST_ANSWER = b"last", b"owner", b"last answer"
 _READ_ALL = """
 import lmdb, os, sys
 env = lmdb.open(sys.argv[1], readonly=True, lock=False, max_dbs=8, map_size=int(sys.argv[2]))
@@ -31,7 +35,8 @@ env.copyfd(os.open(os.devnull, os.O_WRONLY), compact=True)
 
 
 class Lmdb:
-    """Four tables in one file: records by sequence, event ids, each user's sequences, and the last sequence.
+    """Tables in one file: records by sequence, event ids, each user's sequences, and the last sequence; answers by a
+    sequence of their own, each user's, and until when users were deleted.
 
     A write is one transaction that is on the disk when it returns. Deleted records leave free pages; the next start
     that has the store for itself writes the file without them (``scrub``).
@@ -49,6 +54,9 @@ class Lmdb:
             self._ids = env.open_db(b"ids")
             self._users = env.open_db(b"users", dupsort=True, dupfixed=True)
             self._meta = env.open_db(b"meta")
+            self._answers = env.open_db(b"answers")
+            self._answered = env.open_db(b"answered", dupsort=True, dupfixed=True)
+            self._forgotten = env.open_db(b"forgotten")
             self._files, self._size = _files(folder)
 
     @staticmethod
@@ -59,7 +67,7 @@ class Lmdb:
             held, alone = hold(folder)
             try:
                 _refuse_empty(folder / "data.mdb")
-                env = lmdb.open(str(folder), map_size=LARGEST, max_dbs=4, max_readers=512)
+                env = lmdb.open(str(folder), map_size=LARGEST, max_dbs=len(TABLES), max_readers=512)
                 _refuse_truncated(env, folder)
                 if alone:
                     env = scrubbed(env, folder, LARGEST)
@@ -102,10 +110,61 @@ class Lmdb:
                     found.append({**orjson.loads(value), "sequence": int.from_bytes(key, "big")})
         return found
 
+    def log(self, answers: Sequence[Record]) -> int:
+        """See ``Store``."""
+        kept = 0
+        with self._available(), self._env.begin(write=True) as txn:
+            last = self._last(txn, _LAST_ANSWER)
+            for answer in answers:
+                user = None if answer.get("user") is None else digest(answer["user"])
+                until = None if user is None else txn.get(user, db=self._forgotten)
+                if until is not None and answer["time"] <= int.from_bytes(until, "big"):
+                    continue
+                last, kept = last + 1, kept + 1
+                sequence = last.to_bytes(8, "big")
+                if user is not None:
+                    txn.put(user, sequence, db=self._answered)
+                txn.put(sequence, orjson.dumps(answer), db=self._answers, append=True)
+            txn.put(_LAST_ANSWER, last.to_bytes(8, "big"), db=self._meta)
+        self._look()
+        return kept
+
+    def logged(self, after: int = 0) -> Iterator[Record]:
+        """See ``Store``."""
+        while True:  # in pieces: a long read keeps LMDB from using free pages again
+            part: list[Record] = []
+            with self._available(), self._env.begin() as txn, txn.cursor(db=self._answers) as cursor:
+                if cursor.set_range((after + 1).to_bytes(8, "big")):
+                    for key, value in cursor:
+                        part.append({**orjson.loads(value), "sequence": int.from_bytes(key, "big")})
+                        if len(part) == PIECE:
+                            break
+            if not part:
+                return
+            yield from part
+            after = part[-1]["sequence"]
+
+    def trim(self, before: int, most: int) -> int:
+        """See ``Store``."""
+        gone = 0
+        with self._available(), self._env.begin(write=True) as txn, txn.cursor(db=self._answers) as cursor:
+            surplus = txn.stat(self._answers)["entries"] - most
+            while gone < LARGEST_TRIM and cursor.first():
+                sequence, answer = cursor.item()
+                known = orjson.loads(answer)
+                if gone >= surplus and known["time"] >= before:
+                    break
+                if known.get("user") is not None:
+                    txn.delete(digest(known["user"]), sequence, db=self._answered)
+                cursor.delete()
+                gone += 1
+        self._look()
+        return gone
+
     def holds(self, user: str) -> bool:
         """See ``Store``."""
         with self._available(), self._env.begin() as txn:
-            return txn.get(digest(user), db=self._users) is not None
+            return any(txn.get(digest(user), db=table) is not None for table in (self._users, self._answered))
 
     def forget(self, user: str, until: int) -> int:
         """See ``Store``."""
@@ -119,6 +178,11 @@ class Lmdb:
                     txn.delete(known, db=self._ids)
                 gone += txn.delete(sequence, db=self._records)
             txn.delete(key, db=self._users)
+            with txn.cursor(db=self._answered) as cursor:
+                answers = [bytes(value) for value in cursor.iternext_dup()] if cursor.set_key(key) else []
+            gone += sum(txn.delete(sequence, db=self._answers) for sequence in answers)
+            txn.delete(key, db=self._answered)
+            txn.put(key, max(until, 0).to_bytes(8, "big"), db=self._forgotten)
             note = (self._last(txn) + 1).to_bytes(8, "big")
             txn.put(note, orjson.dumps(forgotten(user, until)), db=self._records)
             txn.put(_LAST, note, db=self._meta)
@@ -145,8 +209,8 @@ class Lmdb:
             os.close(self._held)
             self._held = -1
 
-    def _last(self, txn: Any) -> int:
-        return int.from_bytes(txn.get(_LAST, b"\0", db=self._meta), "big")
+    def _last(self, txn: Any, key: bytes = _LAST) -> int:
+        return int.from_bytes(txn.get(key, b"\0", db=self._meta), "big")
 
     @contextmanager
     def _available(self) -> Iterator[None]:

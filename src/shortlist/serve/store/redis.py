@@ -28,6 +28,8 @@ QUICK, PATIENT = 0.5, 2.0
 class Redis:
     """A sorted set of sequences, a hash of records, a hash of event ids and a set of sequences for each user.
 
+    Answers lie in the same way under keys of their own, with a hash of until when users were deleted.
+
     A write is one ``MULTI`` after a ``WATCH`` of the last sequence, tried again if another process was quicker. Keys
     begin with ``shortlist:``; whether a write survives the server's end is the server's ``appendfsync``.
 
@@ -53,7 +55,10 @@ class Redis:
         self._last, self._order, self._records, self._ids, self._owner, self._epoch = (
             f"{prefix}{key}" for key in ("last", "order", "records", "ids", "owner", "epoch")
         )
-        self._users = f"{prefix}user:"
+        self._last_answer, self._answer_order, self._answers, self._forgotten = (
+            f"{prefix}{key}" for key in ("last_answer", "answer_order", "answers", "forgotten")
+        )
+        self._users, self._answered = f"{prefix}user:", f"{prefix}answered:"
 
     @staticmethod
     def open(url: str) -> Redis:
@@ -104,41 +109,90 @@ class Redis:
 
     def read(self, after: int) -> list[Record]:
         """See ``Store``."""
-        found: list[Record] = []
         with self._available():
-            while part := self._reader.zrange(
-                self._order, f"({after}", "+inf", byscore=True, offset=0, num=BATCH
-            ):  # in pieces: the server answers everybody else in between
-                values = self._reader.hmget(self._records, part)
-                found += [
-                    {**orjson.loads(value), "sequence": int(sequence)}
-                    for sequence, value in zip(part, values, strict=True)
-                    if value is not None
-                ]
-                after = int(part[-1])
-        return found
+            return list(self._read(self._order, self._records, after))
+
+    def log(self, answers: Sequence[Record]) -> int:
+        """See ``Store``."""
+        users = [None if answer.get("user") is None else digest(answer["user"]).hex() for answer in answers]
+
+        def write(pipe: Any, last: int) -> int:
+            known = sorted({user for user in users if user is not None})
+            notes = dict(zip(known, pipe.hmget(self._forgotten, known), strict=True)) if known else {}
+            first = last = int(pipe.get(self._last_answer) or 0)
+            pipe.multi()
+            for answer, user in zip(answers, users, strict=True):
+                until = None if user is None else notes[user]
+                if until is not None and answer["time"] <= int(until):
+                    continue
+                last += 1
+                if user is not None:
+                    pipe.sadd(self._answered + user, last)
+                pipe.hset(self._answers, str(last), orjson.dumps(answer))
+                pipe.zadd(self._answer_order, {str(last): last})
+            pipe.set(self._last_answer, last)
+            return last - first
+
+        return self._write(write)
+
+    def logged(self, after: int = 0) -> Iterator[Record]:
+        """See ``Store``."""
+        with self._available():
+            yield from self._read(self._answer_order, self._answers, after)
+
+    def trim(self, before: int, most: int) -> int:
+        """See ``Store``."""
+        gone = 0
+        with self._available():
+            surplus = self._reader.zcard(self._answer_order) - most
+            while part := self._reader.zrange(self._answer_order, 0, BATCH - 1):
+                values = self._reader.hmget(self._answers, part)
+                old: list[tuple[bytes, str | None]] = []
+                for sequence, value in zip(part, values, strict=True):
+                    answer: Record = {"time": before - 1} if value is None else orjson.loads(value)
+                    if gone + len(old) >= surplus and answer["time"] >= before:
+                        break
+                    old.append((sequence, answer.get("user")))
+                with self._writer.pipeline() as pipe:
+                    for sequence, user in old:
+                        pipe.zrem(self._answer_order, sequence)
+                        pipe.hdel(self._answers, sequence)
+                        if user is not None:
+                            pipe.srem(self._answered + digest(user).hex(), sequence)
+                    pipe.execute()
+                gone += len(old)
+                if len(old) < len(part):
+                    break
+        return gone
 
     def holds(self, user: str) -> bool:
         """See ``Store``."""
         with self._available():
-            return bool(self._reader.exists(self._users + digest(user).hex()))
+            key = digest(user).hex()
+            return bool(self._reader.exists(self._users + key, self._answered + key))
 
     def forget(self, user: str, until: int) -> int:
         """See ``Store``."""
-        key = self._users + digest(user).hex()
+        hexed = digest(user).hex()
+        key, answered = self._users + hexed, self._answered + hexed
 
         def write(pipe: Any, last: int) -> int:
             sequences = [int(member) for member in pipe.smembers(key)]
             records = [orjson.loads(value) for value in (pipe.hmget(self._records, sequences) if sequences else [])]
+            answers = list(pipe.smembers(answered))
             pipe.multi()
             for sequence, record in zip(sequences, records, strict=True):
                 if (known := name(record)) is not None:
                     pipe.hdel(self._ids, known)
                 pipe.hdel(self._records, sequence)
                 pipe.zrem(self._order, sequence)
-            pipe.delete(key)
+            if answers:
+                pipe.hdel(self._answers, *answers)
+                pipe.zrem(self._answer_order, *answers)
+            pipe.delete(key, answered)
+            pipe.hset(self._forgotten, hexed, max(until, 0))
             self._put(pipe, last + 1, forgotten(user, until))
-            return len(sequences)
+            return len(sequences) + len(answers)
 
         return self._write(write)
 
@@ -162,6 +216,16 @@ class Redis:
         connection.on_connect()
         self._run = None
 
+    def _read(self, order: str, records: str, after: int) -> Iterator[Record]:
+        while part := self._reader.zrange(
+            order, f"({after}", "+inf", byscore=True, offset=0, num=BATCH
+        ):  # in pieces: the server answers everybody else in between
+            values = self._reader.hmget(records, part)
+            for sequence, value in zip(part, values, strict=True):
+                if value is not None:
+                    yield {**orjson.loads(value), "sequence": int(sequence)}
+            after = int(part[-1])
+
     def _put(self, pipe: Any, sequence: int, record: Record) -> None:
         pipe.hset(self._records, sequence, orjson.dumps(record))
         pipe.zadd(self._order, {str(sequence): sequence})
@@ -173,7 +237,7 @@ class Redis:
             while True:
                 with self._writer.pipeline() as pipe:
                     try:
-                        pipe.watch(self._last)
+                        pipe.watch(self._last, self._last_answer)
                         outcome = write(pipe, int(pipe.get(self._last) or 0))
                         pipe.execute()
                         return outcome

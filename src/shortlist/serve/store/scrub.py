@@ -20,7 +20,10 @@ import lmdb
 log = logging.getLogger("shortlist.serve")
 DELETED = b"deleted"
 """In the table ``meta`` while the file may hold what was deleted."""
-TABLES = {b"records": False, b"ids": False, b"users": True, b"meta": False}
+TABLES = {
+    b"records": False, b"ids": False, b"users": True, b"meta": False,
+    b"answers": False, b"answered": True, b"forgotten": False,
+}  # fmt: skip
 """The tables, and whether a key of theirs has several values."""
 
 
