@@ -13,10 +13,11 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from shortlist.experiment.bootstrap import bootstrap
-from shortlist.experiment.checks import heterogeneity, holm, sample_ratio
+from shortlist.experiment.checks import heterogeneity, sample_ratio
 from shortlist.experiment.coverage import distinct
 from shortlist.experiment.effect import coefficient, effect, estimate
 from shortlist.experiment.moments import Moments, moments, pooled
+from shortlist.metrics.significance import holm
 
 
 def clicks(n: int, seed: int, lift: float = 0.0) -> tuple[Any, ...]:
