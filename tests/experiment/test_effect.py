@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from shortlist.experiment.bootstrap import bootstrap
@@ -17,7 +16,6 @@ from shortlist.experiment.checks import heterogeneity, sample_ratio
 from shortlist.experiment.coverage import distinct
 from shortlist.experiment.effect import coefficient, effect, estimate
 from shortlist.experiment.moments import Moments, moments, pooled
-from shortlist.metrics.significance import holm
 
 
 def clicks(n: int, seed: int, lift: float = 0.0) -> tuple[Any, ...]:
@@ -151,15 +149,6 @@ def test_sample_ratio_is_scipy_s() -> None:
     p = sample_ratio({"a": 300, "b": 100, "c": 0}, {"a": 6, "b": 3, "c": 1})
     np.testing.assert_allclose(p, stats.chisquare([300, 100, 0], [240, 120, 40]).pvalue, rtol=1e-10)
     assert np.isnan(sample_ratio({}, {"a": 1, "b": 1}))
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_statsmodels(p: list[float]) -> None:
-    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], rtol=1e-12, atol=1e-15)
-    with_gaps = holm([np.nan, *p, np.nan])
-    np.testing.assert_array_equal(with_gaps[1:-1], holm(p))
-    assert np.isnan(with_gaps[[0, -1]]).all()
 
 
 def test_heterogeneity_is_even_where_groups_are_alike_and_small_where_not() -> None:
