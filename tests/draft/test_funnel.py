@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from shortlist import train
+from shortlist.component import InputError
 from shortlist.draft import draft, trials
 from shortlist.draft.funnel import PLAIN, funnel, written
 from shortlist.draft.nature import Nature
@@ -140,3 +141,15 @@ def test_a_log_that_cannot_be_asked_gets_what_suits_most(tmp_path):
     assert {key: tables[key] for key in PLAIN.sections} == PLAIN.sections
     assert draft(tmp_path / "log.csv", trials=False) == text
     assert parse(tables).recall.keys() == {"item_cf", "popular"}
+
+
+def test_a_funnel_that_is_asked_once_is_drafted_for_that(tmp_path):
+    path = log(tmp_path, shop(3000))
+    once = tomllib.loads(draft(path, requests="start"))
+    assert once["evaluate"]["requests"] == "start"
+    assert once["samples"]["requests"] == "replay"  # one moment has too few requests to learn from
+    often = tomllib.loads(draft(path))
+    assert often["evaluate"]["requests"] == "replay"
+    assert "requests" not in often["samples"]
+    with pytest.raises(InputError, match="--requests last: expected replay or start"):
+        draft(path, requests="last")

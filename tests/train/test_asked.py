@@ -498,6 +498,7 @@ def test_a_ranker_may_learn_from_other_requests_than_it_is_asked(data, samples, 
     np.testing.assert_array_equal(made.train.requests.time, same.train.requests.time)
     np.testing.assert_array_equal(made.train.candidates.item, same.train.candidates.item)
     assert (len(np.unique(made.train.requests.time)) == 1) is once
+    assert len(np.unique(made.questions.requests.time)) == 1  # who is asked at the start is judged there
     pipeline = recipe.pipeline()
     _, _, _ = schedule.merge(pipeline), schedule.rankers(pipeline), schedule.refit(pipeline)
     document = evaluate(pipeline, data, recipe.evaluate, schedule.cuts.test).document

@@ -71,6 +71,7 @@ def init(
     label: Annotated[str | None, typer.Option(help="A plain table for rankers: the column that is learned.")] = None,
     test: Annotated[Path | None, typer.Option(help="With --label: a file of the rows to test on.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the recipe here instead of printing it.")] = None,
+    requests: Annotated[str, typer.Option(help="How it will be asked: replay, or start (all at once).")] = "replay",
     trials: Annotated[bool, typer.Option(help="Try channels on the log (15 to 60 s), before its test window.")] = True,
 ) -> None:
     """Draft a recipe: look at the columns, try channels on the log."""
@@ -84,7 +85,10 @@ def init(
     if label is None and test is not None:
         raise InputError("--test: the rows to test on of a plain table; say which column is learned (--label)")
     with progress():
-        text = draft(events, items, users, trials=trials) if label is None else draft_rows(events, label, test)
+        if label is None:
+            text = draft(events, items, users, requests=requests, trials=trials)
+        else:
+            text = draft_rows(events, label, test)
     if out is None:
         sys.stdout.write(text)
         return

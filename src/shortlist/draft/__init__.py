@@ -19,6 +19,7 @@ from shortlist.draft.written import toml
 from shortlist.progress import emit
 from shortlist.recipe import parse
 
+ASKED = ("replay", "start")
 HEAD = "# Drafted by shortlist init: answer its questions, if there are any, then run `shortlist fit` on this file."
 
 
@@ -28,18 +29,24 @@ def draft(
     users: Path | str | None = None,
     given: Mapping[str, str] | None = None,
     *,
+    requests: str = "replay",
     trials: bool = True,
 ) -> str:
     """A recipe in TOML that reads these files; see ``section`` for ``given`` and for what it raises.
 
-    With ``trials`` the log is read and channels are tried on it; without, or where the log cannot be asked anything,
-    the funnel is a plain one that suits most logs.
+    ``requests``: how the funnel will be asked, "replay" (all along the test window) or "start" (everybody once, when it
+    opens). With ``trials`` the log is read and channels are tried on it; without, or where the log cannot be asked
+    anything, the funnel is a plain one that suits most logs.
     """
+    if requests not in ASKED:
+        raise InputError(f"--requests {requests}: expected {' or '.join(ASKED)}")
     name = re.sub(r"[^a-z0-9]+", "-", Path(events).name.split(".")[0].lower()).strip("-") or "draft"
     data = "\n".join(section(events, items, users, given)) + "\n"
     found = PLAIN
     if trials:
-        tables = {"name": name, "seed": 7, **tomllib.loads(data), "recall": {"hot": {"type": "popular"}}}
+        hot = {"hot": {"type": "popular"}}
+        asked = {"requests": requests}
+        tables = {"name": name, "seed": 7, **tomllib.loads(data), "recall": hot, "evaluate": asked}
         try:
             recipe = parse(tables)
             found = funnel(recipe, train.load(recipe)[0])

@@ -84,14 +84,14 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         "fallback": popular[0].section,
         "merge": {**merge, "k": 300},
         "features": _features(nature, data),
-        "samples": {"moments": 20, "negatives": 60},
+        "samples": {**_learned(recipe), "moments": 20, "negatives": 60},
         "rank": TREES,
         "rules": rules,
-        "evaluate": {"requests": "replay", "k": [10, 50]},
+        "evaluate": {"requests": recipe.evaluate.requests, "k": [10, 50]},
     }
     with step("the funnel tried on a few requests"):
         whole = parse({**recipe.model_dump(exclude_unset=True), **sections})
-        often = whole.evaluate.model_copy(update={"moments": whole.samples.moments})
+        often = whole.learned.model_copy(update={"moments": whole.samples.moments})
         asked = questions_of(past.data, past.state, often, opens, closes, at_most=LARGE, seed=recipe.seed)
         size = Size.of(whole, past.data.until(opens), past.state, asked)
     if size.requests >= size.at_most:
@@ -99,6 +99,11 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
     if size.requests >= LARGE:
         sections["evaluate"]["at_most"] = LARGE
     return Funnel(sections, _reasons(nature, trials, chosen, value, size))
+
+
+def _learned(recipe: Recipe) -> dict[str, str]:
+    """A ranker learns from a replay even if everybody will be asked once: one moment has too few requests."""
+    return {} if recipe.evaluate.requests == "replay" else {"requests": "replay"}
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:

@@ -21,7 +21,7 @@ from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, warn_of_few
-from shortlist.recipe import POSITIVE, Recipe
+from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
 from shortlist.train.choice import MERGE, Choice
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.samples import from_funnel, thinned, weighted
@@ -178,9 +178,11 @@ def _replayed(
 ) -> tuple[Making, Making, Questions]:
     """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions.
 
-    ``like``: samples whose last fifth begins where it is to begin.
+    ``like``: samples whose last fifth begins where it is to begin. Where the test asks everybody once when its window
+    opens, so does the last fifth, even if rankers learn from a replay: what is served is chosen by what is asked for.
     """
-    everything = _training_questions(pipeline, recipe, data, state, opens, closes)
+    learned, judged = recipe.learned, recipe.evaluate if recipe.evaluate.requests == "start" else recipe.learned
+    everything = _training_questions(pipeline, recipe, learned, data, state, opens, closes)
     if len(everything) < 5:
         key, where = ("data.split", "in [rank, test)")
         if recipe.evaluate.held_out:
@@ -192,8 +194,8 @@ def _replayed(
         train, valid = everything.take(np.sort(drawn[:fifth])), everything.take(np.sort(drawn[fifth:]))
     else:
         middle = int(everything.requests.time[fifth]) + 1 if like is None else int(like.questions.requests.time.min())
-        train = _training_questions(pipeline, recipe, data, state, opens, middle)
-        valid = _training_questions(pipeline, recipe, data, state, middle, closes)
+        train = _training_questions(pipeline, recipe, learned, data, state, opens, middle)
+        valid = _training_questions(pipeline, recipe, judged, data, state, middle, closes)
     if not len(train) or not len(valid):
         raise InputError(
             "data.split: the requests in [rank, test) stand at too few distinct times to keep the last fifth apart; "
@@ -256,9 +258,9 @@ def fit_rankers(
 
 
 def _training_questions(
-    pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
+    pipeline: Pipeline, recipe: Recipe, spec: EvaluateSpec, data: Dataset, state: State, opens: int, closes: int
 ) -> Questions:
-    spec, at_most = recipe.learned, recipe.samples.at_most
+    at_most = recipe.samples.at_most
     if spec.once:
         questions = questions_of(data, state, spec, opens, closes, at_most=at_most, seed=recipe.seed)
     else:
