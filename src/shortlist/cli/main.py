@@ -45,7 +45,6 @@ app = typer.Typer(
 parts.add_to(app)
 tune.add_to(app)
 features.add_to(app)
-off_policy.add_to(app)
 trials.add_to(app)
 simulate.add_to(app)
 
@@ -196,6 +195,9 @@ def compare(
     if html:
         write_text(html, report.comparison(document))
     terminal.out.print(*leaderboards.comparison(document))
+
+
+off_policy.add_to(app)
 
 
 @app.command(rich_help_panel=overview.ANSWER)

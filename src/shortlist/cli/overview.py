@@ -22,7 +22,7 @@ class Overview(TyperGroup):
         """Prints usage, the commands by group, and where to read on."""
         shown = {name: self.commands[name] for name in self.list_commands(ctx)}
         width = max(map(len, shown))
-        lines = ["Usage: shortlist COMMAND ...", *(self.help or "").splitlines()]
+        lines = ["Usage: shortlist COMMAND [--help says more] ... | --version", *(self.help or "").splitlines()]
         for group in dict.fromkeys((*GROUPS, *(_group(command) for command in shown.values()))):
             lines.append(f"[bold]{group}[/bold]")
             lines += [
@@ -30,7 +30,6 @@ class Overview(TyperGroup):
                 for name, command in shown.items()
                 if _group(command) == group
             ]
-        lines.append("shortlist COMMAND --help says more; shortlist --version prints the version.")
         terminal.out.print("\n".join(lines))
 
 
