@@ -21,6 +21,7 @@ import tempfile
 import time
 import tomllib
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def as_peers(out: Path) -> dict[str, Any]:
     gained = np.bincount(who, hit * discount[slates["rank"].to_numpy() - 1], minlength=len(users))
     asked = asked[n[asked] > 0]
     value = gained[asked] / np.cumsum(discount)[np.minimum(n[asked], 10) - 1]
-    return {"as peers": {**mean_interval(value, np.arange(len(value))), "users": len(asked)}}
+    return {"as peers": {**asdict(mean_interval(value, np.arange(len(value)))), "users": len(asked)}}
 
 
 def asked_alike(recipe: dict[str, Any], drafted: dict[str, Any], root: Path, out: Path) -> dict[str, Any]:
@@ -218,8 +219,8 @@ def markdown(results: dict[str, Any], made: dict[str, Any]) -> str:
             "## Beside tuned models of other libraries",
             "",
             "Every known user is asked once, when the last fifth of the log begins. The draft is made for that "
-            "(`init --requests start`) and scored as peers are: an item without events before the cut is nobody's right "
-            "answer. Of each library's models, tuned on validation, the best by its *test* figure stands here, so the "
+            "(`init --requests start`) and scored as peers are: an item without events before the cut is never right. "
+            "Of each library's models, tuned on validation, the best by its *test* figure stands here, so the "
             "comparison is hard on the draft.",
             "",
             "| set | users | best tuned peer | its NDCG@10 | the draft's | 95 % |",
