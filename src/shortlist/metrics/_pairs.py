@@ -43,7 +43,7 @@ def similarity(
         total = 0.0
         for left in range(m):
             if len(words):
-                total += _of_words(word, size, left, m, cosine)
+                total += _of_words(word[left], size[left], word[left + 1 : m], size[left + 1 : m], cosine)
             else:
                 for right in range(left + 1, m):
                     shared = _shared(codes, offsets, own[left], own[right])
@@ -56,20 +56,23 @@ def similarity(
     return result
 
 
-@numba.njit(cache=True)
-def _of_words(word: Array, size: Array, left: int, m: int, cosine: bool) -> float:
-    """The similarity of one item to all behind it, added up; bits are counted without a branch."""
-    total, mine, its = 0.0, word[left], size[left]
-    for right in range(left + 1, m):
-        x = mine & word[right]
+@numba.njit(cache=True, fastmath={"reassoc", "nsz"}, error_model="numpy")
+def _of_words(mine: np.uint64, its: float, words: Array, sizes: Array, cosine: bool) -> float:
+    """The similarity of one item to all behind it, added up; bits are counted without a branch.
+
+    The sum may take any order and no size is 0, which is never asked: so the processor takes several pairs at a time.
+    """
+    total = 0.0
+    for i in range(len(words)):
+        x = mine & words[i]
         x = x - ((x >> ONE) & PAIRS)
         x = (x & QUADS) + ((x >> TWO) & QUADS)
         x = (x + (x >> FOUR)) & HALVES
         shared = float((x * SUM) >> HIGH)
         if cosine:
-            total += shared / np.sqrt(its * size[right])
+            total += shared / np.sqrt(its * sizes[i])
         else:
-            total += shared / (its + size[right] - shared)
+            total += shared / (its + sizes[i] - shared)
     return total
 
 
