@@ -40,11 +40,11 @@ def similarity(
                 if len(words):
                     word[m] = words[i]
                 m += 1
-        total = 0.0
-        for left in range(m):
-            if len(words):
-                total += _of_words(word[left], size[left], word[left + 1 : m], size[left + 1 : m], cosine)
-            else:
+        if len(words):
+            total = _of_words(word[:m], size[:m], cosine)
+        else:
+            total = 0.0
+            for left in range(m):
                 for right in range(left + 1, m):
                     shared = _shared(codes, offsets, own[left], own[right])
                     if cosine:
@@ -57,22 +57,24 @@ def similarity(
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "nsz"}, error_model="numpy")
-def _of_words(mine: np.uint64, its: float, words: Array, sizes: Array, cosine: bool) -> float:
-    """The similarity of one item to all behind it, added up; bits are counted without a branch.
+def _of_words(word: Array, size: Array, cosine: bool) -> float:
+    """The similarities of all pairs of one list, added up; bits are counted without a branch.
 
     The sum may take any order and no size is 0, which is never asked: so the processor takes several pairs at a time.
     """
     total = 0.0
-    for i in range(len(words)):
-        x = mine & words[i]
-        x = x - ((x >> ONE) & PAIRS)
-        x = (x & QUADS) + ((x >> TWO) & QUADS)
-        x = (x + (x >> FOUR)) & HALVES
-        shared = float((x * SUM) >> HIGH)
-        if cosine:
-            total += shared / np.sqrt(its * sizes[i])
-        else:
-            total += shared / (its + sizes[i] - shared)
+    for left in range(len(word)):
+        mine, its, others, sizes = word[left], size[left], word[left + 1 :], size[left + 1 :]
+        for i in range(len(others)):
+            x = mine & others[i]
+            x = x - ((x >> ONE) & PAIRS)
+            x = (x & QUADS) + ((x >> TWO) & QUADS)
+            x = (x + (x >> FOUR)) & HALVES
+            shared = float((x * SUM) >> HIGH)
+            if cosine:
+                total += shared / np.sqrt(its * sizes[i])
+            else:
+                total += shared / (its + sizes[i] - shared)
     return total
 
 
