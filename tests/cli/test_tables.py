@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from shortlist.cli import price, tables
-from shortlist.cli.leaderboards import leaderboard
+from shortlist.cli.leaderboards import _bare, leaderboard
 from shortlist.cli.overview import GROUPS
 
 RESULTS = json.loads((Path(__file__).parents[2] / "bench/funnel/results.json").read_text(encoding="utf-8"))
@@ -100,3 +100,17 @@ def test_prices_have_a_line_a_rule_and_say_what_could_be_chance(width):
     assert price.tables({**document, "prices": idle}) == []
     hard = {name: {**one, "kind": "hard"} for name, one in prices.items()}
     assert price.tables({**document, "prices": hard}) == []
+
+
+@pytest.mark.parametrize(
+    ("figure", "bare"),
+    [
+        ("0.154 (0.100, 0.208)", ".154 (.100, .208)"),
+        ("+0.036 (-0.010, +0.082)", "+.036 (-.010, +.082)"),
+        ("10.500 (0.500, 100.250)", "10.500 (.500, 100.250)"),
+        ("0", "0"),
+        ("–", "–"),
+    ],
+)
+def test_only_a_leading_zero_is_dropped(figure, bare):
+    assert _bare(figure) == bare

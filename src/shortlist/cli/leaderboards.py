@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -124,7 +125,7 @@ def _rows(document: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, An
 
 def _bare(figure: str) -> str:
     """.154 for 0.154: eight columns of figures fit into 80."""
-    return figure.replace("0.", ".")
+    return re.sub(r"\b0\.", ".", figure)  # a word boundary, so that 10.5 stays
 
 
 def comparison(document: Mapping[str, Any]) -> list[Table | str]:

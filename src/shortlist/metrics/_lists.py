@@ -32,6 +32,19 @@ def joined(
 
 
 @numba.njit(cache=True)
+def unexpected(request: Array, item: Array, its_request: Array, its_item: Array, n: int, codes: int) -> Array:
+    """[n]: how many rows (request, item) of each request are none of its rows in the others; both by request."""
+    found, stamp, other = np.zeros(n, np.int64), np.full(codes, -1, np.int64), 0
+    for row in range(len(item)):
+        r = request[row]
+        while other < len(its_item) and its_request[other] <= r:
+            stamp[its_item[other]] = its_request[other]
+            other += 1
+        found[r] += stamp[item[row]] != r
+    return found
+
+
+@numba.njit(cache=True)
 def ends_of(starts: Array, rank: Array, k: int) -> Array:
     """[n]: where the rows of rank ``k`` or better end."""
     ends = np.empty(len(starts) - 1, np.int64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from shortlist.metrics import _lists
 from shortlist.metrics._slate import Slates
 from shortlist.types import Array, Bool, Float64, Int64, Ragged
 
@@ -150,8 +151,6 @@ def serendipity(slates: Slates, k: int, baseline: Slates) -> Float64:
     if not np.array_equal(baseline.targets, slates.targets):
         raise ValueError("the baseline answers other requests: the numbers of targets differ")
     rows, expected = slates.found(k), baseline.found(k)  # only hits can matter
-    found = slates.request[rows].astype(np.int64) << 32 | slates.item[rows]
-    known = baseline.request[expected].astype(np.int64) << 32 | baseline.item[expected]
-    surprising = slates.request[rows][~np.isin(found, known)]
-    share = np.bincount(surprising, minlength=len(slates)) / k
-    return np.where(slates.targets > 0, share, np.nan)
+    listed, known = (slates.request[rows], slates.item[rows]), (baseline.request[expected], baseline.item[expected])
+    codes = 1 + max((int(part.max()) for part in (listed[1], known[1]) if len(part)), default=-1)
+    return np.where(slates.targets > 0, _lists.unexpected(*listed, *known, len(slates), codes) / k, np.nan)

@@ -85,8 +85,9 @@ def _divergence(
 ) -> Float64:
     found = np.full(len(ends), np.nan)
     p, q = np.zeros(n_codes), np.zeros(n_codes)
+    whose, liking = np.full(n_codes, -1), np.empty(n_codes, np.int64)  # the list p and q are of; codes in its history
     for r in range(len(ends)):
-        liked, shown = 0.0, 0.0
+        liked, shown, m = 0.0, 0.0, 0
         for h in range(past[r], past[r + 1]):
             if met[h] >= len(offsets) - 1 or not weight[h] > 0:
                 continue
@@ -95,27 +96,23 @@ def _divergence(
                 liked += weight[h]
                 part = weight[h] / (high - low)
                 for e in range(low, high):
-                    p[codes[e]] += part
+                    c = codes[e]
+                    if whose[c] != r:
+                        whose[c], liking[m], p[c], q[c] = r, c, 0.0, 0.0
+                        m += 1
+                    p[c] += part
         for row in range(starts[r], ends[r]):
             low, high = offsets[item[row]], offsets[item[row] + 1]
             if high > low:
                 shown += 1.0
                 part = 1.0 / (high - low)
-                for e in range(low, high):
+                for e in range(low, high):  # what the history lacks is begun anew by the list that has it
                     q[codes[e]] += part
-        total = 0.0
-        for h in range(past[r], past[r + 1]):  # each category once, as it is 0 afterwards
-            if met[h] >= len(offsets) - 1:
-                continue
-            for e in range(offsets[met[h]], offsets[met[h] + 1]):
-                c = codes[e]
-                if p[c] > 0 and shown > 0:
-                    share = p[c] / liked
-                    total += share * np.log(share / ((1 - alpha) * q[c] / shown + alpha * share))
-                p[c] = 0
-        for row in range(starts[r], ends[r]):
-            for e in range(offsets[item[row]], offsets[item[row] + 1]):
-                q[codes[e]] = 0
         if liked > 0 and shown > 0:
+            total = 0.0
+            for c in liking[:m]:
+                share = p[c] / liked
+                if share > 0:
+                    total += share * np.log(share / ((1 - alpha) * q[c] / shown + alpha * share))
             found[r] = total
     return found
