@@ -5,9 +5,9 @@
 ``DIR`` holds the data sets by folder; one that is not there is left out and its last result stays. Each is drafted and
 fitted by the command line in processes of their own, so that seconds and memory are those of a user. Where there is a
 recipe written by hand it is fitted too, with the same right answers. ``--tune`` tunes the draft for so
-long and fits it again. ``--peers`` is a JSON {set: {"model": ..., "ndcg@10": ..., "tuned": n}} of the best tuned model of other
-libraries under the start protocol; a draft made for that (``--requests start``) is then asked in the same way. Writes
-results.json and RESULTS.md.
+long and fits it again. ``--peers`` is a JSON {set: {"model": ..., "ndcg@10": ..., "tuned": n}} of the best of n tuned
+models of other libraries under the start protocol; a draft made for that (``--requests start``) is then asked in the
+same way. Writes results.json and RESULTS.md.
 """
 
 from __future__ import annotations
