@@ -19,7 +19,9 @@ SECTIONS: dict[str, type[Any]] = {
     for cls in vars(room).values()
     if isinstance(cls, type) and issubclass(cls, recipe.Strict | spec.Spec)
 }
-TEXT = {"by", "comment", "group", "label", "positive", "test", "column", "field", "match", "query", "time_format", "until"}
+TEXT = {
+    "by", "comment", "group", "label", "positive", "test", "column", "field", "match", "query", "time_format", "until",
+}  # fmt: skip
 """Fields that may be none and are any text otherwise: "none" may be what something is called."""
 REQUIRED: dict[str, dict[str, Any]] = {
     "DataSpec": {"source": "adult"},
