@@ -50,6 +50,11 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, lambda file: file.write(text.encode()))
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces a file in one step. Raises ``OSError`` naming ``path``."""
+    _replace(path, lambda file: file.write(data))
+
+
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     """Replaces a Parquet file in one step. Raises ``OSError`` naming ``path``."""
     _replace(path, frame.write_parquet)

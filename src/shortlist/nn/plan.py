@@ -32,6 +32,8 @@ class Plan(Component):
     """Share of the old in a running average of the weights, which then scores; 0 = the last weights score."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the net is trained: ``auto`` = on the graphics card if torch sees one. Scoring is the processor's."""
+    compile: bool = False
+    """Whether torch compiles the net first: a minute of work, and a compiler of C++ must be there."""
     threads: Annotated[int, Field(ge=1)] = 1
     """More than one may change the last digits."""
     seed: Annotated[int, Field(ge=0)] = 0
