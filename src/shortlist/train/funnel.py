@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from shortlist.data.sources import source
 from shortlist.documents import dumps, jsonable, write_parquet, write_text
 from shortlist.durations import stamp
 from shortlist.evaluate import Evaluation, evaluate, joined
+from shortlist.nn import checkpoint
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
@@ -72,8 +74,17 @@ def fit(
 ) -> Fitted:
     """Fits, evaluates on the test window and publishes: ``out`` gets bundle, evaluation.json, rows.parquet.
 
-    ``overrides`` are the ``--set`` options the recipe was read with, for the manifest.
+    ``overrides`` are the ``--set`` options the recipe was read with, for the manifest. While it lasts, nets in training
+    are kept in ``out``, and those of a fit that was killed go on from there.
     """
+    unfinished = out / "unfinished"
+    with checkpoint.kept_in(unfinished):
+        fitted = _fit(recipe, root, out, final, overrides)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return fitted
+
+
+def _fit(recipe: Recipe, root: Path | None, out: Path, final: bool, overrides: Sequence[str]) -> Fitted:
     began = time.perf_counter()
     data, raw = load(recipe, root)
     schedules = Schedule.all(recipe, data)
