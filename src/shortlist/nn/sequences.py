@@ -121,7 +121,7 @@ class Windows:
         drawn = torch.randperm(n, generator=generator).numpy()
         pool = np.arange(n) * steps // n // POOL
         drawn = drawn[np.lexsort((length[drawn], pool))]
-        bounds = np.arange(steps + 1) * n // steps
+        bounds = np.arange(steps + 1) * n // max(steps, 1)
         parts = [drawn[a:b] for a, b in itertools.pairwise(bounds)]
         return [parts[i] for i in torch.randperm(steps, generator=generator).tolist()]
 
