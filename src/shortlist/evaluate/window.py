@@ -16,6 +16,7 @@ import polars as pl
 
 from shortlist.component import Ranker
 from shortlist.data import Dataset, State
+from shortlist.data.elsewhere import from_later
 from shortlist.data.held import NOT_TIME_TRUE
 from shortlist.data.order import WORDS
 from shortlist.data.protocol import Questions
@@ -83,7 +84,7 @@ def evaluate(
     figures |= {"prices": price, "hard_rules": _hard_rules(price)}
     protocol = {
         **spec.model_dump(mode="json", exclude=None if spec.held_out else {"refit"}),
-        **({"label": NOT_TIME_TRUE} if spec.held_out else {}),
+        **({"label": NOT_TIME_TRUE} if spec.held_out or from_later(data, opens) else {}),
         "opens": data.when(opens),
         "closes": data.when(closes) if closes is not None else None,
         "fitted_until": data.when(pipeline.fitted_until) if pipeline.fitted_until is not None else None,

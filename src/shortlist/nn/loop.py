@@ -46,7 +46,8 @@ Figure = Callable[[nn.Module], float]
 def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None:
     """Draws all weights from ``generator``; a parameter ``net.bias`` becomes the log odds of ``share`` positives.
 
-    A block with a method ``reset(generator)`` draws its own; linear layers are uniform on ±1/√inputs.
+    A block with a method ``reset(generator)`` draws its own; linear layers are uniform on ±1/√inputs. A net with a
+    method ``warm`` then sets what it knows already.
     """
     for module in net.modules():
         if callable(reset := getattr(module, "reset", None)):
@@ -58,6 +59,8 @@ def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
         elif isinstance(module, Dropout):
             module.generator = generator
+    if callable(warm := getattr(net, "warm", None)):
+        warm()
     if isinstance(bias := getattr(net, "bias", None), nn.Parameter):
         share = min(max(share, 1e-6), 1 - 1e-6)
         nn.init.constant_(bias, math.log(share / (1 - share)))

@@ -104,6 +104,10 @@ class Net(Retrieval):
         out: Tensor = self.layers(e, item > 0, None if age is None else age.float())
         return out
 
+    def begin(self, columns: Tensor, vectors: Tensor) -> None:
+        with torch.no_grad():
+            self.item.table[columns + 1] = vectors
+
     def items(self, columns: Tensor | None) -> Tensor:
         if columns is None:
             return self.item.table[1 : 1 + self.count]

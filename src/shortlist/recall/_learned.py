@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
-from shortlist.component import Search
+from shortlist.component import InputError, Search
 from shortlist.data import Dataset, Signal, State, Table
+from shortlist.data.elsewhere import ELSEWHERE
 from shortlist.encode.inputs import Inputs
 from shortlist.nn import loop
 from shortlist.nn.retrieval import Objective, against, bpr, full_softmax, gbce, ndcg, sampled_softmax
@@ -34,6 +35,13 @@ BLOCK = 512
 class Retrieval(nn.Module):
     """A net that answers requests with vectors and has one for each item."""
 
+    first: tuple[Tensor, Tensor] | None = None  # columns [m] and vectors [m, f] that items begin with
+
+    def warm(self) -> None:
+        """Called when all parts have drawn theirs."""
+        if self.first is not None:
+            self.begin(*self.first)
+
     def forward(self, x: Mapping[str, Tensor]) -> Tensor:
         """[n, heads, f]: what requests are answered with."""
         raise NotImplementedError
@@ -41,6 +49,10 @@ class Retrieval(nn.Module):
     def items(self, columns: Tensor | None) -> Tensor:
         """[..., f]: vectors of the items in ``columns`` [...], or of all in turn [c, f]."""
         raise NotImplementedError
+
+    def begin(self, columns: Tensor, vectors: Tensor) -> None:
+        """Sets the first vectors of the items in ``columns`` [m] to ``vectors`` [m, f]."""
+        raise InputError("warm_start: this channel's items have no vectors of their own to begin with")
 
     def towards(self, step: Step) -> tuple[Tensor, Tensor]:
         """(p [b, w, f], target [b, w]): the vectors that are to find the targets of a step; -1 = no target."""
@@ -54,6 +66,7 @@ class Learned(Trained, Vectors):
     ``hold`` of the log tells when to stop; then the net learns again from all of it, for as long.
     """
 
+    _first: Any = PrivateAttr(default=None)
     sizes: ClassVar[Mapping[str, str]] = {"weight_names_": "w", "weights_": "w v"}
     output: ClassVar[str] = "vector"
 
@@ -82,6 +95,11 @@ class Learned(Trained, Vectors):
     and training takes all ``epochs``."""
     relearn: bool = True
     """Whether the net then learns from the whole log, as long as was best; else it stays as it was without the end."""
+    warm_start: str | None = None
+    """A bundle whose item vectors this net's begin as, where it knows the item: of the channel of the same name there,
+    or of the first with vectors. Of a log that ends later than this one's cut, figures are labelled not time-true."""
+    warm_by: str | None = None
+    """The attribute by which items of both are matched (a title); none = their ids."""
     rate: Annotated[float, Field(gt=0), Search(3e-4, 1e-2, log=True)] = 1e-3
     """Step size of the optimiser."""
     batch: Annotated[int, Field(ge=2), Search(32, 1024, log=True)] = 128
@@ -113,6 +131,7 @@ class Learned(Trained, Vectors):
         """Trains the net and keeps its item vectors."""
         log = self._log(data)
         self.learn_inputs(data, log)
+        self._first = self._elsewhere(data)
         early, asked = held(log, self.hold, order_only=data.order_only, at_most=ASKED, seed=self.seed)
         if self.hold and len(asked) < FEW:
             said = f"{type(self).__name__}: {len(asked)} users say when to stop, expected {FEW}: all epochs are run"
@@ -142,6 +161,26 @@ class Learned(Trained, Vectors):
         column = self._columns(log["item"])
         kept = Ragged(log.offsets, {**log.columns, "item": column})
         return kept.keep((column >= 0) & ((log["weight"] > 0) | (self.signal == "all")))
+
+    def train(self, net: nn.Module, batches: loop.Batches, figure: loop.Figure | None, until: int, share: float) -> int:
+        """As every net, after its items' vectors were set to those known from elsewhere."""
+        if self.warm_start is not None:
+            assert isinstance(net, Retrieval)
+            net.first = self._first
+        return super().train(net, batches, figure, until, share)
+
+    def _elsewhere(self, data: Dataset) -> tuple[Tensor, Tensor] | None:
+        """(columns [m], vectors [m, f]) that another bundle knows."""
+        if self.warm_start is None:
+            return None
+        known = data.extra.get(ELSEWHERE, {}).get((self.warm_start, self.warm_by))
+        if known is None:
+            raise InputError(f"warm_start: nothing was read from {self.warm_start}: shortlist fit does that")
+        if known.vector.shape[1] != self.factors:
+            raise InputError(f"warm_start: expected vectors of {self.factors} factors, found {known.vector.shape[1]}")
+        columns = self._columns(known.item)
+        mine = columns >= 0
+        return torch.from_numpy(columns[mine].astype(np.int64)), torch.from_numpy(known.vector[mine])
 
     def _rivals(self, log: Ragged) -> Rivals | None:
         if self.objective == "softmax":

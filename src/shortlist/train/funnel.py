@@ -30,6 +30,7 @@ from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.registry import find
+from shortlist.train.elsewhere import with_vectors
 from shortlist.train.schedule import Schedule
 
 
@@ -55,7 +56,7 @@ def load(recipe: Recipe, root: Path | None = None) -> tuple[Dataset, Raw]:
     if data.order_only:
         _say_order(recipe, data)
     emit("data", events=len(data.events), users=data.n_users, items=data.n_items, dropped=raw.dropped())
-    return data, raw
+    return with_vectors(data, recipe, root), raw
 
 
 def _say_order(recipe: Recipe, data: Dataset) -> None:
