@@ -25,7 +25,7 @@ def plain(channel: Association, data) -> np.ndarray:
             if gap == 0 or item[a] == item[b]:
                 continue
             near = channel.base ** (abs(gap) - 1) * (1 if gap > 0 else channel.backward)
-            w = ((near if abs(gap) <= channel.window else 0) + channel.together) / np.log(1 + len(item))
+            w = ((near if abs(gap) <= channel.window else 0) + channel.together) / np.log(1 + len(item)) ** channel.length_power
             if channel.pair_half_life:
                 w *= 0.5 ** (abs(time[a] - time[b]) / channel.pair_half_life)
             if channel.log_half_life:
@@ -46,6 +46,8 @@ def plain(channel: Association, data) -> np.ndarray:
         {"pair_half_life": "9h", "log_half_life": "4h"},
         {"together": 0.1, "window": 1},
         {"together": 2.0, "window": 3, "pair_half_life": "9h", "log_half_life": "4h", "to_power": 0.7},
+        {"together": 0.3, "length_power": 0.0},
+        {"length_power": 0.4},
         {"from_power": 1.0},
         {"from_power": 0.2, "to_power": 0.4, "signal": "all"},
     ],

@@ -35,7 +35,15 @@ class Sample(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def associate(
-    log: Sequences, base: float, backward: float, together: float, rate: float, window: int, scale: Array, k: int
+    log: Sequences,
+    base: float,
+    backward: float,
+    together: float,
+    length_power: float,
+    rate: float,
+    window: int,
+    scale: Array,
+    k: int,
 ) -> tuple[Array, Array, Array]:
     """Heaps (score [c, k], column [c, k], size [c]) of the items i most associated with each item j.
 
@@ -55,7 +63,7 @@ def associate(
         count = 0
         for o in range(offsets[j], offsets[j + 1]):
             e = occurrences[o]
-            per_user = 1 / np.log(1.0 + (ends[e] - starts[e]))
+            per_user = 1 / np.log(1.0 + (ends[e] - starts[e])) ** length_power
             for other in range(max(starts[e], e - reach), min(ends[e], e + reach + 1)):
                 i, gap = columns[other], abs(other - e)
                 if i == j:
