@@ -113,6 +113,11 @@ class Collaborative(Vocabulary):
         counted = self._strength(events.weight, events.event) > 0
         return np.flatnonzero(counted & (events.user >= 0) & (self.column_[events.item] >= 0))
 
+    def _sessions(self, data: Dataset, rows: Int64, gap: int | None) -> Int32 | None:
+        """[len(rows)]: the log's sessions, of whose cut a channel without a ``gap`` of its own makes use."""
+        session = data.events.session
+        return None if gap is not None or session is None else session[rows]
+
     def _taken(self, requests: Requests) -> Sparse:
         """The history of each request as weights of columns, latest first."""
         history = requests.history
