@@ -107,9 +107,9 @@ def page(table: dict[str, Table], kept: dict[str, Table]) -> str:
     lines = [
         "# Amazon Beauty and Sports, leave-one-out",
         "",
-        "`python bench/recall/amazon_5core.py --data DIR`. The last item of every user is asked for, the one before it is "
-        "the validation item, every item is a candidate. **Seen items are removed** in all rows. *As published*: the "
-        "channel is fitted without the validation items, which stand in the histories alone (`refit = false`); "
+        "`python bench/recall/amazon_5core.py --data DIR`. The last item of every user is asked for, the one before it "
+        "is the validation item, every item is a candidate. **Seen items are removed** in all rows. *As published*: "
+        "the channel is fitted without the validation items, which stand in the histories alone (`refit = false`); "
         "*refitted*: with them. Settings (`amazon_5core.toml`) and merges are chosen on the validation items only. "
         "Intervals are 95 %, by resampling users. Not time-true, as leave-one-out is. `popular` counts what was known "
         "when asked, so it is never without the validation items. The published rows are those of eSASRec (RecSys "

@@ -1,6 +1,7 @@
-"""One piece of work in this process: python bench/recall/worker.py channel|together|choose|growth|amazon|amazon_search JSON
+"""One piece of work in this process: python bench/recall/worker.py WORK JSON
 
-Prints one line of JSON. ``run.py`` and ``amazon_5core.py`` start it.
+WORK is channel, together, choose, growth, amazon or amazon_search. Prints one line of JSON.
+``run.py`` and ``amazon_5core.py`` start it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ def plain(channel: Association, data) -> np.ndarray:
             if gap == 0 or item[a] == item[b]:
                 continue
             near = channel.base ** (abs(gap) - 1) * (1 if gap > 0 else channel.backward)
-            w = ((near if abs(gap) <= channel.window else 0) + channel.together) / np.log(1 + len(item)) ** channel.length_power
+            w = ((near if abs(gap) <= channel.window else 0) + channel.together) / np.log(
+                1 + len(item)
+            ) ** channel.length_power
             if channel.pair_half_life:
                 w *= 0.5 ** (abs(time[a] - time[b]) / channel.pair_half_life)
             if channel.log_half_life:

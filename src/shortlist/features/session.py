@@ -18,9 +18,9 @@ COLUMNS = ("position", "events", "seconds")
 class Session(Feature):
     """The user's session up to the request: what they did before it without a pause longer than ``gap``.
 
-    ``position`` = log(p), the request stands at the p-th moment of the session (1 opens it); ``events`` = log(1 + events
-    in it so far); ``seconds`` = log(1 + seconds since its first). A request after a longer pause opens a session: all
-    are 0. Use it where a ranker should tell who has just come in, and is best met with what they like, from who is
+    ``position`` = log(p), the request stands at the p-th moment of the session (1 opens it); ``events`` = log(1 +
+    events in it so far); ``seconds`` = log(1 + seconds since its first). A request after a longer pause opens a
+    session: all are 0. Use it where a ranker should tell who has just come in, and is best met with what they like, from who is
     looking for something and is best met with more of it.
 
     Source: Quadrana, Cremonesi and Jannach (2018), Sequence-aware recommender systems.
@@ -29,7 +29,7 @@ class Session(Feature):
     calendar: ClassVar[bool] = True
 
     gap: Duration | None = None
-    """A pause longer than this begins a new session; none = as ``[data.sessions]`` says, and without them 30 minutes."""
+    """A pause longer than this begins a new session; none = as ``[data.sessions]`` says, and without it 30 minutes."""
 
     def fit(self, data: Dataset) -> Self:
         """Learns what a session of the log is."""

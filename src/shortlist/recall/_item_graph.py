@@ -81,8 +81,8 @@ def item_graph(
     """CSR float32 [c, c], columns ascending: w_ji = how often item i came right after item j in a session.
 
     Events [m] are in the order of time; a user's sequence is cut where two events lie more than ``gap`` microseconds
-    apart or are of two sessions. With ``strength`` [m] a step counts the geometric mean of its two events' strengths instead of 1. An item
-    after itself is no edge. Not ``directed``: w + wᵀ.
+    apart or are of two sessions. With ``strength`` [m] a step counts the geometric mean of its two events' strengths
+    instead of 1. An item after itself is no edge. Not ``directed``: w + wᵀ.
 
     Source: Wang, Huang, Zhao, Zhang, Zhao, Lee (2018), Billion-scale Commodity Embedding for E-commerce Recommendation
     in Alibaba.

@@ -34,7 +34,7 @@ def graph(data: Dataset, directed: bool) -> tuple[sp.csr_matrix, int]:
 
 
 def overlap(tie: sp.csr_matrix, of: sp.csr_matrix, prior: int) -> sp.csr_matrix:
-    """The ties times (a + prior) / (b + prior) with a, b how many columns of ``of`` [n, d] both ends have, or either."""
+    """The ties times (a + prior) / (b + prior): a columns of ``of`` [n, d] that both ends have, b that either has."""
     has = sp.csr_matrix((np.ones(of.nnz), of.indices, of.indptr), shape=of.shape)
     size = np.diff(has.indptr)
     user, friend = np.repeat(np.arange(tie.shape[0]), np.diff(tie.indptr)), tie.indices

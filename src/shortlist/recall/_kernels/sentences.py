@@ -20,9 +20,9 @@ def sentences(
 ) -> tuple[Int32, Int64, Float32]:
     """(tokens [m], offsets [s + 1], weights [m]) from events in time order.
 
-    A sentence is what one user did, oldest first; a pause of more than ``gap`` microseconds begins a new one,
-    and so does another ``session`` [m]. A token comes once in a sentence, when it first happened, and weighs the strongest of its events, log2(1 + their summed
-    strength), or the sum.
+    A sentence is what one user did, oldest first; a pause of more than ``gap`` microseconds begins a new one, and so
+    does another ``session`` [m]. A token comes once in a sentence, when it first happened, and weighs the strongest of
+    its events, log2(1 + their summed strength), or the sum.
     """
     order = np.argsort(user, kind="stable")
     user, token, time = user[order], token[order].astype(np.int64), time[order]
