@@ -20,8 +20,8 @@ class Session(Feature):
 
     ``position`` = log(p), the request stands at the p-th moment of the session (1 opens it); ``events`` = log(1 +
     events in it so far); ``seconds`` = log(1 + seconds since its first). A request after a longer pause opens a
-    session: all are 0. Use it where a ranker should tell who has just come in, and is best met with what they like, from who is
-    looking for something and is best met with more of it.
+    session: all are 0. Use it where a ranker should tell who has just come in, and is best met with what they like,
+    from who is looking for something and is best met with more of it.
 
     Source: Quadrana, Cremonesi and Jannach (2018), Sequence-aware recommender systems.
     """
