@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[data.events]": spec.EventsSpec,
     "[data.events.filters]": spec.FilterSpec,
     "[data.items], [data.users]": spec.AttributesSpec,
+    "[data.sessions]": spec.SessionsSpec,
     "[data.rows]": rows.RowsSpec,
     "[data.rows.split]": rows.PartsSpec,
     "[data.triples], [data.ties], [data.exposures]": spec.TableSpec,

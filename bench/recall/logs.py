@@ -99,11 +99,16 @@ def load(name: str, root: Path | None, work: Path) -> Log:
 
 
 def shuffled(folder: Path, to: Path, path: str, separator: str, seed: int) -> Path:
-    """The rows in a random order with a column ``time``, 0, 1, 2, ... seconds, as ``to``/shuffled.csv."""
+    """The rows in a random order with a column ``time``, 0, 1, 2, ... seconds, as ``to``/shuffled.csv.
+
+    What lies beside them is found as ``to``/beside/FILE.
+    """
     rows = pl.read_csv(folder / path, separator=separator)
     drawn = rows[np.random.default_rng(seed).permutation(len(rows))]
     to.mkdir(parents=True, exist_ok=True)
     whole = drawn.with_columns(time=pl.int_range(len(rows)) + 1_000_000_000)
     part = to / f"shuffled.{hashlib.sha256(str(to).encode()).hexdigest()[:8]}.part"
     whole.write_csv(part)
+    (to / "beside").unlink(missing_ok=True)
+    (to / "beside").symlink_to(folder.resolve(), target_is_directory=True)
     return part.rename(to / "shuffled.csv").parent

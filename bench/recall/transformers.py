@@ -135,7 +135,6 @@ def worker(told: dict[str, Any]) -> None:
 
 def main() -> None:
     from measured import provenance
-
     from shortlist.documents import dumps, write_text
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,7 +149,7 @@ def main() -> None:
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     log = sequences(Path(given.data), given.users)
     target = np.array([items[-1] for items in log])
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     for name in given.only:
         model, objective = MODELS[name]
         gains: dict[str, list[np.ndarray]] = {"ours": [], "theirs": []}
@@ -188,8 +187,8 @@ def page(rows: dict[str, Any]) -> str:
     lines = [
         "# sasrec and bert4rec beside RecTools'",
         "",
-        "`python bench/recall/transformers.py --data DIR --peers PYTHON`. amazon-5core beauty: each user's last item is "
-        "asked for, the one before it is known but trained on by nobody, items met before are left out. Width 64, one "
+        "`python bench/recall/transformers.py --data DIR --peers PYTHON`. amazon-5core beauty: each user's last item "
+        "is asked for, the one before it is known but trained on by nobody, items met before are left out. Width 64, one "
         "block, one head, length 50, dropout .5, rate .001, 128 sequences a step, 256 uniform negatives a position for "
         "sampled softmax; equal epochs, nothing stopped. Differences are paired by user over the mean of the seeds "
         "(95 %); seconds an epoch are of the processor, one thread.",

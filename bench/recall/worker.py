@@ -1,6 +1,7 @@
-"""One piece of work in this process: python bench/recall/worker.py channel|together|choose|growth JSON
+"""One piece of work in this process: python bench/recall/worker.py WORK JSON
 
-Prints one line of JSON. ``run.py`` starts it.
+WORK is channel, together, choose, growth, amazon or amazon_search. Prints one line of JSON.
+``run.py`` and ``amazon_5core.py`` start it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import sys
 
 if len(sys.argv) == 3:
+    import amazon
     import channel
     import choose
     import growth
@@ -19,5 +21,7 @@ if len(sys.argv) == 3:
         "together": together.measure,
         "choose": choose.search,
         "growth": growth.measure,
+        "amazon": amazon.row,
+        "amazon_search": amazon.search,
     }
     print(json.dumps(measure[sys.argv[1]](json.loads(sys.argv[2]))))

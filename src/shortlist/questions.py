@@ -41,10 +41,17 @@ def questions_of(
         moments=spec.moments,
         ahead=spec.ahead,
         horizon=spec.horizon,
-        min_gap=spec.min_gap or 0,
+        min_gap=silence(data, spec),
         at_most=at_most,
         seed=seed,
     )
+
+
+def silence(data: Dataset, spec: EvaluateSpec) -> int:
+    """Microseconds for which a user must have been silent before a moment that is asked."""
+    if spec.min_gap == "session":
+        return 0 if data.session_gap is None else data.session_gap + 1  # a pause longer than the gap opens a session
+    return spec.min_gap or 0
 
 
 def answerable(questions: Questions, pipeline: Pipeline, state: State) -> Questions:

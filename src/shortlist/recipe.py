@@ -103,8 +103,8 @@ class EvaluateSpec(Strict):
     """Targets lie among this many next events."""
     horizon: Duration = Field("7d", validate_default=True)
     """Targets lie within this time of the moment asked about."""
-    min_gap: Duration | None = None
-    """A moment is asked only if the user was silent for this long before it (one request a sitting)."""
+    min_gap: Duration | Literal["session"] | None = None
+    """A moment is asked only if the user was silent so long before it; "session": only if it opens one."""
     young: Duration = Field("30d", validate_default=True)
     """An item that came less than this long ago counts as young."""
     at_most: int | None = Field(None, ge=1)
@@ -313,9 +313,9 @@ def _check_asked(recipe: Recipe) -> None:
         )
     if not asked.held_out:
         if not asked.refit:
-            raise InputError(
-                'evaluate.refit: false only with requests = "last" or "random"; a cut by time always refits'
-            )
+            raise InputError('evaluate.refit: false only with requests = "last" or "random": a cut by time refits')
+        if asked.min_gap == "session" and recipe.data.sessions is None:
+            raise InputError('evaluate.min_gap: "session" needs [data.sessions], as in gap = "30m"')
         return
     if samples.requests is not None:
         raise InputError(f'samples.requests: with "{asked.requests}" rankers learn from what is held out; leave it out')

@@ -14,10 +14,11 @@ import pytest
 from shortlist import train
 from shortlist.bundle import open_bundle
 from shortlist.data import FOREVER, Dataset
-from shortlist.data.protocol import replay
+from shortlist.data.protocol import Questions, replay
 from shortlist.documents import dumps, jsonable
 from shortlist.evaluate import evaluate
 from shortlist.evaluate._figures import _by_popularity, _means, _paired
+from shortlist.evaluate._newcomers import newcomers
 from shortlist.evaluate.window import Run, _rows
 from shortlist.merge.reciprocal_rank import ReciprocalRank
 from shortlist.metrics.interval import mean_interval, paired_interval
@@ -27,7 +28,7 @@ from shortlist.recall.als import ALS
 from shortlist.recall.fresh import Fresh
 from shortlist.rules.available import Available
 from shortlist.testing.worlds import random_log
-from shortlist.types import Candidates, Ragged
+from shortlist.types import HISTORY, Candidates, Ragged, Requests
 
 
 @pytest.fixture(scope="module")
@@ -341,3 +342,58 @@ def test_lists_are_as_varied_as_the_vectors_of_a_channel_say(shop, shop_run):
         unlike = [1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in combinations(known, 2)]
         values += [np.mean(unlike)] if unlike else []
     assert found.document["slate"]["vector_diversity.near@3"] == pytest.approx(np.mean(values), abs=1e-5)
+
+
+def test_every_row_has_the_cold_items_and_the_people_without_a_history(document):
+    every = [*document["channels"].values(), document["stages"]["merge"], document["stages"]["rank"], document["slate"]]
+    every += document["stages"]["rules"].values()
+    nobody = document["slices"]["requests"].get("history: none", {"requests": 0})["requests"]
+    for figures in every:
+        assert figures["cold_items"] == {"requests": 0, "targets": 0}  # every item of the shop was met before the cut
+        assert figures["no_history"]["requests"] == nobody
+        assert ("ndcg@3" in figures["no_history"]) == (nobody > 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cold_items_and_people_without_a_history_by_their_definition(seed):
+    rng = np.random.default_rng(seed)
+    n, c = 40, 12
+    right = [rng.choice(c, rng.integers(1, 5), replace=False) for _ in range(n)]
+    shown = [rng.choice(c, rng.integers(0, 8), replace=False) for _ in range(n)]
+    known = rng.integers(0, 3, n)  # events in each history
+    counts = rng.integers(0, 2, c)
+    row = np.repeat(np.arange(n), known)
+    history = Ragged.of(row, n, **{name: np.zeros(len(row), kind) for name, kind in HISTORY.items()})
+    row, item = np.repeat(np.arange(n), [len(r) for r in right]), np.concatenate(right).astype(np.int32)
+    targets = Ragged.of(row, n, item=item, known=np.ones(len(item), bool))
+    asked = Questions(Requests.of(rng.integers(0, 9, n), np.zeros(n, np.int64), history), targets, targets)
+    request = np.repeat(np.arange(n, dtype=np.uint32), [len(r) for r in shown])
+    rows = Candidates(request, np.concatenate(shown).astype(np.int32))
+    found = newcomers(rows, asked, counts, [3, 6], seed)
+    cold = [{i for i in r.tolist() if counts[i] == 0} for r in right]
+    nobody = [set(r.tolist()) if known[q] == 0 else set() for q, r in enumerate(right)]
+    for key, wanted in (("cold_items", cold), ("no_history", nobody)):
+        those = [q for q in range(n) if wanted[q]]
+        assert found[key]["requests"] == len(those) > 0
+        assert found[key]["targets"] == sum(len(wanted[q]) for q in those)
+        for k in (3, 6):
+            hits = [[int(i) in wanted[q] for i in shown[q][:k]] for q in those]
+            recall = [sum(hit) / len(wanted[q]) for hit, q in zip(hits, those, strict=True)]
+            gain = [sum(h / math.log2(p + 2) for p, h in enumerate(hit)) for hit in hits]
+            ideal = [sum(1 / math.log2(p + 2) for p in range(min(k, len(wanted[q])))) for q in those]
+            told = found[key][f"ndcg@{k}"]
+            assert told["mean"] == pytest.approx(np.mean(np.divide(gain, ideal)), abs=2e-6)
+            assert found[key][f"recall@{k}"]["mean"] == pytest.approx(np.mean(recall), abs=2e-6)
+            assert told["low"] <= told["mean"] <= told["high"]
+
+
+def test_where_nobody_is_new_the_row_says_so():
+    targets = Ragged.of(np.array([0]), 1, item=np.array([1], np.int32), known=np.ones(1, bool))
+    history = Ragged.of(np.zeros(1, np.int64), 1, **{name: np.zeros(1, kind) for name, kind in HISTORY.items()})
+    asked = Questions(Requests.of(np.array([0]), np.array([5]), history), targets, targets)
+    rows = Candidates(np.zeros(1, np.uint32), np.ones(1, np.int32), {"score": np.ones(1, np.float32)})
+    none = {"requests": 0, "targets": 0}
+    assert newcomers(rows, asked, np.array([3, 1]), [10], 0) == {"cold_items": none, "no_history": none}
+    cold = newcomers(rows, asked, np.array([3, 0]), [10], 0)
+    assert cold["cold_items"]["ndcg@10"]["mean"] == 1
+    assert cold["no_history"] == none

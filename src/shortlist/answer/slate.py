@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, HasTopics, InputError, able
+from shortlist.component import Compares, Explains, HasTopics, InputError, Says, able
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
@@ -27,6 +27,7 @@ class Answer:
     requests: Requests
     rows: Candidates
     trace: Trace
+    state: State
 
 
 def requests_of(
@@ -60,7 +61,7 @@ def recommend(pipeline: Pipeline, state: State, requests: Requests, n: int = 10)
     """The slates."""
     rows, trace = pipeline.recommend(requests, state, n)
     assert trace.recalled is not None
-    return Answer(trace.recalled.requests, rows, trace)
+    return Answer(trace.recalled.requests, rows, trace, state)
 
 
 def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True) -> list[list[dict[str, Any]]]:
@@ -70,7 +71,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
     """
     rows = answer.rows
     found = _found(answer, pipeline)
-    because = (_because(answer, pipeline, found) if explain else np.full(len(rows), -1, np.int32)).tolist()
+    because, said = _because(answer, pipeline, found) if explain else _nothing(len(rows))
     fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
     scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
     moved = rows.columns.get("reason", np.zeros(len(rows), "<U1")).tolist()
@@ -87,9 +88,9 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
         if title:
             line["title"] = title
         if explain:
-            line["reason"] = _sentence(because[r], line["channels"], data, title_of)
+            line["reason"] = said[r] or _sentence(because[r], line["channels"], data, title_of)
             if because[r] >= 0:
-                line["because"] = ids[because[r]]
+                line["because"] = ids[int(because[r])]
             if moved[r]:
                 line["moved"] = moved[r]
         if propensity is not None:
@@ -100,23 +101,34 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
 
 def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
     """[m]: the history item behind each row by the best-ranked channel that can name one; -1 where none can."""
-    return _because(answer, pipeline, _found(answer, pipeline))
+    return _because(answer, pipeline, _found(answer, pipeline))[0]
 
 
-def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
+def _nothing(m: int) -> tuple[Int32, list[str]]:
+    return np.full(m, -1, np.int32), [""] * m
+
+
+def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> tuple[Int32, list[str]]:
+    """[m], [m]: the item, or what is said instead, by the best-ranked channel with a reason for the row."""
     bare = answer.rows.select(())
-    because = np.full(len(bare), -1, np.int32)
+    because, said = _nothing(len(bare))
     explaining = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Explains))}
-    left = [[name for name in names if name in explaining] for names in found]
+    saying = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Says))}
+    left = [[name for name in names if name in explaining or name in saying] for names in found]
     asked: dict[str, list[int]] = {"": list(range(len(bare)))}
     while asked:  # each row asks its best channel; only rows without a reason ask their next one
-        silent = [r for rows in asked.values() for r in rows if because[r] < 0 and left[r]]
+        silent = [r for rows in asked.values() for r in rows if because[r] < 0 and not said[r] and left[r]]
         asked = {}
         for r in sorted(silent):
             asked.setdefault(left[r].pop(0), []).append(r)
         for name, rows in asked.items():
-            because[rows] = explaining[name].explain(answer.requests, bare.take(np.array(rows)))
-    return because
+            mine = bare.take(np.array(rows))
+            if name in explaining:
+                because[rows] = explaining[name].explain(answer.requests, mine)
+            if name in saying:
+                for r, words in zip(rows, saying[name].said(answer.requests, mine, answer.state).tolist(), strict=True):
+                    said[r] = words
+    return because, said
 
 
 def _found(answer: Answer, pipeline: Pipeline) -> list[list[str]]:

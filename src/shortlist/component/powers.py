@@ -48,6 +48,15 @@ class Explains(Protocol):
 
 
 @runtime_checkable
+class Says(Protocol):
+    """A channel whose reason is no item of the history: it says so in words."""
+
+    def said(self, requests: Requests, candidates: Candidates, state: State) -> Array:
+        """[m]: why each row is there, as people read it; "" where the channel has nothing to say. Names nobody."""
+        ...
+
+
+@runtime_checkable
 class HasTopics(Protocol):
     """A channel whose factors are topics one can read."""
 

@@ -13,6 +13,7 @@ from shortlist.data import described
 from shortlist.data.dataset import FOREVER, Dataset
 from shortlist.data.events import Behaviours, Events
 from shortlist.data.raw import Raw
+from shortlist.data.sessions import sessions
 from shortlist.data.spec import GREATEST, DataSpec
 from shortlist.data.table import MISSING_TIME, Table
 from shortlist.data.vocab import Vocab
@@ -52,7 +53,12 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
         if len(beyond):
             name, heavy = behaviours.names[log.event[beyond[0]]], weight[beyond[0]]
             raise InputError(f"data.strengths.{name}: times a weight of {heavy:g} in the log it is beyond {GREATEST:g}")
-    log = replace(log, context=_context(events, raw.kinds.get("events", {}), order))
+    gap = spec.sessions.gap if spec.sessions else None
+    log = replace(
+        log,
+        context=_context(events, raw.kinds.get("events", {}), order),
+        session=None if gap is None else sessions(log.user, log.time, gap),
+    )
 
     def table(name: str, frame: pl.DataFrame | None, vocab: Vocab) -> Table:
         known, key = (getattr(like, name) if like else None), name[:-1]
@@ -87,6 +93,7 @@ def dataset(raw: Raw, spec: DataSpec, like: Dataset | None = None) -> Dataset:
         triples=raw.triples,
         ties=raw.ties,
         clock=raw.clock,
+        session_gap=gap,
     )
 
 

@@ -43,6 +43,7 @@ class Dataset:
     triples: pl.DataFrame | None = None
     ties: pl.DataFrame | None = None
     clock: Clock = "time"  # what the events' times are: moments, or places in an order
+    session_gap: int | None = None  # microseconds: a longer pause begins a new session; None = there are no sessions
     end: int | None = None  # events are known before this moment; None = to the end of the log
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,11 +116,13 @@ class Dataset:
         return matrix.tocsr().astype(np.float32)
 
     def sequences(self, n: int | None = None, signal: Signal = "all") -> Ragged:
-        """[n_users] rows of HISTORY columns: each user's last ``n`` events, oldest first."""
+        """[n_users] rows of HISTORY columns: each user's last ``n`` events, oldest first; with "session" of a log that
+        has them."""
         events = self.events
         rows = np.flatnonzero((events.user >= 0) & ((events.weight > 0) | (signal == "all")))
         rows = rows[np.argsort(events.user[rows], kind="stable")]
-        whole = Ragged.of(events.user[rows], self.n_users, **{name: getattr(events, name)[rows] for name in HISTORY})
+        names = [*HISTORY, *(["session"] if events.session is not None else [])]
+        whole = Ragged.of(events.user[rows], self.n_users, **{name: getattr(events, name)[rows] for name in names})
         if n is None:
             return whole
         place = np.arange(len(rows)) - np.repeat(whole.offsets[1:], whole.lengths)

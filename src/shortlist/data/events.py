@@ -40,6 +40,7 @@ class Events:
     time: Int64  # [m] ascending
     weight: Float32  # [m] strength of a positive event, 0 for any other
     context: Mapping[str, Array] = field(default_factory=dict)  # each [m]
+    session: Int32 | None = None  # [m] which of its user's sessions, where the recipe says what one is; -1 = nobody's
 
     def __len__(self) -> int:
         return len(self.time)
@@ -54,6 +55,7 @@ class Events:
             self.time[rows],
             self.weight[rows],
             {name: column[rows] for name, column in self.context.items()},
+            None if self.session is None else self.session[rows],
         )
 
     def between(self, start: int | None, end: int | None) -> Events:
@@ -96,4 +98,4 @@ class Events:
 
         return Events(
             column("user"), column("item"), column("event"), column("value"), time[order], column("weight")
-        )  # context belongs to a replay, which is never joined
+        )  # context and sessions belong to a replay, which is never joined

@@ -101,6 +101,8 @@ def refuse_moments(data: DataSpec) -> None:
     """Raises ``ValueError`` where ``[data]`` sets moments beside the places of a log that is order only."""
     if data.split and not isinstance(data.split.test, float):
         raise ValueError("split: expected fractions, found dates; the log is order only")
+    if data.sessions:
+        raise ValueError("sessions: expected none, since nobody knows when users paused; the log is order only")
     if data.exposures:
         raise ValueError("exposures: expected none, since they have times and the log is order only")
     if data.items and "available_from" in data.items.columns:

@@ -271,6 +271,13 @@ class AttributesSpec(FileSpec):
         return self
 
 
+class SessionsSpec(Spec):
+    """What of a user's log is one sitting."""
+
+    gap: Duration
+    """A pause longer than this begins a new session."""
+
+
 class DataSpec(Spec):
     """Which log, how it is cut, and what counts as right."""
 
@@ -285,6 +292,9 @@ class DataSpec(Spec):
     """What each behaviour is worth; overrides ``events.strengths``."""
     events: EventsSpec | None = None
     """The log."""
+    sessions: SessionsSpec | None = None
+    """What one session is, for channels that cut by pauses, the feature ``session`` and ``min_gap = "session"``; none =
+    the log has none."""
     rows: RowsSpec | None = None
     """A plain table instead of a log: labelled rows for rankers, in a recipe without channels."""
     items: AttributesSpec | None = None
@@ -306,7 +316,7 @@ class DataSpec(Spec):
         ]
         if self.rows:
             tables = ["rows", *tables]
-            other = next((name for name in (*tables[1:], "split", "positive") if getattr(self, name)), None)
+            other = next((name for name in (*tables[1:], "split", "positive", "sessions") if getattr(self, name)), None)
             if other:
                 raise ValueError(f"rows and {other}: a plain table for rankers has no log beside it, nor its {other}")
         elif self.source == "tables" and self.events is None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from shortlist.data.protocol import Questions
 from shortlist.evaluate._beyond import Catalogue, mean
+from shortlist.evaluate._newcomers import newcomers
 from shortlist.metrics import beyond
 from shortlist.metrics._slate import Slates
 from shortlist.metrics.interval import mean_intervals, paired_intervals, user_means
@@ -58,6 +59,7 @@ def document(
             **means[stage],
             **_beyond(run.lists[stage], run.baseline, questions, known, spec.k if stage == "slate" else [k]),
             **run.judged.get(stage, {}),
+            **newcomers(run.lists[stage], questions, known.counts, spec.k, seed),
             "hits": run.hits[stage],
             f"hits@{k}": int(is_target(run.lists[stage].head(k), questions.targets).sum()),
         }

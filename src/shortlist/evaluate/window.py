@@ -21,6 +21,7 @@ from shortlist.data.held import NOT_TIME_TRUE
 from shortlist.data.order import WORDS
 from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
+from shortlist.durations import text
 from shortlist.evaluate._beyond import Catalogue
 from shortlist.evaluate._figures import Run, document
 from shortlist.evaluate._judged import Judged
@@ -85,6 +86,7 @@ def evaluate(
     protocol = {
         **spec.model_dump(mode="json", exclude=None if spec.held_out else {"refit"}),
         **({"label": NOT_TIME_TRUE} if spec.held_out or from_later(data, opens) else {}),
+        **({"min_gap": text(data.session_gap)} if spec.min_gap == "session" and data.session_gap else {}),
         "opens": data.when(opens),
         "closes": data.when(closes) if closes is not None else None,
         "fitted_until": data.when(pipeline.fitted_until) if pipeline.fitted_until is not None else None,

@@ -77,6 +77,25 @@ def summary(
 
 
 @njit(cache=True)
+def session(offsets: Array, times: Array, now: Array, gap: int, unit: float, out: Array) -> None:
+    """Of the session that each request stands in: out = log(its moments + 1), log(1 + events), log(1 + time since).
+
+    The session goes back from the request to the first pause longer than ``gap``.
+    """
+    for q in range(len(now)):
+        begin, at, moments, events = now[q], now[q], 0, 0
+        for e in range(offsets[q + 1] - 1, offsets[q] - 1, -1):
+            if at - times[e] > gap:
+                break
+            moments += events == 0 or times[e] != at
+            events += 1
+            begin = at = times[e]
+        out[0, q] = np.log1p(moments)
+        out[1, q] = np.log1p(events)
+        out[2, q] = np.log1p(max(now[q] - begin, 0) / unit)
+
+
+@njit(cache=True)
 def own(past: Past, now: Array, half_life: float, unit: float, first: Array, candidates: Array, out: Array) -> None:
     """How the user met each candidate before: out = log(1 + events), log(1 + positives), decayed, log(1 + time since).
 

@@ -39,7 +39,7 @@ class Collaborative(Vocabulary):
     """What several events of a user with an item are worth: the strongest, log2(1 + summed strength), or the sum."""
     half_life: Annotated[Duration | None, AGES] = None
     """An event of the history that is this much older than its latest one counts half; none = age does not matter."""
-    fade: Annotated[Annotated[float, Field(gt=0)] | None, Search(choices=(None, 0.5, 1, 2, 5, 10))] = None
+    fade: Annotated[Annotated[float, Field(gt=0)] | None, Search(choices=(None, 0.5, 1, 2, 3, 5, 10))] = None
     """An item of the history counts half for every so many distinct ones after it; none = its place does not matter."""
     log_half_life: Annotated[Duration | None, LOG_AGES] = None
     """An event of the log that is this much older than the log's last counts half in the fit; none = as any other."""
@@ -112,6 +112,11 @@ class Collaborative(Vocabulary):
         events = data.events
         counted = self._strength(events.weight, events.event) > 0
         return np.flatnonzero(counted & (events.user >= 0) & (self.column_[events.item] >= 0))
+
+    def _sessions(self, data: Dataset, rows: Int64, gap: int | None) -> Int32 | None:
+        """[len(rows)]: the log's sessions, of whose cut a channel without a ``gap`` of its own makes use."""
+        session = data.events.session
+        return None if gap is not None or session is None else session[rows]
 
     def _taken(self, requests: Requests) -> Sparse:
         """The history of each request as weights of columns, latest first."""

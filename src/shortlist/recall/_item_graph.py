@@ -25,7 +25,8 @@ class Walked(Embeddings, Word2Vec):
     """word2vec whose sentences are random walks over the items; a subclass says how the walks turn."""
 
     gap: Duration | None = None
-    """A pause longer than this ends a session, and with it the steps; none = all a user did is one session."""
+    """A pause longer than this ends a session, and with it the steps; none = sessions are those of ``[data.sessions]``,
+    and without them all a user did is one."""
     directed: Annotated[bool, Search(choices=(False, True))] = True
     """Whether walks go from an item only to those that followed it, or also to those that came before it."""
     edges: Annotated[Literal["count", "strength"], Search(choices=("count", "strength"))] = "count"
@@ -52,7 +53,8 @@ class Walked(Embeddings, Word2Vec):
         if self.edges == "strength":
             worth = worth * self._strength(events.weight[rows], events.event[rows])
         log = events.user[rows], self.column_[events.item[rows]], events.time[rows], len(self.items_)
-        return item_graph(*log, gap=self.gap, strength=worth, directed=self.directed)
+        session = self._sessions(data, rows, self.gap)
+        return item_graph(*log, gap=self.gap, session=session, strength=worth, directed=self.directed)
 
     def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
         """Keeps the items' vectors and contexts; those of items without an edge are 0."""
@@ -72,14 +74,15 @@ def item_graph(
     c: int,
     *,
     gap: int | None = None,
+    session: Array | None = None,
     strength: Array | None = None,
     directed: bool = True,
 ) -> sp.csr_matrix:
     """CSR float32 [c, c], columns ascending: w_ji = how often item i came right after item j in a session.
 
     Events [m] are in the order of time; a user's sequence is cut where two events lie more than ``gap`` microseconds
-    apart. With ``strength`` [m] a step counts the geometric mean of its two events' strengths instead of 1. An item
-    after itself is no edge. Not ``directed``: w + wᵀ.
+    apart or are of two sessions. With ``strength`` [m] a step counts the geometric mean of its two events' strengths
+    instead of 1. An item after itself is no edge. Not ``directed``: w + wᵀ.
 
     Source: Wang, Huang, Zhao, Zhang, Zhao, Lee (2018), Billion-scale Commodity Embedding for E-commerce Recommendation
     in Alibaba.
@@ -89,6 +92,8 @@ def item_graph(
     steps = (user[1:] == user[:-1]) & (column[1:] != column[:-1])
     if gap is not None:
         steps &= np.diff(time[order]) <= gap
+    if session is not None:
+        steps &= np.diff(session[order]) == 0
     if strength is None:
         weight = np.ones(np.count_nonzero(steps), np.float32)
     else:

@@ -18,13 +18,17 @@ from shortlist.recall._linear import ItemToItem
 class Association(ItemToItem):
     """Directed pair scores of neighbours in each user's sequence, summed over users.
 
-    s(j -> i) = sum_u sum over events of j and i in the sequence of u, at most ``window`` places apart:
-        base^(gap - 1) · (1 if i comes after j, else backward) · 2^(-|t_i - t_j| / pair_half_life) / log(1 + length_u)
+    s(j -> i) = 1 / (n_j^from_power · n_i^to_power) · sum_u sum over events of j and i in the sequence of u:
+        (near + together) · 2^(-|t_i - t_j| / pair_half_life) / log(1 + length_u)^length_power
         · 2^(-(end of the log - max(t_i, t_j)) / log_half_life)
+    near = base^(gap - 1) · (1 if i comes after j, else backward) where gap <= window places lie between, else 0
     score(u, i) = sum_j w(u, j) s(j -> i) over the ``neighbours`` of each item j of the history
 
-    For logs where order means something: sessions, series, repurchases. ``last`` and ``half_life`` matter more here
-    than elsewhere.
+    n_i is how many events item i has in the sequences.
+
+    For logs where order means something: sessions, series, repurchases. ``last``, ``half_life`` and, above all where
+    there are no times, ``fade`` matter more here than elsewhere. With ``together`` every pair of a sequence counts, so
+    the work grows with the square of its length.
 
     Source: Agrawal, Imieliński, Swami (1993), Mining Association Rules between Sets of Items in Large Databases, with
     the weights by distance, direction, time and length that sequence-aware item-to-item recall adds.
@@ -34,6 +38,14 @@ class Association(ItemToItem):
     """What one more place between the two events leaves of a pair."""
     backward: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.7
     """What a pair counts for the item that came first: 1 = as much as for the one that followed, 0 = nothing."""
+    together: Annotated[float, Field(ge=0), Search(0, 0.5)] = 0.0
+    """What a pair counts besides, in any order and however many places lie between; 0 = only ``near`` counts."""
+    from_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
+    """How far the number of events of the item of the history is divided out: 0 = not, 1 = wholly."""
+    to_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
+    """The same of the item it speaks for: more finds rarer items."""
+    length_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 1.0
+    """How far the length of a sequence is divided out: 0 = the pairs of long and short ones count alike."""
     pair_half_life: Annotated[Duration | None, Search(choices=(None, "10m", "1h", "1d", "7d", "30d"))] = None
     """Two events this far apart in time count half as a pair; none = the time between does not matter."""
     window: Annotated[int, Field(ge=1, le=1000), Search(1, 50, log=True)] = 20
@@ -56,5 +68,8 @@ class Association(ItemToItem):
         bounds = log.offsets[users], log.offsets[users + 1]
         sequences = Sequences(*bounds, columns, log["time"], worth, occurrences, offsets)
         k = max(min(self.neighbours, c - 1), 0)
-        self.table_ = as_csr(*associate(sequences, self.base, self.backward, rate, self.window, k))
+        count = np.maximum(np.diff(offsets), 1.0)
+        scale = np.stack([count**-self.from_power, count**-self.to_power]).astype(np.float32)
+        how = self.base, self.backward, self.together, self.length_power, rate, self.window, scale
+        self.table_ = as_csr(*associate(sequences, *how, k))
         return self

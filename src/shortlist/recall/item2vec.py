@@ -41,7 +41,8 @@ class Item2Vec(Embeddings, Word2Vec):
     order: Annotated[Literal["time", "shuffled"], Search(choices=("time", "shuffled"))] = "time"
     """Whether neighbours in time count, or all items of a sentence alike."""
     gap: Duration | None = None
-    """A pause longer than this begins a new sentence; none = all a user did is one."""
+    """A pause longer than this begins a new sentence; none = a session of ``[data.sessions]`` is one, and without them
+    all a user did."""
     weighted: bool = False
     """Whether examples count by the strength of their events, relative to the mean, or all alike."""
 
@@ -54,7 +55,8 @@ class Item2Vec(Embeddings, Word2Vec):
             worth *= self._strength(events.weight[rows], events.event[rows])
         token = self.column_[events.item[rows]]
         repeats = self.repeats if self.weighted else "once"
-        tokens, offsets, weights = sentences(events.user[rows], token, events.time[rows], worth, self.gap, repeats)
+        log = events.user[rows], token, events.time[rows], worth
+        tokens, offsets, weights = sentences(*log, self.gap, repeats, self._sessions(data, rows, self.gap))
         weights /= max(weights.mean(), np.float32(1e-12)) if len(weights) else 1
         vectors, contexts = embed(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled")
         self._learned(vectors, contexts)

@@ -228,5 +228,27 @@ def slices(document: Document) -> str:
         drawn.append(
             '<p class="key">' + "; ".join(f"{n}: {words.TIERS[n]}" for n in targets if n in words.TIERS) + ".</p>"
         )
+    drawn += [_newcomers(document, key) for key in words.NEWCOMERS]
     lead = f"One mean hides many people. NDCG@{k} of the slate for kinds of request, and which right items it shows."
     return section("Who is served, and with what", lead, *drawn, anchor="slices") if drawn else ""
+
+
+def _newcomers(document: Document, key: str) -> str:
+    """NDCG of every channel and stage on items first seen after the cut, or for people of whom nothing is known."""
+    metric = f"ndcg@{min(document['protocol']['k'])}"
+    every = {name: value[key] for name, value in stages(document).items() if metric in value.get(key, {})}
+    rows = {name: value for name, value in every.items() if not name.startswith("rules.")}
+    if "slate" not in rows:
+        return ""
+    scale = Scale.over([value[metric][bound] for value in rows.values() for bound in ("mean", "low", "high")])
+    order = sorted(
+        (name for name in rows if name in document["channels"]), key=lambda n: -(rows[n][metric]["mean"] or 0)
+    )
+    drawn = [axis(scale)]
+    for name in [*order, *(name for name in rows if name not in document["channels"])]:
+        value, kind = rows[name][metric], "slate" if name == "slate" else ""
+        picture = strip(scale, whisker(scale, value, "blue" if kind else ""), f"{name}: {decimal(value['mean'])}")
+        drawn.append(row(words.stage(name), picture, interval(value), kind))
+    slate = rows["slate"]
+    counted = f"{slate['requests']:,} requests with {slate['targets']:,} right items"
+    return f"<h3>{words.NEWCOMERS[key]} <small>{counted}</small></h3>" + "".join(drawn)

@@ -35,6 +35,10 @@ METRICS = {
     "vector_diversity": "the same by a channel’s item vectors: 0 = all alike, 1 = nothing in common",
     "diversity": "how little the items of one list have in common: 0 = all alike, 1 = nothing shared",
 }
+NEWCOMERS = {
+    "cold_items": "Only items first seen after the cut count as right",
+    "no_history": "People of whom nothing was known",
+}
 SLICES = {
     "history: none": "nothing known yet",
     "history: 1-9": "1 to 9 events known",

@@ -20,7 +20,7 @@ from shortlist.metrics._slate import Slates
 from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
-from shortlist.questions import BATCH, answerable, is_target, questions_of, warn_of_few
+from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
 from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
 from shortlist.train.choice import MERGE, Choice
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
@@ -272,7 +272,7 @@ def _training_questions(
             moments=recipe.samples.moments or None,
             ahead=spec.ahead,
             horizon=spec.horizon,
-            min_gap=spec.min_gap or 0,
+            min_gap=silence(data, spec),
             at_most=at_most,
             seed=recipe.seed,
         )

@@ -35,9 +35,21 @@ class Sample(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def associate(
-    log: Sequences, base: float, backward: float, rate: float, window: int, k: int
+    log: Sequences,
+    base: float,
+    backward: float,
+    together: float,
+    length_power: float,
+    rate: float,
+    window: int,
+    scale: Array,
+    k: int,
 ) -> tuple[Array, Array, Array]:
-    """Heaps (score [c, k], column [c, k], size [c]) of the items i most associated with each item j."""
+    """Heaps (score [c, k], column [c, k], size [c]) of the items i most associated with each item j.
+
+    ``scale`` [2, c]: what the sums of each j, and those for each i, are multiplied by. With ``together`` every pair of
+    a sequence is looked at, else those at most ``window`` apart.
+    """
     starts, ends, columns, times, worth, occurrences, offsets = log
     c = len(offsets) - 1
     score = np.empty((c, k), np.float32)
@@ -46,16 +58,18 @@ def associate(
     total = np.zeros(c, np.float32)
     touched = np.empty(c, np.int32)
     by_gap = base ** np.arange(window)
+    reach = len(columns) if together > 0 else window
     for j in range(c):
         count = 0
         for o in range(offsets[j], offsets[j + 1]):
             e = occurrences[o]
-            per_user = 1 / np.log(1.0 + (ends[e] - starts[e]))
-            for other in range(max(starts[e], e - window), min(ends[e], e + window + 1)):
-                i = columns[other]
+            per_user = 1 / np.log(1.0 + (ends[e] - starts[e])) ** length_power
+            for other in range(max(starts[e], e - reach), min(ends[e], e + reach + 1)):
+                i, gap = columns[other], abs(other - e)
                 if i == j:
                     continue
-                w = per_user * (by_gap[other - e - 1] if other > e else backward * by_gap[e - other - 1])
+                near = by_gap[gap - 1] if gap <= window else 0.0
+                w = per_user * ((near if other > e else backward * near) + together)
                 w *= worth[max(e, other)]
                 if rate > 0:
                     w *= 2.0 ** (-rate * abs(times[other] - times[e]))
@@ -66,7 +80,7 @@ def associate(
                     total[i] += w
         for t in range(count):
             i = touched[t]
-            size[j] = offer(score[j], column[j], size[j], k, total[i], i)
+            size[j] = offer(score[j], column[j], size[j], k, total[i] * scale[0, j] * scale[1, i], i)
             total[i] = 0
     return score, column, size
 

@@ -10,13 +10,19 @@ from shortlist.types import Array, Float32, Int32, Int64
 
 
 def sentences(
-    user: Array, token: Array, time: Array, strength: Array, gap: int | None, repeats: Literal["once", "log", "sum"]
+    user: Array,
+    token: Array,
+    time: Array,
+    strength: Array,
+    gap: int | None,
+    repeats: Literal["once", "log", "sum"],
+    session: Array | None = None,
 ) -> tuple[Int32, Int64, Float32]:
     """(tokens [m], offsets [s + 1], weights [m]) from events in time order.
 
-    A sentence is what one user did, oldest first; a pause of more than ``gap`` microseconds begins a new one. A token
-    comes once in a sentence, when it first happened, and weighs the strongest of its events, log2(1 + their summed
-    strength), or the sum.
+    A sentence is what one user did, oldest first; a pause of more than ``gap`` microseconds begins a new one, and so
+    does another ``session`` [m]. A token comes once in a sentence, when it first happened, and weighs the strongest of
+    its events, log2(1 + their summed strength), or the sum.
     """
     order = np.argsort(user, kind="stable")
     user, token, time = user[order], token[order].astype(np.int64), time[order]
@@ -25,6 +31,8 @@ def sentences(
     begins[1:] = user[1:] != user[:-1]
     if gap is not None:
         begins[1:] |= np.diff(time) > gap
+    if session is not None:
+        begins[1:] |= np.diff(session[order]) != 0
     sentence = np.cumsum(begins) - 1
     pair = np.lexsort((token, sentence))  # within a pair as the log goes
     new = np.ones(len(pair), np.bool_)
