@@ -188,9 +188,9 @@ def page(rows: dict[str, Any]) -> str:
         "# sasrec and bert4rec beside RecTools'",
         "",
         "`python bench/recall/transformers.py --data DIR --peers PYTHON`. amazon-5core beauty: each user's last item "
-        "is asked for, the one before it is known but trained on by nobody, items met before are left out. Width 64, one "
-        "block, one head, length 50, dropout .5, rate .001, 128 sequences a step, 256 uniform negatives a position for "
-        "sampled softmax; equal epochs, nothing stopped. Differences are paired by user over the mean of the seeds "
+        "is asked for, the one before it is known but trained on by nobody, items met before are left out. Width 64, "
+        "one block, one head, length 50, dropout .5, rate .001, 128 sequences a step, 256 uniform negatives a position "
+        "for sampled softmax; equal epochs, nothing stopped. Differences are paired by user over the mean of the seeds "
         "(95 %); seconds an epoch are of the processor, one thread.",
         "",
         "| model | users | epochs, seeds | NDCG@10 | RecTools | ours - theirs | seconds an epoch | RecTools | ratio |",
