@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from shortlist.types import Array, Float32, Int32, Ragged, UInt32
 
@@ -14,8 +14,16 @@ Found = tuple[UInt32, Int32, Float32]
 class Index(Protocol):
     """How the best of a table are found. It holds its settings alone; the channel keeps and saves what it builds."""
 
-    def build(self, table: Float32) -> dict[str, Array]:
-        """Plain arrays of its own, by name, to search item vectors [c, f] by; none where the table is enough."""
+    @property
+    def order(self) -> Literal["C", "F"]:
+        """How it wants the table to lie: an item's values beside each other ("C"), or a dimension's ("F")."""
+        ...
+
+    def build(self, table: Float32, asked: Float32) -> dict[str, Array]:
+        """Plain arrays of its own, by name, to search item vectors [c, f] by; none where the table is enough.
+
+        ``asked`` [m, f] are vectors as requests have them: what is nearly right is set by them.
+        """
         ...
 
     def search(
@@ -25,6 +33,7 @@ class Index(Protocol):
         ``forbidden`` ("column", negative = none) left out.
 
         score(r, i) = max over heads h of p_rh · q_i with p = ``vectors`` [n, heads, f] and q = ``table`` [c, f]. A head
-        of zeros asks nothing, and so does a request that has no other.
+        of zeros asks nothing, and so does a request that has no other. Fewer than ``k`` come back only where there are
+        no more.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 from numba import njit
@@ -23,7 +24,9 @@ class Exact:
     Fortran order: a dimension's values of all items beside each other.
     """
 
-    def build(self, table: Float32) -> dict[str, Array]:
+    order: ClassVar[Literal["C", "F"]] = "F"
+
+    def build(self, table: Float32, asked: Float32) -> dict[str, Array]:
         """Nothing: the table is enough."""
         return {}
 
@@ -36,7 +39,7 @@ class Exact:
 
 def inner(table: Float32, vectors: Float32, request: Array, column: Array) -> Float32:
     """[m]: the score (``Index``) of each row; NaN where its ``column`` is negative or its request asks nothing."""
-    return _inner(np.ascontiguousarray(table.T), vectors, request, column)
+    return _inner(table.T, vectors, request, column)  # a row at a time: no order is worth a copy
 
 
 @njit(cache=True, nogil=True)
@@ -76,7 +79,7 @@ def _search(
                 if barred[start + i] == r + 1 or not best[i] < np.inf:
                     best[i] = -np.inf
             if size == 0 and width > 2 * k:
-                bar = _bar(best[:width], k, bar, bins)
+                bar = bar_of(best[:width], k, bar, bins)
             for i in range(width):
                 if best[i] >= bar:
                     size = offer(kept, kept_column, size, k, best[i], start + i)
@@ -89,7 +92,7 @@ def _search(
 
 
 @njit(cache=True, nogil=True)
-def _bar(scores: Array, k: int, least: np.float32, bins: Array) -> np.float32:
+def bar_of(scores: Array, k: int, least: np.float32, bins: Array) -> np.float32:
     """A score that at least ``k`` of ``scores`` reach, or ``least``: a heap offered no lower ones is filled sooner.
 
     A histogram between the lowest and the highest score from ``least`` on; the bar is the lowest score in the bins that
