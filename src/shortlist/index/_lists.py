@@ -66,14 +66,26 @@ def learned(table: Float32, wanted: str, seed: int = 0) -> Lists:
         means = faiss.Kmeans(rows.shape[1], n, **settings)
         means.train(rows)
         own = means.index.search(rows, 1)[1][:, 0]
-    return listed(rows, usable, own, n)
-
-
-def listed(rows: Float32, columns: Int32, own: Array, n: int) -> Lists:
-    """``n`` lists of ``rows`` [g, f], whose ``columns`` ascend, row i in list ``own[i]``."""
-    order = np.argsort(own, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(own, minlength=n))]).astype(np.int64)
-    return Lists(*_described(rows, own, n), starts, np.ascontiguousarray(columns[order]))
+    return Lists(*_described(rows, own, n), starts, usable[np.argsort(own, kind="stable")])
+
+
+def joined(table: Float32, lists: Lists, first: int) -> tuple[Lists, Int64, Int32, Int64]:
+    """``lists`` with the items from column ``first`` on, each in the list whose mean is nearest.
+
+    Returns the lists, of each of their entries the place among the old ones with the new ones behind them, and of the
+    new ones the columns and the lists. Means and spread stay as they were learned.
+    """
+    new = (first + np.flatnonzero(np.isfinite(table[first:]).all(axis=1))).astype(np.int32)
+    half, nearest = (lists.means.astype(np.float64) ** 2).sum(axis=1) / 2, np.empty(len(new), np.int64)
+    for start in range(0, len(new), 4096):
+        part = slice(start, start + 4096)
+        nearest[part] = (half - table[new[part]] @ lists.means.T).argmin(axis=1)
+    own = np.concatenate([np.repeat(np.arange(len(half)), np.diff(lists.starts)), nearest])
+    place = np.argsort(own, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(own, minlength=len(half)))]).astype(np.int64)
+    grown = lists._replace(starts=starts, columns=np.concatenate([lists.columns, new])[place])
+    return grown, place, new, nearest
 
 
 @njit(cache=True, nogil=True)
@@ -153,4 +165,4 @@ def by_dimension(table: Array, columns: Array) -> Array:
     return out
 
 
-__all__ = ["Lists", "among", "by_dimension", "foremost", "learned", "library", "listed", "one_thread", "promise"]
+__all__ = ["Lists", "among", "by_dimension", "foremost", "joined", "learned", "library", "one_thread", "promise"]

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shortlist.index import Index
+from shortlist.index import Asked, Index
 from shortlist.index._lists import library, one_thread
 from shortlist.types import Array, Float32, Int64, Ragged
 
 SAMPLE = 256
 """Vectors that are asked at most."""
 AT = (100, 200)
-"""Of how many true best the share found is told. The first sets what is looked at; the last is what a funnel asks a
-channel for, and searches are timed at it."""
+"""Of how many true best the share found is measured; the last is what a funnel asks a channel for by default."""
 
 
 def sample(rows: Float32) -> Float32:
@@ -42,17 +41,18 @@ def share(index: Index, table: Float32, built: Mapping[str, Array], asked: Float
     return float((score >= bars[request]).sum()) / (k * len(asked))
 
 
-def probes(index: Index, table: Float32, built: Mapping[str, Array], asked: Float32, target: float) -> Int64:
-    """[1]: the fewest lists in which a share of ``target`` of the best ``AT[0]`` of ``asked`` is found."""
-    asked = sample(asked)
+def probes(index: Index, table: Float32, built: Mapping[str, Array], asked: Asked, target: float) -> Int64:
+    """[1]: the fewest lists in which ``target`` of the best of ``asked`` [m, f] are found, at every k of ``AT``."""
+    rows = sample(asked())
     finite = table if np.isfinite(table).all() else table[np.isfinite(table).all(axis=1)]
-    lists, k = len(built["spread"]), min(AT[0], len(finite))
-    if not len(asked):
+    lists, depths = len(built["spread"]), sorted({min(k, len(finite)) for k in AT})
+    if not len(rows):
         return np.array([lists], np.int64)
-    bars = least(finite, asked, k)
+    bars = {k: least(finite, rows, k) for k in depths}
 
     def enough(n: int) -> bool:
-        return share(index, table, {**built, "probes": np.array([n], np.int64)}, asked, k, bars) >= target
+        tried = {**built, "probes": np.array([n], np.int64)}
+        return all(share(index, table, tried, rows, k, bars[k]) >= target for k in depths)
 
     low, high = 0, 1
     while high < lists and not enough(high):
@@ -63,17 +63,25 @@ def probes(index: Index, table: Float32, built: Mapping[str, Array], asked: Floa
     return np.array([high], np.int64)
 
 
-def figures(index: Index, table: Float32, built: Mapping[str, Array], asked: Float32) -> dict[str, float]:
-    """What the index finds of the best 100 and 200, and how many requests of one vector it answers a second."""
-    asked, c = sample(asked), len(table)
-    told: dict[str, float] = {}
-    if len(asked):
-        for k in (min(k, c) for k in AT):
-            told[f"recall@{k}"] = round(share(index, table, built, asked, k, least(table, asked, k)), 4)
-        began, nothing = time.perf_counter(), Ragged.empty(len(asked), column=np.int32)
-        index.search(table, built, asked[:, None], nothing, min(AT[-1], c), -np.inf)
-        told["queries_per_second"] = round(len(asked) / (time.perf_counter() - began))
-    return told | {"bytes": sum(array.nbytes for array in built.values())}
+def looked_into(built: Mapping[str, Array], k: int) -> int:
+    """How many lists a request of one head for ``k`` items looks into at first."""
+    return max(int(built["probes"][0]), 1) * max(-(-k // AT[-1]), 1)
 
 
-__all__ = ["AT", "figures", "probes", "sample"]
+def figures(index: Index, table: Float32, built: Mapping[str, Array], asked: Asked) -> dict[str, float]:
+    """What ``index`` finds of the best 100 and 200 of ``asked`` [m, f], how many of them it answers a second on one
+    thread (k = 200), and what it keeps beside the table."""
+    rows, finite = sample(asked()), table[np.isfinite(table).all(axis=1)]
+    told: dict[str, float] = {"lists": len(built["spread"]), "probes": int(built["probes"][0])}
+    told["bytes"] = sum(array.nbytes for array in built.values())
+    if len(rows):
+        for k in AT:
+            bars = least(finite, rows, min(k, len(finite)))
+            told[f"recall@{k}"] = round(share(index, table, built, rows, min(k, len(finite)), bars), 4)
+        began = time.perf_counter()
+        index.search(table, built, rows[:, None], Ragged.empty(len(rows), column=np.int32), AT[-1], -np.inf)
+        told["queries_per_second"] = round(len(rows) / (time.perf_counter() - began))
+    return told
+
+
+__all__ = ["AT", "figures", "looked_into", "probes", "sample"]

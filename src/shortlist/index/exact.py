@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numba import njit
 
-from shortlist.index import Found
+from shortlist.index import Asked, Found
 from shortlist.index.heap import drain, offer
 from shortlist.types import Array, Float32, Ragged
 
@@ -24,10 +24,16 @@ class Exact:
     Fortran order: a dimension's values of all items beside each other.
     """
 
-    order: ClassVar[Literal["C", "F"]] = "F"
-
-    def build(self, table: Float32, asked: Float32) -> dict[str, Array]:
+    def build(self, table: Float32, asked: Asked) -> dict[str, Array]:
         """Nothing: the table is enough."""
+        return {}
+
+    def order(self, built: Mapping[str, Array]) -> Literal["C", "F"]:
+        """By dimension."""
+        return "F"
+
+    def grow(self, table: Float32, built: Mapping[str, Array], first: int) -> dict[str, Array]:
+        """Nothing, as before."""
         return {}
 
     def search(

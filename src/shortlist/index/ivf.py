@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numba import njit
 
-from shortlist.index import Found
-from shortlist.index._lists import among, by_dimension, foremost, learned, promise
-from shortlist.index._probes import probes
+from shortlist.index import Asked, Found
+from shortlist.index._lists import Lists, among, by_dimension, foremost, joined, learned, promise
+from shortlist.index._probes import looked_into, probes
 from shortlist.index.exact import Exact, bar_of
 from shortlist.index.heap import drain, offer
 from shortlist.types import Array, Float32, Ragged
@@ -27,8 +27,9 @@ class IVF:
 
     with m_l the mean of the n_l vectors of list l and s_l their deviation along a dimension: what the best of so many
     may score. It is the bound that serves vectors of unequal length; where all have length 1 it does no harm. How many
-    lists are looked into is the least that finds ``recall`` of the true best 100 for the vectors ``build`` is given.
-    Where fewer than ``k`` are found, four times as many, at last all.
+    lists are looked into is the least that finds ``recall`` of the true best 100, and of the best 200, for the vectors ``build`` is given.
+    Who asks for more than 200 items has so many times more lists looked into; where fewer than ``k`` are found, four
+    times as many, at last all.
 
     The search is a compiled loop of our own, not faiss's: it adds the terms of a product in the order ``Exact`` does,
     so that both give an item the same bits, and so do a batch and a single request; it leaves out what is forbidden
@@ -40,16 +41,29 @@ class IVF:
     """
 
     recall: float = 0.97
-    order: ClassVar[Literal["C", "F"]] = "C"
 
-    def build(self, table: Float32, asked: Float32) -> dict[str, Array]:
+    def build(self, table: Float32, asked: Asked) -> dict[str, Array]:
         """The lists, their vectors by dimension, and how many to look into; nothing for a table without numbers."""
         if not np.isfinite(table).all(axis=1).any() or not table.size:
             return {}
+        table = np.ascontiguousarray(table)
         lists = learned(table, 'index = "ivf"')
         grouped = by_dimension(table, lists.columns).T
         built = {**lists._asdict(), "means": np.asfortranarray(lists.means), "grouped": grouped}
         return built | {"probes": probes(self, table, built, asked, self.recall)}
+
+    def order(self, built: Mapping[str, Array]) -> Literal["C", "F"]:
+        """By item: the lists have their own copy by dimension, and the table is read a row at a time."""
+        return "C" if built else "F"
+
+    def grow(self, table: Float32, built: Mapping[str, Array], first: int) -> dict[str, Array]:
+        """New items, each in the list whose mean is nearest; means and the number looked into stay."""
+        if not built:
+            return {}
+        lists = Lists(*(built[name] for name in Lists._fields))
+        grown, place, new, _ = joined(table, lists, first)
+        grouped = np.concatenate([built["grouped"], table[new]])[place]
+        return {**built, **grown._asdict(), "grouped": np.asfortranarray(grouped)}
 
     def search(
         self, table: Float32, built: Mapping[str, Array], vectors: Float32, forbidden: Ragged, k: int, floor: float
@@ -58,8 +72,8 @@ class IVF:
         if not built:
             return Exact().search(table, built, vectors, forbidden, k, floor)
         grouped, means = (np.ascontiguousarray(built[name].T) for name in ("grouped", "means"))
-        lists = means, built["spread"], built["starts"], built["columns"]
-        return _search(grouped, *lists, int(built["probes"][0]), vectors, forbidden.offsets, forbidden["column"], k, floor)
+        lists = means, built["spread"], built["starts"], built["columns"], looked_into(built, k)
+        return _search(grouped, *lists, vectors, forbidden.offsets, forbidden["column"], k, floor)
 
 
 @njit(cache=True, nogil=True)

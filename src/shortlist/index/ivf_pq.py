@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numba import njit
 
-from shortlist.index import Found
-from shortlist.index._lists import Lists, among, foremost, learned, library, one_thread, promise
-from shortlist.index._probes import probes
+from shortlist.index import Asked, Found
+from shortlist.index._lists import Lists, among, foremost, joined, learned, library, one_thread, promise
+from shortlist.index._probes import looked_into, probes
 from shortlist.index.exact import Exact
 from shortlist.index.heap import drain, offer
 from shortlist.types import Array, Float32, Ragged
 
 LENGTH, LEVELS = 4, 256
 """Dimensions that share a byte, and what a byte may say."""
-POINTS = 65_536
-"""Items the codes are learned from."""
-AGAIN = 4
+POINTS, ROUNDS = 16_384, 10
+"""Items the codes are learned from, and rounds of k-means."""
+AGAIN = 8
 """Items looked up in the table for each that is asked for."""
 
 
@@ -29,7 +29,7 @@ class IVFPQ:
     """``IVF`` with a byte in place of four numbers: p · q_i ≈ p · m_l + sum_s p_s · book_s[code_is].
 
     What is left of a vector beyond the mean of its list is cut into pieces of 4 dimensions, and each piece is the
-    nearest of 256 that faiss has learned (k-means). Of the lists looked into, the ``4 k`` best by that sum are looked up
+    nearest of 256 that faiss has learned (k-means). Of the lists looked into, the ``8 k`` best by that sum are looked up
     in the table, so scores and their order are those of ``Exact``; only what is found may differ. The table itself
     stays: rows are scored by it. So this saves the second copy that ``IVF`` keeps by lists, and costs it speed.
 
@@ -37,16 +37,30 @@ class IVFPQ:
     """
 
     recall: float = 0.97
-    order: ClassVar[Literal["C", "F"]] = "C"
 
-    def build(self, table: Float32, asked: Float32) -> dict[str, Array]:
+    def build(self, table: Float32, asked: Asked) -> dict[str, Array]:
         """The lists, their codes and what these stand for; nothing for a table without numbers."""
         if not np.isfinite(table).all(axis=1).any() or not table.size:
             return {}
+        table = np.ascontiguousarray(table)
         lists = learned(table, 'index = "ivf_pq"')
         books, codes = _coded(table, lists)
-        built = {**lists._asdict(), "means": np.asfortranarray(lists.means), "books": books, "codes": codes.T}
+        built = {**lists._asdict(), "means": np.asfortranarray(lists.means), "books": books, "codes": codes}
         return built | {"probes": probes(self, table, built, asked, self.recall)}
+
+    def order(self, built: Mapping[str, Array]) -> Literal["C", "F"]:
+        """By item: what looks best is looked up a row at a time."""
+        return "C" if built else "F"
+
+    def grow(self, table: Float32, built: Mapping[str, Array], first: int) -> dict[str, Array]:
+        """New items, each in the list whose mean is nearest; means and the number looked into stay."""
+        if not built:
+            return {}
+        lists = Lists(*(built[name] for name in Lists._fields))
+        grown, place, new, own = joined(table, lists, first)
+        codes = _nearest(_rest(table, lists, new, own, len(built["books"])), built["books"])
+        codes = np.concatenate([built["codes"], codes])[place]
+        return {**built, **grown._asdict(), "codes": np.asfortranarray(codes)}
 
     def search(
         self, table: Float32, built: Mapping[str, Array], vectors: Float32, forbidden: Ragged, k: int, floor: float
@@ -56,31 +70,42 @@ class IVFPQ:
             return Exact().search(table, built, vectors, forbidden, k, floor)
         means, codes = (np.ascontiguousarray(built[name].T) for name in ("means", "codes"))
         lists = means, built["spread"], built["starts"], built["columns"], codes, built["books"]
-        return _search(table, *lists, int(built["probes"][0]), vectors, forbidden.offsets, forbidden["column"], k, floor)
+        asked = looked_into(built, k), vectors, forbidden.offsets, forbidden["column"], k, floor
+        return _search(table, *lists, *asked)
+
+
+def _rest(table: Float32, lists: Lists, columns: Array, own: Array, pieces: int) -> Float32:
+    """[m, 4 s]: what is left of the vectors of ``columns`` beyond the means of their lists ``own``; 0 beyond f."""
+    out = np.zeros((len(columns), LENGTH * pieces), np.float32)
+    out[:, : table.shape[1]] = table[columns] - lists.means[own]
+    return out
 
 
 def _coded(table: Float32, lists: Lists) -> tuple[Float32, Array]:
-    """Books [s, 256, 4] and codes [s, g] of the items in the order of the lists."""
+    """Books [s, 256, 4] and codes [g, s] of the items in the order of the lists."""
     faiss = library('index = "ivf_pq"')
-    g, f = len(lists.columns), table.shape[1]
-    pieces = -(-f // LENGTH)
-    quantiser = faiss.ProductQuantizer(LENGTH * pieces, pieces, 8)
+    g, pieces = len(lists.columns), -(-table.shape[1] // LENGTH)
     own = np.repeat(np.arange(len(lists.spread)), np.diff(lists.starts))
-
-    def rest(at: Array) -> Float32:
-        out = np.zeros((len(at), LENGTH * pieces), np.float32)
-        out[:, :f] = table[lists.columns[at]] - lists.means[own[at]]
-        return out
-
+    quantiser = faiss.ProductQuantizer(LENGTH * pieces, pieces, 8)
+    quantiser.cp.niter, quantiser.cp.min_points_per_centroid = ROUNDS, 1
+    at = np.linspace(0, g - 1, min(g, POINTS)).astype(np.int64)
+    shown = _rest(table, lists, lists.columns[at], own[at], pieces)
+    codes = np.empty((g, pieces), np.uint8, order="F")
     with one_thread(faiss):
-        shown = rest(np.linspace(0, g - 1, min(g, POINTS)).astype(np.int64))
-        quantiser.cp.min_points_per_centroid = 1
         quantiser.train(np.resize(shown, (max(len(shown), LEVELS), shown.shape[1])))
-        codes = np.empty((pieces, g), np.uint8)
         for start in range(0, g, POINTS):
-            at = np.arange(start, min(start + POINTS, g))
-            codes[:, at] = quantiser.compute_codes(rest(at)).T
+            part = slice(start, start + POINTS)
+            codes[part] = quantiser.compute_codes(_rest(table, lists, lists.columns[part], own[part], pieces))
     return faiss.vector_to_array(quantiser.centroids).reshape(pieces, LEVELS, LENGTH).copy(), codes
+
+
+def _nearest(rest: Float32, books: Float32) -> Array:
+    """[m, s]: the codes of what is left of vectors [m, 4 s]; faiss is not needed for a few new ones."""
+    codes = np.empty((len(rest), len(books)), np.uint8)
+    for s, book in enumerate(books):
+        piece = rest[:, LENGTH * s : LENGTH * (s + 1)]
+        codes[:, s] = ((piece[:, None] - book) ** 2).sum(axis=2).argmin(axis=1)
+    return codes
 
 
 @njit(cache=True, nogil=True)

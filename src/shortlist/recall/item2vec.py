@@ -57,5 +57,5 @@ class Item2Vec(Embeddings, Word2Vec):
         tokens, offsets, weights = sentences(events.user[rows], token, events.time[rows], worth, self.gap, repeats)
         weights /= max(weights.mean(), np.float32(1e-12)) if len(weights) else 1
         vectors, contexts = embed(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled")
-        self._learned(vectors, contexts)
+        self._learned(vectors, contexts, data)
         return self
