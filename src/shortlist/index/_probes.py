@@ -68,11 +68,21 @@ def looked_into(built: Mapping[str, Array], k: int) -> int:
     return max(int(built["probes"][0]), 1) * max(-(-k // AT[-1]), 1)
 
 
+def looked_at(built: Mapping[str, Array], asked: Asked) -> float:
+    """How many products a request of ``asked`` [m, f] takes on average: with the means, and in the lists looked into."""
+    rows, size = sample(asked()), np.diff(built["starts"])
+    lists, n = len(size), min(int(built["probes"][0]), len(size))
+    promised = rows @ built["means"].T + np.linalg.norm(rows, axis=1, keepdims=True) * built["spread"]
+    into = np.argpartition(-promised, n - 1, axis=1)[:, :n]
+    return lists + float(size[into].sum(axis=1).mean()) if len(rows) else float(lists + size.sum())
+
+
 def figures(index: Index, table: Float32, built: Mapping[str, Array], asked: Asked) -> dict[str, float]:
     """What ``index`` finds of the best 100 and 200 of ``asked`` [m, f], how many of them it answers a second on one
     thread (k = 200), and what it keeps beside the table."""
     rows, finite = sample(asked()), table[np.isfinite(table).all(axis=1)]
     told: dict[str, float] = {"lists": len(built["spread"]), "probes": int(built["probes"][0])}
+    told["products"] = round(looked_at(built, asked))
     told["bytes"] = sum(array.nbytes for array in built.values())
     if len(rows):
         for k in AT:
@@ -84,4 +94,4 @@ def figures(index: Index, table: Float32, built: Mapping[str, Array], asked: Ask
     return told
 
 
-__all__ = ["AT", "figures", "looked_into", "probes", "sample"]
+__all__ = ["AT", "figures", "looked_at", "looked_into", "probes", "sample"]

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from shortlist.index import Asked, Found, Index
+from shortlist.index._probes import looked_at
 from shortlist.index.exact import Exact
 from shortlist.index.ivf import IVF
 from shortlist.index.ivf_pq import IVFPQ
@@ -28,8 +29,8 @@ class Auto:
     """``Exact`` up to 50,000 vectors of 64 numbers (or as much work of another shape), ``IVF`` above.
 
     Lists win a request's time from a few thousand items on, but what there is to win below this size is less than half
-    a millisecond, for which nothing exact is given away. It stays with ``Exact`` where more than half of the lists
-    would have to be looked into, as among vectors without any clusters; takes ``IVFPQ`` where the copy that ``IVF``
+    a millisecond, for which nothing exact is given away. It stays with ``Exact`` where half of the products would
+    have to be computed all the same, as among vectors without any clusters; takes ``IVFPQ`` where the copy that ``IVF``
     keeps would be more than 1 GiB; and says so, once, where faiss is missing.
     """
 
@@ -44,7 +45,7 @@ class Auto:
             return {}
         chosen: Index = (IVF if 4 * table.size <= SPARE else IVFPQ)(self.recall)
         built = chosen.build(table, asked)
-        return {} if not built or 2 * int(built["probes"][0]) > len(built["spread"]) else built
+        return {} if not built or 2 * looked_at(built, asked) > len(table) else built
 
     def order(self, built: Mapping[str, Array]) -> Literal["C", "F"]:
         """That of the chosen index."""

@@ -20,8 +20,8 @@ LENGTH, LEVELS = 4, 256
 """Dimensions that share a byte, and what a byte may say."""
 POINTS, ROUNDS = 16_384, 10
 """Items the codes are learned from, and rounds of k-means."""
-AGAIN = 8
-"""Items looked up in the table for each that is asked for."""
+AGAIN, ATLEAST = 8, 400
+"""Items looked up in the table for each that is asked for, and how many at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class IVFPQ:
     """``IVF`` with a byte in place of four numbers: p · q_i ≈ p · m_l + sum_s p_s · book_s[code_is].
 
     What is left of a vector beyond the mean of its list is cut into pieces of 4 dimensions, and each piece is the
-    nearest of 256 that faiss has learned (k-means). Of the lists looked into, the ``8 k`` best by that sum are looked up
+    nearest of 256 that faiss has learned (k-means). Of the lists looked into, the ``8 k`` best (400 at least) by that sum are looked
+    up
     in the table, so scores and their order are those of ``Exact``; only what is found may differ. The table itself
     stays: rows are scored by it. So this saves the second copy that ``IVF`` keeps by lists, and costs it speed.
 
@@ -131,7 +132,7 @@ def _search(
         barred = np.sort(forbidden[offsets[r] : offsets[r + 1]])
         _say(books, vectors[r], said)
         kept, kept_column = score[m : m + k], column[m : m + k]
-        size, wanted, room = 0, min(probes * live, lists), min(AGAIN * k, c)
+        size, wanted, room = 0, min(probes * live, lists), min(max(AGAIN * k, ATLEAST), c)
         while wanted > 0:
             rough, rough_column, held = np.empty(room, np.float32), np.empty(room, np.int32), 0
             foremost(promised, wanted, nearest, near)
