@@ -24,7 +24,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from measured import keep, kept, provenance, say  # noqa: E402
-
 from shortlist.index import Index  # noqa: E402
 from shortlist.index.exact import Exact  # noqa: E402
 from shortlist.index.ivf import IVF  # noqa: E402
@@ -110,7 +109,9 @@ def compared(n: int, norms: float) -> list[dict[str, Any]]:
         built = index.build(table, lambda: asked)
         seconds = time.perf_counter() - began
         ours(index, table, built)(p[:4])
-        told = row(type(index).__name__, ours(index, table, built), p, bars, seconds, sum(a.nbytes for a in built.values()))
+        told = row(
+            type(index).__name__, ours(index, table, built), p, bars, seconds, sum(a.nbytes for a in built.values())
+        )
         rows.append(told | {"lists": len(built["spread"]), "probes": int(built["probes"][0])})
     lists, target = rows[1]["lists"], rows[1]["recall"]
     began = time.perf_counter()
@@ -164,18 +165,23 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# The index",
         "",
-        f"`{found['command']}`: {found['machine'].replace(', one thread a process', '')}; {found['date']}, load {found['load']} at "
-        f"the start; faiss {found['versions']['faiss-cpu']}, numba {found['versions']['numba']}, "
+        f"`{found['command']}`: {found['machine'].replace(', one thread a process', '')}; {found['date']}, "
+        f"load {found['load']} at the start; faiss {found['versions']['faiss-cpu']}, numba {found['versions']['numba']}, "
         f"Python {found['versions']['python']}.",
         "",
-        f"Queries a second on two threads (ours: two threads that each answer half; faiss: its own two), k = {K}, the best "
-        "of three rounds; ratios are to plain faiss IndexIVFFlat with as many lists at no less a share found, in the same "
-        "run. Ours is built on one thread, faiss's on two. Memory is what the index keeps beside the channel's own table "
-        "(256 MiB). Probes are chosen at the build for .97 of the best 100 and of the best 200.",
+        f"Queries a second on two threads (ours: two threads that each answer half; faiss: its own two), k = {K}, the "
+        "best of three rounds; ratios are to plain faiss IndexIVFFlat with as many lists at no less a share found, in the "
+        "same run. Ours is built on one thread, faiss's on two. Memory is what the index keeps beside the channel's own "
+        "table. Probes are chosen at the build for .97 of the best 100 and of the best 200.",
     ]
     for title, rows in found["worlds"].items():
         peer = next(one for one in rows if one["name"] == "faiss IndexIVFFlat")
-        lines += ["", f"## {title}", "", "| Index | recall@100 | queries a second | × IVFFlat | built in s | MiB | lists, probes |"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| Index | recall@100 | queries a second | × IVFFlat | built in s | MiB | lists, probes |",
+        ]
         lines += ["|---|---|---|---|---|---|---|"]
         for one in rows:
             name = one["name"] if one["name"].startswith("faiss") else f"**{one['name']}**"

@@ -69,7 +69,7 @@ def looked_into(built: Mapping[str, Array], k: int) -> int:
 
 
 def looked_at(built: Mapping[str, Array], asked: Asked) -> float:
-    """How many products a request of ``asked`` [m, f] takes on average: with the means, and in the lists looked into."""
+    """How many products a request of ``asked`` [m, f] takes on average: means, and items of lists looked into."""
     rows, size = sample(asked()), np.diff(built["starts"])
     lists, n = len(size), min(int(built["probes"][0]), len(size))
     promised = rows @ built["means"].T + np.linalg.norm(rows, axis=1, keepdims=True) * built["spread"]

@@ -29,10 +29,10 @@ class IVFPQ:
     """``IVF`` with a byte in place of four numbers: p · q_i ≈ p · m_l + sum_s p_s · book_s[code_is].
 
     What is left of a vector beyond the mean of its list is cut into pieces of 4 dimensions, and each piece is the
-    nearest of 256 that faiss has learned (k-means). Of the lists looked into, the ``8 k`` best (400 at least) by that sum are looked
-    up
-    in the table, so scores and their order are those of ``Exact``; only what is found may differ. The table itself
-    stays: rows are scored by it. So this saves the second copy that ``IVF`` keeps by lists, and costs it speed.
+    nearest of 256 that faiss has learned (k-means). Of the lists looked into, the ``8 k`` best by that sum (400 at
+    least) are looked up in the table, so scores and their order are those of ``Exact``; only what is found may differ.
+    The table itself stays: rows are scored by it. So this saves the second copy that ``IVF`` keeps by lists, and costs
+    it speed.
 
     Source: Jégou, Douze, Schmid (2011), Product Quantization for Nearest Neighbor Search.
     """

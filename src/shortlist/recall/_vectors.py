@@ -44,8 +44,8 @@ class Vectors(Vocabulary):
     row, and what cannot be scored is NaN."""
 
     index: Name = "auto"
-    """How the best items are found: ``exact`` by all products; ``ivf`` among the items near the request (the extra
-    ``index``, to fit); ``ivf_pq`` in less memory and more time; ``auto``: exact up to 50,000 vectors of 64 numbers, then
+    """How the best items are found: ``exact`` by all products; ``ivf`` among the items near the request (to fit, the
+    extra ``index``); ``ivf_pq`` in less memory and more time; ``auto``: exact up to 50,000 vectors of 64 numbers, then
     ``ivf``, or ``ivf_pq`` where a second copy of the vectors would take more than 1 GiB."""
     index_recall: float = Field(default=0.97, gt=0, le=1)
     """How much of the true best 100 and 200 an index that is not exact has to find of requests like those of the log:
@@ -87,7 +87,9 @@ class Vectors(Vocabulary):
         users = np.unique(events.user[events.user >= 0])
         users = users[np.linspace(0, len(users) - 1, min(SAMPLE, len(users))).astype(np.int64)]
         time = np.full(len(users), events.time[-1] if len(events) else 0)
-        asked = self._vectors(Requests.of(users, time, state.history(users, time)), state).reshape(-1, self.table_.shape[1])
+        asked = self._vectors(Requests.of(users, time, state.history(users, time)), state).reshape(
+            -1, self.table_.shape[1]
+        )
         return asked if asked.any() else self.table_
 
     def measured(self) -> dict[str, Any]:
