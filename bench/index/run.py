@@ -166,13 +166,13 @@ def page(found: dict[str, Any]) -> str:
         "# The index",
         "",
         f"`{found['command']}`: {found['machine'].replace(', one thread a process', '')}; {found['date']}, "
-        f"load {found['load']} at the start; faiss {found['versions']['faiss-cpu']}, numba {found['versions']['numba']}, "
-        f"Python {found['versions']['python']}.",
+        f"load {found['load']} at the start; faiss {found['versions']['faiss-cpu']}, "
+        f"numba {found['versions']['numba']}, Python {found['versions']['python']}.",
         "",
         f"Queries a second on two threads (ours: two threads that each answer half; faiss: its own two), k = {K}, the "
-        "best of three rounds; ratios are to plain faiss IndexIVFFlat with as many lists at no less a share found, in the "
-        "same run. Ours is built on one thread, faiss's on two. Memory is what the index keeps beside the channel's own "
-        "table. Probes are chosen at the build for .97 of the best 100 and of the best 200.",
+        "best of three rounds; ratios are to plain faiss IndexIVFFlat with as many lists at no less a share found, in "
+        "the same run. Ours is built on one thread, faiss's on two. Memory is what the index keeps beside the channel's "
+        "own table. Probes are chosen at the build for .97 of the best 100 and of the best 200.",
     ]
     for title, rows in found["worlds"].items():
         peer = next(one for one in rows if one["name"] == "faiss IndexIVFFlat")
