@@ -188,7 +188,7 @@ def _say(books: Array, heads: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _largest(heads: Array, row: Array) -> np.float32:
+def _largest(heads: Array, row: Array) -> float:
     """max_h p_h · q, the terms in the order of ``Exact``; -inf where nothing is asked."""
     largest = np.float32(-np.inf)
     for h in range(len(heads)):
@@ -198,4 +198,4 @@ def _largest(heads: Array, row: Array) -> np.float32:
                 product += heads[h, d] * row[d]
             if product > largest:
                 largest = product
-    return largest
+    return largest  # type: ignore[return-value]

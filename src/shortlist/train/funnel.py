@@ -155,7 +155,8 @@ def _cost(schedule: Schedule, steps: str) -> dict[str, Any]:
 
 def _indexes(pipeline: Pipeline) -> dict[str, Any]:
     """What the channels' indexes are worth that are not exact; nothing where all are."""
-    told = {name: part.measured() for name, part in pipeline.recall.items() if able(part, Measured)}
+    measures = {name: able(part, Measured) for name, part in pipeline.recall.items()}
+    told = {name: part.measured() for name, part in measures.items() if part is not None}
     return {"index": found} if (found := {name: figures for name, figures in told.items() if figures}) else {}
 
 
