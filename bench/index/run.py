@@ -172,7 +172,7 @@ def page(found: dict[str, Any]) -> str:
         f"Queries a second on two threads (ours: two threads that each answer half; faiss: its own two), k = {K}, the "
         "best of three rounds; ratios are to plain faiss IndexIVFFlat with as many lists at no less a share found, in "
         "the same run. Ours is built on one thread, faiss's on two. Memory is what the index keeps beside the "
-        "channel's own table. Probes are chosen at the build for .97 of the best 100 and of the best 200.",
+        "channel's own table. Probes are chosen at the build for .97 of the best 100.",
     ]
     for title, rows in found["worlds"].items():
         peer = next(one for one in rows if one["name"] == "faiss IndexIVFFlat")

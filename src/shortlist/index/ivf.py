@@ -27,9 +27,8 @@ class IVF:
 
     with m_l the mean of the n_l vectors of list l and s_l their deviation along a dimension: what the best of so many
     may score. It is the bound that serves vectors of unequal length; where all have length 1 it does no harm. How many
-    lists are looked into is the least that finds ``recall`` of the true best 100, and of the best 200, for the vectors
-    ``build`` is given.
-    Who asks for more than 200 items has so many times more lists looked into; where fewer than ``k`` are found, four
+    lists are looked into is the least that finds ``recall`` of the true best 100 for the vectors ``build`` is given.
+    Who asks for more than 100 items has so many times more lists looked into; where fewer than ``k`` are found, four
     times as many, at last all.
 
     The search is a compiled loop of our own, not faiss's: it adds the terms of a product in the order ``Exact`` does,

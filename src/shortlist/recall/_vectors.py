@@ -48,7 +48,7 @@ class Vectors(Vocabulary):
     extra ``index``); ``ivf_pq`` in less memory and more time; ``auto``: exact up to 50,000 vectors of 64 numbers, then
     ``ivf``, or ``ivf_pq`` where a second copy of the vectors would take more than 1 GiB."""
     index_recall: float = Field(default=0.97, gt=0, le=1)
-    """How much of the true best 100 and 200 an index that is not exact has to find of requests like those of the log:
+    """How much of the true best 100 an index that is not exact has to find of requests like those of the log:
     as many lists are looked into as that takes."""
     _measured: dict[str, Any] = PrivateAttr(default_factory=dict)
 
