@@ -67,7 +67,7 @@ $(VENV)/.serve: $(VENV)/.made $(NEEDS)
 $(VENV)/.dev: $(VENV)/.made $(NEEDS)
 	@echo "Installing what the tests need into $(VENV) (once) ..."
 	$(PIP) torch  # alone and first, so that the build for the processor, where one is at hand, is taken
-	$(PIP) -e ".[serve,trees,deep,tune,dev]"
+	$(PIP) -e ".[serve,trees,deep,index,tune,dev]"
 	@touch $@
 
 $(VENV)/.mutate: $(VENV)/.dev $(NEEDS)
@@ -77,5 +77,5 @@ $(VENV)/.mutate: $(VENV)/.dev $(NEEDS)
 $(VENV)/.bench: $(VENV)/.made $(NEEDS)
 	@echo "Installing the peers to compare with into $(VENV) (once) ..."
 	$(PIP) torch
-	$(PIP) -e ".[serve,trees,deep,tune,bench]"
+	$(PIP) -e ".[serve,trees,deep,index,tune,bench]"
 	@touch $@

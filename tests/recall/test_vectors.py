@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pytest
 
 from shortlist.data import Dataset, State
-from shortlist.index import Found, Index
+from shortlist.index import Asked, Found, Index
 from shortlist.index.exact import Exact
 from shortlist.recall._vectors import Vectors
 from shortlist.registry import find
@@ -24,10 +24,18 @@ FOLDED = ["als", "svd", "lfm", "item2vec", "deepwalk", "node2vec"]
 class Sides:
     """An index that searches one side of the first dimension, as an approximate one searches the nearest lists."""
 
-    def build(self, table: Float32) -> dict[str, Array]:
+    def build(self, table: Float32, asked: Asked) -> dict[str, Array]:
         """Which columns lie on either side."""
         order = np.argsort(table[:, 0] > 0, kind="stable").astype(np.int32)
         return {"order": order, "start": np.array([0, (table[:, 0] <= 0).sum(), len(table)])}
+
+    def order(self, built: Mapping[str, Array]) -> Literal["C", "F"]:
+        """By dimension."""
+        return "F"
+
+    def grow(self, table: Float32, built: Mapping[str, Array], first: int) -> dict[str, Array]:
+        """All anew."""
+        return self.build(table, lambda: table)
 
     def search(
         self, table: Float32, built: Mapping[str, Array], vectors: Float32, forbidden: Ragged, k: int, floor: float
@@ -68,7 +76,8 @@ class Clock(Vectors):
 class Halved(Clock):
     """The same with an index of its own."""
 
-    index: ClassVar[Index] = Sides()
+    def _index(self) -> Index:
+        return Sides()
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,15 @@ class HasVectors(Protocol):
 
 
 @runtime_checkable
+class Measured(Protocol):
+    """A channel that answers nearly, and measured at its fit how nearly: the manifest keeps it, beside the hash."""
+
+    def measured(self) -> dict[str, Any]:
+        """Figures by name, as JSON takes them; none where there is nothing to tell."""
+        ...
+
+
+@runtime_checkable
 class Explains(Protocol):
     """A channel that can say which part of the history brought a row."""
 

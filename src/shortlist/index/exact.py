@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from numba import njit
 
-from shortlist.index import Found
+from shortlist.index import Asked, Found
 from shortlist.index.heap import drain, offer
 from shortlist.types import Array, Float32, Ragged
 
@@ -23,8 +24,16 @@ class Exact:
     Fortran order: a dimension's values of all items beside each other.
     """
 
-    def build(self, table: Float32) -> dict[str, Array]:
+    def build(self, table: Float32, asked: Asked) -> dict[str, Array]:
         """Nothing: the table is enough."""
+        return {}
+
+    def order(self, built: Mapping[str, Array]) -> Literal["C", "F"]:
+        """By dimension."""
+        return "F"
+
+    def grow(self, table: Float32, built: Mapping[str, Array], first: int) -> dict[str, Array]:
+        """Nothing, as before."""
         return {}
 
     def search(
@@ -36,7 +45,7 @@ class Exact:
 
 def inner(table: Float32, vectors: Float32, request: Array, column: Array) -> Float32:
     """[m]: the score (``Index``) of each row; NaN where its ``column`` is negative or its request asks nothing."""
-    return _inner(np.ascontiguousarray(table.T), vectors, request, column)
+    return _inner(table.T, vectors, request, column)  # a row at a time: no order is worth a copy
 
 
 @njit(cache=True, nogil=True)
@@ -76,7 +85,7 @@ def _search(
                 if barred[start + i] == r + 1 or not best[i] < np.inf:
                     best[i] = -np.inf
             if size == 0 and width > 2 * k:
-                bar = _bar(best[:width], k, bar, bins)
+                bar = bar_of(best[:width], k, bar, bins)
             for i in range(width):
                 if best[i] >= bar:
                     size = offer(kept, kept_column, size, k, best[i], start + i)
@@ -89,7 +98,7 @@ def _search(
 
 
 @njit(cache=True, nogil=True)
-def _bar(scores: Array, k: int, least: np.float32, bins: Array) -> np.float32:
+def bar_of(scores: Array, k: int, least: np.float32, bins: Array) -> np.float32:
     """A score that at least ``k`` of ``scores`` reach, or ``least``: a heap offered no lower ones is filled sooner.
 
     A histogram between the lowest and the highest score from ``least`` on; the bar is the lowest score in the bins that

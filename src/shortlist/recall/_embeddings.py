@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from shortlist.component import Search
-from shortlist.data import State
+from shortlist.data import Dataset, State
 from shortlist.recall._collaborative import Collaborative
 from shortlist.recall._vectors import Vectors
 from shortlist.types import Array, Candidates, Float32, Int32, Requests
@@ -29,13 +29,13 @@ class Embeddings(Vectors, Collaborative):
     """What the history's vector is compared with: the vector an item is told by as a neighbour (what goes with this
     history), or its own (what resembles it; the only one under hierarchical softmax)."""
 
-    def _learned(self, vectors: Array, contexts: Array | None) -> None:
+    def _learned(self, vectors: Array, contexts: Array | None, data: Dataset | None = None) -> None:
         """Keeps v [c, f], each divided by its length, and q: ``contexts`` [c, f] where there are any and ``answer``
         asks for them, else v; q_i = 0: i is never found."""
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         self.vectors_: Float32 = np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), np.float32)
         compared = self.vectors_ if contexts is None or self.answer == "vector" else contexts
-        self._keep(compared)
+        self._keep(compared, data)
 
     def vectors(self, requests: Requests, state: State) -> Float32:
         """p [n, 1, f], 0 for an empty history."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from shortlist.data import State
+from shortlist.data import Dataset, State
 from shortlist.recall._collaborative import Collaborative
 from shortlist.recall._kernels.least_squares import fold_in, largest
 from shortlist.recall._kernels.sparse import Sparse
@@ -27,10 +27,10 @@ class Factors(Vectors, Collaborative):
     sizes: ClassVar[Mapping[str, str]] = {"gram_": "f f"}
     floor: ClassVar[float] = 0.0  # what the model says of an item not taken: down there nothing speaks for one
 
-    def _learned(self, items: Array, gram: Array) -> None:
-        """Keeps the item factors [c, f] and G [f, f]."""
-        self._keep(items)
+    def _learned(self, items: Array, gram: Array, data: Dataset) -> None:
+        """Keeps the item factors [c, f] and G [f, f]; an index is set by histories of ``data``."""
         self.gram_: Float32 = np.ascontiguousarray(gram, np.float32)
+        self._keep(items, data)
 
     def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:
         """a and b of each entry of the histories."""

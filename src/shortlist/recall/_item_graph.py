@@ -64,7 +64,7 @@ class Walked(Embeddings, Word2Vec):
         need(what, n * (TOKEN * self.length + WALK), "lower walks or length")
         tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
         vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)
-        self._learned(vectors, contexts)
+        self._learned(vectors, contexts, data)
 
 
 def item_graph(

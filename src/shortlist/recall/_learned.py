@@ -146,7 +146,7 @@ class Learned(Trained, Vectors):
         with loop.threads(self.threads), torch.inference_mode():
             net = self.net()
             assert isinstance(net, Retrieval)
-            self._keep(net.items(None).numpy())
+            self._keep(net.items(None).numpy(), data)
         return self
 
     def _log(self, data: Dataset) -> Ragged:

@@ -63,7 +63,7 @@ class ALS(Factors):
                 a = self.alpha * matrix.data
                 system = matrix.indptr, matrix.indices, a, 1 + a, fixed, self._gram(fixed), moving
                 solve(*system, self.steps, threads=self.threads)
-        self._learned(items, self._gram(items))
+        self._learned(items, self._gram(items), data)
         return self
 
     def _ridge(self, x: sp.csr_matrix) -> float:

@@ -59,5 +59,5 @@ class Item2Vec(Embeddings, Word2Vec):
         tokens, offsets, weights = sentences(*log, self.gap, repeats, self._sessions(data, rows, self.gap))
         weights /= max(weights.mean(), np.float32(1e-12)) if len(weights) else 1
         vectors, contexts = embed(tokens, offsets, weights, len(self.items_), self, shuffle=self.order == "shuffled")
-        self._learned(vectors, contexts)
+        self._learned(vectors, contexts, data)
         return self

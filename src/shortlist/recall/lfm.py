@@ -72,7 +72,7 @@ class LFM(Factors):
             log = Sparse(x.indptr, x.indices, values)
             epoch(log, table, users, items, rate, *ridges, self.negatives, order, seed)
         ridge = (1 + self.negatives) * self.user_regularisation * np.eye(self.factors)
-        self._learned(items, self.negatives * (items.T * drawn) @ items + ridge)
+        self._learned(items, self.negatives * (items.T * drawn) @ items + ridge, data)
         self.user_factors_: Float32 = np.zeros((data.n_users, self.factors), np.float32)  # only for user_top_like
         self.user_factors_[known] = users
         return self

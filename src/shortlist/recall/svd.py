@@ -56,7 +56,7 @@ class SVD(Factors):
         else:
             right = np.linalg.svd(x.toarray(), full_matrices=False)[2][:f]
         sign = np.sign(right[np.arange(f), np.abs(right).argmax(axis=1)]) if f else np.ones(0)
-        self._learned((right * sign[:, None]).T, np.eye(f))
+        self._learned((right * sign[:, None]).T, np.eye(f), data)
         return self
 
     def _evidence(self, taken: Sparse) -> tuple[Float32, Float32]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shortlist import bundle as bundles
-from shortlist.component import InputError
+from shortlist.component import InputError, Measured, able
 from shortlist.data import Dataset
 from shortlist.data.build import dataset
 from shortlist.data.order import WORDS
@@ -118,6 +118,7 @@ def _fit(recipe: Recipe, root: Path | None, out: Path, final: bool, overrides: S
             "overrides": list(overrides),
             "cuts": asdict(schedule.cuts),
             **_cost(schedule, "seconds"),
+            **_indexes(pipeline),
         }
         known = data if final else schedule.part("test").known
         target = bundles.save(out / "bundle", pipeline, recipe, known, chosen, notes)
@@ -162,6 +163,13 @@ def _cost(schedule: Schedule, steps: str) -> dict[str, Any]:
     """Seconds by step, called ``steps``, and memory."""
     seconds = {title: round(spent, 3) for title, spent in schedule.seconds.items()}
     return {steps: seconds, "peak_memory_bytes": peak_memory()}
+
+
+def _indexes(pipeline: Pipeline) -> dict[str, Any]:
+    """What the channels' indexes are worth that are not exact; nothing where all are."""
+    measures = {name: able(part, Measured) for name, part in pipeline.recall.items()}
+    told = {name: part.measured() for name, part in measures.items() if part is not None}
+    return {"index": found} if (found := {name: figures for name, figures in told.items() if figures}) else {}
 
 
 def versions() -> dict[str, str]:
