@@ -132,8 +132,9 @@ def test_new_items_are_found_without_another_build(kind):
     assert sorted(grown["columns"].tolist()) == [i for i in range(4000) if i != 3500]
     wanted = np.array([3001, 3499, 3999])
     nothing = Ragged.empty(3, column=np.int32)
-    _, column, _ = kind().search(table, grown, table[wanted][:, None], nothing, 1, -np.inf)
-    assert column.tolist() == wanted.tolist()
+    request, column, _ = kind().search(table, grown, table[wanted][:, None], nothing, 20, -np.inf)
+    for number, item in enumerate(wanted):  # a longer vector of the same cluster may have the larger product
+        assert item in column[request == number]
     found = kind().search(table, grown, table[:200, None], Ragged.empty(200, column=np.int32), 100, -np.inf)
     finite = np.where(np.isfinite(table), table, 0)
     right = Exact().search(finite, {}, table[:200, None], Ragged.empty(200, column=np.int32), 100, -np.inf)
