@@ -33,15 +33,15 @@ class Profiles(Collaborative):
     """Scoring by profiles.
 
     ``fit`` of a subclass learns ``profiles_`` (x: CSR [c, t]), ``table_`` (M: CSR [t, c]), ``vectors_`` ([c, d], d = 0
-    where there are none), ``quality_`` ([c]) and ``names_`` (of the t topics, and behind them of the vectors).
+    where there are none), ``quality_`` ([c]) and ``names_`` (of M's rows, and behind them of the vectors).
     """
 
     sizes: ClassVar[Mapping[str, str]] = {
         "profiles_": "c t",
-        "table_": "t c",
+        "table_": "m c",
         "vectors_": "c d",
         "quality_": "c",
-        "names_": "t+1",
+        "names_": "m+1",
     }
 
     if TYPE_CHECKING:
@@ -54,6 +54,14 @@ class Profiles(Collaborative):
     def _asks(self, taken: sp.csr_matrix, vectors: Float32) -> Query:
         """Profiles [n, t] and vectors [n, d] as what is asked; a subclass may choose among topics."""
         return Query(Sparse.of(taken), vectors)
+
+    def _topic_weights(self) -> Float32:
+        """[t]: how much each topic counts."""
+        return np.ones(self.profiles_.shape[1], np.float32)
+
+    def _vector_weight(self) -> float:
+        """How much the vectors count."""
+        return 1.0
 
     def _query(self, requests: Requests) -> Query:
         offsets, columns, weights = self._taken(requests)
@@ -108,8 +116,11 @@ class Profiles(Collaborative):
             wanted = np.zeros(self.table_.shape[0], np.float32)
             about = asked.topics.columns[asked.topics.offsets[r] : asked.topics.offsets[r + 1]]
             wanted[about] = np.asarray(by_item[:, [i]].todense()).ravel()[about]
-            own = taken.columns[mine]
-            terms = taken.weights[mine] * (self.profiles_[own] @ wanted + self.vectors_[own] @ self.vectors_[i])
+            own, t = taken.columns[mine], self.profiles_.shape[1]
+            shared = self.profiles_[own] @ (wanted[:t] * self._topic_weights())
+            again = (own == i) & wanted[t:].any()
+            alike = self._vector_weight() * (self.vectors_[own] @ self.vectors_[i])
+            terms = taken.weights[mine] * (shared + alike + again)
             if len(terms) and terms.max() > 0:
                 out[row] = self.items_[own[int(np.argmax(terms))]]
         return out
