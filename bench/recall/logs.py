@@ -1,9 +1,9 @@
 """The data sets of the table: what is in ``sets/NAME.toml``, read, cut, and asked.
 
 A set is a recipe's ``[data]`` table with the protocols and hard rules it is measured under. ``folder`` is the set's
-folder below ``--data``; a set whose folder is not there is left out. ``[shuffled]`` is for logs without times. ``[side]``
-is what is known beside the log, for the channels that read it (``items``, ``triples``): of the items in the log, which
-can be had from their first event on as if there were no catalogue, so that the questions stay what they are without.
+folder below ``--data``; a set whose folder is not there is left out. ``[shuffled]`` is for logs without times.
+``[side]`` is what is known beside the log, for the channels that read it (``items``, ``triples``): of the items in the
+log, which can be had from their first event on as if there were no catalogue, so that the questions stay what they are.
 """
 
 from __future__ import annotations
@@ -105,11 +105,13 @@ def load(name: str, root: Path | None, work: Path) -> Log:
     met = raw.events["item"].unique().implode()
     raw = replace(raw, items=None if raw.items is None else raw.items.filter(pl.col("item").is_in(met)))
     data = dataset(raw, spec)
-    return Log(name, told, replace(data, available_from=available_from(data.events, Table.of(None, "item", {}, data.item_ids))))
+    return Log(
+        name, told, replace(data, available_from=available_from(data.events, Table.of(None, "item", {}, data.item_ids)))
+    )
 
 
 def linked(folder: Path, to: Path, graph: str, index: str, tags: str) -> None:
-    """``to``/triples.csv of a graph of numbers, items by their ids; ``to``/items.csv with the tags of two people or more."""
+    """``to``/triples.csv of a graph of numbers, items by their ids; ``to``/items.csv: tags of two people or more."""
     rows = pl.read_csv(folder / graph, separator="\t", has_header=False, new_columns=["head", "relation", "tail"])
     ids = pl.read_csv(folder / index, separator="\t", has_header=False, new_columns=["item", "entity"])
     named = [
@@ -121,7 +123,9 @@ def linked(folder: Path, to: Path, graph: str, index: str, tags: str) -> None:
     ]
     rows.with_columns(named).write_csv(to / "triples.csv")
     given = pl.read_csv(folder / tags, separator="\t").group_by("artistID", "tagID").len().filter(pl.col("len") > 1)
-    lists = given.sort("artistID", "tagID").group_by("artistID", maintain_order=True).agg(pl.col("tagID").cast(pl.String))
+    lists = (
+        given.sort("artistID", "tagID").group_by("artistID", maintain_order=True).agg(pl.col("tagID").cast(pl.String))
+    )
     lists.with_columns(pl.col("tagID").list.join("|")).write_csv(to / "items.csv")
 
 

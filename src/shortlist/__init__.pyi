@@ -186,6 +186,32 @@ class ChannelOrder(_Rule):
         within: _Literal["rank", "place"] = "rank",
     ) -> None: ...
 
+class Content(Recommender):
+    """Profiles of items over topics, and of users over what they took; no other user is asked."""
+
+    def __init__(
+        self,
+        *,
+        signal: _Literal["positive", "all"] = "positive",
+        repeats: _Literal["once", "log", "sum"] = "once",
+        half_life: int | str | None = None,
+        fade: float | None = None,
+        log_half_life: int | str | None = None,
+        last: int | None = None,
+        clip: float | None = 5.0,
+        min_count: int = 1,
+        answer: _Literal["nearest", "topics"] = "nearest",
+        columns: list[str] | None = None,
+        weights: dict[str, float] = {},
+        best: int = 20,
+        each: int = 200,
+        quality: _Literal["popular", "recent"] = "popular",
+        quality_half_life: int | str = "90d",
+        popularity: float = 0.2,
+        buckets: int = 10,
+        min_documents: int = 2,
+    ) -> None: ...
+
 class Context(_Feature):
     """Hour and weekday of the request, its context columns, and a summary of the history behind it."""
 
@@ -722,6 +748,33 @@ class ItemCF(Recommender):
         threads: int = 1,
     ) -> None: ...
 
+class KnowledgeGraph(Recommender):
+    """When things are bought again."""
+
+    def __init__(
+        self,
+        *,
+        signal: _Literal["positive", "all"] = "positive",
+        repeats: _Literal["once", "log", "sum"] = "once",
+        half_life: int | str | None = None,
+        fade: float | None = None,
+        log_half_life: int | str | None = None,
+        last: int | None = None,
+        clip: float | None = 5.0,
+        min_count: int = 1,
+        vectors: _Literal["chosen", "transe", "distmult", "none"] = "chosen",
+        factors: int = 32,
+        epochs: int = 15,
+        rate: float = 0.05,
+        learn: bool = True,
+        part: float = 0.2,
+        ridge: float = 0.001,
+        min_items: int = 2,
+        popularity: float = 0.2,
+        quality_half_life: int | str = "90d",
+        seed: int = 0,
+    ) -> None: ...
+
 class LFM(Recommender):
     """Latent factors of users and items: p(u, i) = p_u · q_i."""
 
@@ -851,6 +904,7 @@ class Neighbours(_Feature):
         length: int = 500,
         window: int | None = None,
         neighbours: int = 200,
+        vector: str | None = None,
     ) -> None: ...
 
 class Node2Vec(Recommender):
