@@ -6,10 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from shortlist import answer
 from shortlist.component import HasTopics, InputError, able
+from shortlist.pipeline import Pipeline
 from shortlist.recall.content import Content
+from shortlist.registry import find
 from shortlist.testing import worlds
-from shortlist.types import Requests
+from shortlist.types import Ragged, Requests
 
 GENRES = ["crime", "love", "space", "war"]
 KINDS = {"genre": "category", "tags": "list", "title": "text", "price": "number", "emb": "vector"}
@@ -142,8 +145,8 @@ def test_topics_interleave_their_lists_by_the_profile():
 
 def test_the_topic_behind_a_row_is_named():
     data, genre = world()
-    for answer in ("nearest", "topics"):
-        channel = Content(columns=["genre"], answer=answer).fit(data)
+    for way in ("nearest", "topics"):
+        channel = Content(columns=["genre"], answer=way).fit(data)
         asked = requests(data, [1, 2])
         rows = channel.retrieve(asked, data.state(), 5)
         named = [f"genre: {GENRES[g]}" for g in genre[rows.item]]
@@ -187,3 +190,14 @@ def test_without_attributes_it_says_nothing():
     channel = Content().fit(data)
     assert len(channel.retrieve(requests(data, [0, 1]), data.state(), 5)) == 0
     assert len(channel.similar(np.array([0, 1]), 5)) == 0
+
+
+def test_a_slate_says_which_topic_speaks_for_a_row():
+    data, genre = world()
+    channel = Content(columns=["genre"]).fit(data)
+    pipeline = Pipeline(recall={"content": channel}, merge=find("merge", "quota")())
+    pipeline.merge.fit({}, Ragged.empty(0, item=np.int32, known=bool))
+    found = answer.recommend(pipeline, data.state(), requests(data, [1]), 5)
+    for line in answer.tell(found, pipeline, data)[0]:
+        assert line["reason"].endswith("(genre: love)")
+        assert genre[data.item_ids.code(line["because"])] == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shortlist.data import Vocab
 from shortlist.recall import _facts
@@ -44,10 +46,10 @@ def world(unseen=20, n=60, users=40, seed=0):
     return data, director, studio
 
 
-@pytest.mark.parametrize("settings", [{}, {"vectors": "none"}, {"vectors": "transe"}, {"vectors": "distmult"}])
-def test_an_item_without_events_is_found_through_its_entities(settings):
+@pytest.mark.parametrize("how", [{}, {"vectors": "none"}, {"vectors": "transe"}, {"vectors": "distmult"}])
+def test_an_item_without_events_is_found_through_its_entities(how):
     data, director, _ = world()
-    channel = KnowledgeGraph(popularity=0.0, **settings).fit(data)
+    channel = KnowledgeGraph(popularity=0.0, **how).fit(data)
     rows = channel.retrieve(asking(data, np.arange(40)), data.state(), 60)
     cold = rows.take(rows.item >= 40)
     first = cold.take(cold.positions() < 4)
@@ -74,10 +76,10 @@ def test_the_entity_behind_a_row_is_named():
     assert (director[because] == director[rows.item]).all()
 
 
-@pytest.mark.parametrize("settings", [{"vectors": "none"}, {"vectors": "distmult"}, {"learn": False}])
-def test_the_score_is_the_sum_of_its_parts(settings):
+@pytest.mark.parametrize("how", [{"vectors": "none"}, {"vectors": "distmult"}, {"learn": False}])
+def test_the_score_is_the_sum_of_its_parts(how):
     data, _, _ = world()
-    channel = KnowledgeGraph(half_life="7d", popularity=0.5, **settings).fit(data)
+    channel = KnowledgeGraph(half_life="7d", popularity=0.5, **how).fit(data)
     asked = asking(data, [0, 3], later=DAY)
     rows = channel.retrieve(asked, data.state(), 60)
     x, v = channel.profiles_.toarray(), channel.vectors_
@@ -213,3 +215,26 @@ def test_a_log_without_anything_to_go_by_gives_what_is_taken_again_at_most():
     rows = channel.retrieve(asked, data.state(), 5)
     for r in range(2):
         assert set(rows.item[rows.request == r]) <= set(asked.history.row(r)["item"])
+
+
+names = st.sampled_from(["i0", "i1", "i07", "i11", "x", "y", "z", ""])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(names, st.sampled_from(["r", "s", "r of"]), names, st.none() | st.floats(0, 1e6, width=32))),
+    st.integers(0, 50),
+    st.sampled_from(["chosen", "none"]),
+)
+def test_whatever_the_triples_say_rows_are_finite_and_agree_with_their_scores(rows, seed, vectors):
+    schema = {"head": pl.String, "relation": pl.String, "tail": pl.String, "weight": pl.Float32}
+    triples = pl.DataFrame(rows, schema, orient="row")
+    data = worlds.replace(worlds.random_log(seed, unit=DAY), triples=triples)
+    channel = KnowledgeGraph(vectors=vectors, epochs=2, min_items=1).fit(data)
+    asked = asking(data, [0, 3, 7, -1])
+    found = channel.retrieve(asked, data.state(), 12)
+    assert np.isfinite(found["score"]).all()
+    assert (found["score"] > 0).all()
+    np.testing.assert_allclose(channel.score(asked, found, data.state()), found["score"], rtol=1e-5)
+    assert len(channel.reasons(asked, found)) == len(found)
+    assert all(channel.reasons(asked, found))

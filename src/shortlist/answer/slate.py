@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, HasTopics, InputError, able
+from shortlist.component import Compares, Explains, HasTopics, InputError, Reasons, able
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
@@ -70,7 +70,10 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
     """
     rows = answer.rows
     found = _found(answer, pipeline)
-    because = (_because(answer, pipeline, found) if explain else np.full(len(rows), -1, np.int32)).tolist()
+    because, about = [-1] * len(rows), [""] * len(rows)
+    if explain:
+        named, spoke = _because(answer, pipeline, found)
+        because, about = named.tolist(), _about(answer, pipeline, spoke)
     fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
     scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
     moved = rows.columns.get("reason", np.zeros(len(rows), "<U1")).tolist()
@@ -87,7 +90,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
         if title:
             line["title"] = title
         if explain:
-            line["reason"] = _sentence(because[r], line["channels"], data, title_of)
+            line["reason"] = _sentence(because[r], about[r], line["channels"], data, title_of)
             if because[r] >= 0:
                 line["because"] = ids[because[r]]
             if moved[r]:
@@ -100,12 +103,13 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
 
 def reasons(answer: Answer, pipeline: Pipeline) -> Int32:
     """[m]: the history item behind each row by the best-ranked channel that can name one; -1 where none can."""
-    return _because(answer, pipeline, _found(answer, pipeline))
+    return _because(answer, pipeline, _found(answer, pipeline))[0]
 
 
-def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int32:
+def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> tuple[Int32, list[str]]:
+    """[m]: the item, and the channel that named it ("" where none did)."""
     bare = answer.rows.select(())
-    because = np.full(len(bare), -1, np.int32)
+    because, spoke = np.full(len(bare), -1, np.int32), [""] * len(bare)
     explaining = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Explains))}
     left = [[name for name in names if name in explaining] for names in found]
     asked: dict[str, list[int]] = {"": list(range(len(bare)))}
@@ -116,7 +120,20 @@ def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> Int3
             asked.setdefault(left[r].pop(0), []).append(r)
         for name, rows in asked.items():
             because[rows] = explaining[name].explain(answer.requests, bare.take(np.array(rows)))
-    return because
+            for r in rows:
+                spoke[r] = name if because[r] >= 0 else ""
+    return because, spoke
+
+
+def _about(answer: Answer, pipeline: Pipeline, spoke: list[str]) -> list[str]:
+    """[m]: what each row has in common with the item it is explained by, where the channel that said so can tell."""
+    bare, about = answer.rows.select(()), [""] * len(spoke)
+    for name in sorted(set(spoke) - {""}):
+        if telling := able(pipeline.recall[name], Reasons):
+            rows = [r for r, who in enumerate(spoke) if who == name]
+            for r, word in zip(rows, telling.reasons(answer.requests, bare.take(np.array(rows))), strict=True):
+                about[r] = word
+    return about
 
 
 def _found(answer: Answer, pipeline: Pipeline) -> list[list[str]]:
@@ -183,9 +200,9 @@ def _loaded(rows: Candidates, values: Array, data: Dataset, title_of: Any) -> li
     ]
 
 
-def _sentence(because: int, channels: Sequence[str], data: Dataset, title_of: Any) -> str:
+def _sentence(because: int, about: str, channels: Sequence[str], data: Dataset, title_of: Any) -> str:
     if because >= 0:
-        return f"because of {title_of(because) or data.item_ids.ids[because]}"
+        return f"because of {title_of(because) or data.item_ids.ids[because]}{f' ({about})' if about else ''}"
     return "popular now" if channels == ["fallback"] else f"found by {', '.join(channels)}"
 
 

@@ -1,7 +1,18 @@
 """What a component is, what each stage asks of its own, and what some can do beside. ``registry`` finds them."""
 
 from shortlist.component.component import Component, Search, explain
-from shortlist.component.powers import Aims, Compares, Explains, HasTopics, HasVectors, ReadsItems, Refits, Scores, able
+from shortlist.component.powers import (
+    Aims,
+    Compares,
+    Explains,
+    HasTopics,
+    HasVectors,
+    ReadsItems,
+    Reasons,
+    Refits,
+    Scores,
+    able,
+)
 from shortlist.component.sound import MODERATE, refuse_unsound
 from shortlist.component.stages import Feature, HardRule, Merge, Ranker, Retriever, Rule
 from shortlist.types import InputError  # told by everybody who has anything to do with components
@@ -20,6 +31,7 @@ __all__ = [
     "Merge",
     "Ranker",
     "ReadsItems",
+    "Reasons",
     "Refits",
     "Retriever",
     "Rule",

@@ -48,6 +48,15 @@ class Explains(Protocol):
 
 
 @runtime_checkable
+class Reasons(Protocol):
+    """A channel that can say in words what a row has in common with the history: a topic, an entity."""
+
+    def reasons(self, requests: Requests, candidates: Candidates) -> list[str]:
+        """[m]: the name of what speaks most for each row; "" where nothing does."""
+        ...
+
+
+@runtime_checkable
 class HasTopics(Protocol):
     """A channel whose factors are topics one can read."""
 
