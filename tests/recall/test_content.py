@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shortlist import answer
 from shortlist.component import HasTopics, InputError, able
@@ -51,7 +53,7 @@ def requests(data, users):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "how",
     [
         {},
         {"columns": ["genre"]},
@@ -63,9 +65,9 @@ def requests(data, users):
         {"quality": "recent"},
     ],
 )
-def test_items_nobody_has_met_are_found_by_what_they_are(settings):
+def test_items_nobody_has_met_are_found_by_what_they_are(how):
     data, genre = world()
-    channel = Content(popularity=0.0, **settings).fit(data)
+    channel = Content(popularity=0.0, **how).fit(data)
     asked = requests(data, np.arange(24))
     rows = channel.retrieve(asked, data.state(), 60)
     cold = rows.take(rows.item >= 40)
@@ -179,10 +181,10 @@ def test_the_newest_of_equal_fit_comes_first():
     assert (np.diff(first[rows.item]) <= 0).all()
 
 
-@pytest.mark.parametrize("settings", [{"columns": ["nothing"]}, {"weights": {"nothing": 1.0}}])
-def test_an_attribute_that_is_not_there_is_refused(settings):
+@pytest.mark.parametrize("how", [{"columns": ["nothing"]}, {"weights": {"nothing": 1.0}}])
+def test_an_attribute_that_is_not_there_is_refused(how):
     with pytest.raises(InputError, match="no attribute 'nothing'; the table has"):
-        Content(**settings).fit(world()[0])
+        Content(**how).fit(world()[0])
 
 
 def test_without_attributes_it_says_nothing():
@@ -201,3 +203,33 @@ def test_a_slate_says_which_topic_speaks_for_a_row():
     for line in answer.tell(found, pipeline, data)[0]:
         assert line["reason"].endswith("(genre: love)")
         assert genre[data.item_ids.code(line["because"])] == 1
+
+
+texts = st.none() | st.sampled_from(["", "a b", "foo bar foo", "été 映画 film", "..."])
+numbers = st.none() | st.floats(-(2.0**100), 2.0**100, width=32)
+vectors = st.none() | st.lists(st.floats(-(2.0**60), 2.0**60, width=32), min_size=2, max_size=2)
+
+
+def column(cells):
+    return st.lists(cells, min_size=12, max_size=12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    column(texts), column(texts), column(numbers), column(vectors), st.integers(0, 30),
+    st.sampled_from(["nearest", "topics"]), st.sampled_from(["popular", "recent"]),
+)  # fmt: skip
+def test_whatever_the_catalogue_says_rows_are_finite_and_agree_with_their_scores(c, t, p, v, seed, way, quality):
+    data = worlds.random_log(seed, unit=worlds.DAY)
+    schema = {"c": pl.String, "t": pl.String, "p": pl.Float32, "v": pl.List(pl.Float32)}
+    frame = pl.DataFrame({"c": c, "t": t, "p": p, "v": v}, schema).with_columns(item=pl.Series(data.item_ids.ids))
+    kinds = {"c": "category", "t": "text", "p": "number", "v": "vector"}
+    data = worlds.replace(data, items=worlds.Table.of(frame, "item", kinds, data.item_ids))
+    channel = Content(answer=way, quality=quality, min_documents=1, popularity=1.0).fit(data)
+    asked = requests(data, [0, 3, 7, -1])
+    found = channel.retrieve(asked, data.state(), 12)
+    assert np.isfinite(found["score"]).all()
+    assert (found["score"] > 0).all()
+    np.testing.assert_allclose(channel.score(asked, found, data.state()), found["score"], rtol=1e-5)
+    assert all(channel.reasons(asked, found))
+    assert np.isfinite(channel.similar(np.arange(14), 5)["score"]).all()
