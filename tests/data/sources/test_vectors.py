@@ -72,6 +72,14 @@ def test_the_log_tells_no_vectors(tmp_path):
         read(tmp_path, [[1.0], [1.0], [1.0]], {"kind": "vector", "how": "last"})
 
 
+def test_the_log_has_no_vectors_as_context(tmp_path):
+    pl.DataFrame({"user": ["a"], "item": ["x"], "time": [1_600_000_000], "e": ["1|2"]}).write_csv(tmp_path / "log.csv")
+    columns = {"user": "user", "item": "item", "time": "time", "e": {"kind": "vector"}}
+    spec = DataSpec.model_validate({"events": {"path": "log.csv", "columns": columns}})
+    with pytest.raises(InputError, match=r"data.events.columns.e: vectors are attributes, in \[data.items\]"):
+        load(spec, tmp_path)
+
+
 numbers = st.floats(-1e6, 1e6, width=32)
 
 

@@ -188,6 +188,8 @@ def _known(table: str, spec: TableSpec, opened: Scan) -> list[Wanted]:
             if (table, name) != ORDERED:
                 raise InputError(f"data.{table}.columns.{name}: only the log's time is of kind order")
             kind = "order"
+        if kind == "vector":
+            raise InputError(f"data.{table}.columns.{name}: vectors are attributes, in [data.items] and [data.users]")
         required = (name in NEEDED[table] or name == "event") and name not in MAY_BE_EMPTY
         wanted.append(column_wanted(name, column, kind, spec, opened, required or (table == "ties" and name == "user")))
     return wanted
