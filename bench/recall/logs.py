@@ -2,6 +2,8 @@
 
 A set is a recipe's ``[data]`` table with the protocols and hard rules it is measured under. ``folder`` is the set's
 folder below ``--data``; a set whose folder is not there is left out. ``[shuffled]`` is for logs without times.
+``[side]`` is what is known beside the log, for the channels that read it (``items``, ``triples``): of the items in the
+log, which can be had from their first event on as if there were no catalogue, so that the questions stay what they are.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.data import Dataset, State
-from shortlist.data.build import dataset
+from shortlist.data import Dataset, State, Table
+from shortlist.data.build import available_from, dataset
 from shortlist.data.protocol import Questions
 from shortlist.data.sources import source
 from shortlist.data.spec import DataSpec
@@ -94,8 +96,37 @@ def load(name: str, root: Path | None, work: Path) -> Log:
     folder = root / told["folder"] if root is not None and "folder" in told else None
     if "shuffled" in told and folder is not None:
         folder = shuffled(folder, work / name, **told["shuffled"])
-    spec = DataSpec.model_validate(told["data"])
-    return Log(name, told, dataset(source(spec.source)(spec, folder), spec))
+    if "linked" in told and root is not None and folder is not None:
+        linked(root / told["folder"], folder, **told["linked"])
+    spec = DataSpec.model_validate({**told["data"], **told.get("side", {})})
+    raw = source(spec.source)(spec, folder)
+    if "side" not in told:
+        return Log(name, told, dataset(raw, spec))
+    met = raw.events["item"].unique().implode()
+    raw = replace(raw, items=None if raw.items is None else raw.items.filter(pl.col("item").is_in(met)))
+    data = dataset(raw, spec)
+    return Log(
+        name, told, replace(data, available_from=available_from(data.events, Table.of(None, "item", {}, data.item_ids)))
+    )
+
+
+def linked(folder: Path, to: Path, graph: str, index: str, tags: str) -> None:
+    """``to``/triples.csv of a graph of numbers, items by their ids; ``to``/items.csv: tags of two people or more."""
+    rows = pl.read_csv(folder / graph, separator="\t", has_header=False, new_columns=["head", "relation", "tail"])
+    ids = pl.read_csv(folder / index, separator="\t", has_header=False, new_columns=["item", "entity"])
+    named = [
+        pl.coalesce(
+            pl.col(column).replace_strict(ids["entity"], ids["item"].cast(pl.String), default=None),
+            pl.format("entity {}", pl.col(column)),
+        )
+        for column in ("head", "tail")
+    ]
+    rows.with_columns(named).write_csv(to / "triples.csv")
+    given = pl.read_csv(folder / tags, separator="\t").group_by("artistID", "tagID").len().filter(pl.col("len") > 1)
+    lists = (
+        given.sort("artistID", "tagID").group_by("artistID", maintain_order=True).agg(pl.col("tagID").cast(pl.String))
+    )
+    lists.with_columns(pl.col("tagID").list.join("|")).write_csv(to / "items.csv")
 
 
 def shuffled(folder: Path, to: Path, path: str, separator: str, seed: int) -> Path:

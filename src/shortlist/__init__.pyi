@@ -51,6 +51,7 @@ class AFM(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -115,6 +116,10 @@ class Association(Recommender):
         min_count: int = 1,
         base: float = 0.8,
         backward: float = 0.7,
+        together: float = 0.0,
+        from_power: float = 0.0,
+        to_power: float = 0.0,
+        length_power: float = 1.0,
         pair_half_life: int | str | None = None,
         window: int = 20,
         neighbours: int = 100,
@@ -127,6 +132,51 @@ class Available(_HardRule):
         self,
         *,
         until: str | None = None,
+    ) -> None: ...
+
+class BERT4Rec(Recommender):
+    """A transformer that sees both sides fills in items masked at random; a request is a mask behind the history."""
+
+    def __init__(
+        self,
+        *,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
+        schedule: _Literal["constant", "cosine"] = "constant",
+        batch: int = 128,
+        epochs: int = 100,
+        stopping: int = 5,
+        checks: int = 1,
+        l2: float = 0.0,
+        embedding_l2: float = 0.0,
+        average: float = 0.0,
+        device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
+        threads: int = 1,
+        seed: int = 0,
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "softmax",
+        negatives: int = 256,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "uniform",
+        each: _Literal["batch", "sequence", "position"] = "sequence",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        layers: _Literal["vanilla", "ligr"] = "vanilla",
+        blocks: int = 1,
+        heads: int = 1,
+        dropout: float = 0.2,
+        length: int = 50,
+        reads: list[_Literal["event", "strength", "gap"]] = [],
+        timed: bool = False,
+        share: float = 0.3,
+        ending: float = 0.2,
     ) -> None: ...
 
 class Blacklist(_HardRule):
@@ -188,6 +238,32 @@ class ChannelOrder(_Rule):
         within: _Literal["rank", "place"] = "rank",
     ) -> None: ...
 
+class Content(Recommender):
+    """Profiles of items over topics, and of users over what they took; no other user is asked."""
+
+    def __init__(
+        self,
+        *,
+        signal: _Literal["positive", "all"] = "positive",
+        repeats: _Literal["once", "log", "sum"] = "once",
+        half_life: int | str | None = None,
+        fade: float | None = None,
+        log_half_life: int | str | None = None,
+        last: int | None = None,
+        clip: float | None = 5.0,
+        min_count: int = 1,
+        answer: _Literal["nearest", "topics"] = "nearest",
+        columns: list[str] | None = None,
+        weights: dict[str, float] = {},
+        best: int = 20,
+        each: int = 200,
+        quality: _Literal["popular", "recent"] = "popular",
+        quality_half_life: int | str = "90d",
+        popularity: float = 0.2,
+        buckets: int = 10,
+        min_documents: int = 2,
+    ) -> None: ...
+
 class Context(_Feature):
     """Hour and weekday of the request, its context columns, and a summary of the history behind it."""
 
@@ -238,6 +314,7 @@ class DCN(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -284,6 +361,7 @@ class DNN(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -349,6 +427,7 @@ class DeepFM(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -466,6 +545,7 @@ class FFM(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 4,
@@ -503,6 +583,7 @@ class FM(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -540,6 +621,7 @@ class FNN(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -728,6 +810,33 @@ class ItemCF(Recommender):
         threads: int = 1,
     ) -> None: ...
 
+class KnowledgeGraph(Recommender):
+    """When things are bought again."""
+
+    def __init__(
+        self,
+        *,
+        signal: _Literal["positive", "all"] = "positive",
+        repeats: _Literal["once", "log", "sum"] = "once",
+        half_life: int | str | None = None,
+        fade: float | None = None,
+        log_half_life: int | str | None = None,
+        last: int | None = None,
+        clip: float | None = 5.0,
+        min_count: int = 1,
+        vectors: _Literal["chosen", "transe", "distmult", "none"] = "chosen",
+        factors: int = 32,
+        epochs: int = 15,
+        rate: float = 0.05,
+        learn: bool = True,
+        part: float = 0.2,
+        ridge: float = 0.001,
+        min_items: int = 2,
+        popularity: float = 0.2,
+        quality_half_life: int | str = "90d",
+        seed: int = 0,
+    ) -> None: ...
+
 class LFM(Recommender):
     """Latent factors of users and items: p(u, i) = p_u · q_i."""
 
@@ -834,6 +943,7 @@ class NFM(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -859,6 +969,7 @@ class Neighbours(_Feature):
         length: int = 500,
         window: int | None = None,
         neighbours: int = 200,
+        vector: str | None = None,
     ) -> None: ...
 
 class Node2Vec(Recommender):
@@ -928,6 +1039,7 @@ class PNN(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -1092,6 +1204,49 @@ class Repeat(Recommender):
         min_count: int = 1,
     ) -> None: ...
 
+class SASRec(Recommender):
+    """A transformer over the latest items reads, at every place, what the user wants next."""
+
+    def __init__(
+        self,
+        *,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
+        schedule: _Literal["constant", "cosine"] = "constant",
+        batch: int = 128,
+        epochs: int = 100,
+        stopping: int = 5,
+        checks: int = 1,
+        l2: float = 0.0,
+        embedding_l2: float = 0.0,
+        average: float = 0.0,
+        device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
+        threads: int = 1,
+        seed: int = 0,
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "softmax",
+        negatives: int = 256,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "uniform",
+        each: _Literal["batch", "sequence", "position"] = "sequence",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        layers: _Literal["vanilla", "ligr"] = "vanilla",
+        blocks: int = 1,
+        heads: int = 1,
+        dropout: float = 0.2,
+        length: int = 50,
+        reads: list[_Literal["event", "strength", "gap"]] = [],
+        timed: bool = False,
+    ) -> None: ...
+
 class SVD(Recommender):
     """Truncated SVD of the scaled log; users are folded in by projection (PureSVD, EigenRec)."""
 
@@ -1146,6 +1301,30 @@ class Segment(_Feature):
         event: str = "positive",
         window: int | str | None = None,
         prior: float = 50.0,
+    ) -> None: ...
+
+class Session(_Feature):
+    """The user's session up to the request: what they did before it without a pause longer than ``gap``."""
+
+    def __init__(
+        self,
+        *,
+        gap: int | str | None = None,
+    ) -> None: ...
+
+class Social(Recommender):
+    """What friends took, request by request: one row for each item, by code."""
+
+    def __init__(
+        self,
+        *,
+        strength: _Literal["given", "neighbours", "items"] = "given",
+        directed: bool = False,
+        second: float = 0.2,
+        friends: int = 100,
+        last: int = 50,
+        half_life: int | str | None = None,
+        event: str = "positive",
     ) -> None: ...
 
 class Swing(Recommender):
@@ -1256,6 +1435,7 @@ class WideDeep(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,
@@ -1301,6 +1481,7 @@ class XDeepFM(_Ranker):
         embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
         threads: int = 1,
         seed: int = 0,
         factors: int = 8,

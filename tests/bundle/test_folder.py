@@ -22,7 +22,7 @@ from shortlist.bundle import folder as written
 from shortlist.bundle import manifest as manifests
 from shortlist.bundle import open_bundle, save
 from shortlist.component import InputError
-from shortlist.data import Behaviours, Dataset, Events, Table, Vocab
+from shortlist.data import Behaviours, Dataset, Dense, Events, Table, Vocab
 from shortlist.recipe import parse
 from shortlist.rules.fill import Fill
 from shortlist.rules.seen import Seen
@@ -509,3 +509,20 @@ def test_people_leave_every_version_or_none(people, tmp_path, monkeypatch):
     assert found.gone == {people: 6}
     assert list(found.unreadable) == [other]
     assert list(open_bundle(people).data.user_ids.ids) == ["", "", "c"]
+
+
+def test_vectors_of_the_catalogue_come_back(shop_run, tmp_path):
+    opened = open_bundle(shop_run.out / "bundle")
+    known = np.arange(opened.data.n_items) % 3 > 0
+    vectors = np.where(known[:, None], np.arange(2 * opened.data.n_items).reshape(-1, 2), 0).astype(np.float32)
+    table = opened.data.items
+    listed = np.ones(table.n, bool)
+    table = replace(
+        table, listed=listed, kinds={**table.kinds, "emb": "vector"}, vectors={"emb": Dense(vectors, known)}
+    )
+    data = replace(opened.data, items=table)
+    path = save(tmp_path / "bundle", opened.pipeline, opened.recipe, data, opened.manifest["ranker"], {})
+    found = open_bundle(path).data.items
+    assert found.columns() == table.columns()
+    np.testing.assert_array_equal(found.vectors["emb"].values, vectors)
+    np.testing.assert_array_equal(found.vectors["emb"].known, known)

@@ -216,6 +216,19 @@ def test_lists_are_drafted_as_they_are_written(tmp_path, how):
     assert raw.items["genres"].to_list()[:2] == [["Sci-Fi, Fantasy", "Drama"], ["喜剧"]]
 
 
+def test_lists_of_as_many_numbers_are_drafted_as_vectors(tmp_path):
+    (tmp_path / "log.csv").write_text(lines(LOG, ",", HEADER))
+    ids = sorted({i for _, i, _, _ in LOG})
+    frame = pl.DataFrame({"movieId": ids}).with_columns(
+        emb=pl.Series([[float(n), 0.5] for n in range(len(ids))]),
+        loose=pl.Series([[0.5] * (1 + n % 2) for n in range(len(ids))]),
+    )
+    frame.write_parquet(tmp_path / "items.parquet")
+    table = tomllib.loads(draft(tmp_path / "log.csv", items=tmp_path / "items.parquet"))["data"]
+    assert table["items"]["columns"] == {"item": "movieId", "emb": "vector", "loose": "list"}
+    assert load(DataSpec.model_validate(table), None).items["emb"].to_list()[2] == [2, 0.5]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -128,7 +128,7 @@ def test_matches_the_definition(options, seed):
         rows = channel.retrieve(requests, state, 100)
         every = Candidates(np.repeat(np.arange(9), 12).astype(np.uint32), np.tile(np.arange(12), 9).astype(np.int32))
         scores = channel.score(requests, every, state).reshape(9, 12)
-        said = channel.said(requests, every, state).reshape(9, 12)
+        said = np.array(channel.reasons(requests, every, state)).reshape(9, 12)
         for u in range(9):
             expected = plain(channel, p, whole, u, at)
             found = dict(zip(rows.item[rows.request == u].tolist(), rows["score"][rows.request == u], strict=True))
@@ -147,9 +147,9 @@ def test_friends_are_told_by_their_number_only():
     channel = Social(second=0).fit(data)
     rows = channel.retrieve(requests := asked(data, [0]), data.state(), 5)
     assert rows.item.tolist() == [0, 1]
-    assert channel.said(requests, rows, data.state()).tolist() == ["2 friends took it", "a friend took it"]
+    assert channel.reasons(requests, rows, data.state()) == ["2 friends took it", "a friend took it"]
     near = Social().fit(data)
-    assert near.said(asked(data, [0]), rows, data.state()).tolist() == [
+    assert near.reasons(asked(data, [0]), rows, data.state()) == [
         "2 people near you took it",
         "one of the people near you took it",
     ]

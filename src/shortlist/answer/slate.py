@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, HasTopics, InputError, Says, able
+from shortlist.component import Compares, Explains, HasTopics, InputError, Reasons, able
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import HISTORY_LENGTH
 from shortlist.pipeline import Pipeline, Trace
@@ -88,7 +88,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
         if title:
             line["title"] = title
         if explain:
-            line["reason"] = said[r] or _sentence(because[r], line["channels"], data, title_of)
+            line["reason"] = _sentence(because[r], said[r], line["channels"], data, title_of)
             if because[r] >= 0:
                 line["because"] = ids[int(because[r])]
             if moved[r]:
@@ -109,12 +109,12 @@ def _nothing(m: int) -> tuple[Int32, list[str]]:
 
 
 def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> tuple[Int32, list[str]]:
-    """[m], [m]: the item, or what is said instead, by the best-ranked channel with a reason for the row."""
+    """[m], [m]: the item and the words of the best-ranked channel that has a reason for the row; -1 and "" for none."""
     bare = answer.rows.select(())
     because, said = _nothing(len(bare))
     explaining = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Explains))}
-    saying = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Says))}
-    left = [[name for name in names if name in explaining or name in saying] for names in found]
+    telling = {name: one for name, channel in pipeline.recall.items() if (one := able(channel, Reasons))}
+    left = [[name for name in names if name in explaining or name in telling] for names in found]
     asked: dict[str, list[int]] = {"": list(range(len(bare)))}
     while asked:  # each row asks its best channel; only rows without a reason ask their next one
         silent = [r for rows in asked.values() for r in rows if because[r] < 0 and not said[r] and left[r]]
@@ -125,8 +125,8 @@ def _because(answer: Answer, pipeline: Pipeline, found: list[list[str]]) -> tupl
             mine = bare.take(np.array(rows))
             if name in explaining:
                 because[rows] = explaining[name].explain(answer.requests, mine)
-            if name in saying:
-                for r, words in zip(rows, saying[name].said(answer.requests, mine, answer.state).tolist(), strict=True):
+            if name in telling:
+                for r, words in zip(rows, telling[name].reasons(answer.requests, mine, answer.state), strict=True):
                     said[r] = words
     return because, said
 
@@ -195,10 +195,10 @@ def _loaded(rows: Candidates, values: Array, data: Dataset, title_of: Any) -> li
     ]
 
 
-def _sentence(because: int, channels: Sequence[str], data: Dataset, title_of: Any) -> str:
+def _sentence(because: int, about: str, channels: Sequence[str], data: Dataset, title_of: Any) -> str:
     if because >= 0:
-        return f"because of {title_of(because) or data.item_ids.ids[because]}"
-    return "popular now" if channels == ["fallback"] else f"found by {', '.join(channels)}"
+        return f"because of {title_of(because) or data.item_ids.ids[because]}{f' ({about})' if about else ''}"
+    return about or ("popular now" if channels == ["fallback"] else f"found by {', '.join(channels)}")
 
 
 def titles(data: Dataset) -> pl.Series | None:

@@ -57,11 +57,12 @@ class Explains(Protocol):
 
 
 @runtime_checkable
-class Says(Protocol):
-    """A channel whose reason is no item of the history: it says so in words."""
+class Reasons(Protocol):
+    """A channel that can say in words why a row is there: a topic, an entity, how many friends. It names nobody."""
 
-    def said(self, requests: Requests, candidates: Candidates, state: State) -> Array:
-        """[m]: why each row is there, as people read it; "" where the channel has nothing to say. Names nobody."""
+    def reasons(self, requests: Requests, candidates: Candidates, state: State) -> list[str]:
+        """[m]: what speaks most for each row; "" where nothing does. It stands beside the item that ``explain`` names,
+        or alone where there is none."""
         ...
 
 

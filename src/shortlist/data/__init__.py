@@ -5,7 +5,7 @@ from shortlist.data.events import Behaviours, Events
 from shortlist.data.exposures import Exposures
 from shortlist.data.shown import Shown
 from shortlist.data.state import State
-from shortlist.data.table import MISSING_TIME, Codes, Dated, Table
+from shortlist.data.table import MISSING_TIME, Codes, Dated, Dense, Table
 from shortlist.data.vocab import Vocab
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Codes",
     "Dataset",
     "Dated",
+    "Dense",
     "Events",
     "Exposures",
     "Shown",

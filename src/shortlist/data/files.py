@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from shortlist.configured import Configured
 
-Kind = Literal["category", "list", "number", "text", "time", "order"]
+Kind = Literal["category", "list", "number", "text", "time", "vector", "order"]
 Unit = Literal["s", "ms", "us", "ns"]
 How = Literal["last", "first", "mean", "commonest"]
 
@@ -25,13 +25,14 @@ class ColumnSpec(Spec):
     column: str | None = None
     """Its name in the file; the same as in the recipe when absent."""
     kind: Kind = "category"
-    """category, list, number, text or time; of the log's ``time`` alone also order: numbers that are no moments but
-    rise from event to event."""
+    """category, list, number, text, time or vector (as many numbers in every row, as embeddings are); of the log's
+    ``time`` alone also order: numbers that are no moments but rise from event to event."""
     how: How | None = None
     """Of an item or a user, what the log's column tells: the ``last`` cell or the ``first`` up to the moment asked
     about, the ``mean`` of its numbers, the ``commonest``. Absent: a column of the table's own file."""
     separator: str = "|"
-    """Between the entries of a list; ``[,]`` for lists in brackets, as JSON, Python, numpy or databases write them."""
+    """Between the entries of a list or a vector; ``[,]`` for lists in brackets, as JSON, Python, numpy or databases
+    write them. A vector in brackets is read as one whatever stands here."""
     field: str | None = None
     """Of a list of objects (``[{"id": 1, "name": "Drama"}]``): the one that is taken; ``name`` when absent."""
     time_unit: Unit | None = None

@@ -27,7 +27,8 @@ class Described:
 class Raw:
     """Tables as read: ids are strings, times are int64 microseconds UTC, missing is null.
 
-    By kind, a column is: ``category`` and ``text`` String, ``list`` List(String), ``number`` Float32, ``time`` Int64.
+    By kind, a column is: ``category`` and ``text`` String, ``list`` List(String), ``number`` Float32, ``time`` Int64,
+    ``vector`` List(Float32), all of one length.
     """
 
     events: pl.DataFrame

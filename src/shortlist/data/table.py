@@ -11,7 +11,7 @@ import polars as pl
 from shortlist.data import _asof
 from shortlist.data.vocab import Vocab
 from shortlist.durations import UNITS
-from shortlist.types import Array, Float32, InputError, Int32, Int64, Ragged, spans
+from shortlist.types import Array, Bool, Float32, InputError, Int32, Int64, Ragged, spans
 
 MISSING_TIME = np.iinfo(np.int64).min
 """A time that is not known."""
@@ -49,6 +49,23 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
+class Dense:
+    """A column of vectors of one length."""
+
+    values: Float32  # [n, d], zeros where missing
+    known: Bool  # [n]: whether the row has one
+
+    def of(self, rows: Array) -> tuple[Float32, Bool]:
+        """([m, d], [m]): the vector of each of ``rows`` [m], and whether there is one; zeros where there is none."""
+        inside = (rows >= 0) & (rows < len(self.known))
+        if not len(self.known):
+            return np.zeros((len(rows), self.values.shape[1]), np.float32), inside
+        at = np.where(inside, rows, 0)
+        known = inside & self.known[at]
+        return np.where(known[:, None], self.values[at], np.float32(0)), known
+
+
+@dataclass(frozen=True, slots=True)
 class Dated:
     """A column that changes: of code i the rows offsets[i]..offsets[i + 1] of ``values``, each from its time on."""
 
@@ -83,7 +100,8 @@ class Table:
     texts: Mapping[str, pl.Series] = field(default_factory=dict)  # kind "text": [n], null = missing
     listed: Array = field(default_factory=lambda: np.empty(0, bool))  # [n]: the source has a row for this code
     kinds: Mapping[str, str] = field(default_factory=dict)
-    dated: Mapping[str, Dated] = field(default_factory=dict)  # the log's columns, of any kind
+    dated: Mapping[str, Dated] = field(default_factory=dict)  # the log's columns, of any kind but "vector"
+    vectors: Mapping[str, Dense] = field(default_factory=dict)  # kind "vector"
 
     def known(self, name: str, codes: Array, times: Int64 | None = None) -> tuple[Table, Array]:
         """Where column ``name`` of ``codes`` stands as of ``times`` (None = the last known): a table and its rows."""
@@ -109,7 +127,7 @@ class Table:
             elif kind == "time":
                 now.times[name] = table.time(name, places)  # type: ignore[index]
             now = replace(now, listed=now.listed | (places >= 0))
-        return replace(now, kinds=self.columns())
+        return replace(now, kinds=self.columns(), vectors=self.vectors)
 
     def until(self, t: int) -> Table:
         """What was known before ``t`` of the columns that change; the others are as they are."""
@@ -190,7 +208,7 @@ class Table:
         frame: pl.DataFrame, kinds: Mapping[str, str], levels: Mapping[str, Sequence[str]] | None, listed: Array
     ) -> Table:
         """The columns ``kinds`` of ``frame``, row by row; ``levels`` as in ``of``."""
-        table = Table(len(frame), {}, {}, {}, {}, listed, dict(kinds))
+        table = Table(len(frame), {}, {}, {}, {}, listed, dict(kinds), vectors={})
         for name, kind in kinds.items():
             column = frame[name]
             if kind in ("category", "list"):
@@ -199,6 +217,8 @@ class Table:
                 table.numbers[name] = column.cast(pl.Float32).fill_null(float("nan")).to_numpy()  # type: ignore[index]
             elif kind == "time":
                 table.times[name] = column.cast(pl.Int64).fill_null(MISSING_TIME).to_numpy()  # type: ignore[index]
+            elif kind == "vector":
+                table.vectors[name] = _dense(name, column)  # type: ignore[index]
             else:
                 table.texts[name] = column.cast(pl.String)  # type: ignore[index]
         return table
@@ -221,9 +241,26 @@ class Table:
             elif name in self.times:
                 known = self.times[name] != MISSING_TIME
                 columns[name] = pl.select(pl.when(pl.Series(known)).then(pl.Series(self.times[name]))).to_series()
+            elif name in self.vectors:
+                vectors, known = self.vectors[name].values, pl.Series(self.vectors[name].known)
+                cells = pl.Series(vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])).arr.to_list()
+                columns[name] = pl.select(pl.when(known).then(cells)).to_series()
             else:
                 columns[name] = self.texts[name]
         return pl.DataFrame(columns).filter(pl.Series(self.listed, dtype=pl.Boolean))
+
+
+def _dense(name: str, column: pl.Series) -> Dense:
+    """Raises ``InputError`` where the vectors are not of one length, or hold what is no finite number."""
+    cells = column.cast(pl.List(pl.Float32))
+    cells = cells.set(cells.list.len() == 0, None)
+    known, filled = cells.is_not_null().to_numpy(), cells.drop_nulls()
+    lengths, flat = filled.list.len().unique().sort().to_list(), filled.explode()
+    if len(lengths) > 1 or flat.null_count() or not flat.is_finite().all():
+        raise InputError(f"column {name}: expected vectors of one length of finite numbers, found lengths {lengths}")
+    values = np.zeros((len(cells), lengths[0] if lengths else 0), np.float32)
+    values[known] = flat.to_numpy().reshape(len(filled), -1) if lengths else 0
+    return Dense(values, known)
 
 
 def _codes(column: pl.Series, kind: str, known: Sequence[str] | None) -> Codes:

@@ -35,7 +35,11 @@ def attributes(key: str, table: Look, log: Look, ids_in: str) -> list[str]:
     for name in table.columns:
         if name == column:
             continue
-        how, question = _nested(table.nested[name]) if name in table.nested else kind_of(name, table.filled(name))
+        how, question = (
+            _nested(table.nested[name], table.filled(name))
+            if name in table.nested
+            else kind_of(name, table.filled(name))
+        )
         if question:
             columns.append(f"# question: {name}: {question}")
         if how is None:
@@ -83,11 +87,13 @@ def _dated(cells: list[str]) -> bool:
     return len(cells) > 20 and sum(bool(re.search(YEAR, cell)) for cell in cells) > 0.8 * len(cells)
 
 
-def _nested(dtype: pl.DataType) -> Guess:
+def _nested(dtype: pl.DataType, cells: list[str]) -> Guess:
     """A column that holds lists or objects in the file itself."""
     inner = dtype
     while isinstance(inner, pl.List | pl.Array):
         inner = inner.inner  # type: ignore[assignment]
+    if isinstance(dtype, pl.List | pl.Array) and dtype.inner.is_float() and len({c.count("|") for c in cells}) == 1:
+        return {"kind": "vector"}, None
     if inner is dtype:
         return None, "holds objects: name one field of it in a column of its own"
     fields = [each.name for each in inner.fields] if isinstance(inner, pl.Struct) else []

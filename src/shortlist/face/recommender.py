@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from shortlist.component import Compares, Explains, InputError, Retriever, Says, able, refuse_unsound
+from shortlist.component import Compares, Explains, InputError, Reasons, Retriever, able, refuse_unsound
 from shortlist.data import Dataset
 from shortlist.face._asked import Asked, Ids, Moment, at_most, concat, ids_of, item_codes, picked
 from shortlist.face._signature import signature
@@ -79,13 +79,13 @@ class Recommender:
 
     def _reasons(self, log: Log, requests: Any, rows: Any) -> pl.Series:
         """[m] "because of TITLE", or what the channel says instead; null where it names nothing."""
-        if says := able(self.component, Says):
-            said = pl.Series(says.said(requests, rows.select(()), log.state).tolist(), dtype=pl.String)
-            return said.replace("", None)
-        if (channel := able(self.component, Explains)) is None:
-            return pl.Series([None], dtype=pl.String).new_from_index(0, len(rows))
-        because = channel.explain(requests, rows.select(()))
-        return "because of " + picked(log.item_names, because)
+        bare, found = rows.select(()), pl.Series([None], dtype=pl.String).new_from_index(0, len(rows))
+        if channel := able(self.component, Explains):
+            found = "because of " + picked(log.item_names, channel.explain(requests, bare))
+        if telling := able(self.component, Reasons):
+            said = pl.Series(telling.reasons(requests, bare, log.state), dtype=pl.String).replace("", None)
+            found = (found + " (" + said + ")").fill_null(found).fill_null(said)
+        return found
 
     def _fitted(self) -> Log:
         if self._log is None:

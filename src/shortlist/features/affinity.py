@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
+import scipy.sparse as sp
 from pydantic import Field
 
 from shortlist.component import Feature
@@ -27,6 +28,7 @@ class Affinity(Feature):
     ``lift`` = mean over C of log2((L(c) + prior s_c) / ((T + prior) s_c)), s_c the level's share of the log's
     positives; ``value`` = mean over C of Σ(v_e - user's mean) / (n_c + prior) over the events with a value;
     ``recent`` = mean over C of the share of the last ``last`` positives with c.
+    For vectors: ``cosine`` of the candidate's with sum_e w_e v_e / ‖v_e‖.
     For numbers and times (in days): ``gap`` = candidate - the user's weighted mean, ``z`` = gap / the user's spread,
     drawn to the catalogue's by ``prior``. What the log tells is as of the candidate's request and of the events of the
     history: the price then paid against today's. Use it wherever items have attributes: it works for new items and
@@ -35,10 +37,16 @@ class Affinity(Feature):
     Source: Pazzani and Billsus (2007), Content-based recommendation systems.
     """
 
-    sizes: ClassVar[Mapping[str, str]] = {"coded_": "a", "shares_": "a s", "numbered_": "b", "spreads_": "b"}
+    sizes: ClassVar[Mapping[str, str]] = {
+        "coded_": "a",
+        "shares_": "a s",
+        "numbered_": "b",
+        "spreads_": "b",
+        "dense_": "v",
+    }
 
     columns: list[str] | None = None
-    """Attributes of the item table; none named means every category, list, number and time."""
+    """Attributes of the item table; none named means every category, list, number, time and vector."""
     half_life: Duration = 30 * DAY
     """After this long a positive event counts half."""
     last: int = Field(default=5, ge=1)
@@ -67,6 +75,7 @@ class Affinity(Feature):
             np.cumsum(np.array([0, *map(len, shares)], np.int64)), {"share": np.concatenate([np.empty(0), *shares])}
         )
         self.numbered_ = np.array(data.items.of_kind(path, self.columns, "number", "time"), dtype=str)
+        self.dense_ = np.array(data.items.of_kind(path, self.columns, "vector"), dtype=str)
         known = [(name, *data.items.known(name, every)) for name in self.numbered_.tolist()]
         spreads = [_spread(table.number(name, rows)) for name, table, rows in known]
         self.spreads_ = np.array(spreads, np.float64)
@@ -94,11 +103,30 @@ class Affinity(Feature):
             numbers = table.number(name, mine), float(self.spreads_[row]), half_life, self.prior, first
             _taste.distances(past, *numbers, table.number(name, theirs), views)
             out |= _named(f"affinity.{name}", ("gap", "z"), views)
+        weight = self._weights(past)
+        for name in self.dense_.tolist():
+            vectors = state.items.vectors[name]
+            liked, theirs = weight @ _unit(vectors.of(past.items)[0]), _unit(vectors.of(candidates.item)[0])
+            mine = _unit(liked)[candidates.request]
+            blank = ~(mine.any(axis=1) & theirs.any(axis=1))
+            out[f"affinity.{name}.cosine"] = np.where(blank, np.nan, (mine * theirs).sum(axis=1)).astype(np.float32)
         return out
+
+    def _weights(self, past: Past) -> sp.csr_matrix:
+        """[n, events]: strength × decay of each event of a history."""
+        offsets, n = np.asarray(past.offsets), len(past.offsets) - 1
+        last = np.asarray(past.times)[np.repeat(offsets[1:] - 1, np.diff(offsets))]
+        weight = np.maximum(past.weights, 0) * 0.5 ** ((last - past.times) / float(self.half_life))
+        return sp.csr_matrix((weight, np.arange(len(weight)), offsets), shape=(n, len(weight)))
 
 
 def _named(prefix: str, names: Sequence[str], columns: Array) -> dict[str, Array]:
     return {f"{prefix}.{name}": column for name, column in zip(names, columns, strict=True)}
+
+
+def _unit(vectors: Array) -> Array:
+    """[m, d]: of length 1; what is zero stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
 
 
 def _spread(numbers: Array) -> float:

@@ -90,13 +90,13 @@ class Social(Retriever):
         taken = self._taken(requests, state)
         return _looked_up(taken.key, taken.score, candidates)
 
-    def said(self, requests: Requests, candidates: Candidates, state: State) -> Array:
+    def reasons(self, requests: Requests, candidates: Candidates, state: State) -> list[str]:
         """[m]: how many friends took the row, in words, and never who; "" where none did."""
         taken = self._taken(requests, state)
         counts = _looked_up(taken.key, taken.friends, candidates).tolist()
         whose = "people near you" if self.second else "friends"
         one = "one of the people near you" if self.second else "a friend"
-        return np.array([f"{n} {whose} took it" if n > 1 else f"{one} took it" if n else "" for n in counts], np.str_)
+        return [f"{n} {whose} took it" if n > 1 else f"{one} took it" if n else "" for n in counts]
 
     def _taken(self, requests: Requests, state: State) -> Taken:
         """What the friends of each request's user took before its moment."""

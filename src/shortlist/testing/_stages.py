@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from shortlist.component import Compares, Explains, Feature, HardRule, Merge, Ranker, Retriever, Rule, Says, Scores
+from shortlist.component import Compares, Explains, Feature, HardRule, Merge, Ranker, Reasons, Retriever, Rule, Scores
 from shortlist.testing import worlds
 from shortlist.testing._shared import agree, close, owe
 from shortlist.testing.case import HOUR, Case, Subject, case, pick, samples
@@ -137,13 +137,13 @@ def similar_and_explain(subject: Subject) -> None:
         mine = asked.requests.history.rows << 32 | asked.requests.history["item"]
         named = np.isin(rows.request.astype(np.int64) << 32 | why.astype(np.int64), mine)
         owe(bool((named | (why == -1)).all()), "explain() names an item that is not in the history")
-    if isinstance(channel, Says):
+    if isinstance(channel, Reasons):
         asked = subject.case
         rows = subject.ask(channel, asked)
-        why = channel.said(asked.requests, rows, asked.state)
-        owe(why.shape == (len(rows),) and why.dtype.kind == "U", f"said() gives {why.dtype} {why.shape}, not words")
+        words = channel.reasons(asked.requests, rows, asked.state)
+        owe(len(words) == len(rows) and all(isinstance(word, str) for word in words), "reasons() are not words")
         people = subject.world.user_ids.ids
-        owe(not any(name in words.split() for words in set(why.tolist()) for name in people), "said() names a user")
+        owe(not any(name in word.split() for word in set(words) for name in people), "reasons() names a user")
 
 
 # merge

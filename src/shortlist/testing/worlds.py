@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shortlist.data import FOREVER, MISSING_TIME, Behaviours, Codes, Dataset, Events, Table, Vocab
+from shortlist.data import FOREVER, MISSING_TIME, Behaviours, Codes, Dataset, Dense, Events, Table, Vocab
 from shortlist.types import Array, Candidates, Float32, Ragged, Requests, Samples
 
 MINUTE = 60_000_000
@@ -234,7 +234,11 @@ def crowded(data: Dataset) -> Dataset:
             name: pl.Series([t for text in column.to_list() for t in (None, text)], dtype=pl.String)
             for name, column in own.texts.items()
         }
-        return Table(n, codes, numbers, times, texts, spread(own.listed, False), own.kinds)
+        vectors = {}
+        for name, dense in own.vectors.items():
+            vectors[name] = Dense(np.zeros((n, dense.values.shape[1]), np.float32), spread(dense.known, False))
+            vectors[name].values[rows] = dense.values
+        return Table(n, codes, numbers, times, texts, spread(own.listed, False), own.kinds, vectors=vectors)
 
     shown = data.exposures
     if shown is not None:

@@ -13,7 +13,7 @@ import polars as pl
 
 from shortlist.component import InputError
 from shortlist.data import iso
-from shortlist.data.sources._lists import lists
+from shortlist.data.sources._lists import WRITTEN, lists
 from shortlist.data.spec import microseconds
 
 NO_NUMBER = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\\N"]
@@ -25,7 +25,7 @@ CALENDAR = (
     *("%y%m%d%H%M%S", "%y%m%d", "%d%m%Y", "%m%d%Y"),
 )
 """Dates as whole numbers, the likelier first."""
-WORDS_OF_KIND = {"number": "numbers", "order": "numbers", "time": "times", "list": "lists"}
+WORDS_OF_KIND = {"number": "numbers", "order": "numbers", "time": "times", "list": "lists", "vector": "vectors"}
 WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -35,7 +35,7 @@ class Wanted:
 
     name: str
     column: str
-    kind: str  # id, category, text, list, number, time, order
+    kind: str  # id, category, text, list, number, time, vector, order
     required: bool = False
     least: float | None = None  # smaller numbers are faults
     separator: str = "|"
@@ -83,6 +83,8 @@ def convert(wanted: Wanted, dtype: pl.DataType, nulls: list[str], sample: pl.Ser
     elif wanted.kind == "list":
         value, unknown, expected = lists(wanted.name, cell, dtype, wanted.separator, wanted.field)
         unread |= unknown
+    elif wanted.kind == "vector":
+        cell, value, expected = _vector(cell, dtype, wanted, sample)
     else:
         value, expected = text(cell, dtype), "an id" if wanted.kind == "id" else "a value"
     if wanted.required:
@@ -165,8 +167,13 @@ def _is_text(dtype: pl.DataType) -> bool:
 
 
 def _can_be(dtype: pl.DataType, kind: str) -> bool:
+    if kind == "vector" and isinstance(dtype, pl.List | pl.Array):
+        inner: Any = dtype.inner
+        return bool(inner.is_numeric() or inner in (pl.String, pl.Null))
     if dtype.is_nested():
         return kind == "list" and not isinstance(dtype, pl.Struct)
+    if kind == "vector":
+        return _is_text(dtype) or dtype.is_numeric() or dtype == pl.Null
     if kind in ("number", "order"):
         return _is_text(dtype) or dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)
     if kind == "time":
@@ -196,6 +203,31 @@ def _number(cell: pl.Expr, dtype: pl.DataType, nulls: list[float], to: pl.DataTy
         value = cell.cast(pl.Float64, strict=False)
     value = value.cast(to)  # before the test: what is finite there may be beyond the range here
     return cell, pl.when(value.is_finite()).then(value), "a number"
+
+
+def _vector(
+    cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series | None
+) -> tuple[pl.Expr, pl.Expr, str]:
+    """Vectors of the commonest length among the first; an empty one is missing."""
+    if not dtype.is_nested():
+        cell = text(cell, dtype).str.strip_chars()
+        inner = cell.str.strip_chars("[](){} \n\t,").str.replace_all(r"[\s,]+", ",").str.split(",")
+        outer = inner if wanted.separator == WRITTEN else cell.str.split(wanted.separator)
+        cell = pl.when(cell.str.contains(r"^[\[({]")).then(inner).otherwise(outer)
+        cell = cell.list.eval(pl.element().str.strip_chars()).list.eval(pl.element().filter(pl.element() != ""))
+    else:
+        cell = cell.cast(pl.List(dtype.inner))  # type: ignore[attr-defined]
+    cell = pl.when(cell.list.len() > 0).then(cell)
+    numbers = cell.cast(pl.List(pl.Float32), strict=False)
+    sound = numbers.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    lengths = pl.Series([], dtype=pl.UInt32)
+    if sample is not None:
+        lengths = pl.DataFrame({wanted.column: sample}).select(numbers.list.len()).to_series().drop_nulls()
+    expected = "finite numbers"
+    if len(lengths):
+        width = lengths.value_counts(sort=True)[lengths.name][0]
+        sound, expected = sound & (numbers.list.len() == width), f"{width} finite numbers"
+    return cell, pl.when(sound).then(numbers), expected
 
 
 def _time(cell: pl.Expr, dtype: pl.DataType, wanted: Wanted, sample: pl.Series | None) -> tuple[pl.Expr, pl.Expr, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,9 @@ def fault(opened: Scan, found: tuple[Any, ...], columns: list[Converted], wanted
     how = wanted[place]
     cell = cells[how.column][0]
     shown = "nothing" if cell is None else repr(shortened(str(cell)))
+    if isinstance(cell, pl.Series):  # a vector
+        odd = [str(number) for number in cell if not isinstance(number, int | float) or not math.isfinite(number)]
+        shown = f"{odd[0]} among {len(cell)}" if odd else f"{len(cell)}: {shortened(str(cell.to_list()))!r}"
     row = cells[LINE][0] if LINE in cells.columns else row
     return InputError(
         f"{opened.label}: row {row}, column {how.column} ({how.name}): "

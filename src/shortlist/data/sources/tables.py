@@ -188,6 +188,8 @@ def _known(table: str, spec: TableSpec, opened: Scan) -> list[Wanted]:
             if (table, name) != ORDERED:
                 raise InputError(f"data.{table}.columns.{name}: only the log's time is of kind order")
             kind = "order"
+        if kind == "vector":
+            raise InputError(f"data.{table}.columns.{name}: vectors are attributes, in [data.items] and [data.users]")
         required = (name in NEEDED[table] or name == "event") and name not in MAY_BE_EMPTY
         wanted.append(column_wanted(name, column, kind, spec, opened, required or (table == "ties" and name == "user")))
     return wanted
@@ -212,9 +214,9 @@ def _attributes(table: str, spec: AttributesSpec, opened: Scan) -> list[Wanted]:
         if name == key or name in elsewhere:
             continue
         kind = how if isinstance(how, str) else how.kind
-        if kind not in ("category", "list", "number", "text", "time"):
+        if kind not in ("category", "list", "number", "text", "time", "vector"):
             raise InputError(
-                f"data.{table}.columns.{name}: expected category, list, number, text, time or "
+                f"data.{table}.columns.{name}: expected category, list, number, text, time, vector or "
                 f'{{ column = "...", kind = "..." }}, found {kind!r}'
             )
         chosen = ColumnSpec.model_validate({"kind": how}) if isinstance(how, str) else how
@@ -306,7 +308,9 @@ def _convert(opened: Scan, wanted: Wanted, schema: pl.Schema, nulls: list[str]) 
 
 
 def _sample(opened: Scan, wanted: Wanted, schema: pl.Schema) -> pl.Series | None:
-    """The first cells that are there, to tell how times are written."""
+    """The first cells that are there, to tell how times are written and how long vectors are."""
+    if wanted.kind == "vector":
+        return opened.frame.select(wanted.column).drop_nulls().head(SAMPLE).collect().to_series()
     if wanted.kind != "time" or schema[wanted.column].is_temporal():
         return None
     column = plain(wanted.column, schema[wanted.column])
