@@ -13,7 +13,7 @@ from shortlist.data import MISSING_TIME, Codes, Table
 from shortlist.durations import UNITS
 from shortlist.encode.learn import learn_schema
 from shortlist.encode.options import Options
-from shortlist.encode.schema import CATEGORY, CODED, LIST, Schema
+from shortlist.encode.schema import CATEGORY, LIST, Schema
 from shortlist.types import Array, Bool, Candidates, Int32, Int64, Requests
 
 KINDS = ("category", "list", "number", "time", "text")
@@ -75,10 +75,6 @@ class Attributes:
         known = {name: state.get(f"{prefix}{name}_") for name in Schema.__dataclass_fields__}
         return Attributes(Schema(**{name: value for name, value in known.items() if value is not None}))
 
-    def blank(self, m: int) -> dict[str, Array]:
-        """``read`` of ``m`` of whom nothing is known."""
-        return self.read(Table(0), np.full(m, -1), np.zeros(m, np.int64))
-
     def any(self, table: Table, codes: Array, times: Array) -> Bool:
         """[m]: whether anything is known of each."""
         own = {name: kind for name, kind in table.columns().items() if name in self.schema.names}
@@ -87,11 +83,6 @@ class Attributes:
             told = np.isfinite(column) if column.dtype.kind == "f" else column >= 0
             there |= told.any(1) if told.ndim == 2 else told
         return there
-
-    @property
-    def coded(self) -> int:
-        """How many of them have a vector for each value."""
-        return len(self.schema.of_kind(*CODED, LIST))
 
 
 def columns(
