@@ -95,7 +95,8 @@ def towers(cls: type[Towers], config: Row) -> Callable[[Dataset, int, int], Towe
     """An unfitted channel over what both read."""
 
     def channel(data: Dataset, epochs: int, seed: int) -> Towers:
-        told = {name: read(getattr(data, f"{name}s"), READ[name]) for name in ("user", "item") if name in cls.model_fields}
+        tables = {"user": data.users, "item": data.items}
+        told = {name: read(table, READ[name]) for name, table in tables.items() if name in cls.model_fields}
         if cls is MIND:
             told["item"] = []  # the peer's items are their ids
         return cls.from_config({**TOGETHER, **config, **told, "epochs": epochs, "seed": seed})
@@ -133,7 +134,15 @@ def examples(channel: Any, data: Dataset, asked: Requests, seed: int) -> dict[st
 
 def peer(python: Path, model: str, work: Path, epochs: int, seed: int) -> Row:
     """What the peer says of its work; its vectors are in ``work``."""
-    job = {"model": model, "work": str(work), "epochs": epochs, "seed": seed, "width": WIDTH, "batch": BATCH, "rate": RATE}
+    job = {
+        "model": model,
+        "work": str(work),
+        "epochs": epochs,
+        "seed": seed,
+        "width": WIDTH,
+        "batch": BATCH,
+        "rate": RATE,
+    }
     done = subprocess.run(
         [str(python), str(HERE / "neural_peer.py"), json.dumps(job)],
         env=os.environ | dict.fromkeys(THREADS, "1"), capture_output=True, text=True, check=False,
@@ -186,11 +195,12 @@ def measure(name: str, model: str, asked: argparse.Namespace) -> Row:
 def page(rows: list[tuple[str, str, Row]]) -> str:
     """All rows as a page."""
     newest = max((row for *_, row in rows), key=lambda row: row["date"])
+    newest = newest | {"load": max(row["load"] for *_, row in rows)}
     libraries = ", ".join(f"{name} {version}" for name, version in newest["peer_versions"].items())
     lines = [
         "# Channels with a net beside their peers",
         "",
-        f"`python bench/recall/neural.py --peers PYTHON`; {made([newest | {'load': max(r['load'] for *_, r in rows)}])}",
+        f"`python bench/recall/neural.py --peers PYTHON`; {made([newest])}",
         "",
         f"The peer is torch-rechub ({libraries}): YoutubeDNN, DSSM, MIND. Both learn from the same examples, of width "
         f"{WIDTH}, history {LENGTH}, {NEGATIVES} uniform rivals an example (two_tower: those of the batch), batches of "

@@ -20,12 +20,6 @@ TEMPERATURE = 0.1
 HIDDEN = 64
 
 
-def attributes(given: Any, side: str, width: int, features: Any) -> tuple[list[Any], list[str]]:
-    """A feature for each column of the askers' codes."""
-    names = [f"user_{k}" for k in range(given.get(f"{side}_user_codes", given["target"][:, None][:, :0]).shape[1])]
-    return [features.SparseFeature(name, int(given["user_rows"]), width) for name in names], names
-
-
 def inputs(given: Any, side: str) -> dict[str, Any]:
     """The columns of one side's rows by name."""
     import numpy as np
@@ -50,7 +44,8 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     with np.load(work / "given.npz", allow_pickle=False) as file:
         given = dict(file)
     c = int(given["items"])
-    users, _ = attributes(given, "learned", width, features)
+    columns = given.get("learned_user_codes", np.empty((1, 0))).shape[1]
+    users = [features.SparseFeature(f"user_{k}", int(given["user_rows"]), width) for k in range(columns)]
     item = features.SparseFeature("item", 1 + c, width)
     shared = {"vocab_size": 1 + c, "embed_dim": width, "shared_with": "item"}
     history = features.SequenceFeature("history", pooling="mean", padding_idx=0, **shared)
@@ -61,13 +56,13 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     options |= {"optimizer_params": {"lr": job["rate"]}, "model_path": str(work)}
     if job["model"] == "two_tower":
         items = [item]
-        for k in range(given["item_lists"].shape[1] > 0):
-            genres = features.SequenceFeature(f"list_{k}", int(given["item_rows"]), width, pooling="mean", padding_idx=0)
-            items.append(genres)
-            every[f"list_{k}"] = given["item_lists"]
-            x[f"list_{k}"] = given["item_lists"][given["target"]]
+        if given["item_lists"].shape[1]:
+            rows = int(given["item_rows"])
+            items.append(features.SequenceFeature("genres", rows, width, pooling="mean", padding_idx=0))
+            every["genres"] = given["item_lists"]
+            x["genres"] = given["item_lists"][given["target"]]
         model = DSSM([*users, history], items, dims, dims)
-        options |= {"mode": 0, "in_batch_neg": True, "in_batch_neg_ratio": job["batch"] - 1, "sampler_seed": job["seed"]}
+        options |= {"mode": 0, "in_batch_neg": True, "sampler_seed": job["seed"]}
     else:
         negatives = features.SequenceFeature("negatives", pooling="concat", **shared)
         x["negatives"] = given["negatives"] + 1
@@ -77,7 +72,9 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
             nobody = features.SparseFeature("nobody", 1, width)
             entries = features.SequenceFeature("history", pooling="concat", **shared)
             length = x["history"].shape[1]
-            model = MIND(users or [nobody], [entries], [item], [negatives], length, interest_num=4, dynamic_interest=True)
+            model = MIND(
+                users or [nobody], [entries], [item], [negatives], length, interest_num=4, dynamic_interest=True
+            )
     trainer = MatchTrainer(model, **options)
     generator = MatchDataGenerator(x, np.zeros(len(given["target"]), np.int64))
     loader, *_ = generator.generate_dataloader(inputs(given, "asked"), every, job["batch"], num_workers=0)

@@ -41,7 +41,9 @@ def test_each_target_once_with_what_its_user_had_done_before_its_moment(log, wid
     steps = made.steps(batch)
     told = []
     for step in made.epoch(steps, torch.Generator().manual_seed(0)) if steps else []:
-        for history, who, now, target in zip(*map(torch.Tensor.tolist, step.inputs.values()), step.target.tolist(), strict=True):
+        for history, who, now, target in zip(
+            *map(torch.Tensor.tolist, step.inputs.values()), step.target.tolist(), strict=True
+        ):
             told.append((who, now, target, [i - 1 for i in history if i]))
     expected = []
     for u in range(len(log)):

@@ -19,7 +19,7 @@ from shortlist.types import Array, Bool, Int64, Ragged
 
 
 class Reads(Protocol):
-    """What a net reads of the entries of ``log`` at ``start <= place < end`` and of ``who``: arrays [n, ...] by name."""
+    """What a net reads of the entries of ``log`` at ``start <= place < end`` and of ``who``, [n, ...] by name."""
 
     def __call__(
         self, log: Ragged, start: Array, end: Array, now: Array, who: Array, users: Table, width: int

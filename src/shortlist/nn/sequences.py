@@ -165,9 +165,7 @@ class Asked:
         return self.log["item"][self.end].astype(np.int64)
 
 
-def held(
-    log: Ragged, share: float, *, counts: Bool, order_only: bool, at_most: int, seed: int
-) -> tuple[Ragged, Asked]:
+def held(log: Ragged, share: float, *, counts: Bool, order_only: bool, at_most: int, seed: int) -> tuple[Ragged, Asked]:
     """What comes before the last ``share`` of the log's time, and a question a user: what came first after it.
 
     Only entries that ``counts`` [m] names are asked for. Without times each user's last entry is. At most ``at_most``

@@ -12,10 +12,10 @@ from torch import Tensor
 from shortlist.component import Search
 from shortlist.data import Table
 from shortlist.nn.examples import Examples
-from shortlist.recall._learned import Retrieval
 from shortlist.nn.rivals import Rivals
 from shortlist.nn.routing import Routing
 from shortlist.nn.sequences import Each, Step
+from shortlist.recall._learned import Retrieval
 from shortlist.recall._towers import Asker, Described, Items
 from shortlist.types import Ragged
 
@@ -58,9 +58,7 @@ class _Net(Retrieval):
     def __init__(self, own: MIND) -> None:
         super().__init__()
         self.rows, self.asker = Items(own), Asker(own.askers, own.factors)
-        self.routing = Routing(
-            own.factors, own.interests, own.length, own.rounds, own.seed, adaptive=own.adaptive
-        )
+        self.routing = Routing(own.factors, own.interests, own.length, own.rounds, own.seed, adaptive=own.adaptive)
         self.layers = own.layers(own.factors + self.asker.size)
         self.power = own.power
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from shortlist.component import Search
-from shortlist.recall._learned import Retrieval
 from shortlist.nn.rivals import Draw
+from shortlist.recall._learned import Retrieval
 from shortlist.recall._towers import Asker, Described, Items, pooled
 
 

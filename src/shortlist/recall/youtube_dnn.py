@@ -14,10 +14,10 @@ from shortlist.component import InputError, Search
 from shortlist.data import Dataset, Table
 from shortlist.durations import UNITS
 from shortlist.nn.examples import Examples, latest
-from shortlist.recall._learned import Retrieval
 from shortlist.nn.rivals import Draw, Rivals
 from shortlist.nn.sequences import Each
 from shortlist.nn.transformer import Table as Codes
+from shortlist.recall._learned import Retrieval
 from shortlist.recall._towers import DEVIATION, Asker, Towers, pooled
 from shortlist.recall._vocabulary import columns_of
 from shortlist.types import Array, Bool, Ragged
