@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 from shortlist.nn.routing import Routing
 
 
+def drawn(*config: int, adaptive: bool = True) -> Routing:
+    block = Routing(*config, adaptive=adaptive)
+    block.reset(torch.Generator().manual_seed(1))
+    return block
+
+
 def plain(entries: np.ndarray, known: np.ndarray, block: Routing) -> np.ndarray:
     """[b, K, d], entry by entry and interest by interest."""
-    s, first = block.shared.weight.detach().numpy(), block.first.numpy()
+    s, first = block.shared.detach().numpy(), block.first.numpy()
     b, w, d = entries.shape
     most = first.shape[1]
     out = np.zeros((b, most, d))
@@ -46,7 +52,7 @@ def plain(entries: np.ndarray, known: np.ndarray, block: Routing) -> np.ndarray:
 @given(st.integers(0, 99), st.integers(1, 5), st.integers(1, 4), st.lists(st.integers(0, 20), min_size=1, max_size=4))
 def test_it_is_the_plain_definition(seed, most, rounds, lengths):
     luck = np.random.default_rng(seed)
-    block = Routing(6, most, 20, rounds, seed, adaptive=True).double()
+    block = drawn(6, most, 20, rounds, seed).double()
     w = max(1, *lengths)
     entries = luck.normal(size=(len(lengths), w, 6))
     known = np.arange(w) >= w - np.array(lengths)[:, None]
@@ -59,7 +65,7 @@ def test_it_is_the_plain_definition(seed, most, rounds, lengths):
 
 
 def test_padding_changes_nothing():
-    block = Routing(4, 3, 12, 3, 0, adaptive=True)
+    block = drawn(4, 3, 12, 3, 0)
     entries = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1))
     wide = torch.cat([torch.zeros(2, 7, 4), entries], 1)
     known = torch.ones(2, 5, dtype=torch.bool)
@@ -70,18 +76,18 @@ def test_padding_changes_nothing():
 
 def test_all_interests_are_there_unless_they_adapt():
     known = torch.tensor([[False, True], [False, False]])
-    _, there = Routing(4, 3, 2, 3, 0, adaptive=False)(torch.randn(2, 2, 4), known)
+    _, there = drawn(4, 3, 2, 3, 0, adaptive=False)(torch.randn(2, 2, 4), known)
     assert there.tolist() == [[True] * 3, [False] * 3]
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_gradients_are_those_of_finite_differences(rounds):
     luck = torch.Generator().manual_seed(0)
-    block = Routing(3, 2, 5, rounds, 0, adaptive=True).double()
+    block = drawn(3, 2, 5, rounds, 0).double()
     entries = torch.randn(2, 5, 3, generator=luck, dtype=torch.float64, requires_grad=True)
     known = torch.tensor([[True] * 5, [False, False, True, True, True]])
 
     def interests(entries: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
-        return torch.func.functional_call(block, {"shared.weight": shared}, (entries, known))[0]
+        return torch.func.functional_call(block, {"shared": shared}, (entries, known))[0]
 
-    assert torch.autograd.gradcheck(interests, (entries, block.shared.weight))
+    assert torch.autograd.gradcheck(interests, (entries, block.shared))

@@ -246,7 +246,7 @@ def test_an_attribute_that_is_not_there_is_refused():
         YouTubeDNN(user=["city"]).fit(described("category"))
 
 
-@pytest.mark.parametrize("objective", ["softmax", "gbce", "bpr"])
+@pytest.mark.parametrize("objective", ["softmax", "bpr"])
 @pytest.mark.parametrize("draw", ["batch", "mixed", "log"])
 def test_two_towers_take_every_objective(objective, draw):
     data = described("category")

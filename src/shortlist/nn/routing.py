@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+GAIN = 4.0
+"""How long S makes entries at first."""
+
 
 def squash(z: Tensor) -> Tensor:
     """|z|² / (1 + |z|²) · z / |z|: the direction of z, a length below 1."""
@@ -30,15 +33,19 @@ class Routing(nn.Module):
     def __init__(self, width: int, interests: int, length: int, rounds: int, seed: int, *, adaptive: bool) -> None:
         super().__init__()
         self.rounds = rounds
-        self.shared = nn.Linear(width, width, bias=False)
+        self.shared = nn.Parameter(torch.empty(width, width))
         luck = torch.Generator().manual_seed(seed)
         self.register_buffer("first", torch.randn(length, interests, generator=luck), persistent=False)
         least = [1, *(2 ** (j + 1) for j in range(1, interests))]  # K' > j from so many entries on
         self.register_buffer("least", torch.tensor(least if adaptive else [1] * interests), persistent=False)
 
+    def reset(self, generator: torch.Generator) -> None:
+        """S turns entries and makes them long: interests are shorter than 1, and would else move no entry."""
+        nn.init.orthogonal_(self.shared, GAIN, generator=generator)
+
     def forward(self, entries: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Interests [b, K, d] and which there are [b, K], of ``entries`` [b, w, d], ``known`` [b, w] (not padding)."""
-        e = self.shared(entries)
+        e = entries @ self.shared.T
         there = known.sum(1, keepdim=True) >= self.least
         # not -∞ where there is none: of no interest at all, softmax would be NaN
         b = self.first[-entries.shape[1] :] - 1e9 * (~there[:, None])

@@ -192,14 +192,15 @@ class Items(nn.Module):
     codes: Tensor
     known: Tensor | None = None
 
-    def __init__(self, own: Described) -> None:
+    def __init__(self, own: Described, deviation: float = DEVIATION) -> None:
         super().__init__()
-        self.ids = Codes(1 + int(own.ids_.max(initial=0)), own.factors, deviation=DEVIATION) if own.ids else None
-        self.fields = Fields(own.described.schema, own.factors, CURVE) if own.described.count else None
-        self.count = own.described.count + own.ids
+        width, attributes = own.factors, own.described
+        self.ids = Codes(1 + int(own.ids_.max(initial=0)), width, deviation=deviation) if own.ids else None
+        self.fields = Fields(attributes.schema, width, CURVE, deviation) if attributes.count else None
+        self.count = attributes.count + own.ids
         if not self.count:
             raise InputError("ids: expected true, as the items have no attributes that are read")
-        self.without = Without(own.id_dropout if own.described.count else 0.0)
+        self.without = Without(own.id_dropout if attributes.count else 0.0)
         self.register_buffer("codes", torch.from_numpy(own.ids_), persistent=False)
         self.kinds = [name for name in ("numbers", "codes", "lists") if getattr(own, f"item_{name}_").shape[1]]
         for name in self.kinds:
