@@ -207,19 +207,19 @@ def tastes(n_users: int = 120, groups: int = 8, size: int = 10, each: int = 3, s
 
 
 def test_several_interests_find_what_one_vector_mixes():
-    data = tastes()
+    data = tastes(160, groups=6, each=2)
     users = np.arange(data.n_users)
-    config = {**SMALL, "factors": 3, "objective": "softmax", "epochs": 20, "length": 15, "rate": 2e-2}
+    config = {**SMALL, "factors": 3, "objective": "softmax", "epochs": 40, "length": 15, "rate": 2e-2, "seed": 1}
 
     def right(interests: int) -> float:
-        channel = MIND(**config, interests=interests, adaptive=interests > 1, power=3.0).fit(data)
+        channel = MIND(**config, interests=interests, power=3.0).fit(data)
         requests = asking(data, users)
         found = channel.retrieve(requests, data.state(), 15)
         taken = [set((requests.history.row(u)["item"] // 10).tolist()) for u in users]
         return float(np.mean([i // 10 in taken[r] for r, i in zip(found.request, found.item, strict=True)]))
 
-    one, several = right(1), right(3)
-    assert several > one + 0.1
+    one, several = right(1), right(2)
+    assert several > one + 0.15  # ten of the fifty left are right: a fifth by chance, two thirds at most
 
 
 def test_short_histories_have_fewer_interests():
