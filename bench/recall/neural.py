@@ -246,7 +246,9 @@ def main() -> None:
             say(f"{name}: left out, its folder is not below --data")
             continue
         for model in models:
-            keep(f"neural.{name}.{model}", {**measure(name, model, asked), **provenance("neural.py")})
+            row = {**measure(name, model, asked), **provenance("neural.py")}
+            row["command"] = row["command"].replace(str(asked.peers), "PYTHON")
+            keep(f"neural.{name}.{model}", row)
     rows = [(name, model, row) for name in SETS for model in MODELS if (row := kept(f"neural.{name}.{model}"))]
     if rows:
         (HERE / "NEURAL.md").write_text(page(rows), encoding="utf-8")
