@@ -42,27 +42,40 @@ def test_a_ranker_surely_better_than_the_merge_order_is_served():
 def test_a_ranker_that_is_worse_or_too_close_is_not_and_that_is_said(trees):
     name, (told,) = served(choice(merge=0.2, trees=trees))
     assert name is None
-    assert told.startswith(f"rank: NDCG@10 of trees less the merge order's is {round(trees - 0.2, 4) + 0.0:+.4f} ± 0.0")
-    assert "on the last fifth (100 requests of 20 users): together " in told
-    assert told.endswith("the merge order is served")
+    assert told.startswith("rank: NDCG@10 of trees is ")
+    assert ("is no better than the merge order" in told) == (trees <= 0.2)
+    assert f": {round(trees - 0.2, 4) + 0.0:+.4f} ± 0.0" in told
+    assert told.endswith("on the last fifth (100 requests of 20 users): the merge order is served")
 
 
 @pytest.mark.parametrize(
-    ("last", "rehearsal", "sure"),
-    [(0.4, 0.4, True), (0.4, 0.2005, True), (0.4, 0.1999, False), (0.1, 0.4, False), (0.2, 0.2001, False)],
+    ("last", "fourth", "sure"),
+    [(0.4, 0.4, True), (0.4, 0.19, True), (0.19, 0.4, False), (0.1, 0.1, False), (0.2, 0.2005, False)],
 )
-def test_a_ranker_must_be_better_in_each_window_and_surely_in_all_together(last, rehearsal, sure):
-    """However large the gain on one, and however many more requests that one has."""
-    many = np.repeat(np.arange(30), 40)
-    both = Choice((window(many, merge=0.2, trees=last), window(said="[rank, test)", merge=0.2, trees=rehearsal)))
+def test_a_gain_is_that_of_all_requests_of_both_windows(last, fourth, sure):
+    """They agree, they disagree and the larger has its way, neither can tell."""
+    many = np.repeat(np.arange(30), 100)
+    both = Choice((window(many, merge=0.2, trees=last), window(said="the fourth fifth", merge=0.2, trees=fourth)))
     name, told = served(both)
     assert name == ("trees" if sure else None)
     assert len(told) == (not sure)
     if told:
-        assert "on the last fifth (1,200 requests of 30 users), " in told[0]
-        assert "on [rank, test) (100 requests of 20 users): " in told[0]
-        assert ("not above 0 on each of them" in told[0]) == (last == 0.4)
+        assert " on the last fifth (3,000 requests of 30 users), " in told[0]
+        pooled = (3000 * (last - 0.2) + 100 * (fourth - 0.2)) / 3100
+        assert (
+            f" on the fourth fifth (100 requests of 20 users); together {round(pooled, 4) + 0.0:+.4f} ± 0." in told[0]
+        )
     assert served(both, "rank") == ("trees", [])
+
+
+def test_a_user_of_both_windows_is_one_cluster():
+    """Whose luck is the same in both says nothing twice: the error is that of one window, not smaller."""
+    one = window(merge=0.2, trees=0.22)
+    again = Judged("the fourth fifth", one.values, one.users)
+    strangers = Judged("the fourth fifth", one.values, one.users + 20)
+    alone, same, others = (Choice(two)._gain("trees", "merge") for two in ((one,), (one, again), (one, strangers)))
+    assert same == pytest.approx(alone)
+    assert others == pytest.approx((alone[0], alone[1] / 2**0.5))
 
 
 def test_one_user_can_tell_nothing():
@@ -101,6 +114,17 @@ def test_of_rankers_that_cannot_be_told_apart_the_quickest_is_taken(means, secon
     assert made.best() == "slow"
     assert made.quickest() == taken
     assert served(made) == (taken, [])
+
+
+def test_the_quickest_is_not_taken_where_only_a_better_one_surely_gains():
+    """Of one user in each direction: the quick one cannot be told from the other, nor from the merge order."""
+    slow, quick = np.full(100, 0.25), np.where(USERS % 2, 0.5, -0.04)
+    made = Choice(
+        (Judged("", {"merge": np.full(100, 0.2), "slow": slow, "quick": quick}, USERS),), {"slow": 9, "quick": 1}
+    )
+    assert (made.best(), made.quickest()) == ("slow", "quick")
+    assert served(made) == ("slow", [])
+    assert served(made, "rank") == ("quick", [])
 
 
 def test_requests_without_an_order_say_nothing():
