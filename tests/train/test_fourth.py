@@ -33,7 +33,7 @@ TABLES = {
     "recall": {"cf": {"type": "item_cf"}, "hot": {"type": "popular"}},
     "merge": {"type": "weighted", "k": 30},
     "features": [{"type": "channel"}, {"type": "counts", "windows": ["7d"]}],
-    "rank": {"line": {"type": "logistic"}, "trees": {"type": "gbdt", "rounds": 20, "min_leaf": 5}},
+    "rank": {"line": {"type": "logistic"}, "trees": {"type": "gbdt", "trees": 20, "min_leaf": 5}},
     "samples": {"negatives": 10, "labels": {"seen": {"view": True}}},
 }
 
@@ -181,7 +181,7 @@ def test_a_target_planted_behind_the_clamp_is_right_for_four_fifths_and_not_for_
     times = {}
     for user, item, time in zip(changed.events.user, changed.events.item, changed.events.time, strict=True):
         times.setdefault((int(user), int(item)), []).append(int(time))
-    held = {key: 0 for key in ("right", "wrong", "gone")}
+    held = dict.fromkeys(("right", "wrong", "gone"), 0)
     early = last.unweighted.take(np.arange(len(fourth.train.requests)))
     kept = set(fourth.train.candidates.keys.tolist())
     rows = early.candidates

@@ -49,7 +49,7 @@ def from_funnel(
     rng = np.random.default_rng(seed)
     popular = _popularity(state, pipeline.fitted_until) if unseen else np.empty(0)
     parts: list[Candidates] = []
-    labelled: dict[str, list[Float32]] = {}
+    each: dict[str, list[Float32]] = {}
     others, left = 0, 0
     first = 0
     for batch in track(questions.batches(BATCH), title):
@@ -81,13 +81,13 @@ def from_funnel(
         left += int(np.sum(~good))
         parts.append(_numbered(featured, first).select(columns))
         for name, label in found.items():
-            labelled.setdefault(name, []).append(label)
+            each.setdefault(name, []).append(label)
         first += len(batch)
     names = [POSITIVE, *(labels or {})]
-    joined = {name: np.concatenate([np.empty(0, np.float32), *labelled.get(name, [])]) for name in names}
+    truth = {name: np.concatenate([np.empty(0, np.float32), *each.get(name, [])]) for name in names}
     candidates = joined(parts)
     weight = np.ones(len(candidates), np.float32)
-    return Samples(questions.requests, candidates, joined, weight, left / others if left else 1.0)
+    return Samples(questions.requests, candidates, truth, weight, left / others if left else 1.0)
 
 
 def _numbered(rows: Candidates, first: int) -> Candidates:
