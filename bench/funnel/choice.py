@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,10 +48,7 @@ class Window:
         values: dict[str, Float64] = {MERGE: made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))}
         seconds: dict[str, float] = {}
         for ranker in recipe.rankers:
-            fitted = made.fit(recipe.ranker(ranker))
-            began = time.process_time()
-            scored = made.scored(fitted, state)
-            seconds[ranker] = time.process_time() - began
+            scored, seconds[ranker] = made.timed(made.fit(recipe.ranker(ranker)), state)
             values[ranker], self.places[ranker] = made.ndcg(scored), scored.rank_of().astype(np.float32)
         self.judged = Judged(name, values, self.users)
         self.choice = Choice((self.judged,), seconds)

@@ -15,7 +15,7 @@ from shortlist import train
 from shortlist.data import Events
 from shortlist.data.protocol import replay
 from shortlist.progress import listening
-from shortlist.recipe import POSITIVE, parse
+from shortlist.recipe import POSITIVE, parse, read
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
 from shortlist.train import fourth as module
 from shortlist.train import rankers as ranking
@@ -307,3 +307,37 @@ def test_labels_are_those_the_rows_were_made_with(data):
     assert again.keys() == fourth.valid.labels.keys() == {POSITIVE, "seen"}
     for name, label in again.items():
         np.testing.assert_array_equal(label, fourth.valid.labels[name])
+
+
+def test_what_is_compiled_at_the_first_call_counts_for_nobody(data):
+    """Else the recipe's first ranker would always be the slow one."""
+    made, _, _ = windows_of(recipe_of(), data)
+
+    class Slow:
+        calls = 0
+
+        def score(self, requests, rows, state):
+            self.calls += 1
+            if self.calls == 1:
+                assert len(requests) == 1
+                sum(range(5_000_000))
+            return {"score": np.zeros(len(rows), np.float32)}
+
+    slow = Slow()
+    scored, seconds = made.timed(slow, data.state())
+    assert slow.calls > 1
+    assert len(scored) == len(made.served)
+    assert seconds < 0.05
+
+
+def test_the_evaluation_tells_both_windows(shop, tmp_path):
+    recipe = read(shop / "shop.toml", ["data.split={ tune = 0.3, rank = 0.4, test = 0.95 }"])
+    document = train.fit(recipe, root=shop, out=tmp_path).evaluation.document
+    last, fourth = document["judged"]
+    assert (last["window"], fourth["window"]) == ("the last fifth", "the fourth fifth")
+    assert last["ndcg@10"] == document["validation"]
+    assert min(fourth["requests"], last["requests"]) >= 30
+    assert fourth["gain"].keys() == {"trees", "line"}
+    for name, told in fourth["gain"].items():
+        assert told["mean"] == pytest.approx(fourth["ndcg@10"][name] - fourth["ndcg@10"]["merge"], abs=1e-5)
+        assert told["error"] > 0
