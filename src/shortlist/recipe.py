@@ -154,8 +154,8 @@ class Recipe(Strict):
     rank: Section = {}
     """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
     serve: str = "best"
-    """Whose order is served: ``best`` = the best ranker's where it is surely better than the merge's on the last fifth
-    of [rank, test), else the merge's; ``rank`` = always the best ranker's; ``merge`` = always the merge's; or a
+    """Whose order is served: ``best`` = the best ranker's where it is surely better than the merge's on the last two
+    fifths of [rank, test), else the merge's; ``rank`` = always the best ranker's; ``merge`` = always the merge's; or a
     ranker's by name."""
     rules: list[Section] = []
     """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""

@@ -54,10 +54,10 @@ def learned(recipe, data):
     """Everything that is learned from the log and what is said of it while it is learned."""
     (schedule,), pipeline = train.Schedule.all(recipe, data), recipe.pipeline()
     schedule.merge(pipeline)
-    rankers, choice, _ = schedule.rankers(pipeline)
+    rankers, said, _ = schedule.rankers(pipeline)
     schedule.refit(pipeline)
     parts = [pipeline.merge, *pipeline.recall.values(), *pipeline.features, *rankers.values()]
-    return [part.state() for part in parts], choice, pipeline, schedule
+    return [part.state() for part in parts], said.means, pipeline, schedule
 
 
 def assert_same(one, other):
@@ -390,14 +390,14 @@ def test_every_window_is_a_test_of_its_own(files, shop):
         pipeline = whole.pipeline()
         alone = train.Schedule(whole, log, log.state(), cuts)
         alone.merge(pipeline)
-        rankers, ndcg, chosen = alone.rankers(pipeline)
+        rankers, choice, chosen = alone.rankers(pipeline)
         alone.refit(pipeline)
         found = evaluate(
             pipeline, log, whole.evaluate, opens, opens + 4 * day, rankers=rankers, seed=whole.seed
         ).document
         assert found["slate"] == window["slate"]
         assert found["channels"] == window["channels"]
-        assert (window["ranker"], window["validation"]) == (chosen, pytest.approx(ndcg, abs=1e-6))
+        assert (window["ranker"], window["validation"]) == (chosen, pytest.approx(choice.means, abs=1e-6))
     assert fitted.manifest["fitted_until"] == end - 4 * day - 1  # the bundle is the last window's
     assert [said["title"] for kind, said in heard if kind == "start" and said["title"].startswith("window")] == [
         f"window {n} of 2, from {window['opens']}" for n, window in enumerate(document["windows"], 1)

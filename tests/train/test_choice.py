@@ -1,4 +1,4 @@
-"""Which order is served, by what the last fifth says of each."""
+"""Which order is served, by what the windows say of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from shortlist.component import InputError
 from shortlist.progress import listening
 from shortlist.recipe import parse
-from shortlist.train.choice import Choice
+from shortlist.train.choice import Choice, Judged
 
 USERS = np.repeat(np.arange(20), 5)
 DRAW = np.random.default_rng(3)
@@ -20,8 +20,12 @@ def around(mean, spread=0.05, among=USERS):
     return mean + (each - each.mean())[among]
 
 
+def window(users=USERS, said="the last fifth", **means):
+    return Judged(said, {name: around(mean, among=users) for name, mean in means.items()}, users)
+
+
 def choice(users=USERS, **means):
-    return Choice({name: around(mean, among=users) for name, mean in means.items()}, users)
+    return Choice((window(users, **means),))
 
 
 def served(made, serve="best"):
@@ -38,8 +42,40 @@ def test_a_ranker_surely_better_than_the_merge_order_is_served():
 def test_a_ranker_that_is_worse_or_too_close_is_not_and_that_is_said(trees):
     name, (told,) = served(choice(merge=0.2, trees=trees))
     assert name is None
-    assert told.startswith(f"rank: NDCG@10 {trees:.4f} of trees on the last fifth (20 users) is ")
-    assert ("no better than" in told) == (trees <= 0.2)
+    assert told.startswith("rank: NDCG@10 of trees is ")
+    assert ("is no better than the merge order" in told) == (trees <= 0.2)
+    assert f": {round(trees - 0.2, 4) + 0.0:+.4f} ± 0.0" in told
+    assert told.endswith("on the last fifth (100 requests of 20 users): the merge order is served")
+
+
+@pytest.mark.parametrize(
+    ("last", "fourth", "sure"),
+    [(0.4, 0.4, True), (0.4, 0.19, True), (0.19, 0.4, False), (0.1, 0.1, False), (0.2, 0.2005, False)],
+)
+def test_a_gain_is_that_of_all_requests_of_both_windows(last, fourth, sure):
+    """They agree, they disagree and the larger has its way, neither can tell."""
+    many = np.repeat(np.arange(30), 100)
+    both = Choice((window(many, merge=0.2, trees=last), window(said="the fourth fifth", merge=0.2, trees=fourth)))
+    name, told = served(both)
+    assert name == ("trees" if sure else None)
+    assert len(told) == (not sure)
+    if told:
+        assert " on the last fifth (3,000 requests of 30 users), " in told[0]
+        pooled = (3000 * (last - 0.2) + 100 * (fourth - 0.2)) / 3100
+        assert (
+            f" on the fourth fifth (100 requests of 20 users); together {round(pooled, 4) + 0.0:+.4f} ± 0." in told[0]
+        )
+    assert served(both, "rank") == ("trees", [])
+
+
+def test_a_user_of_both_windows_is_one_cluster():
+    """Whose luck is the same in both says nothing twice: the error is that of one window, not smaller."""
+    one = window(merge=0.2, trees=0.22)
+    again = Judged("the fourth fifth", one.values, one.users)
+    strangers = Judged("the fourth fifth", one.values, one.users + 20)
+    alone, same, others = (Choice(two)._gain("trees", "merge") for two in ((one,), (one, again), (one, strangers)))
+    assert same == pytest.approx(alone)
+    assert others == pytest.approx((alone[0], alone[1] / 2**0.5))
 
 
 def test_one_user_can_tell_nothing():
@@ -51,23 +87,73 @@ def test_one_user_can_tell_nothing():
 def test_of_rankers_the_highest_mean_is_taken_and_the_first_of_equals():
     assert choice(merge=0.1, quick=0.4, slow=0.4001).best() == "slow"
     assert choice(merge=0.1, slow=0.4001, quick=0.4).best() == "slow"
-    same = Choice(dict.fromkeys(("merge", "one", "other"), around(0.3)), USERS)
+    same = Choice((Judged("", dict.fromkeys(("merge", "one", "other"), around(0.3)), USERS),))
     assert same.best() == "one"
+
+
+def test_the_mean_is_that_of_all_requests_of_both_windows():
+    many = np.repeat(np.arange(20), 50)
+    both = window(merge=0.1, one=0.5, other=0.4), window(many, merge=0.1, one=0.3, other=0.35)
+    assert Choice(both[:1]).best() == "one"
+    assert Choice(both).best() == "other"
+    assert Choice(both).means["one"] == pytest.approx(0.5)  # what is reported as validation stays the last fifth's
+
+
+@pytest.mark.parametrize(
+    ("means", "seconds", "taken"),
+    [
+        ({"slow": 0.4001, "quick": 0.4}, {"slow": 9.0, "quick": 1.0}, "quick"),
+        ({"quick": 0.4, "slow": 0.4001}, {"slow": 9.0, "quick": 1.0}, "quick"),
+        ({"slow": 0.4001, "quick": 0.4}, {"slow": 1.5, "quick": 1.0}, "slow"),  # not quicker on every machine
+        ({"slow": 0.4001, "quick": 0.2}, {"slow": 9.0, "quick": 1.0}, "slow"),  # told apart
+        ({"slow": 0.4001, "quick": 0.4}, {}, "slow"),  # nobody took the time
+    ],
+)
+def test_of_rankers_that_cannot_be_told_apart_the_quickest_is_taken(means, seconds, taken):
+    made = Choice((window(merge=0.1, **means),), seconds)
+    assert made.best() == "slow"
+    assert made.quickest() == taken
+    assert served(made) == (taken, [])
+
+
+def test_the_quickest_is_not_taken_where_only_a_better_one_surely_gains():
+    """Of one user in each direction: the quick one cannot be told from the other, nor from the merge order."""
+    slow, quick = np.full(100, 0.25), np.where(USERS % 2, 0.5, -0.04)
+    made = Choice(
+        (Judged("", {"merge": np.full(100, 0.2), "slow": slow, "quick": quick}, USERS),), {"slow": 9, "quick": 1}
+    )
+    assert (made.best(), made.quickest()) == ("slow", "quick")
+    assert served(made) == ("slow", [])
+    assert served(made, "rank") == ("quick", [])
 
 
 def test_requests_without_an_order_say_nothing():
     made = choice(merge=0.2, trees=0.4)
-    made.values["trees"][:50] = np.nan
-    made.values["merge"][:50] = np.nan
-    assert made.means["trees"] == pytest.approx(np.mean(made.values["trees"][50:]))
-    nothing = Choice({name: np.full(100, np.nan) for name in ("merge", "trees")}, USERS)
+    values = made.windows[0].values
+    values["trees"][:50] = np.nan
+    values["merge"][:50] = np.nan
+    assert made.means["trees"] == pytest.approx(np.mean(values["trees"][50:]))
+    assert made.windows[0].counts == (50, 10)
+    nothing = Choice((Judged("", {name: np.full(100, np.nan) for name in ("merge", "trees")}, USERS),))
     assert served(nothing) == ("trees", [])
 
 
 def test_what_the_recipe_says_is_served():
     made = choice(merge=0.4, trees=0.2, line=0.1)
     assert [served(made, how)[0] for how in ("merge", "rank", "line")] == [None, "trees", "line"]
-    assert served(Choice({"trees": made.values["trees"]}, USERS))[0] == "trees"  # nobody merged anything
+    shown = Judged("", {"trees": made.windows[0].values["trees"]}, USERS)
+    assert served(Choice((shown,)))[0] == "trees"  # nobody merged anything
+    assert "gain" not in shown.document()
+
+
+def test_the_document_has_every_window():
+    first, other = window(merge=0.2, trees=0.5), window(said="before", merge=0.1, trees=0.3)
+    told = Choice((first, other)).document()
+    assert [one["window"] for one in told] == ["the last fifth", "before"]
+    assert told[1]["ndcg@10"] == pytest.approx({"merge": 0.1, "trees": 0.3})
+    assert told[1]["gain"]["trees"]["mean"] == pytest.approx(0.2)
+    assert 0 < told[1]["gain"]["trees"]["error"] < 0.1
+    assert (told[0]["requests"], told[0]["users"]) == (100, 20)
 
 
 def test_a_recipe_serves_what_it_has():

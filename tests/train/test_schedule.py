@@ -8,6 +8,7 @@ import pytest
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.recipe import read
+from shortlist.train.choice import Choice
 
 STEPS = [
     "merge: channels at tune, weights on [tune, rank)",
@@ -27,10 +28,11 @@ def test_every_step_is_fitted_up_to_its_cut_and_timed(schedule):
     pipeline, cuts = schedule.recipe.pipeline(), schedule.cuts
     schedule.merge(pipeline)
     assert pipeline.fitted_until == cuts.tune - 1
-    fitted, ndcg, chosen = schedule.rankers(pipeline)
+    fitted, choice, chosen = schedule.rankers(pipeline)
     assert pipeline.fitted_until == cuts.rank - 1
     assert list(fitted) == list(schedule.recipe.rankers)
-    assert set(ndcg) == {"merge", *fitted}
+    assert len(choice.windows) == 1  # of this window's requests too few stand in a fifth
+    assert set(choice.means) == {"merge", *fitted}
     assert pipeline.ranker is fitted[chosen]
     schedule.refit(pipeline)
     assert pipeline.fitted_until == cuts.test - 1
@@ -43,9 +45,9 @@ def test_the_samples_are_those_the_rankers_are_fitted_on(schedule):
     pipeline = schedule.recipe.pipeline()
     schedule.merge(pipeline)
     made = schedule.samples(pipeline)
-    _, ndcg, chosen = schedule.rankers(pipeline)
+    _, choice, chosen = schedule.rankers(pipeline)
     again = schedule.recipe.ranker(chosen).fit(made.train, made.valid)
-    assert np.nanmean(made.ndcg(made.scored(again, schedule.state))) == ndcg[chosen]
+    assert np.nanmean(made.ndcg(made.scored(again, schedule.state))) == choice.means[chosen]
 
 
 def test_until_hides_what_comes_later(schedule):
@@ -61,7 +63,7 @@ def test_without_cuts_there_is_less_to_do(shop):
     pipeline = recipe.pipeline()
     short.merge(pipeline)
     assert pipeline.fitted_until is None
-    assert short.rankers(pipeline) == ({}, {}, None)
+    assert short.rankers(pipeline) == ({}, Choice(()), None)
     assert short.cuts.merge_closes == short.cuts.test
     with pytest.raises(InputError, match=r"data\.split\.rank: missing; rankers learn from \[rank, test\)"):
         short.samples(pipeline)

@@ -383,7 +383,7 @@ def test_columns_left_out_are_worth_what_samples_without_them_are(schedule):
 def test_the_ranker_is_worth_what_fit_says_of_it(schedule):
     rows, pipeline = Rows(schedule, with_sections(), Metric("ndcg", 10)), schedule.recipe.pipeline()
     schedule.merge(pipeline)
-    _, means, _ = schedule.rankers(pipeline)
+    means = schedule.rankers(pipeline)[1].means
     recipe = with_sections()
     (values,) = rows.measure(recipe)
     assert np.nanmean(values) == pytest.approx(means["gbdt"], abs=1e-6)

@@ -28,9 +28,9 @@ class Questions:
 
     requests: Requests
     targets: Ragged
-    # [n] rows of "item" (distinct, in order of time), "known" (could be recommended at that time), and of the strongest
-    # of its events "event" and "value"
-    after: Ragged  # [n] rows of "item", "event", "value": all that was done in the span looked at, right or not
+    # [n] rows of "item" (distinct, in order of "time", that of its first right event), "known" (could be recommended at
+    # that time), and of the strongest of its events "event" and "value"
+    after: Ragged  # [n] rows of "item", "event", "value", "time": all that was done in the span looked at, right or not
     dropped: int = 0  # requests left out because nothing was right
 
     def __len__(self) -> int:
@@ -39,6 +39,11 @@ class Questions:
     def take(self, rows: Array) -> Questions:
         """Some of the questions."""
         return Questions(self.requests.take(rows), self.targets.take(rows), self.after.take(rows), self.dropped)
+
+    def until(self, closes: int) -> Questions:
+        """The same questions, in which nothing from ``closes`` on is right; some may have no target left."""
+        targets, after = (part.keep(part["time"] < closes) for part in (self.targets, self.after))
+        return replace(self, targets=targets, after=after)
 
     def batches(self, size: int) -> list[Questions]:
         """The questions in their order, ``size`` at a time."""
@@ -147,7 +152,7 @@ def _questions(data: Dataset, state: State, users: Array, times: Int64, after: R
     targets = _distinct(after)
     known = data.available_from[targets["item"]] <= times[targets.rows]
     targets = replace(targets, columns={**targets.columns, "known": known})
-    after = replace(after, columns={name: after[name] for name in ("item", "event", "value")})
+    after = replace(after, columns={name: after[name] for name in ("item", "event", "value", "time")})
     requests = Requests.of(users, times, state.history(users, times, HISTORY_LENGTH))
     order = np.argsort(times, kind="stable")
     requests, targets, after = requests.take(order), targets.take(order), after.take(order)
@@ -178,7 +183,7 @@ def _spread(user: Array, moments: int | None) -> Array:
 
 def _after(rows: Array, events: Events, n: int) -> Ragged:
     """[n] rows of the events that follow each question, ``rows`` ascending."""
-    return Ragged.of(rows, n, item=events.item, event=events.event, value=events.value, weight=events.weight)
+    return Ragged.of(rows, n, **{name: getattr(events, name) for name in ("item", "event", "value", "time", "weight")})
 
 
 def _distinct(after: Ragged) -> Ragged:
@@ -191,5 +196,5 @@ def _distinct(after: Ragged) -> Ragged:
     first = np.minimum.reduceat(order, begins) if len(begins) else begins
     place = np.argsort(first)
     first, strongest = first[place], order[begins][place]
-    columns = {name: good[name][strongest] for name in ("event", "value")}
+    columns = {name: good[name][strongest] for name in ("event", "value")} | {"time": good["time"][first]}
     return Ragged.of(good.rows[first], len(after), item=good["item"][first], **columns)

@@ -12,7 +12,10 @@ from scipy.stats import t as student
 from shortlist.documents import jsonable
 from shortlist.evaluate.window import Evaluation
 
-OWN = ("requests", "users", "targets", "found_by_any", "slate", "channels", "stages", "paired", "validation", "ranker")
+OWN = (
+    *("requests", "users", "targets", "found_by_any", "slate", "channels", "stages", "paired"),
+    *("validation", "judged", "ranker"),
+)
 """What is told of each window; the last one's document has everything."""
 
 

@@ -1,14 +1,16 @@
 """Which order is served: the best ranker's, or the merge's where no ranker is surely better.
 
-All are judged by NDCG@10 of the same rows, those of the last fifth of the rankers' window. Of rankers the one with the
-highest mean is taken, surely better than the others or not. Against the merge order it must be surely better: by more
-than the standard error of the difference, users being what is drawn.
+All are judged by NDCG@10 of the same rows, in one window or two: the last fifth of the rankers' window, and the fourth
+by rankers that learned on three (``fourth``). A mean is over all requests of both, and so is a gain; its standard error
+draws users, who are the same in either window. Of rankers that with the highest mean is best; of those within a
+standard error of it the quickest is taken. It is served where it gains more than a standard error over the merge order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +20,16 @@ from shortlist.types import Array, Float64
 
 MERGE = "merge"
 """What the merge order is called beside the rankers."""
+QUICKER = 2.0
+"""A ranker is the quicker of two only where it takes less than the other's seconds by this factor: of two that take
+about the same the recipe's first is taken, on every machine alike."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What the last fifth says of every ranker and of the merge order."""
+class Judged:
+    """What one window says of every ranker and of the merge order."""
 
+    window: str  # in words
     values: Mapping[str, Float64]  # by name [n]: NDCG@10, NaN where a request has no order to get wrong
     users: Array  # [n]
 
@@ -32,6 +38,49 @@ class Choice:
         """The mean of each; NaN where nothing could be ordered."""
         return {name: float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for name, v in self.values.items()}
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(requests, users) that say something."""
+        told = np.any([np.isfinite(value) for value in self.values.values()], axis=0)
+        return int(told.sum()), len(np.unique(self.users[told]))
+
+    def told(self, name: str) -> str:
+        """What a ranker gains over the merge order, and who was asked."""
+        mean, error = gain(self.values[name], self.values[MERGE], self.users)
+        requests, users = self.counts
+        return f"{_signed(mean)} ± {error:.4f} on {self.window} ({requests:,} requests of {users:,} users)"
+
+    def document(self) -> dict[str, Any]:
+        """The means, and of each ranker what it gains over the merge order with the standard error."""
+        requests, users = self.counts
+        told = {"window": self.window, "requests": requests, "users": users, "ndcg@10": self.means}
+        if MERGE not in self.values:
+            return told
+        gains = {name: gain(v, self.values[MERGE], self.users) for name, v in self.values.items() if name != MERGE}
+        return {**told, "gain": {name: {"mean": mean, "error": error} for name, (mean, error) in gains.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the windows say of every ranker and of the merge order, the last fifth first."""
+
+    windows: tuple[Judged, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by name: to score the same rows
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean of each on the last fifth; none where nothing was fitted."""
+        return self.windows[0].means if self.windows else {}
+
+    @property
+    def users(self) -> Array:
+        """[all requests]: who asks, window after window; who asks in several is one and the same."""
+        return np.concatenate([window.users for window in self.windows])
+
+    def document(self) -> list[dict[str, Any]]:
+        """Every window's."""
+        return [window.document() for window in self.windows]
+
     def served(self, serve: str) -> str | None:
         """The ranker to be served under ``Recipe.serve``, None for the merge order; why ``best`` takes that is told.
 
@@ -39,26 +88,44 @@ class Choice:
         """
         if serve not in ("best", "rank"):
             return None if serve == MERGE else serve
-        means, chosen = self.means, self.best()
-        if serve == "rank" or MERGE not in means or np.isnan(means[chosen]) or self._surely(chosen, MERGE):
-            return chosen
-        users = len(np.unique(self.users[np.isfinite(self.values[MERGE])]))
-        told = "no better than" if means[chosen] <= means[MERGE] else "too close to tell from"
-        message = (
-            f"rank: NDCG@10 {means[chosen]:.4f} of {chosen} on the last fifth ({users} users) is {told} the merge "
-            f"order's {means[MERGE]:.4f}: the merge order is served"
-        )
+        quickest, best = self.quickest(), self.best()
+        if serve == "rank" or MERGE not in self.windows[0].values or np.isnan(self._mean(best)):
+            return quickest
+        for name in (quickest, best):
+            mean, error = self._gain(name, MERGE)
+            if mean > error:
+                return name
+        told = "is no better than the merge order" if mean <= 0 else "is too close to tell from the merge order"
+        said = [window.told(best) for window in self.windows]
+        together = f"; together {_signed(mean)} ± {error:.4f}" if len(said) > 1 else ""
+        message = f"rank: NDCG@10 of {best} {told}: {', '.join(said)}{together}: the merge order is served"
         emit("warning", message=message)
         return None
 
     def best(self) -> str:
         """The ranker with the highest mean, the first of the recipe of equals, or where nothing could be ordered."""
-        rankers = {name: value for name, value in self.means.items() if name != MERGE}
-        return max(rankers, key=lambda name: np.nan_to_num(rankers[name], nan=-1.0))
+        means = {name: self._mean(name) for name in self.windows[0].values if name != MERGE}
+        return max(means, key=lambda name: np.nan_to_num(means[name], nan=-1.0))
 
-    def _surely(self, one: str, other: str) -> bool:
-        """Whether one is better than another by more than the standard error of the difference."""
-        if one == other:
-            return False
-        mean, error = gain(self.values[one], self.values[other], self.users)
-        return mean > error
+    def quickest(self) -> str:
+        """Of the best ranker and those that cannot be told from it, by a standard error, the quickest."""
+        chosen = best = self.best()
+        for name in self.seconds:
+            mean, error = self._gain(best, name)
+            if name != best and mean <= error < np.inf and QUICKER * self.seconds[name] < self.seconds[chosen]:
+                chosen = name
+        return chosen
+
+    def _gain(self, one: str, other: str) -> tuple[float, float]:
+        return gain(self._pooled(one), self._pooled(other), self.users)
+
+    def _pooled(self, name: str) -> Float64:
+        return np.concatenate([window.values[name] for window in self.windows])
+
+    def _mean(self, name: str) -> float:
+        values = self._pooled(name)
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 4) + 0.0:+.4f}"

@@ -95,12 +95,13 @@ def _fit(recipe: Recipe, root: Path | None, out: Path, final: bool, overrides: S
             pipeline = recipe.pipeline()
             windows.append(_measured(schedule, pipeline))
     evaluation = joined(windows)
-    chosen, validation = (windows[-1].document[key] for key in ("ranker", "validation"))
+    chosen, validation, judged = (windows[-1].document[key] for key in ("ranker", "validation", "judged"))
     if final:
         schedule.final(pipeline)
     provenance = jsonable(
         {
             "validation": validation,
+            "judged": judged,
             "data": {
                 "fingerprint": raw.fingerprint,
                 "events": len(data.events),
@@ -149,13 +150,14 @@ def _told(number: int, schedules: Sequence[Schedule]) -> AbstractContextManager[
 def _measured(schedule: Schedule, pipeline: Pipeline) -> Evaluation:
     """The pipeline, fitted up to the test window and measured on it."""
     schedule.merge(pipeline)
-    rankers, validation, chosen = schedule.rankers(pipeline)
+    rankers, choice, chosen = schedule.rankers(pipeline)
     schedule.refit(pipeline)
     with schedule.timed("evaluate"):
         recipe, test = schedule.recipe, schedule.part("test")
         closes = test.closes if schedule.data.end is not None else None
         found = evaluate(pipeline, test.data, recipe.evaluate, test.opens, closes, rankers=rankers, seed=recipe.seed)
-    document = {"ranker": chosen, "validation": jsonable(validation), **found.document}
+    said = {"ranker": chosen, "validation": choice.means, "judged": choice.document()}
+    document = {**jsonable(said), **found.document}
     return Evaluation(document, found.rows)
 
 

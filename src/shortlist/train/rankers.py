@@ -1,11 +1,14 @@
 """What rankers learn from, how they are fitted and how one is chosen.
 
-Rows of [rank, test) with channels and features fitted at ``rank``; the last fifth by time stops, chooses, calibrates.
+Rows of [rank, test) with channels and features fitted at ``rank``; the last fifth by time stops and calibrates, and
+chooses together with the fourth.
 """
 
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -22,8 +25,9 @@ from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
 from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
-from shortlist.train.choice import MERGE, Choice
+from shortlist.train.choice import MERGE, Choice, Judged
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
+from shortlist.train.fourth import Fourth, is_asked
 from shortlist.train.samples import from_funnel, thinned, weighted
 from shortlist.types import Bool, Candidates, Float64, Samples
 
@@ -34,7 +38,7 @@ class RankerSamples:
 
     train: Samples
     unweighted: Samples  # the same, every row counting 1
-    valid: Samples  # every row of the last fifth
+    valid: Samples  # every row of the later part, which is the last fifth
     questions: Questions  # of ``valid``, with all their targets, found by a channel or not
     served: Samples  # ``valid`` as it would be asked for: where a row was shown is not known when it is scored
     items: Table
@@ -44,7 +48,7 @@ class RankerSamples:
         return _fitted(ranker, self.items, self.train, self.valid)
 
     def scored(self, ranker: Ranker, state: State) -> Candidates:
-        """The last fifth's rows with a fitted ranker's columns, ``BATCH`` requests at a time: all at once take a
+        """The later part's rows with a fitted ranker's columns, ``BATCH`` requests at a time: all at once take a
         gigabyte for every few hundred thousand rows."""
         rows, n = self.served.candidates, len(self.served.requests)
         offsets, parts = rows.offsets(n), []
@@ -57,14 +61,21 @@ class RankerSamples:
             return rows.with_columns(score=np.empty(0, np.float32))
         return rows.with_columns(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
+    def timed(self, ranker: Ranker, state: State) -> tuple[Candidates, float]:
+        """``scored``, and the seconds of one core it took without what is compiled at the first call."""
+        replace(self, served=self.served.take(np.arange(min(1, len(self.questions))))).scored(ranker, state)
+        began = time.process_time()
+        scored = self.scored(ranker, state)
+        return scored, time.process_time() - began
+
     def ndcg(self, scored: Candidates) -> Float64:
-        """[n]: NDCG@10 of the last fifth's requests by ``score``; NaN where there is no order to get wrong."""
+        """[n]: NDCG@10 of the later part's requests by ``score``; NaN where there is no order to get wrong."""
         values = ndcg(Slates.of(scored.select(["score"]).ranked(), self.questions.targets, 10), 10)
         return np.where(self.orderable, values, np.nan)
 
     @cached_property
     def orderable(self) -> Bool:
-        """[n]: requests of the last fifth that have a row which is no target: others cannot be ordered wrongly."""
+        """[n]: requests of the later part that have a row which is no target: others cannot be ordered wrongly."""
         rows, n = self.valid.candidates, len(self.questions)
         right = np.bincount(rows.request[is_target(rows, self.questions.targets)], minlength=n)
         found = np.bincount(rows.request, minlength=n)
@@ -79,6 +90,7 @@ def samples_for_rankers(
     opens: int,
     closes: int,
     like: RankerSamples | None = None,
+    judge: Callable[[RankerSamples], object] | None = None,
 ) -> RankerSamples:
     """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
 
@@ -87,15 +99,21 @@ def samples_for_rankers(
 
     They are the funnel's candidates, or what was shown, as ``recipe.samples`` says. The last fifth of the window's
     questions by time is kept for early stopping and for choices; targets of the earlier part end where it begins.
+    ``judge`` is given, before the last fifth is made, three fifths to learn from and the fourth to judge on; they are
+    let go of when it returns. Where there is too little for that, a note says so.
     """
     spec = recipe.samples
     if like is None:
         pipeline.fit(data.until(opens))
     if spec.source == "exposures":
         sampled, whole, served, valid = _exposed(pipeline, recipe, data, state, opens, closes)
+        fourth = None
     else:
-        sampled, whole, valid = _replayed(pipeline, recipe, data, state, opens, closes, like)
-        served = None
+        sampled, whole, train, valid = _replayed(pipeline, recipe, data, state, opens, closes, like)
+        served, fourth = None, None if judge is None else Fourth.of(train)
+        if fourth is not None and (lack := fourth.lacks(len(valid))):
+            _left_out(lack)
+            fourth = None
     if like is not None:
         samples = _found(sampled())
         return replace(like, train=weighted(samples, **spec.weights), unweighted=samples)
@@ -104,12 +122,24 @@ def samples_for_rankers(
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
         refuse_unsound("prerank", pipeline.prerank)
-    samples, check = _found(sampled()), whole()
+    samples = _found(sampled() if fourth is None else sampled(hear=fourth.hear))
     positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
     told: Any = positives if len(positives) > 1 else positives[POSITIVE]
     emit("samples", rows=len(samples), positives=told, requests=len(samples.requests))
+    if fourth is not None and judge is not None:
+        early, late = fourth.samples(samples, recipe, state.behaviours)
+        if lack := fourth.lacks(len(valid), early):
+            _left_out(lack)
+        else:
+            judge(RankerSamples(weighted(early, **spec.weights), early, late, fourth.judged, late, data.items))
+        del early, late
+    check = whole()
     learned = weighted(samples, **spec.weights)
     return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
+
+
+def _left_out(lack: str) -> None:
+    emit("note", message=f"rankers are judged by the last fifth of [rank, test) alone: {lack}")
 
 
 def _fitted(ranker: Ranker, items: Table, train: Samples, valid: Samples) -> Ranker:
@@ -121,7 +151,7 @@ def _fitted(ranker: Ranker, items: Table, train: Samples, valid: Samples) -> Ran
 class Making(Protocol):
     """Makes rows: those of the ranker, or those that the pre-ranker reads."""
 
-    def __call__(self, *, coarse: bool = False) -> Samples: ...
+    def __call__(self, *, coarse: bool = False, hear: Callable[[Candidates], None] | None = None) -> Samples: ...
 
 
 def _found(samples: Samples) -> Samples:
@@ -156,11 +186,15 @@ def _exposed(
     train, valid = parts
     placed = np.isfinite(valid.candidates[SHOWN_AT]).any()
     return (
-        lambda coarse=False: drawn(
+        lambda coarse=False, hear=None: drawn(
             scored(pipeline, train, state, "ranker samples", coarse=coarse), spec.negatives, recipe.seed
         ),
-        lambda coarse=False: scored(pipeline, valid, state, "validation samples", coarse=coarse),
-        (lambda coarse=False: scored(pipeline, unplaced(valid), state, "validation samples, as served", coarse=coarse))
+        lambda coarse=False, hear=None: scored(pipeline, valid, state, "validation samples", coarse=coarse),
+        (
+            lambda coarse=False, hear=None: scored(
+                pipeline, unplaced(valid), state, "validation samples, as served", coarse=coarse
+            )
+        )
         if placed
         else None,
         clicked(valid),
@@ -175,8 +209,8 @@ def _replayed(
     opens: int,
     closes: int,
     like: RankerSamples | None,
-) -> tuple[Making, Making, Questions]:
-    """What makes the rows learned from, what makes the last fifth's, and the last fifth's questions.
+) -> tuple[Making, Making, Questions, Questions]:
+    """What makes the rows learned from, what makes the last fifth's, and the questions of both.
 
     ``like``: samples whose last fifth begins where it is to begin. Where the test asks everybody once when its window
     opens, so does the last fifth, even if rankers learn from a replay: what is served is chosen by what is asked for.
@@ -207,6 +241,7 @@ def _replayed(
     return (
         partial(rows, train, **thin, title="ranker samples"),
         partial(rows, valid, title="validation samples"),
+        train,
         valid,
     )
 
@@ -222,39 +257,58 @@ def sampled_alike(valid: Samples, recipe: Recipe) -> Samples:
 def fit_rankers(
     pipeline: Pipeline, recipe: Recipe, data: Dataset, state: State, opens: int, closes: int
 ) -> tuple[dict[str, Ranker], Choice]:
-    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and what the last fifth says of them.
+    """Every ranker of the recipe, fitted on the funnel's rows in [opens, closes), and what is said of them.
 
-    A ranker that can ``refit`` then learns again from the whole window, as long as the last fifth said: what is
-    nearest to the requests to come should not be left out.
+    They are judged on the last fifth, and before that, as fitted on three fifths, on the fourth. A ranker that can
+    ``refit`` then learns again from the whole window, as long as the last fifth said: what is nearest to the requests
+    to come should not be left out.
     """
-    made = samples_for_rankers(pipeline, recipe, data, state, opens, closes)
-    rankers: dict[str, Ranker] = {}
-    rows = made.served.candidates
-    merged = made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))
-    values = {} if recipe.samples.source == "exposures" else {MERGE: merged}
-    if alike := int(np.sum(~made.orderable)):
-        emit(
-            "warning",
-            message=f"{alike:,} of {len(made.orderable):,} requests of the last fifth have no row that is wrong: they "
-            "say nothing about an order and are left out of the rankers' NDCG",
-        )
-    for name in recipe.rankers:
-        with step(f"fit ranker {name}"):
-            rankers[name] = made.fit(recipe.ranker(name))
-            refuse_unsound(f"rank.{name}", rankers[name])
-        values[name] = made.ndcg(made.scored(rankers[name], state))
-    choice = Choice(values, made.questions.requests.user)
+    windows: list[Judged] = []
+    seconds = dict.fromkeys(recipe.rankers, 0.0)
+
+    def judge(made: RankerSamples, window: str = "the fourth fifth") -> dict[str, Ranker]:
+        rankers, judged = _judged(made, recipe, state, window, seconds)
+        windows.insert(0, judged)
+        return rankers
+
+    asked = judge if is_asked(recipe) else None
+    made = samples_for_rankers(pipeline, recipe, data, state, opens, closes, judge=asked)
+    rankers = judge(made, "the last fifth")
+    choice = Choice(tuple(windows), seconds)
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
     if again:
         whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
-        del made, rows  # as large as what is learned from now
+        del made  # as large as what is learned from now
         for name, ranker in again.items():
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
                 refuse_unsound(f"rank.{name}", rankers[name])
     return rankers, choice
+
+
+def _judged(
+    made: RankerSamples, recipe: Recipe, state: State, window: str, seconds: dict[str, float]
+) -> tuple[dict[str, Ranker], Judged]:
+    """The recipe's rankers, fitted, and what the later part says of them; what scoring it took adds to ``seconds``."""
+    rows, values, rankers = made.served.candidates, dict[str, Float64](), dict[str, Ranker]()
+    if recipe.samples.source == "funnel":
+        values[MERGE] = made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))
+    if alike := int(np.sum(~made.orderable)):
+        emit(
+            "warning",
+            message=f"{alike:,} of {len(made.orderable):,} requests of {window} have no row that is wrong: they "
+            "say nothing about an order and are left out of the rankers' NDCG",
+        )
+    for name in recipe.rankers:
+        with step(f"fit ranker {name}, judged on {window}"):
+            rankers[name] = made.fit(recipe.ranker(name))
+            refuse_unsound(f"rank.{name}", rankers[name])
+        scored, spent = made.timed(rankers[name], state)
+        seconds[name] += spent
+        values[name] = made.ndcg(scored)
+    return rankers, Judged(window, values, made.questions.requests.user)
 
 
 def _training_questions(

@@ -5,7 +5,7 @@ No row is injected. A target no channel found is no positive, since its empty ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +35,7 @@ def from_funnel(
     coarse: bool = False,
     seed: int = 0,
     title: str = "samples",
+    hear: Callable[[Candidates], None] | None = None,
 ) -> Samples:
     """Replays the questions through recall, merge and features; keeps every positive and some negatives a request.
 
@@ -42,12 +43,13 @@ def from_funnel(
     another found, and they are kept whatever ``negatives`` says. Only feature columns are kept; ``coarse``: those that
     the pre-ranker reads, of all the rows it will be given. ``labels`` are those beside ``positive``; a row that any
     label calls good is no negative. Requests for which no channel found a target teach nothing and are left out when
-    negatives are sampled (``negatives`` given); validation keeps them.
+    negatives are sampled (``negatives`` given); validation keeps them. ``hear`` is given the columns of all rows that
+    were found for a batch, numbered as the samples number them, before any is left out.
     """
     rng = np.random.default_rng(seed)
     popular = _popularity(state, pipeline.fitted_until) if unseen else np.empty(0)
     parts: list[Candidates] = []
-    labelled: dict[str, list[Float32]] = {}
+    each: dict[str, list[Float32]] = {}
     others, left = 0, 0
     first = 0
     for batch in track(questions.batches(BATCH), title):
@@ -63,8 +65,10 @@ def from_funnel(
         added = np.isin(featured.keys, others_.keys)
         refuse_failures(trace)
         columns = [name for name in featured.columns if name not in rows.columns]
-        found = {POSITIVE: is_target(featured, batch.targets).astype(np.float32)}
-        found |= labels_of(featured, batch.after, labels or {}, state.behaviours)
+        if hear is not None:
+            heard = _numbered(featured.select(columns), first)
+            hear(heard.take(~added) if added.any() else heard)
+        found = labelled(featured, batch, labels or {}, state.behaviours)
         good = good_rows(found)
         others += int(np.sum(~good & ~added))
         if negatives is not None:  # only now: a column that compares a request's rows must see all of them
@@ -75,19 +79,23 @@ def from_funnel(
             featured, good = featured.take(kept), good[kept]
             found = {name: label[kept] for name, label in found.items()}
         left += int(np.sum(~good))
-        numbered = Candidates((featured.request + np.uint32(first)).astype(np.uint32), featured.item, featured.columns)
-        parts.append(numbered.select(columns))
+        parts.append(_numbered(featured, first).select(columns))
         for name, label in found.items():
-            labelled.setdefault(name, []).append(label)
+            each.setdefault(name, []).append(label)
         first += len(batch)
     names = [POSITIVE, *(labels or {})]
-    joined = {name: np.concatenate([np.empty(0, np.float32), *labelled.get(name, [])]) for name in names}
-    candidates = _joined(parts)
+    truth = {name: np.concatenate([np.empty(0, np.float32), *each.get(name, [])]) for name in names}
+    candidates = joined(parts)
     weight = np.ones(len(candidates), np.float32)
-    return Samples(questions.requests, candidates, joined, weight, left / others if left else 1.0)
+    return Samples(questions.requests, candidates, truth, weight, left / others if left else 1.0)
 
 
-def _joined(parts: list[Candidates]) -> Candidates:
+def _numbered(rows: Candidates, first: int) -> Candidates:
+    """The rows of a batch whose requests are numbered from ``first``."""
+    return replace(rows, request=(rows.request + np.uint32(first)).astype(np.uint32))
+
+
+def joined(parts: list[Candidates]) -> Candidates:
     """The rows of all parts, which are used up: each column is let go of once it is joined."""
     if not parts:
         return Candidates.empty()
@@ -120,6 +128,12 @@ def _unseen(
     first = first[~np.isin(pair[first], np.concatenate([rows.keys, *taken]))]
     made = Candidates(row[first].astype(np.uint32), drawn.ravel()[first].astype(np.int32))
     return made.take(made.positions() < n)
+
+
+def labelled(rows: Candidates, questions: Questions, labels: Labels, behaviours: Behaviours) -> dict[str, Float32]:
+    """By name [m]: ``positive``, 1 where the row's item is a target of its question, and what ``labels_of`` says."""
+    positive = is_target(rows, questions.targets).astype(np.float32)
+    return {POSITIVE: positive, **labels_of(rows, questions.after, labels, behaviours)}
 
 
 def labels_of(rows: Candidates, after: Ragged, labels: Labels, behaviours: Behaviours) -> dict[str, Float32]:

@@ -1,7 +1,7 @@
 """What a funnel learns when: the cuts of a log, and the step that is taken at each of them.
 
 channels@tune  -> merge weights learned on [tune, rank)
-channels@rank  -> ranker samples from [rank, test); the last fifth by time stops, chooses and calibrates
+channels@rank  -> ranker samples from [rank, test); the last fifth by time stops and calibrates, the last two choose
 channels@test  -> measured on the test window: this is what the bundle holds
 
 Where events are held out without regard to time (``data.held``) the three parts are told logs of their own, and all
@@ -25,6 +25,7 @@ from shortlist.durations import text
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
+from shortlist.train.choice import Choice
 from shortlist.train.merge import fit_merge
 from shortlist.train.rankers import RankerSamples, fit_rankers, samples_for_rankers
 from shortlist.types import Array
@@ -204,17 +205,17 @@ class Schedule:
         with self.timed(self._title("rank")):
             return samples_for_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes, like)
 
-    def rankers(self, pipeline: Pipeline) -> tuple[dict[str, Ranker], dict[str, float], str | None]:
-        """The recipe's rankers fitted on those samples, the NDCG@10 of each on the last fifth, and which is best.
+    def rankers(self, pipeline: Pipeline) -> tuple[dict[str, Ranker], Choice, str | None]:
+        """The recipe's rankers fitted on those samples, what is said of each, and which is served.
 
-        The best becomes the pipeline's. Without ``rank`` there is none, and the merge order is shown.
+        That becomes the pipeline's. Without ``rank`` there is none, and the merge order is shown.
         """
         if not self.recipe.rankers:
-            return {}, {}, None
+            return {}, Choice(()), None
         if self.cuts.rank is None:
             emit("warning", message="data.split has no rank: no ranker is trained, the merge order is shown")
             pipeline.prerank = None  # nor is it: both learn from the same rows
-            return {}, {}, None
+            return {}, Choice(()), None
         with self.timed(self._title("rank")):
             part = self.part("rank")
             fitted, choice = fit_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
@@ -222,7 +223,7 @@ class Schedule:
         pipeline.ranker = None if chosen is None else fitted[chosen]
         if chosen is None:
             pipeline.prerank = None  # it is there to spare the ranker's features
-        return fitted, choice.means, chosen
+        return fitted, choice, chosen
 
     def refit(self, pipeline: Pipeline) -> None:
         """Channels, features and rules as of ``test``: what is measured and published.

@@ -16,7 +16,7 @@ from shortlist.pipeline import Pipeline, Trace
 from shortlist.recipe import Recipe, Section, parse
 from shortlist.registry import names
 from shortlist.train import Schedule
-from shortlist.train.choice import Choice
+from shortlist.train.choice import Choice, Judged
 from shortlist.train.rankers import RankerSamples
 from shortlist.train.samples import weighted
 from shortlist.tuning._climb import Climb, Values
@@ -79,7 +79,7 @@ class Rows:
                 rows = made.scored(made.fit(recipe.ranker(ranker)), self.state).ranked()
                 self._values[recipe.digest, ranker] = self._judged(made, rows)
         values = {ranker: self._values[recipe.digest, ranker] for ranker in wanted}
-        return (values[name or Choice(values, self.users).best()],)
+        return (values[name or Choice((Judged("the last fifth", values, self.users),)).best()],)
 
     def served(self, recipe: Recipe, value: Float64) -> Float64:
         """[n]: ``value`` of the best ranker, or what the merge order is worth where that is more and may be served."""

@@ -1,0 +1,147 @@
+"""What to do with rankers that cannot be told apart: take the best mean, the quickest, or average their places.
+
+    python bench/funnel/choice.py --data DIR [--only NAME ...]
+
+Four drafted recipes (``bench/first_hour/results.json``) with four rankers each, judged as ``fit`` judges: on the fourth
+fifth of [rank, test) by rankers of three fifths, on the last by those of four. What one window says is tried on the
+other, both ways; nothing of the test window is looked at. Writes choice.json and the table of CHOICE.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shortlist.cli import threads  # noqa: F401 - before numpy, as the command line: the same figures
+
+# isort: split
+import tomllib
+
+import numpy as np
+
+from shortlist import train
+from shortlist.data import State
+from shortlist.documents import write_text
+from shortlist.metrics.interval import gain
+from shortlist.recipe import Recipe, parse
+from shortlist.train.choice import MERGE, Choice, Judged
+from shortlist.train.rankers import RankerSamples, samples_for_rankers
+from shortlist.types import Array, Float64
+
+HERE = Path(__file__).parent
+DRAFTS = HERE.parent / "first_hour" / "results.json"
+LOGS = ("latest-small", "movielens-100k", "amazon-grocery", "movietweetings")
+WAYS = ("best", "quickest", "averaged")
+BEGINS, ENDS = "<!-- table -->\n", "<!-- end of the table -->\n"
+
+
+class Window:
+    """What every ranker makes of the rows of a window."""
+
+    def __init__(self, recipe: Recipe, made: RankerSamples, state: State, name: str):
+        rows = made.served.candidates
+        self.made, self.users = made, made.questions.requests.user
+        self.places: dict[str, Array] = {}
+        values: dict[str, Float64] = {MERGE: made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))}
+        seconds: dict[str, float] = {}
+        for ranker in recipe.rankers:
+            scored, seconds[ranker] = made.timed(made.fit(recipe.ranker(ranker)), state)
+            values[ranker], self.places[ranker] = made.ndcg(scored), scored.rank_of().astype(np.float32)
+        self.judged = Judged(name, values, self.users)
+        self.choice = Choice((self.judged,), seconds)
+
+    def picked(self) -> dict[str, list[str]]:
+        """By way, the rankers it takes."""
+        best, values = self.choice.best(), self.judged.values
+        apart = {name: gain(values[best], values[name], self.users) for name in self.places}
+        alike = [name for name, (mean, error) in apart.items() if mean <= error]
+        return {"best": [best], "quickest": [self.choice.quickest()], "averaged": alike}
+
+    def value(self, rankers: list[str]) -> Float64:
+        """[n]: NDCG@10 of the mean of their places."""
+        score = -np.sum([self.places[name] for name in rankers], axis=0)
+        return self.made.ndcg(self.made.served.candidates.with_columns(score=score))
+
+
+def recipe_of(name: str, data: Path) -> Recipe:
+    """The draft with four rankers: its own, two other objectives, and a line."""
+    text = json.loads(DRAFTS.read_text(encoding="utf-8"))["sets"][name]["recipe"].replace("DATA", str(data))
+    tables = tomllib.loads(text)
+    kinds = {what: {**tables["rank"], "objective": what} for what in ("lambdarank", "xendcg", "pointwise")}
+    return parse({**tables, "rank": {**kinds, "logistic": {"type": "logistic"}}})
+
+
+def measure(recipe: Recipe) -> dict[str, Any]:
+    """What each way is worth, picked on one window and tried on the other, and what each window says of each ranker."""
+    schedule, pipeline = train.Schedule.of(recipe, train.load(recipe)[0]), recipe.pipeline()
+    schedule.merge(pipeline)
+    part, found = schedule.part("rank"), list[Window]()
+
+    def judge(made: RankerSamples) -> None:
+        found.append(Window(recipe, made, part.state, ("the fourth fifth", "the last fifth")[len(found)]))
+
+    judge(samples_for_rankers(pipeline, recipe, part.data, part.state, part.opens, part.closes, judge=judge))
+    picked = [window.picked() for window in found[::-1]]
+    tried = {
+        way: np.concatenate([window.value(by[way]) for window, by in zip(found, picked, strict=True)]) for way in WAYS
+    }
+    users = np.concatenate([window.users for window in found])
+    both = Choice(tuple(window.judged for window in found[::-1]))
+    return {
+        "requests": len(users),
+        "ways": {
+            way: {
+                "of": [by[way] for by in picked],
+                "ndcg@10": float(np.nanmean(tried[way])),
+                "gain": gain(tried[way], tried["best"], users),
+            }
+            for way in WAYS
+        },
+        "judged": both.document(),
+        "seconds": {name: sum(window.choice.seconds[name] for window in found) for name in recipe.rankers},
+    }
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """The part of the page that is measured."""
+    lines = [
+        "| log | requests | best | quickest | averaged |",
+        "|---|---|---|---|---|",
+    ]
+    for log, row in results.items():
+        cells = [f"{row['ways']['best']['ndcg@10']:.4f}"]
+        for way in WAYS[1:]:
+            mean, error = row["ways"][way]["gain"]
+            cells.append(f"{row['ways'][way]['ndcg@10']:.4f} ({mean:+.4f} ± {error:.4f})")
+        lines.append(f"| {log} | {row['requests']:,} | {' | '.join(cells)} |")
+    if left := [log for log in LOGS if log not in results]:
+        lines += ["", f"Not measured: {', '.join(left)}."]
+    lines += ["", "NDCG@10 of each on the fourth and the last fifth, and seconds of one core to score both:", ""]
+    for log, row in results.items():
+        last, fourth = (window["ndcg@10"] for window in row["judged"])
+        each = [f"{n} {fourth[n]:.4f}, {last[n]:.4f} ({spent:.1f} s)" for n, spent in row["seconds"].items()]
+        lines.append(f"- {log}: merge {fourth[MERGE]:.4f}, {last[MERGE]:.4f}; {'; '.join(each)}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measures what was asked for and rewrites the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    parser.add_argument("--only", nargs="*", default=list(LOGS), choices=LOGS, metavar="NAME")
+    asked = parser.parse_args()
+    file, page = HERE / "choice.json", HERE / "CHOICE.md"
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for name in asked.only:
+        results[name] = measure(recipe_of(name, asked.data))
+        write_text(file, json.dumps(results, indent=1) + "\n")
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGINS)
+        write_text(page, before + BEGINS + table(results) + ENDS + rest.partition(ENDS)[2])
+        print(table({name: results[name]}))
+
+
+if __name__ == "__main__":
+    main()
