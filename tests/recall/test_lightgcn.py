@@ -1,4 +1,4 @@
-"""LightGCN: it propagates as the textbook does, requests are answered by it, and long paths tell more than short ones."""
+"""LightGCN: it propagates as the textbook does, requests are answered by it, and long paths tell more than short."""
 
 from __future__ import annotations
 
