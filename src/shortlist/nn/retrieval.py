@@ -57,8 +57,9 @@ def against(p: Tensor, target: Tensor, rivals: Tensor, items: Vectors) -> tuple[
 
     ``p`` [g, r, f] and ``target`` [g, r]: g groups of r requests that share ``rivals`` [g, s].
     """
-    right = (p * items(target.clamp(min=0))).sum(-1)
-    wrong = p @ items(rivals).transpose(1, 2)
+    q = items(torch.cat([target.clamp(min=0).flatten(), rivals.flatten()]))  # at once: a tower sees each item once
+    right = (p * q[: target.numel()].view(p.shape)).sum(-1)
+    wrong = p @ q[target.numel() :].view(*rivals.shape, -1).transpose(1, 2)
     return right, wrong.masked_fill(rivals[:, None] == target[..., None], -torch.inf)
 
 

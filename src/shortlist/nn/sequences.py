@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from shortlist.nn.rivals import Rivals
-from shortlist.types import Array, Float64, Int64, Ragged
+from shortlist.types import Array, Bool, Float64, Int64, Ragged
 
 Each = Literal["batch", "sequence", "position"]
 """What has rivals of its own."""
@@ -165,25 +165,26 @@ class Asked:
         return self.log["item"][self.end].astype(np.int64)
 
 
-def held(log: Ragged, share: float, *, order_only: bool, at_most: int, seed: int) -> tuple[Ragged, Asked]:
+def held(log: Ragged, share: float, *, counts: Bool, order_only: bool, at_most: int, seed: int) -> tuple[Ragged, Asked]:
     """What comes before the last ``share`` of the log's time, and a question a user: what came first after it.
 
-    Without times each user's last entry is asked for. At most ``at_most`` users are asked, drawn at random; none where
-    ``share`` is 0.
+    Only entries that ``counts`` [m] names are asked for. Without times each user's last entry is. At most ``at_most``
+    users are asked, drawn at random; none where ``share`` is 0.
     """
     first, last = log.offsets[:-1], log.offsets[1:]
     if not share or not len(log["item"]):
         return log, Asked(log, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     if order_only:
         end = last - 1
-        rows = np.flatnonzero(log.lengths >= 3)
+        rows = np.flatnonzero((log.lengths >= 3) & np.append(counts, False)[end])
         mask = np.ones(len(log["item"]), bool)
         mask[end[rows]] = False
     else:
         time = log["time"]
         cut = np.sort(time)[int(len(time) * (1 - share))]
         mask = time < cut
-        end = first + np.add.reduceat(np.append(mask, False).astype(np.int64), first) * (log.lengths > 0)
+        later = np.flatnonzero(~mask & counts)
+        end = np.append(later, len(time))[np.searchsorted(later, first)]  # of this user or, where he has none, another
         rows = np.flatnonzero((end > first) & (end < last))
     if len(rows) > at_most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, at_most, replace=False))

@@ -21,7 +21,7 @@ from shortlist.nn.sequences import Asked, Each, Step, held
 from shortlist.nn.trained import Trained
 from shortlist.progress import emit
 from shortlist.recall._vectors import Vectors
-from shortlist.types import HISTORY, Array, Float32, Ragged, Requests, spans
+from shortlist.types import HISTORY, Array, Bool, Float32, Ragged, Requests, spans
 
 ASKED = 4_000
 """Users whose next item is asked for to stop training."""
@@ -106,6 +106,10 @@ class Learned(Trained, Vectors):
         """What the net learns from."""
         raise NotImplementedError
 
+    def counts(self, log: Ragged) -> Bool:
+        """[m] which entries are to be told; the others are history only."""
+        return np.ones(len(log["item"]), bool)
+
     def learn_inputs(self, data: Dataset, log: Ragged) -> None:
         """Learns what ``read`` needs, before the net is built."""
 
@@ -113,7 +117,9 @@ class Learned(Trained, Vectors):
         """Trains the net and keeps its item vectors."""
         log = self._log(data)
         self.learn_inputs(data, log)
-        early, asked = held(log, self.hold, order_only=data.order_only, at_most=ASKED, seed=self.seed)
+        early, asked = held(
+            log, self.hold, counts=self.counts(log), order_only=data.order_only, at_most=ASKED, seed=self.seed
+        )
         if self.hold and len(asked) < FEW:
             said = f"{type(self).__name__}: {len(asked)} users say when to stop, expected {FEW}: all epochs are run"
             emit("warning", message=said)
@@ -146,7 +152,7 @@ class Learned(Trained, Vectors):
     def _rivals(self, log: Ragged) -> Rivals | None:
         if self.objective == "softmax":
             return None
-        counts = np.bincount(log["item"], minlength=len(self.items_))
+        counts = np.bincount(log["item"][self.counts(log)], minlength=len(self.items_))
         return Rivals(counts, self.draw, self.negatives, self.correct)
 
     def _missed(self, net: nn.Module, asked: Asked, users: Table) -> float:
@@ -162,11 +168,12 @@ class Learned(Trained, Vectors):
                 start, end, target = asked.start[some], asked.end[some], torch.from_numpy(asked.target[some])
                 read = self.read(asked.log, start, end, asked.now[some], asked.row[some], users)
                 x = {name: torch.from_numpy(array).to(device) for name, array in read.items()}
-                scores = (net(x) @ q.T).amax(1).cpu()
-                met = torch.from_numpy(spans(start, end))
-                rows = torch.from_numpy(np.repeat(np.arange(len(start)), end - start))
+                p = net(x)
+                scores = (p @ q.T).masked_fill((p == 0).all(-1, keepdim=True), -torch.inf).amax(1).cpu()
+                met = asked.log["item"][spans(start, end)].astype(np.int64)
+                rows = np.repeat(np.arange(len(start)), end - start)
                 own = scores.gather(1, target[:, None])
-                scores[rows, torch.from_numpy(asked.log["item"])[met].long()] = -torch.inf
+                scores[torch.from_numpy(rows[met >= 0]), torch.from_numpy(met[met >= 0])] = -torch.inf
                 total += float(ndcg(scores.scatter(1, target[:, None], own), target).sum())
         return 1 - total / len(asked)
 
