@@ -187,10 +187,10 @@ class Items(nn.Module):
 
     known: Tensor | None = None
 
-    def __init__(self, own: Described) -> None:
+    def __init__(self, own: Described, width: int) -> None:
         super().__init__()
-        self.ids = Codes(1 + int(own.ids_.max(initial=0)), own.factors, deviation=DEVIATION) if own.ids else None
-        self.fields = Fields(own.described.schema, own.factors) if own.described.count else None
+        self.ids = Codes(1 + int(own.ids_.max(initial=0)), width, deviation=DEVIATION) if own.ids else None
+        self.fields = Fields(own.described.schema, width) if own.described.count else None
         self.count = own.described.count + own.ids
         if not self.count:
             raise InputError("ids: expected true, as the items have no attributes that are read")

@@ -20,6 +20,8 @@ from shortlist.recall._word2vec import accompanied, bounded, kept, passes
 from shortlist.types import Array, Bool, Float32, Int32, Int64
 
 KINDS = ("category", "list", "number", "time")
+BUCKETS = 10
+"""Of a number, about as many items in each."""
 ABSENT = np.float32(-1e38)
 """The attention of a slot that an item does not have."""
 
@@ -74,7 +76,7 @@ class EGES(Walked):
         """Learns the vocabulary anew, with items of which something is known; what each is mixed of, and slots."""
         met, table, moment = self.items_, data.items, np.int64(data.fitted_until)
         names = table.of_kind("recall.attributes", self.attributes, *KINDS)
-        options = Options(min_count=self.rare)
+        options = Options(buckets=BUCKETS, min_count=self.rare)
         attributes = Attributes.learn(table, names, met, np.full(len(met), moment), options)
         every = np.arange(data.n_items if len(met) else 0)
         item, slot, row = _values(attributes.schema, attributes.read(table, every, np.full(len(every), moment)))

@@ -57,7 +57,7 @@ class MIND(Described):
 class _Net(Retrieval):
     def __init__(self, own: MIND) -> None:
         super().__init__()
-        self.rows, self.asker = Items(own), Asker(own.askers, own.factors)
+        self.rows, self.asker = Items(own, own.factors), Asker(own.askers, own.factors)
         self.routing = Routing(own.factors, own.interests, own.length, own.rounds, own.seed, adaptive=own.adaptive)
         self.layers = own.layers(own.factors + self.asker.size)
         self.power = own.power
