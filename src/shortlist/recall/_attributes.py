@@ -24,8 +24,8 @@ SPACE = ord(" ")
 
 @dataclass(frozen=True)
 class Attributes:
-    """Columns of a ``Table`` by a ``Schema``: a category, a list's levels, a text's letter trigrams (hashed), a number
-    by its bucket, and a time by its age at the moment asked at, in days."""
+    """Columns of a ``Table`` by a ``Schema``: a category, a list's levels, a text's letter trigrams (hashed), a number,
+    and a time by its age at the moment asked at, in days."""
 
     schema: Schema
 

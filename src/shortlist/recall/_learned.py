@@ -208,8 +208,7 @@ class Learned(Trained, Vectors):
         )
 
     def traced(self) -> Inputs:
-        """Two requests of nobody, with one event each of an unknown item."""
-        columns = {name: np.zeros(2, dtype) for name, dtype in HISTORY.items()} | {"item": np.full(2, -1, np.int32)}
-        log = Ragged(np.arange(3), columns)
+        """Two requests of nobody, without a history."""
+        log = self._counted(Ragged.empty(2, **HISTORY))
         nobody, users = np.full(2, -1, np.int32), Table(0)
         return Inputs(self.read(log, log.offsets[:-1], log.offsets[1:], np.zeros(2, np.int64), nobody, users))

@@ -25,6 +25,8 @@ from shortlist.recall._learned import Learned
 from shortlist.types import Array, Ragged
 
 USER, ITEM = "user_schema_", "item_schema_"
+CURVE = "piecewise"
+"""How numbers are read: a bucket of its own for every few items would tell nothing of the next one."""
 DEVIATION = 0.05
 """Of the first vectors of codes."""
 
@@ -61,7 +63,7 @@ class Towers(Learned):
     def _learned(self, prefix: str, table: Table, wanted: list[str] | None, codes: Array, times: Array) -> Attributes:
         path = f"recall.{prefix.partition('_')[0]}"
         names = table.of_kind(path, wanted, *KINDS)
-        options = Options(min_count=self.rare, hash_width=self.hash_width)
+        options = Options(numeric=CURVE, buckets=10, min_count=self.rare, hash_width=self.hash_width)
         attributes = Attributes.learn(table, names, codes, times, options)
         for name in [name for name in vars(self) if name.startswith(prefix)]:
             del self.__dict__[name]
@@ -135,8 +137,10 @@ class Described(Towers):
         self._know(known, data.n_items)
         self.ids_ = np.where(np.isin(known, met), 1 + np.searchsorted(met, known), 0)  # [c]: 0 = nobody met it
         found = self._item.read(data.items, known, np.full(len(known), moment))
-        for name in ("numbers", "codes", "lists"):
-            setattr(self, f"item_{name}_", found.get(name, np.empty((len(known), 0), np.float32)))
+        none = np.empty((len(known), 0), np.float32)
+        self.item_numbers_, self.item_codes_, self.item_lists_ = (
+            found.get(name, none) for name in ("numbers", "codes", "lists")
+        )
         return super()._counted(data.sequences(signal=self.signal))
 
     @property
@@ -167,7 +171,7 @@ class Asker(nn.Module):
 
     def __init__(self, attributes: Attributes, width: int) -> None:
         super().__init__()
-        self.fields = Fields(attributes.schema, width) if attributes.count else None
+        self.fields = Fields(attributes.schema, width, CURVE) if attributes.count else None
         self.size = attributes.count * width
 
     def forward(self, x: Mapping[str, Tensor]) -> list[Tensor]:
@@ -185,12 +189,13 @@ class Items(nn.Module):
     for all once.
     """
 
+    codes: Tensor
     known: Tensor | None = None
 
     def __init__(self, own: Described, width: int) -> None:
         super().__init__()
         self.ids = Codes(1 + int(own.ids_.max(initial=0)), width, deviation=DEVIATION) if own.ids else None
-        self.fields = Fields(own.described.schema, width) if own.described.count else None
+        self.fields = Fields(own.described.schema, width, CURVE) if own.described.count else None
         self.count = own.described.count + own.ids
         if not self.count:
             raise InputError("ids: expected true, as the items have no attributes that are read")
