@@ -40,8 +40,8 @@ def peer(python: Path, work: Path, epochs: int, seed: int) -> Row:
     job = {names.get(name, name): value for name, value in TOGETHER.items()}
     job |= {"work": str(work), "epochs": epochs, "seed": seed}
     done = subprocess.run(
-        [str(python), str(HERE / "lightgcn_peer.py"), json.dumps(job)],
-        env=os.environ | dict.fromkeys(THREADS, "1"), capture_output=True, text=True, check=False,
+        [str(python.absolute()), str(HERE.absolute() / "lightgcn_peer.py"), json.dumps(job)],
+        env=os.environ | dict.fromkeys(THREADS, "1"), cwd=work, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"RecBole: {done.stderr.strip().splitlines()[-1]}")

@@ -44,8 +44,8 @@ class LightGCN(Learned):
 
     which for a user who did nothing since the fit is e_u. So newcomers are answered and live clicks count at once,
     while what others did since reaches nobody before the next fit. Without ``own`` nothing of e_u is lost on newcomers
-    and a fit takes two thirds of the time; with it, those who are known are told better where they did much. Where the signal is thin: items that no user took
-    together are near each other if their users' other items were.
+    and a fit takes two thirds of the time; with it, those who are known are told better where they did much. For logs
+    where the signal is thin: items that no user took together are near each other if their users' other items were.
 
     Source: He, Deng, Wang, Li, Zhang, Wang (2020), LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation.
