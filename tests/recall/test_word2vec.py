@@ -15,7 +15,7 @@ from numba import njit
 
 from shortlist.recall._kernels.random import alias_table, drawn
 from shortlist.recall._kernels.word2vec import Corpus, Plan, epoch, example, huffman
-from shortlist.recall._word2vec import Word2Vec, _kept, _present, embed
+from shortlist.recall._word2vec import Word2Vec, _present, embed, kept
 from shortlist.types import Array
 
 F = 7
@@ -306,8 +306,8 @@ def test_frequent_items_are_thinned_out_as_stated(counts: list[int], s: float):
     """With the share f of the log an item stays with probability sqrt(s / f) + s / f, at most 1."""
     shares = [n / max(sum(counts), 1) for n in counts]
     stated = [min(np.sqrt(s / f) + s / f, 1) if f > 0 else 1 for f in shares]
-    assert _kept(np.array(counts, np.float64), s) == pytest.approx(stated, rel=1e-5)
-    assert (_kept(np.array(counts, np.float64), 0) == 1).all()
+    assert kept(np.array(counts, np.float64), s) == pytest.approx(stated, rel=1e-5)
+    assert (kept(np.array(counts, np.float64), 0) == 1).all()
 
 
 def in_pairs(n: int, kept: float = 1.0, rate: float = 0.5, last_rate: float = 0.5) -> Array:

@@ -47,7 +47,7 @@ class Embeddings(Vectors, Collaborative):
     def explain(self, requests: Requests, candidates: Candidates) -> Int32:
         """[m]: the item j of the history with the largest w_j v_j · q_i above 0; -1 where there is none."""
         taken, wanted = self._kept(self._taken, requests), self._columns(candidates.item)
-        return self._named(_largest(*taken, self.vectors_, self.table_.T, candidates.request, wanted))
+        return self._named(largest(*taken, self.vectors_, self.table_.T, candidates.request, wanted))
 
 
 @njit(cache=True, nogil=True)
@@ -70,7 +70,7 @@ def _direction(offsets: Array, columns: Array, weights: Array, vectors: Array) -
 
 
 @njit(cache=True, nogil=True)
-def _largest(
+def largest(
     offsets: Array, columns: Array, weights: Array, vectors: Array, table: Array, request: Array, wanted: Array
 ) -> Array:
     """[m]: the column of the request with the largest w_j v_j · q above 0, q of the column ``wanted``; or -1."""

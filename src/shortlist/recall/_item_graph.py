@@ -58,13 +58,17 @@ class Walked(Embeddings, Word2Vec):
 
     def _learn(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> None:
         """Keeps the items' vectors and contexts; those of items without an edge are 0."""
+        tokens, offsets = self._walks(data, p, q)
+        vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)
+        self._learned(vectors, contexts, data)
+
+    def _walks(self, data: Dataset, p: float = 1.0, q: float = 1.0) -> tuple[Int32, Int64]:
+        """Learns the vocabulary; the walks, end to end, and where each begins."""
         graph, rng = self._graph(data), np.random.default_rng(self.seed)
         n = self.walks * int(np.count_nonzero(np.diff(graph.indptr)))
         what = f"{type(self).__name__.lower()}: {n:,} walks of {self.length} items"
         need(what, n * (TOKEN * self.length + WALK), "lower walks or length")
-        tokens, offsets = walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
-        vectors, contexts = embed(tokens, offsets, np.ones(len(tokens), np.float32), len(self.items_), self)
-        self._learned(vectors, contexts, data)
+        return walks(graph, self.walks, self.length, weighted=self.steps == "weighted", p=p, q=q, rng=rng)
 
 
 def item_graph(

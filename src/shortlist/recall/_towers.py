@@ -192,9 +192,9 @@ class Items(nn.Module):
     codes: Tensor
     known: Tensor | None = None
 
-    def __init__(self, own: Described, deviation: float = DEVIATION) -> None:
+    def __init__(self, own: Described, width: int, deviation: float = DEVIATION) -> None:
         super().__init__()
-        width, attributes = own.factors, own.described
+        attributes = own.described
         self.ids = Codes(1 + int(own.ids_.max(initial=0)), width, deviation=deviation) if own.ids else None
         self.fields = Fields(attributes.schema, width, CURVE, deviation) if attributes.count else None
         self.count = attributes.count + own.ids

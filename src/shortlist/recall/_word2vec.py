@@ -17,6 +17,7 @@ Compositionality; İrsoy, Benton, Stratos (2021), Corrected CBOW Performs as wel
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -81,32 +82,45 @@ def embed(
     weights = weights / np.sqrt(np.float32(max(_example(offsets, weights), 1)))
     counts = np.bincount(tokens, weights, c)
     inputs = ((rng.random((c, setting.factors), np.float32) - 0.5) / setting.factors).astype(np.float32)
-    alone = ~_accompanied(tokens, offsets, c)
+    alone = ~accompanied(tokens, offsets, c)
     outputs = np.zeros_like(inputs)
     hierarchical = setting.loss == "hierarchical"
     tree = huffman(counts if hierarchical else np.zeros(min(c, 1)))
     drawn = alias_table(np.where(counts > 0, np.maximum(counts, 1e-12) ** setting.popularity, 0.0))
-    corpus = Corpus(tokens, offsets, weights, _kept(counts, setting.subsample))
+    corpus = Corpus(tokens, offsets, weights, kept(counts, setting.subsample))
     plan = Plan(setting.window, setting.negatives, setting.architecture == "cbow", hierarchical, shuffle)
     fixed = corpus, drawn, tree, inputs, outputs, plan
-    lengths = np.diff(offsets)
-    rates = np.linspace(setting.rate, setting.min_rate, setting.epochs + 1)
-    with ThreadPoolExecutor(setting.threads) as pool:
-        for e in track(range(setting.epochs), "word2vec"):
-            order = rng.permutation(len(lengths))
-            cuts = np.linspace(0, len(tokens), setting.threads + 1)[1:-1]
-            parts = np.split(order, np.searchsorted(np.cumsum(lengths[order]), cuts))
-            seeds = rng.integers(2**62, size=len(parts)).tolist()
-            work = partial(_epoch, fixed, rates[e], rates[e + 1])
-            list(pool.map(work, parts, seeds))
-    if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
-        raise InputError(f"word2vec: the vectors grew beyond all bounds with rate = {setting.rate:g}; lower rate")
+    passes(np.diff(offsets), setting, rng, partial(_epoch, fixed))
+    bounded(setting, inputs, outputs)
     inputs[alone] = 0
     if hierarchical:
         return inputs, None
     outputs -= outputs[~alone].mean(axis=0) if not alone.all() else 0
     outputs[alone] = 0
     return inputs, outputs
+
+
+def passes(
+    lengths: Int64, setting: Word2Vec, rng: np.random.Generator, work: Callable[[float, float, Int64, int], None]
+) -> None:
+    """``epochs`` passes over sentences of ``lengths``, each in an order of its own, shared out among ``threads``.
+
+    ``work(rate, last rate, numbers of sentences, seed)`` does a part of one.
+    """
+    rates = np.linspace(setting.rate, setting.min_rate, setting.epochs + 1)
+    with ThreadPoolExecutor(setting.threads) as pool:
+        for e in track(range(setting.epochs), "word2vec"):
+            order = rng.permutation(len(lengths))
+            cuts = np.linspace(0, lengths.sum(), setting.threads + 1)[1:-1]
+            parts = np.split(order, np.searchsorted(np.cumsum(lengths[order]), cuts))
+            seeds = rng.integers(2**62, size=len(parts)).tolist()
+            list(pool.map(partial(work, rates[e], rates[e + 1]), parts, seeds))
+
+
+def bounded(setting: Word2Vec, *tables: Float32) -> None:
+    """Raises ``InputError`` where the descent went astray."""
+    if not all(np.isfinite(table).all() for table in tables):
+        raise InputError(f"word2vec: the vectors grew beyond all bounds with rate = {setting.rate:g}; lower rate")
 
 
 def _epoch(fixed: tuple[Any, ...], rate: float, last_rate: float, order: Int64, seed: int) -> None:
@@ -130,7 +144,7 @@ def _example(offsets: Int64, weights: Float32) -> float:
     return float(both[inside].mean()) if inside.any() else 1.0
 
 
-def _accompanied(tokens: Int32, offsets: Int64, c: int) -> Array:
+def accompanied(tokens: Int32, offsets: Int64, c: int) -> Array:
     """[c]: whether an item ever stands in a sentence of two tokens or more."""
     lengths = np.diff(offsets)
     found = np.zeros(c, np.bool_)
@@ -138,7 +152,7 @@ def _accompanied(tokens: Int32, offsets: Int64, c: int) -> Array:
     return found
 
 
-def _kept(counts: Array, subsample: float) -> Float32:
+def kept(counts: Array, subsample: float) -> Float32:
     """[c]: the probability that a token stays: (sqrt(x) + 1) / x at x = share / subsample, at most 1."""
     if subsample == 0:
         return np.ones(len(counts), np.float32)

@@ -58,7 +58,7 @@ class _Net(Retrieval):
     def __init__(self, own: MIND) -> None:
         super().__init__()
         # of length 1 or so: of what is short, squash leaves the square, and nothing would be learned of it for long
-        self.rows = Items(own, own.factors**-0.5)
+        self.rows = Items(own, own.factors, own.factors**-0.5)
         self.asker = Asker(own.askers, own.factors)
         self.routing = Routing(own.factors, own.interests, own.length, own.rounds, own.seed, adaptive=own.adaptive)
         self.layers = own.layers(own.factors + self.asker.size)

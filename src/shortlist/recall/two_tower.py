@@ -46,7 +46,7 @@ class TwoTower(Described):
 class _Net(Retrieval):
     def __init__(self, own: TwoTower) -> None:
         super().__init__()
-        self.rows, self.asker = Items(own), Asker(own.askers, own.factors)
+        self.rows, self.asker = Items(own, own.factors), Asker(own.askers, own.factors)
         self.user = own.layers(own.factors + self.asker.size)
         self.item = own.layers(own.factors * self.rows.count)
         self.temperature = own.temperature

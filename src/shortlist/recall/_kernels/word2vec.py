@@ -48,7 +48,7 @@ _LOGISTIC.setflags(write=False)
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
-def _logistic(x: Any) -> Any:
+def logistic(x: Any) -> Any:
     """σ(x) within 1e-6 inside the limit."""
     if x <= -LIMIT:
         return np.float32(0)
@@ -92,7 +92,7 @@ def example(
         dot = np.float32(0)
         for d in range(f):
             dot += hidden[d] * outputs[o, d]
-        g = (labels[k] - _logistic(dot)) * np.float32(step)
+        g = (labels[k] - logistic(dot)) * np.float32(step)
         for d in range(f):  # two loops are quicker than one that reads and writes the same row
             error[d] += g * outputs[o, d]
         for d in range(f):
