@@ -478,6 +478,45 @@ class DeepWalk(Recommender):
         length: int = 20,
     ) -> None: ...
 
+class EGES(Recommender):
+    """DeepWalk whose item vectors are mixed of the item's own and those of its attributes, by weights it learns."""
+
+    def __init__(
+        self,
+        *,
+        architecture: _Literal["skip_gram"] = "skip_gram",
+        loss: _Literal["negative"] = "negative",
+        factors: int = 64,
+        window: int = 5,
+        negatives: int = 5,
+        popularity: float = 0.2,
+        subsample: float = 0.0,
+        epochs: int = 1,
+        rate: float = 0.05,
+        min_rate: float = 0.0001,
+        seed: int = 0,
+        threads: int = 1,
+        signal: _Literal["positive", "all"] = "positive",
+        repeats: _Literal["once", "log", "sum"] = "once",
+        half_life: int | str | None = None,
+        fade: float | None = None,
+        log_half_life: int | str | None = None,
+        last: int | None = None,
+        clip: float | None = 5.0,
+        min_count: int = 1,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        answer: _Literal["context", "vector"] = "context",
+        gap: int | str | None = None,
+        directed: bool = True,
+        edges: _Literal["count", "strength"] = "count",
+        steps: _Literal["weighted", "uniform"] = "weighted",
+        walks: int = 20,
+        length: int = 20,
+        attributes: list[str] | None = None,
+        rare: int = 2,
+    ) -> None: ...
+
 class Ease(Recommender):
     """Closed-form linear item autoencoder with a zero diagonal (EASE)."""
 
@@ -555,42 +594,50 @@ class FFM(_Ranker):
         bias: _Literal["odds", "zero"] = "odds",
     ) -> None: ...
 
-class FM(_Ranker):
-    """ŷ = σ(b + Σ_f w_f + Σ_{f<g} ⟨v_f, v_g⟩)."""
+class FM(Recommender):
+    """Every pair of features of the asker and of the item has an interaction, that of their vectors."""
 
     def __init__(
         self,
         *,
-        columns: list[str] | None = None,
-        without: list[str] = [],
-        label: str | None = None,
-        calibration: _Literal["none", "closed", "isotonic"] = "none",
-        numeric: _Literal["standard", "quantile", "piecewise", "periodic"] = "quantile",
-        buckets: int = 50,
-        min_count: int = 5,
-        history: int = 0,
-        history_carries: list[str] = [],
-        history_shares: str = "item",
-        hashed: list[str] = [],
-        hash_width: int = 10000,
-        rate: float = 0.002,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
         schedule: _Literal["constant", "cosine"] = "constant",
         batch: int = 512,
-        epochs: int = 10,
-        stopping: int = 2,
+        epochs: int = 40,
+        stopping: int = 5,
         checks: int = 1,
-        l2: float = 0.01,
-        embedding_l2: float = 0.0001,
+        l2: float = 0.0,
+        embedding_l2: float = 1e-06,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
         compile: bool = False,
         threads: int = 1,
         seed: int = 0,
-        factors: int = 8,
-        ids: list[_Literal["item", "user"]] = [],
-        objective: _Literal["pointwise", "softmax"] = "pointwise",
-        monitor: _Literal["loss", "auc"] = "loss",
-        bias: _Literal["odds", "zero"] = "odds",
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "sampled",
+        negatives: int = 256,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "uniform",
+        each: _Literal["batch", "sequence", "position"] = "batch",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        length: int = 50,
+        hidden: list[int] = ...,
+        dropout: float = 0.0,
+        user: list[str] | None = None,
+        rare: int = 2,
+        hash_width: int = 10000,
+        item: list[str] | None = None,
+        ids: bool = True,
+        id_dropout: float = 0.1,
+        own: bool = False,
     ) -> None: ...
 
 class FNN(_Ranker):
@@ -863,6 +910,44 @@ class LFM(Recommender):
         seed: int = 0,
     ) -> None: ...
 
+class LightGCN(Recommender):
+    """Vectors of users and items, averaged over the walks of up to ``depth`` steps in the graph of who took what."""
+
+    def __init__(
+        self,
+        *,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
+        schedule: _Literal["constant", "cosine"] = "constant",
+        batch: int = 2048,
+        epochs: int = 100,
+        stopping: int = 5,
+        checks: int = 1,
+        l2: float = 0.0,
+        embedding_l2: float = 0.0001,
+        average: float = 0.0,
+        device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
+        threads: int = 1,
+        seed: int = 0,
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "bpr",
+        negatives: int = 1,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "uniform",
+        each: _Literal["batch", "sequence", "position"] = "sequence",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        depth: int = 3,
+        own: bool = True,
+    ) -> None: ...
+
 class Logistic(_Ranker):
     """P(y = 1 | x) = σ(a + b·d(x)), with d(x) standardised numbers, buckets, one-hot categories and crosses."""
 
@@ -886,6 +971,55 @@ class Logistic(_Ranker):
         hash_width: int = 1024,
         tolerance: float = 0.0001,
         iterations: int = 1000,
+    ) -> None: ...
+
+class MIND(Recommender):
+    """A history is routed to a few interests, and an item's score is that of the interest nearest to it."""
+
+    def __init__(
+        self,
+        *,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
+        schedule: _Literal["constant", "cosine"] = "constant",
+        batch: int = 512,
+        epochs: int = 40,
+        stopping: int = 5,
+        checks: int = 1,
+        l2: float = 0.0,
+        embedding_l2: float = 0.0,
+        average: float = 0.0,
+        device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
+        threads: int = 1,
+        seed: int = 0,
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "sampled",
+        negatives: int = 256,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "uniform",
+        each: _Literal["batch", "sequence", "position"] = "batch",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        length: int = 50,
+        hidden: list[int] = ...,
+        dropout: float = 0.0,
+        user: list[str] | None = None,
+        rare: int = 2,
+        hash_width: int = 10000,
+        item: list[str] | None = None,
+        ids: bool = True,
+        id_dropout: float = 0.1,
+        interests: int = 4,
+        adaptive: bool = True,
+        rounds: int = 3,
+        power: float = 1.0,
     ) -> None: ...
 
 class MMR(_Rule):
@@ -1370,6 +1504,52 @@ class Tree(_Ranker):
         bins: int = 255,
     ) -> None: ...
 
+class TwoTower(Recommender):
+    """The cosine of what two nets make of the asker and of the item (DSSM)."""
+
+    def __init__(
+        self,
+        *,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
+        schedule: _Literal["constant", "cosine"] = "constant",
+        batch: int = 512,
+        epochs: int = 40,
+        stopping: int = 5,
+        checks: int = 1,
+        l2: float = 0.0,
+        embedding_l2: float = 0.0,
+        average: float = 0.0,
+        device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
+        threads: int = 1,
+        seed: int = 0,
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "sampled",
+        negatives: int = 256,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "batch",
+        each: _Literal["batch", "sequence", "position"] = "sequence",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        length: int = 50,
+        hidden: list[int] = ...,
+        dropout: float = 0.0,
+        user: list[str] | None = None,
+        rare: int = 2,
+        hash_width: int = 10000,
+        item: list[str] | None = None,
+        ids: bool = True,
+        id_dropout: float = 0.1,
+        temperature: float = 0.1,
+    ) -> None: ...
+
 class UserCF(Recommender):
     """Cosine similarity of the asker's live history to all known users, found when the request comes."""
 
@@ -1523,4 +1703,50 @@ class XGBoost(_Ranker):
         min_weight: float = 1.0,
         gain: float = 0.0,
         one_hot_below: int = 4,
+    ) -> None: ...
+
+class YouTubeDNN(Recommender):
+    """What comes next, told by softmax over the items from pooled histories, attributes and the example's age."""
+
+    def __init__(
+        self,
+        *,
+        index: _Literal["auto", "exact", "ivf", "ivf_pq"] = "auto",
+        index_recall: float = 0.97,
+        rate: float = 0.001,
+        schedule: _Literal["constant", "cosine"] = "constant",
+        batch: int = 512,
+        epochs: int = 40,
+        stopping: int = 5,
+        checks: int = 1,
+        l2: float = 0.0,
+        embedding_l2: float = 0.0,
+        average: float = 0.0,
+        device: _Literal["auto", "cpu", "cuda"] = "auto",
+        compile: bool = False,
+        threads: int = 1,
+        seed: int = 0,
+        signal: _Literal["positive", "all"] = "positive",
+        min_count: int = 1,
+        factors: int = 64,
+        objective: _Literal["softmax", "sampled", "gbce", "bpr"] = "sampled",
+        negatives: int = 256,
+        draw: _Literal["uniform", "log", "popularity", "batch", "mixed"] = "log",
+        each: _Literal["batch", "sequence", "position"] = "batch",
+        correct: bool = True,
+        calibration: float = 0.75,
+        hold: float = 0.1,
+        relearn: bool = True,
+        warm_start: str | None = None,
+        warm_by: str | None = None,
+        length: int = 50,
+        hidden: list[int] = ...,
+        dropout: float = 0.0,
+        user: list[str] | None = None,
+        rare: int = 2,
+        hash_width: int = 10000,
+        second: str | None = None,
+        age: bool = True,
+        serve_as: float = 0.0,
+        tied: bool = False,
     ) -> None: ...

@@ -135,7 +135,7 @@ class EGES(Walked):
         has = sp.csr_matrix((parts.share * walked[item], parts.row, parts.offsets), shape=(c, len(table)))
         told = has.T @ outputs / np.maximum(np.asarray(has.sum(axis=0)).reshape(-1, 1), 1e-12)
         self.attention_: Float32 = weights.astype(np.float32)
-        self._learned(mix @ table, np.where(walked[:, None], outputs, mix @ told).astype(np.float32), data)
+        self._learned(mix @ table, np.where(walked[:, None], outputs, mix @ told).astype(np.float32))
 
 
 def _values(schema: Schema, found: Mapping[str, Array]) -> tuple[Int64, Int64, Int64]:
