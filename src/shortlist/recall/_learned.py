@@ -87,7 +87,8 @@ class Learned(Trained, Vectors):
     each: Each = "sequence"
     """What has rivals of its own; the more, the slower. Those of a batch are shared by all of it."""
     correct: bool = True
-    """Whether scores are less log Q, Q an item's chance to be drawn: else what is drawn often is told off for it."""
+    """Whether the scores of ``sampled`` are less log Q, Q an item's chance to be drawn: else what is drawn often is told
+    off for it. The others compare a score with 0 or with another's, where nothing of the kind is known to be right."""
     calibration: Annotated[float, Field(ge=0, le=1)] = 0.75
     """t of ``gbce``: 0 = odds as drawing left them, 1 = as if all items had been there."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -228,7 +229,7 @@ class Learned(Trained, Vectors):
         elif len(batch.rivals) != len(p):  # each target has its own
             p, target = p[told][:, None], target[told][:, None]
         right, wrong = against(p, target, batch.rivals, net.items)
-        if batch.log_q is not None:
+        if batch.log_q is not None and self.objective == "sampled":
             right = right - batch.log_q[target.clamp(min=0)]
             wrong = wrong - batch.log_q[batch.rivals][:, None]
         if self.objective == "sampled":
