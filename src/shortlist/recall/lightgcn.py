@@ -44,8 +44,9 @@ class LightGCN(Learned):
 
     which for a user who did nothing since the fit is e_u. So newcomers are answered and live clicks count at once,
     while what others did since reaches nobody before the next fit. Without ``own`` nothing of e_u is lost on newcomers
-    and a fit takes two thirds of the time; with it, those who are known are told better where they did much. For logs
-    where the signal is thin: items that no user took together are near each other if their users' other items were.
+    and a fit takes two thirds of the time; with it movielens-100k is told better (NDCG@10 +.012), movietweetings not.
+    For logs where the signal is thin: items that no user took together are near each other if their users' other items
+    were.
 
     Source: He, Deng, Wang, Li, Zhang, Wang (2020), LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation.
@@ -65,6 +66,12 @@ class LightGCN(Learned):
     """Squared penalty: half of it × the squares of E^(0) of a step's users, items and (their mean) rivals."""
     batch: Annotated[int, Field(ge=2), Search(256, 8192, log=True)] = 2048
     """Pairs of a step; every step takes the whole graph, whatever it is."""
+    rate: Annotated[float, Field(gt=0), Search(3e-4, 1e-2, log=True)] = 5e-3
+    """Step size of the optimiser."""
+    epochs: Annotated[int, Field(ge=1)] = 300
+    """Passes over the log, at most; steps are large and few."""
+    stopping: Annotated[int, Field(ge=0)] = 20
+    """Stop when so many checks in a row were no better; 0 = never."""
 
     _graph: Bipartite | None = PrivateAttr(default=None)
 
