@@ -87,8 +87,8 @@ class Learned(Trained, Vectors):
     each: Each = "sequence"
     """What has rivals of its own; the more, the slower. Those of a batch are shared by all of it."""
     correct: bool = True
-    """Whether the scores of ``sampled`` are less log Q, Q an item's chance to be drawn: else what is drawn often is told
-    off for it. The others compare a score with 0 or with another's, where nothing of the kind is known to be right."""
+    """Whether the scores of ``sampled`` are less log Q, Q an item's chance to be drawn: else what is drawn often is
+    told off for it. The others compare a score with 0 or with another's, where nothing such is known to be right."""
     calibration: Annotated[float, Field(ge=0, le=1)] = 0.75
     """t of ``gbce``: 0 = odds as drawing left them, 1 = as if all items had been there."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.1
