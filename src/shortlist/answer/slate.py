@@ -71,7 +71,8 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
     """
     rows = answer.rows
     found = _found(answer, pipeline)
-    because, said = _because(answer, pipeline, found) if explain else _nothing(len(rows))
+    named, said = _because(answer, pipeline, found) if explain else _nothing(len(rows))
+    because = named.tolist()
     fallback = rows.columns.get("fallback", np.zeros(len(rows), bool)).tolist()
     scores = rows.columns.get("score", np.full(len(rows), np.nan)).tolist()
     moved = rows.columns.get("reason", np.zeros(len(rows), "<U1")).tolist()
@@ -90,7 +91,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
         if explain:
             line["reason"] = _sentence(because[r], said[r], line["channels"], data, title_of)
             if because[r] >= 0:
-                line["because"] = ids[int(because[r])]
+                line["because"] = ids[because[r]]
             if moved[r]:
                 line["moved"] = moved[r]
         if propensity is not None:

@@ -65,6 +65,12 @@ class Attributes:
         rows = self.schema.encode(*_asked(len(codes), found)).rows
         return {name: array for name, array in rows.items() if array.shape[1]}
 
+    @staticmethod
+    def sizes(prefix: str, letter: str) -> dict[str, str]:
+        """How long what ``state`` gives is, in terms of the number of columns."""
+        one = ("names", "kinds", "width", "first", "length", "mean", "deviation", "gaps")
+        return {f"{prefix}table_": f"{letter} {letter}_values", **{f"{prefix}{name}_": letter for name in one}}
+
     def state(self, prefix: str) -> dict[str, Any]:
         """Learned arrays for a component to keep."""
         return {f"{prefix}{name}_": value for name, value in self.schema.state().items()}

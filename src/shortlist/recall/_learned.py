@@ -67,7 +67,7 @@ class Learned(Trained, Vectors):
     """
 
     _first: Any = PrivateAttr(default=None)
-    sizes: ClassVar[Mapping[str, str]] = {"weight_names_": "w", "weights_": "w v"}
+    sizes: ClassVar[Mapping[str, str]] = {"weight_names_": "w", "weights_": "w v", "width_": "f"}
     output: ClassVar[str] = "vector"
 
     signal: Signal = "positive"
@@ -153,7 +153,9 @@ class Learned(Trained, Vectors):
         with loop.threads(self.threads), torch.inference_mode():
             net = self.net()
             assert isinstance(net, Retrieval)
-            self._keep(net.items(None).numpy(), data)
+            q = net.items(None).numpy()
+            self.width_: int = q.shape[1]
+            self._keep(q, data)
         return self
 
     def _log(self, data: Dataset) -> Ragged:

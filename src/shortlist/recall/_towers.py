@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from shortlist.recall._learned import Learned
 from shortlist.types import Array, Ragged
 
 USER, ITEM = "user_schema_", "item_schema_"
+INPUTS = ("numbers", "codes", "lists")
+"""What is read of an item."""
 CURVE = "piecewise"
 """How numbers are read: a bucket of its own for every few items would tell nothing of the next one."""
 DEVIATION = 0.05
@@ -52,6 +54,7 @@ class Towers(Learned):
     """An attribute's values of fewer users (or items) than so many are one value."""
     hash_width: Annotated[int, Field(ge=1)] = 10_000
     """Vectors that the letter trigrams of a text share."""
+    sizes: ClassVar[Mapping[str, str]] = Attributes.sizes(USER, "user")
     _user: Any = PrivateAttr(default=None)
 
     def learn_inputs(self, data: Dataset, log: Ragged) -> None:
@@ -121,7 +124,17 @@ class Described(Towers):
     """Whether an item has a vector of its own beside those of its attributes."""
     id_dropout: Annotated[float, Field(ge=0, lt=1), Search(0.0, 0.5)] = 0.1
     """Share of the items of a step that are seen without theirs, as new ones will be."""
+    sizes: ClassVar[Mapping[str, str]] = {
+        **Attributes.sizes(ITEM, "item"),
+        "ids_": "c",
+        **{f"item_{name}_": f"c {name}" for name in INPUTS},
+        **{f"item_{name}_width_": name for name in INPUTS},
+    }
     _item: Any = PrivateAttr(default=None)
+    if TYPE_CHECKING:
+        item_numbers_: Array
+        item_codes_: Array
+        item_lists_: Array
 
     def _log(self, data: Dataset) -> Ragged:
         """Learns the vocabulary (items of the log, and those that have attributes) and what is known of each."""
@@ -138,9 +151,9 @@ class Described(Towers):
         self.ids_ = np.where(np.isin(known, met), 1 + np.searchsorted(met, known), 0)  # [c]: 0 = nobody met it
         found = self._item.read(data.items, known, np.full(len(known), moment))
         none = np.empty((len(known), 0), np.float32)
-        self.item_numbers_, self.item_codes_, self.item_lists_ = (
-            found.get(name, none) for name in ("numbers", "codes", "lists")
-        )
+        for name in INPUTS:
+            columns = found.get(name, none)
+            self.__dict__.update({f"item_{name}_": columns, f"item_{name}_width_": columns.shape[1]})
         return super()._counted(data.sequences(signal=self.signal))
 
     @property

@@ -42,7 +42,7 @@ class EGES(Walked):
     in Alibaba (the contexts of new items are not in it).
     """
 
-    sizes: ClassVar[Mapping[str, str]] = {"attention_": "c s"}
+    sizes: ClassVar[Mapping[str, str]] = {"columns_": "s", "attention_": "c s"}
 
     attributes: list[str] | None = None
     """Columns of items that are side information (categories, lists, numbers, times); none named means all."""

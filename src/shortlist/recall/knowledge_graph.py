@@ -58,7 +58,13 @@ class KnowledgeGraph(Profiles):
     Modeling Repeat Purchase Recommendations.
     """
 
-    sizes: ClassVar[Mapping[str, str]] = {"relation_": "t"}
+    sizes: ClassVar[Mapping[str, str]] = {
+        "relation_": "t",
+        "relations_": "r",
+        "theta_": "r+3",
+        **{f"item_{name}_": "c" for name in ("rate", "gap")},
+        **{f"fact_{name}_": "t" for name in ("rate", "gap")},
+    }
 
     vectors: Annotated[Literal["chosen", "transe", "distmult", "none"], Search(choices=("chosen", "none"))] = "chosen"
     """Which vectors are learned; ``chosen``: the better of the two, on the last part of the log fitted on."""

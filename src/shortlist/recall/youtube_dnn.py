@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class YouTubeDNN(Towers):
     """How rivals are drawn, as for ``sasrec``."""
     each: Each = "batch"
     """What has rivals of its own; the more, the slower."""
+    sizes: ClassVar[Mapping[str, str]] = {"searched_": "n"}
+
     second: str | None = None
     """The behaviour whose items are the second history, a search say; it is neither told nor part of the first."""
     age: bool = True

@@ -81,10 +81,10 @@ class Fourth:
         if learned is not None:
             taught = len(np.unique(learned.candidates.request[learned.labels[POSITIVE] > 0]))
         for number, what in (
-            (len(self.judged), "the fourth fifth has {} requests"),
-            (last, "the last fifth has {} requests"),
-            (taught, "the first three fifths have {} requests to learn from"),
+            (len(self.judged), "the fourth has {} requests"),
+            (last, "it has {} requests"),
+            (taught, "the first three have {} requests to learn from"),
         ):
             if number < FEWEST:
-                return f"{what.format(number)}, expected at least {FEWEST}"
+                return f"{what.format(number)}, expected {FEWEST}"
         return ""

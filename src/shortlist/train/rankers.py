@@ -139,7 +139,7 @@ def samples_for_rankers(
 
 
 def _left_out(lack: str) -> None:
-    emit("note", message=f"rankers are judged by the last fifth of [rank, test) alone: {lack}")
+    emit("note", message=f"rankers are judged by the last fifth alone: {lack}")
 
 
 def _fitted(ranker: Ranker, items: Table, train: Samples, valid: Samples) -> Ranker:
