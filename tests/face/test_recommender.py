@@ -12,6 +12,7 @@ import shortlist as sl
 from shortlist import answer
 from shortlist.recall.item_cf import ItemCF
 from shortlist.recall.repeat import Repeat
+from shortlist.recall.social import Social
 from shortlist.registry import find
 from shortlist.testing import contract
 
@@ -30,6 +31,10 @@ def few(films):
 @pytest.mark.parametrize("cls", CHANNELS, ids=lambda cls: cls.__name__)
 def test_every_channel(cls, few):
     example = {key: value for key, value in cls.example.items() if key not in ("segment",)}
+    if cls is Social:
+        with pytest.raises(sl.InputError, match=r"social: expected \[data.ties\]"):
+            sl.Recommender(cls()).fit(few)
+        return
     asked = sl.Recommender(cls.from_config(example)).fit(few)
     users, again = ["196", "8", "nobody"], cls is Repeat  # whose answers are what the user has met
     frame = asked.recommend(users, n=5, exclude_seen=not again)

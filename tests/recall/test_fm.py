@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from shortlist.recall.fm import FactorisationMachine as FM
+from shortlist.recall.fm import FM
 from shortlist.testing import worlds
 from shortlist.types import Candidates, Ragged, Requests
 

@@ -20,7 +20,7 @@ from shortlist.recall._towers import DEVIATION, Asker, Described, Items, pooled
 from shortlist.types import Array, Int32, Ragged
 
 
-class FactorisationMachine(Described):
+class FM(Described):
     """Every pair of features of the asker and of the item has an interaction, that of their vectors.
 
     ŷ(u, i) = Σ_g w_g + Σ_{g < h} ⟨v_g, v_h⟩ + Σ_{f, g} ⟨x_f v_f, v_g⟩ = [Σ_f x_f v_f, 1] · [Σ_g v_g, own_i]
@@ -67,7 +67,7 @@ class FactorisationMachine(Described):
 
 
 class _Net(Retrieval):
-    def __init__(self, own: FactorisationMachine) -> None:
+    def __init__(self, own: FM) -> None:
         super().__init__()
         self.rows, self.asker = Items(own, own.factors + 1), Asker(own.askers, own.factors)
         self.past = Codes(1 + len(own.items_), own.factors, deviation=DEVIATION)

@@ -25,10 +25,9 @@ def with_vectors(data: Dataset, recipe: Recipe, root: Path | None) -> Dataset:
     found: dict[tuple[str, str | None], Elsewhere] = {}
     for name, section in recipe.recall.items():
         path = section.get("warm_start")
-        if path is None or path == "none":
+        if path is None:
             continue
         by = section.get("warm_by")
-        by = None if by == "none" else by
         where = f"recall.{name}.warm_start"
         folder = (root or Path()) / str(path)
         try:
