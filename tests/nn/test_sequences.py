@@ -53,7 +53,7 @@ def test_every_event_but_a_user_s_first_is_a_target_once(sizes, width, batch):
 @given(lengths, st.sampled_from([0.1, 0.3, 0.9]))
 def test_what_is_held_out_is_later_and_asked_for_once_a_user(sizes, share):
     log = log_of(sizes)
-    early, asked = held(log, share, order_only=False, at_most=100, seed=0)
+    early, asked = held(log, share, counts=np.ones(len(log["item"]), bool), order_only=False, at_most=100, seed=0)
     assert len(early) == len(log)
     if len(early["time"]) and len(asked):
         assert early["time"].max() < log["time"][asked.end].min()
@@ -65,7 +65,7 @@ def test_what_is_held_out_is_later_and_asked_for_once_a_user(sizes, share):
 
 def test_without_times_each_user_s_last_event_is_asked_for():
     log = log_of([2, 0, 5, 3])
-    early, asked = held(log, 0.1, order_only=True, at_most=100, seed=0)
+    early, asked = held(log, 0.1, counts=np.ones(len(log["item"]), bool), order_only=True, at_most=100, seed=0)
     assert asked.row.tolist() == [2, 3]
     assert asked.target.tolist() == [6, 9]
     assert early.lengths.tolist() == [2, 0, 4, 2]
@@ -73,8 +73,8 @@ def test_without_times_each_user_s_last_event_is_asked_for():
 
 def test_at_most_so_many_are_asked_and_none_where_nothing_is_held():
     log = log_of([6] * 30)
-    assert len(held(log, 0.5, order_only=True, at_most=7, seed=0)[1]) == 7
-    early, asked = held(log, 0, order_only=False, at_most=7, seed=0)
+    assert len(held(log, 0.5, counts=np.ones(len(log["item"]), bool), order_only=True, at_most=7, seed=0)[1]) == 7
+    early, asked = held(log, 0, counts=np.ones(len(log["item"]), bool), order_only=False, at_most=7, seed=0)
     assert early is log
     assert len(asked) == 0
 

@@ -123,7 +123,7 @@ def test_only_long_paths_tell():
                 item += [4 * chain + link, 4 * chain + link + 1]
                 u += 1
     data = worlds.dataset(np.array(user), np.array(item), START + DAY * np.arange(len(user)))
-    deep, flat = (LightGCN(factors=48, depth=d, own=False, epochs=30, hold=0).fit(data) for d in (3, 1))
+    deep, flat = (LightGCN(factors=48, depth=d, own=False, epochs=30, hold=0, rate=1e-3).fit(data) for d in (3, 1))
     first = 4 * np.arange(chains)
     history = worlds.dataset(np.arange(chains), first, np.full(chains, START), n_items=4 * chains).state()
     history = history.history(np.arange(chains), np.full(chains, NOW))

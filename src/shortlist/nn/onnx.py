@@ -65,7 +65,7 @@ def export(net: nn.Module, inputs: Inputs, said: Mapping[str, Any], output: str 
     with _ALONE, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter says that it is the older one, and which branches it froze
         torch.onnx.export(
-            _one_by_one(net.eval(), list(arrays)),
+            _one_by_one(net, list(arrays)).eval(),  # the exporter leaves it as it finds it, and the net with it
             given,
             file,
             dynamo=False,
