@@ -34,6 +34,8 @@ def load(
     for file in sorted(folder.glob("*.json")):
         row = json.loads(file.read_text(encoding="utf-8"))
         match file.name.removesuffix(".json").split("."):
+            case ["neural" | "lightgcn", *_]:
+                continue  # of pages of their own
             case ["growth", events, channel]:
                 growth.setdefault(events, {})[channel] = row
             case [log, protocol, channel]:
@@ -153,6 +155,8 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
         earned = sure({where: mine["adds"] for where, mine in found.items()})
         own = [w for w in sure({where: mine["adds_to_all_rows"] for where, mine in told.items()}) if w not in earned]
         verdict = "earns it" if earned else "earns it in rows of its own" if own else "does not earn it here"
+        if not told:
+            verdict = "not measured with the others yet"
         lines.append(f"| {channel} | {', '.join(earned)} | {', '.join(own)} | {verdict} |")
     won = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] > 0]
     lost = [" ".join(w) for w, j in joint.items() if j.get("merges") and _gain(j)["low"] <= 0]
