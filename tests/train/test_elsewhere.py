@@ -44,12 +44,17 @@ def test_items_begin_with_the_vectors_of_the_other_bundle(shop, first, tmp_path,
     assert np.abs(cosines(known, cold)).mean() < 0.9
 
 
-def test_figures_that_know_the_future_say_so(shop, first, tmp_path):
+def test_figures_that_know_the_future_say_so(shop, first, tmp_path, shortlist_command):
     same = train.fit(warm(shop, first.out / "bundle"), root=shop, out=tmp_path / "same")
     assert "label" not in json.loads((same.out / "evaluation.json").read_text())["protocol"]
     later = train.fit(read(shop / "shop.toml", NET), root=shop, out=tmp_path / "later", final=True)
     ours = train.fit(warm(shop, later.out / "bundle"), root=shop, out=tmp_path / "ours")
     assert json.loads((ours.out / "evaluation.json").read_text())["protocol"]["label"] == "not time-true"
+    code, _, said = shortlist_command(
+        "evaluate", ours.out / "bundle", "--data", shop, "--json", tmp_path / "again.json"
+    )
+    assert code == 0, said
+    assert json.loads((tmp_path / "again.json").read_text())["protocol"]["label"] == "not time-true"
 
 
 def test_what_cannot_be_started_from_is_named(shop, shop_run, first, tmp_path):
@@ -67,3 +72,10 @@ def test_what_cannot_be_started_from_is_named(shop, shop_run, first, tmp_path):
 def test_texts_are_matched_once_and_without_regard_to_case_and_spaces():
     own, theirs = matched(["Heat (1995)", None, "Up", "Up", " a  b"], ["A b", "up", "heat (1995)", None])
     assert sorted(zip(own.tolist(), theirs.tolist(), strict=True)) == [(0, 2), (4, 0)]
+
+
+@pytest.mark.parametrize("kind", ["lightgcn", "youtube_dnn", "bert4rec"])
+def test_every_channel_whose_items_have_vectors_may_start_so(shop, first, tmp_path, kind):
+    ours = train.fit(warm(shop, first.out / "bundle", f"recall.net.type={kind}"), root=shop, out=tmp_path)
+    found = cosines(open_bundle(first.out / "bundle"), open_bundle(ours.out / "bundle"))
+    assert (found > (0.3 if kind == "lightgcn" else 0.999)).all()  # spread over the graph, they lean to each other

@@ -21,6 +21,7 @@ def log_of(opened: Bundle, path: Path, data: Path | None) -> Dataset:
     """
     from shortlist import train
     from shortlist.data.build import dataset
+    from shortlist.data.elsewhere import knowing
     from shortlist.data.raw import Raw
     from shortlist.data.sources import source
 
@@ -35,4 +36,5 @@ def log_of(opened: Bundle, path: Path, data: Path | None) -> Dataset:
         raise InputError("data: an order of each user alone is spread anew as the log grows; fit again")
     if not same:
         terminal.err.print("  note: the data is not what this bundle was fitted on")
+    log = knowing(log, opened.manifest.get("elsewhere", {}))
     return train.as_asked(opened.recipe, log, same, str(path))

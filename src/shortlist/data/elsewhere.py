@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +24,18 @@ class Elsewhere:
 
     def __post_init__(self) -> None:
         assert self.vector.shape[0] == len(self.item)
+
+
+def learned_elsewhere(data: Dataset) -> dict[str, int]:
+    """What a manifest keeps of it: by path, the last moment that the bundle there knew of."""
+    return {path: known.fitted_until for (path, _), known in data.extra.get(ELSEWHERE, {}).items()}
+
+
+def knowing(data: Dataset, learned: Mapping[str, int]) -> Dataset:
+    """The log as one whose channels learned from there, without the vectors: to be asked, not to be learned from."""
+    none, empty = np.empty(0, np.int32), np.empty((0, 0), np.float32)
+    found = {(path, None): Elsewhere(none, empty, until) for path, until in learned.items()}
+    return replace(data, extra={**data.extra, ELSEWHERE: found}) if found else data
 
 
 def from_later(data: Dataset, moment: int) -> bool:

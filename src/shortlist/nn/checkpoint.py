@@ -37,13 +37,13 @@ def kept_in(folder: Path) -> Iterator[None]:
 
 
 def of(net: Any, plan: Component, batches: Any, *more: Any) -> Checkpoint | None:
-    """The file of this very run: this net, these settings, this data; None outside ``kept_in``."""
+    """The file of this very run: this net as it begins, these settings, this data; None outside ``kept_in``."""
     folder = _folder.get()
     if folder is None:
         return None
     digest = hashlib.sha256()
-    shapes = [(name, list(tensor.shape)) for name, tensor in net.state_dict().items()]
-    digest.update(json.dumps([type(plan).__name__, plan.config(), shapes, more], default=str).encode())
+    digest.update(json.dumps([type(plan).__name__, plan.config(), more], default=str).encode())
+    _feed(digest, {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()})
     _feed(digest, batches)
     return Checkpoint(folder / f"{digest.hexdigest()[:24]}.npz")
 

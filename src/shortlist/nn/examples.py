@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +13,7 @@ from numba import njit
 
 from shortlist.data import Table
 from shortlist.nn.rivals import Rivals
-from shortlist.nn.sequences import POOL, STEPS, Each, Step, step
+from shortlist.nn.sequences import Each, Step, by_length, step, steps_of
 from shortlist.types import Array, Bool, Int64, Ragged
 
 
@@ -86,26 +85,15 @@ class Examples:
 
     def steps(self, batch: int) -> int:
         """How many batches of about ``batch`` examples an epoch has: of a small log ``STEPS`` smaller ones."""
-        n = len(self)
-        return max(-(-n // batch), min(STEPS, n // 2)) if n > 1 else 0
+        return steps_of(len(self), batch) if len(self) > 1 else 0
 
     def epoch(self, steps: int, generator: torch.Generator) -> Iterator[Step]:
         """``steps`` batches in an order drawn from ``generator``."""
         row, start, end, told = self.pieces
-        for chosen in self._order(steps, generator):
+        for chosen in by_length(np.minimum(end - start, self.width), steps, generator):
             a, b, at = start[chosen], end[chosen], told[chosen]
             width = min(self.width, max(1, int((b - a).max())))
             arrays = self.reads(self.log, a, b, self.log["time"][at], row[chosen], self.users, width)
             inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
             target = torch.from_numpy(self.log["item"][at].astype(np.int64))
             yield step(inputs, target, self.rivals, self.each, len(self) / steps, generator)
-
-    def _order(self, steps: int, generator: torch.Generator) -> list[Int64]:
-        """The examples of each step."""
-        _, start, end, _ = self.pieces
-        n, length = len(self), np.minimum(end - start, self.width)
-        drawn = torch.randperm(n, generator=generator).numpy()
-        pool = np.arange(n) * steps // n // POOL
-        drawn = drawn[np.lexsort((length[drawn], pool))]
-        parts = [drawn[a:b] for a, b in itertools.pairwise(np.arange(steps + 1) * n // steps)]
-        return [parts[i] for i in torch.randperm(steps, generator=generator).tolist()]

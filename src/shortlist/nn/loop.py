@@ -147,8 +147,8 @@ def device_of(wanted: str) -> torch.device:
 def memory_kept() -> Iterator[None]:
     """What is freed inside the block is kept for the next step and given back at its end (glibc; nothing elsewhere).
 
-    A step's larger tensors are otherwise asked of the system and returned each time, and clearing their pages takes a
-    fifth to a third of the step.
+    A step's larger tensors are otherwise asked of the system and returned each time, and clearing their pages takes up
+    to two fifths of the step.
     """
     try:
         libc = ctypes.CDLL(None)
@@ -187,7 +187,7 @@ def _stream(batches: Batches, steps: int, generator: torch.Generator) -> Iterato
 
 
 def _precision(device: torch.device) -> AbstractContextManager[object]:
-    """Half precision (bfloat16) on a graphics card, where it is twice as quick; full on the processor."""
+    """Half precision (bfloat16) on a graphics card, full on the processor."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -12,6 +14,8 @@ from torch import Tensor
 from shortlist.types import Array
 
 Draw = Literal["uniform", "log", "popularity", "batch", "mixed"]
+LEAST = 1e-12
+"""The chance of what was never right: its logarithm is a number."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +32,32 @@ class Rivals:
     number: int  # of drawn ones
     correct: bool = True  # whether scores are to be less log Q
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _share(self) -> Tensor:
+        """[c]: of the right ones."""
         counts = np.asarray(self.counts, np.float64)
-        c = max(len(counts), 1)
-        share = counts / max(counts.sum(), 1) if len(counts) else np.ones(1)
-        q = np.full(len(counts), 1 / c)
-        order = np.argsort(-counts, kind="stable")
+        return torch.from_numpy(np.maximum(counts / max(counts.sum(), 1), LEAST))
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """[c]: the items, popular ones first."""
+        return torch.from_numpy(np.argsort(-np.asarray(self.counts), kind="stable"))
+
+    @cached_property
+    def _q(self) -> Tensor:
+        """[c]: an item's chance; of ``mixed`` to be one of those that are drawn."""
+        c = len(self.counts)
+        if self.how in ("popularity", "batch"):
+            return self._share
+        q = torch.full((c,), 1 / max(c, 1), dtype=torch.float64)
         if self.how == "log":
-            rank = np.arange(len(counts))
-            q[order] = np.log((rank + 2) / (rank + 1)) / np.log(len(counts) + 1)
-        elif self.how in ("popularity", "batch"):
-            q = share
-        object.__setattr__(self, "_q", torch.from_numpy(np.maximum(q, 1e-12)))
-        object.__setattr__(self, "_share", torch.from_numpy(np.maximum(share, 1e-12)))
-        object.__setattr__(self, "_edges", torch.from_numpy(np.cumsum(q[order])))
-        object.__setattr__(self, "_order", torch.from_numpy(order.copy()))
+            rank = torch.arange(c, dtype=torch.float64)
+            q[self._order] = torch.log((rank + 2) / (rank + 1)) / math.log(c + 1)
+        return q
+
+    @cached_property
+    def _edges(self) -> Tensor:
+        return self._q[self._order].cumsum(0)
 
     def drawn(self, groups: int, target: Tensor, generator: torch.Generator) -> Tensor:
         """[groups, s] Int64: rivals of each group's targets; of the batch's own ``target`` there is one group alone."""
@@ -52,10 +67,9 @@ class Rivals:
         if self.how in ("uniform", "mixed"):
             drawn = torch.randint(0, c, shape, generator=generator)
             return drawn if self.how == "uniform" else torch.cat([target[None], drawn], 1)
-        edges: Tensor = self._edges  # type: ignore[attr-defined]
-        place = torch.searchsorted(edges, torch.rand(shape, generator=generator, dtype=torch.float64) * edges[-1])
-        order: Tensor = self._order  # type: ignore[attr-defined]
-        return order[place.clamp(max=c - 1)]
+        drawn = torch.rand(shape, generator=generator, dtype=torch.float64) * self._edges[-1]
+        place = torch.searchsorted(self._edges, drawn)
+        return self._order[place.clamp(max=c - 1)]
 
     @property
     def together(self) -> bool:
@@ -67,8 +81,7 @@ class Rivals:
         one chance, or it is not to be corrected for."""
         if not self.correct or self.how == "uniform":
             return None
-        q: Tensor = self._q  # type: ignore[attr-defined]
+        q = self._q
         if self.how == "mixed":
-            share: Tensor = self._share  # type: ignore[attr-defined]
-            q = (targets * share + self.number * q) / (targets + self.number)
+            q = (targets * self._share + self.number * q) / (targets + self.number)
         return q.log().float()

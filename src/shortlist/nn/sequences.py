@@ -101,12 +101,12 @@ class Windows:
 
     def steps(self, batch: int) -> int:
         """How many batches of about ``batch`` windows an epoch has: of a small log ``STEPS`` smaller ones."""
-        return max(-(-len(self) // batch), min(STEPS, len(self) // 2)) if self.targets > 1 else 0
+        return steps_of(len(self), batch) if self.targets > 1 else 0
 
     def epoch(self, steps: int, generator: torch.Generator) -> Iterator[Step]:
         """``steps`` batches in an order drawn from ``generator``."""
         start, end = self.pieces
-        for chosen in self.order(steps, generator):
+        for chosen in by_length(end - start, steps, generator):
             a, b = start[chosen], end[chosen]
             width = int((b - a).max())
             place = b[:, None] - np.arange(width, 0, -1)
@@ -115,15 +115,20 @@ class Windows:
             inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
             yield step(inputs, torch.from_numpy(target), self.rivals, self.each, self.targets / steps, generator)
 
-    def order(self, steps: int, generator: torch.Generator) -> list[Int64]:
-        """The windows of each step."""
-        n, length = len(self), self.pieces[1] - self.pieces[0]
-        drawn = torch.randperm(n, generator=generator).numpy()
-        pool = np.arange(n) * steps // n // POOL
-        drawn = drawn[np.lexsort((length[drawn], pool))]
-        bounds = np.arange(steps + 1) * n // max(steps, 1)
-        parts = [drawn[a:b] for a, b in itertools.pairwise(bounds)]
-        return [parts[i] for i in torch.randperm(steps, generator=generator).tolist()]
+
+def steps_of(n: int, batch: int) -> int:
+    """How many batches of about ``batch`` there are of ``n``: of a few ``STEPS`` smaller ones."""
+    return max(-(-n // batch), min(STEPS, n // 2))
+
+
+def by_length(length: Array, steps: int, generator: torch.Generator) -> list[Int64]:
+    """All of ``length`` [n] in ``steps`` parts drawn at random, those of about one length together."""
+    n = len(length)
+    drawn = torch.randperm(n, generator=generator).numpy()
+    pool = np.arange(n) * steps // max(n, 1) // POOL
+    drawn = drawn[np.lexsort((length[drawn], pool))]
+    parts = [drawn[a:b] for a, b in itertools.pairwise(np.arange(steps + 1) * n // max(steps, 1))]
+    return [parts[i] for i in torch.randperm(steps, generator=generator).tolist()]
 
 
 def step(

@@ -52,7 +52,7 @@ class Retrieval(nn.Module):
 
     def begin(self, columns: Tensor, vectors: Tensor) -> None:
         """Sets the first vectors of the items in ``columns`` [m] to ``vectors`` [m, f]."""
-        raise InputError("warm_start: this channel's items have no vectors of their own to begin with")
+        raise InputError("warm_start: what this channel finds items by is made of attributes and layers; leave it out")
 
     def towards(self, step: Step) -> tuple[Tensor, Tensor]:
         """(p [b, w, f], target [b, w]): the vectors that are to find the targets of a step; -1 = no target."""
@@ -156,6 +156,7 @@ class Learned(Trained, Vectors):
             q = net.items(None).numpy()
             self.width_: int = q.shape[1]
             self._keep(q, data)
+        self._first = None
         return self
 
     def _log(self, data: Dataset) -> Ragged:

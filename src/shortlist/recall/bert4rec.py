@@ -14,7 +14,7 @@ from torch.nn import functional
 from shortlist.component import Search
 from shortlist.data import Table
 from shortlist.nn.rivals import Rivals
-from shortlist.nn.sequences import Step, Windows, read, step
+from shortlist.nn.sequences import Step, Windows, by_length, read, step
 from shortlist.recall._attentive import Attentive, Net
 from shortlist.types import Ragged
 
@@ -59,7 +59,7 @@ class _Masked(Windows):
     def epoch(self, steps: int, generator: torch.Generator) -> Iterator[Step]:
         start, end = self.pieces
         usual = max(1.0, (self.targets + len(self)) * self.share / steps)
-        for chosen in self.order(steps, generator):
+        for chosen in by_length(end - start, steps, generator):
             a, b = start[chosen], end[chosen] + 1
             arrays = read(self.log, a, b, self.log["time"][b - 1], int((b - a).max()), self.reads)
             inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -19,7 +19,7 @@ from shortlist.data import Dataset, State, Table
 from shortlist.nn.propagation import Bipartite
 from shortlist.nn.retrieval import Objective
 from shortlist.nn.rivals import Rivals
-from shortlist.nn.sequences import STEPS, Each, Step, step
+from shortlist.nn.sequences import Each, Step, step, steps_of
 from shortlist.recall._embeddings import largest
 from shortlist.recall._kernels.history import ONCE, weighted
 from shortlist.recall._kernels.sparse import Sparse
@@ -57,7 +57,7 @@ class LightGCN(Learned):
     depth: Annotated[int, Field(ge=1, le=8), Search(1, 4)] = 3
     """L: the steps of the longest walk."""
     own: Annotated[bool, Search(choices=(True, False))] = True
-    """Whether users have a vector to learn, as in the paper, or only what comes to them from items: half the work."""
+    """Whether users have a vector to learn, as in the paper, or only what comes to them from items."""
     objective: Annotated[Objective, Search(choices=("softmax", "sampled", "gbce", "bpr"))] = "bpr"
     """What is made small: that a rival is above the right item (``bpr``), or as in the other learned channels."""
     negatives: Annotated[int, Field(ge=1), Search(1, 1024, log=True)] = 1
@@ -177,7 +177,7 @@ class Pairs:
 
     def steps(self, batch: int) -> int:
         """How many batches of about ``batch`` pairs: of a small log ``STEPS`` smaller ones."""
-        return max(-(-len(self) // batch), min(STEPS, len(self) // 2)) if len(self) > 1 and self.count > 1 else 0
+        return steps_of(len(self), batch) if len(self) > 1 and self.count > 1 else 0
 
     def epoch(self, steps: int, generator: torch.Generator) -> Iterator[Step]:
         """``steps`` batches in an order drawn from ``generator``."""
@@ -244,6 +244,10 @@ class _Net(Retrieval):
         """[c, f]: d_j^-1/2 (e_j^(0) + ... + e_j^(L-1)) / (L + 1)."""
         scale = self.get_buffer("scale")
         return self.spread()[2] * scale
+
+    def begin(self, columns: Tensor, vectors: Tensor) -> None:
+        with torch.no_grad():
+            self.q[columns] = vectors
 
     def items(self, columns: Tensor | None) -> Tensor:
         items = self.spread()[1]

@@ -26,7 +26,7 @@ class TwoTower(Described):
     against the other right items of the batch, scores less log Q, so that what is popular is not told off for being
     often there; ``draw = "mixed"`` has uniform ones beside. Some items are learned from without their ids
     (``id_dropout``), so that items nobody has met have vectors by their attributes alone, as users have. An item costs
-    one product, cheap enough to score every row with. Without attributes, ``als`` is as good and quicker.
+    one product, cheap enough to score every row with.
 
     Source: Huang, He, Gao, Deng, Acero, Heck (2013), Learning Deep Structured Semantic Models for Web Search using
     Clickthrough Data; Yi et al. (2019), Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations;

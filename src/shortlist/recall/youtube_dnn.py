@@ -131,6 +131,10 @@ class _Net(Retrieval):
         out: Tensor = self.layers(torch.cat(parts, 1))
         return out[:, None]
 
+    def begin(self, columns: Tensor, vectors: Tensor) -> None:
+        with torch.no_grad():
+            self.found.table[columns + 1] = vectors
+
     def items(self, columns: Tensor | None) -> Tensor:
         if columns is None:
             return self.found.table[1:]

@@ -19,6 +19,7 @@ from shortlist import bundle as bundles
 from shortlist.component import InputError, Measured, able
 from shortlist.data import Dataset
 from shortlist.data.build import dataset
+from shortlist.data.elsewhere import learned_elsewhere
 from shortlist.data.order import WORDS
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
@@ -110,6 +111,7 @@ def _fit(recipe: Recipe, root: Path | None, out: Path, final: bool, overrides: S
                 **({"order": WORDS[raw.clock]} if data.order_only else {}),
             },
             "versions": versions(),
+            **({"elsewhere": found} if (found := learned_elsewhere(data)) else {}),
         }
     )
     with schedule.timed("publish"):
