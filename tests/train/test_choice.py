@@ -99,34 +99,6 @@ def test_the_mean_is_that_of_all_requests_of_both_windows():
     assert Choice(both).means["one"] == pytest.approx(0.5)  # what is reported as validation stays the last fifth's
 
 
-@pytest.mark.parametrize(
-    ("means", "seconds", "taken"),
-    [
-        ({"slow": 0.4001, "quick": 0.4}, {"slow": 9.0, "quick": 1.0}, "quick"),
-        ({"quick": 0.4, "slow": 0.4001}, {"slow": 9.0, "quick": 1.0}, "quick"),
-        ({"slow": 0.4001, "quick": 0.4}, {"slow": 1.5, "quick": 1.0}, "slow"),  # not quicker on every machine
-        ({"slow": 0.4001, "quick": 0.2}, {"slow": 9.0, "quick": 1.0}, "slow"),  # told apart
-        ({"slow": 0.4001, "quick": 0.4}, {}, "slow"),  # nobody took the time
-    ],
-)
-def test_of_rankers_that_cannot_be_told_apart_the_quickest_is_taken(means, seconds, taken):
-    made = Choice((window(merge=0.1, **means),), seconds)
-    assert made.best() == "slow"
-    assert made.quickest() == taken
-    assert served(made) == (taken, [])
-
-
-def test_the_quickest_is_not_taken_where_only_a_better_one_surely_gains():
-    """Of one user in each direction: the quick one cannot be told from the other, nor from the merge order."""
-    slow, quick = np.full(100, 0.25), np.where(USERS % 2, 0.5, -0.04)
-    made = Choice(
-        (Judged("", {"merge": np.full(100, 0.2), "slow": slow, "quick": quick}, USERS),), {"slow": 9, "quick": 1}
-    )
-    assert (made.best(), made.quickest()) == ("slow", "quick")
-    assert served(made) == ("slow", [])
-    assert served(made, "rank") == ("quick", [])
-
-
 def test_requests_without_an_order_say_nothing():
     made = choice(merge=0.2, trees=0.4)
     values = made.windows[0].values

@@ -2,14 +2,15 @@
 
 All are judged by NDCG@10 of the same rows, in one window or two: the last fifth of the rankers' window, and the fourth
 by rankers that learned on three (``fourth``). A mean is over all requests of both, and so is a gain; its standard error
-draws users, who are the same in either window. Of rankers that with the highest mean is best; of those within a
-standard error of it the quickest is taken. It is served where it gains more than a standard error over the merge order.
+draws users, who are the same in either window. Of rankers that with the highest mean is best, whether or not others
+can be told from it: a clock would choose differently on every run. It is served where it gains more than a standard
+error over the merge order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,6 @@ from shortlist.types import Array, Float64
 
 MERGE = "merge"
 """What the merge order is called beside the rankers."""
-QUICKER = 2.0
-"""A ranker is the quicker of two only where it takes less than the other's seconds by this factor: of two that take
-about the same the recipe's first is taken, on every machine alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,6 @@ class Choice:
     """What the windows say of every ranker and of the merge order, the last fifth first."""
 
     windows: tuple[Judged, ...]
-    seconds: Mapping[str, float] = field(default_factory=dict)  # by name: to score the same rows
 
     @property
     def means(self) -> dict[str, float]:
@@ -88,13 +85,12 @@ class Choice:
         """
         if serve not in ("best", "rank"):
             return None if serve == MERGE else serve
-        quickest, best = self.quickest(), self.best()
+        best = self.best()
         if serve == "rank" or MERGE not in self.windows[0].values or np.isnan(self._mean(best)):
-            return quickest
-        for name in (quickest, best):
-            mean, error = self._gain(name, MERGE)
-            if mean > error:
-                return name
+            return best
+        mean, error = self._gain(best, MERGE)
+        if mean > error:
+            return best
         told = "is no better than the merge order" if mean <= 0 else "is too close to tell from the merge order"
         said = [window.told(best) for window in self.windows]
         together = f"; together {_signed(mean)} ± {error:.4f}" if len(said) > 1 else ""
@@ -106,15 +102,6 @@ class Choice:
         """The ranker with the highest mean, the first of the recipe of equals, or where nothing could be ordered."""
         means = {name: self._mean(name) for name in self.windows[0].values if name != MERGE}
         return max(means, key=lambda name: np.nan_to_num(means[name], nan=-1.0))
-
-    def quickest(self) -> str:
-        """Of the best ranker and those that cannot be told from it, by a standard error, the quickest."""
-        chosen = best = self.best()
-        for name in self.seconds:
-            mean, error = self._gain(best, name)
-            if name != best and mean <= error < np.inf and QUICKER * self.seconds[name] < self.seconds[chosen]:
-                chosen = name
-        return chosen
 
     def _gain(self, one: str, other: str) -> tuple[float, float]:
         return gain(self._pooled(one), self._pooled(other), self.users)

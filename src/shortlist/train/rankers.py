@@ -7,7 +7,6 @@ chooses together with the fourth.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -60,13 +59,6 @@ class RankerSamples:
         if not parts:
             return rows.with_columns(score=np.empty(0, np.float32))
         return rows.with_columns(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-
-    def timed(self, ranker: Ranker, state: State) -> tuple[Candidates, float]:
-        """``scored``, and the seconds of one core it took without what is compiled at the first call."""
-        replace(self, served=self.served.take(np.arange(min(1, len(self.questions))))).scored(ranker, state)
-        began = time.process_time()
-        scored = self.scored(ranker, state)
-        return scored, time.process_time() - began
 
     def ndcg(self, scored: Candidates) -> Float64:
         """[n]: NDCG@10 of the later part's requests by ``score``; NaN where there is no order to get wrong."""
@@ -264,17 +256,16 @@ def fit_rankers(
     to come should not be left out.
     """
     windows: list[Judged] = []
-    seconds = dict.fromkeys(recipe.rankers, 0.0)
 
     def judge(made: RankerSamples, window: str = "the fourth fifth") -> dict[str, Ranker]:
-        rankers, judged = _judged(made, recipe, state, window, seconds)
+        rankers, judged = _judged(made, recipe, state, window)
         windows.insert(0, judged)
         return rankers
 
     asked = judge if is_asked(recipe) else None
     made = samples_for_rankers(pipeline, recipe, data, state, opens, closes, judge=asked)
     rankers = judge(made, "the last fifth")
-    choice = Choice(tuple(windows), seconds)
+    choice = Choice(tuple(windows))
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
@@ -288,10 +279,8 @@ def fit_rankers(
     return rankers, choice
 
 
-def _judged(
-    made: RankerSamples, recipe: Recipe, state: State, window: str, seconds: dict[str, float]
-) -> tuple[dict[str, Ranker], Judged]:
-    """The recipe's rankers, fitted, and what the later part says of them; what scoring it took adds to ``seconds``."""
+def _judged(made: RankerSamples, recipe: Recipe, state: State, window: str) -> tuple[dict[str, Ranker], Judged]:
+    """The recipe's rankers, fitted, and what the later part says of them."""
     rows, values, rankers = made.served.candidates, dict[str, Float64](), dict[str, Ranker]()
     if recipe.samples.source == "funnel":
         values[MERGE] = made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))
@@ -305,9 +294,7 @@ def _judged(
         with step(f"fit ranker {name}, judged on {window}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
-        scored, spent = made.timed(rankers[name], state)
-        seconds[name] += spent
-        values[name] = made.ndcg(scored)
+        values[name] = made.ndcg(made.scored(rankers[name], state))
     return rankers, Judged(window, values, made.questions.requests.user)
 
 
