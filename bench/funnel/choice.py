@@ -10,6 +10,7 @@ other, both ways; nothing of the test window is looked at. Writes choice.json an
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from shortlist.types import Array, Float64
 HERE = Path(__file__).parent
 DRAFTS = HERE.parent / "first_hour" / "results.json"
 LOGS = ("latest-small", "movielens-100k", "amazon-grocery", "movietweetings")
-WAYS = ("best", "quickest", "averaged")
+WAYS = ("best", "quickest", "averaged", "weighted", "better")
 QUICKER = 2.0
 """The quickest takes less than the best ranker's seconds by this factor, or it is the best."""
 BEGINS, ENDS = "<!-- table -->\n", "<!-- end of the table -->\n"
@@ -60,18 +61,30 @@ class Window:
         self.judged = Judged(name, values, self.users)
         self.choice, self.seconds = Choice((self.judged,)), seconds
 
-    def picked(self) -> dict[str, list[str]]:
-        """By way, the rankers it takes."""
+    def picked(self) -> dict[str, dict[str, float]]:
+        """By way, the rankers it takes and their weights."""
         best, values = self.choice.best(), self.judged.values
         apart = {name: gain(values[best], values[name], self.users) for name in self.places}
         alike = [name for name, (mean, error) in apart.items() if mean <= error]
         quickest = min(alike, key=self.seconds.__getitem__)
         quickest = quickest if QUICKER * self.seconds[quickest] < self.seconds[best] else best
-        return {"best": [best], "quickest": [quickest], "averaged": alike}
+        picked = {"best": [best], "quickest": [quickest], "averaged": alike}
+        ways = {**{way: dict.fromkeys(names, 1.0) for way, names in picked.items()}, "weighted": self.weights(alike)}
+        return {**ways, "better": max((ways["averaged"], ways["best"]), key=self.mean)}
 
-    def value(self, rankers: list[str]) -> Float64:
-        """[n]: NDCG@10 of the mean of their places."""
-        score = -np.sum([self.places[name] for name in rankers], axis=0)
+    def mean(self, weights: Mapping[str, float]) -> float:
+        """NDCG@10 over its requests."""
+        return float(np.nanmean(self.value(weights)))
+
+    def weights(self, rankers: list[str]) -> dict[str, float]:
+        """Of all weights of quarters that add up to one, those with the highest NDCG@10, the most even of equals."""
+        shares = (np.array(one) / 4 for one in itertools.product(range(5), repeat=len(rankers)) if sum(one) == 4)
+        found = [dict(zip(rankers, share.tolist(), strict=True)) for share in sorted(shares, key=lambda w: w @ w)]
+        return max(found, key=self.mean)
+
+    def value(self, weights: Mapping[str, float]) -> Float64:
+        """[n]: NDCG@10 of the weighted mean of rankers' places."""
+        score = -np.sum([weight * self.places[name] for name, weight in weights.items()], axis=0)
         return self.made.ndcg(self.made.served.candidates.with_columns(score=score))
 
 
@@ -117,8 +130,8 @@ def measure(recipe: Recipe) -> dict[str, Any]:
 def table(results: Mapping[str, Any]) -> str:
     """The part of the page that is measured."""
     lines = [
-        "| log | requests | best | quickest | averaged |",
-        "|---|---|---|---|---|",
+        f"| log | requests | {' | '.join(WAYS)} |",
+        f"|---|---|{'---|' * len(WAYS)}",
     ]
     for log, row in results.items():
         cells = [f"{row['ways']['best']['ndcg@10']:.4f}"]

@@ -21,7 +21,7 @@ from shortlist.component import InputError, Search, explain
 from shortlist.configured import Configured, override
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
-from shortlist.pipeline import Pipeline
+from shortlist.pipeline import Averaged, Pipeline, members
 from shortlist.registry import find, names
 
 Section = dict[str, Any]
@@ -154,9 +154,9 @@ class Recipe(Strict):
     rank: Section = {}
     """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
     serve: str = "best"
-    """Whose order is served: ``best`` = the best ranker's where it is surely better than the merge's on the last two
-    fifths of [rank, test), else the merge's; ``rank`` = always the best ranker's; ``merge`` = always the merge's; or a
-    ranker's by name."""
+    """Whose order is served: ``best`` = the best ranker's, or the average of those alike, where it is surely better
+    than the merge's on the last two fifths of [rank, test), else the merge's; ``rank`` = the same, better or not;
+    ``merge`` = the merge's; ``a`` = that ranker's; ``a+b`` = by the mean of the places that both give."""
     rules: list[Section] = []
     """What the slate must keep to: ``[[rules]]`` with a ``type``, in the order they are applied."""
     evaluate: EvaluateSpec = EvaluateSpec()
@@ -167,8 +167,7 @@ class Recipe(Strict):
     @property
     def learned(self) -> EvaluateSpec:
         """How the requests are asked that rankers learn from."""
-        requests = self.samples.requests or self.evaluate.requests
-        return self.evaluate.model_copy(update={"requests": requests})
+        return self.evaluate.model_copy(update={"requests": self.samples.requests or self.evaluate.requests})
 
     @property
     def digest(self) -> str:
@@ -236,7 +235,9 @@ class Recipe(Strict):
         return frozenset(number for number, name in enumerate(types) if name in reads)
 
     def ranker(self, name: str) -> Any:
-        """One of the rankers, unfitted."""
+        """One of the rankers, or several as one (``a+b``), unfitted."""
+        if len(names := members(name)) > 1:
+            return Averaged(rankers={one: self.ranker(one) for one in names})
         path = "rank" if self.rankers is not self.rank else f"rank.{name}"
         return self.component("rank", path, self.rankers[name])
 
@@ -273,8 +274,8 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
     if recipe.recall:
         for name in recipe.rankers:
             _check_labels(recipe, name)
-        if recipe.serve not in ("best", "rank", "merge", *recipe.rankers):
-            raise InputError(f"serve: expected best, rank, merge or a ranker's name, found {recipe.serve!r}")
+        if recipe.serve not in ("best", "rank", "merge") and set(members(recipe.serve)) - set(recipe.rankers):
+            raise InputError(f"serve: expected best, rank, merge or rankers' names joined by +, found {recipe.serve!r}")
     return recipe
 
 
@@ -284,9 +285,8 @@ def _check_labels(recipe: Recipe, name: str) -> None:
     path = "rank" if recipe.rankers is not recipe.rank else f"rank.{name}"
     one = getattr(ranker, "label", None)
     for key, labels in (("label", [one] if one else []), ("labels", getattr(ranker, "labels", []))):
-        for label in labels:
-            if label not in there:
-                raise InputError(f"{path}.{key}: [samples.labels] has no {label!r}; there are {', '.join(there)}")
+        if missing := [label for label in labels if label not in there]:
+            raise InputError(f"{path}.{key}: [samples.labels] has no {missing[0]!r}; there are {', '.join(there)}")
 
 
 def _asked_at_random(recipe: Recipe) -> Recipe:

@@ -35,7 +35,10 @@ def copy(shop_run, tmp_path):
 
 
 def test_opened_it_answers_as_saved(shop, shop_run, tmp_path):
+    """Its ranker is the average of two, each in a folder of its own."""
     opened = open_bundle(shop_run.out / "bundle")
+    assert opened.manifest["ranker"] == "trees+line"
+    assert {"rank.trees", "rank.line"} < {folder.name for folder in (opened.path / "components").iterdir()}
     again = save(tmp_path / "bundle", opened.pipeline, opened.recipe, opened.data, opened.manifest["ranker"], {})
     reopened = open_bundle(again)
     assert reopened.hash == opened.hash
@@ -63,7 +66,8 @@ def test_a_half_has_what_its_stages_learned_and_nothing_else(shop_run, tmp_path)
     for half, own in (("recall", "seen"), ("rank", "fill"), (None, None)):
         found = open_bundle(path, half=half).pipeline
         assert [name for name, rule in found.rules.items() if rule.state()] == ([own] if own else list(rules))
-        assert [bool(found.recall["cf"].state()), bool(found.ranker.state())] == [half != "rank", half != "recall"]
+        learned = [found.recall["cf"], *found.ranker.rankers.values()]
+        assert [bool(part.state()) for part in learned] == [half != "rank", half != "recall", half != "recall"]
 
 
 def damage_truncate(folder):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from shortlist.component import InputError
 from shortlist.progress import listening
 from shortlist.recipe import parse
-from shortlist.train.choice import Choice, Judged
+from shortlist.train.choice import Choice, Judged, Places, worth
+from shortlist.types import Candidates, Ragged
 
 USERS = np.repeat(np.arange(20), 5)
 DRAW = np.random.default_rng(3)
@@ -135,5 +138,52 @@ def test_a_recipe_serves_what_it_has():
         "recall": {"a": {"type": "popular"}},
     }
     assert parse({**tables, "serve": "merge"}).serve == "merge"
-    with pytest.raises(InputError, match="serve: expected best, rank, merge or a ranker's name, found 'trees'"):
+    with pytest.raises(
+        InputError, match="serve: expected best, rank, merge or rankers' names joined by .*, found 'trees'"
+    ):
         parse({**tables, "serve": "trees"})
+
+
+def orders(**scores):
+    """A window whose two requests have three rows each, judged as ``fit`` judges it; the second and fifth are right."""
+    rows = Candidates(np.repeat(np.arange(2, dtype=np.uint32), 3), np.array([1, 2, 3, 1, 2, 3], np.int32))
+    targets = Ragged.of(np.arange(2), 2, item=np.array([2, 2], np.int32))
+    places = {
+        name: rows.with_columns(score=np.array(score, np.float32)).rank_of().astype(np.int32)
+        for name, score in scores.items()
+    }
+    orderable = np.ones(2, bool)
+    values = {name: worth(rows.with_columns(score=-place), targets, orderable) for name, place in places.items()}
+    found = Places(rows, targets, orderable, {name: place for name, place in places.items() if name != "merge"})
+    return Judged("the last fifth", values, np.arange(2), found)
+
+
+def test_rankers_that_nothing_tells_apart_are_averaged():
+    """Each has one request right and one wrong; their mean has both right."""
+    second = 1 / np.log2(3)
+    window = orders(merge=[3, 2, 1, 3, 2, 1], a=[1, 5, 2, 3, 2, 1], b=[3, 2, 1, 1, 5, 2], c=[3, 1, 2, 3, 1, 2])
+    made = Choice((window,))
+    assert made.alike() == ["a", "b"]
+    both = made.joined("best")
+    assert both.means == pytest.approx(
+        {"merge": second, "a": (1 + second) / 2, "b": (1 + second) / 2, "c": 0.5, "a+b": 1.0}
+    )
+    assert served(both, "rank")[0] == "a+b"
+    assert "a+b" in both.document()[0]["gain"]
+
+
+def test_one_that_is_surely_best_stands_alone():
+    window = orders(merge=[3, 2, 1, 3, 2, 1], a=[1, 5, 2, 1, 5, 2], b=[5, 2, 1, 5, 2, 1])
+    made = Choice((window,))
+    assert made.alike() == ["a"]
+    assert made.joined("best") is made
+
+
+def test_the_recipe_may_name_who_is_averaged():
+    window = orders(merge=[3, 2, 1, 3, 2, 1], a=[1, 5, 2, 1, 5, 2], b=[5, 2, 1, 5, 2, 1])
+    made = Choice((window, window)).joined("a+b")
+    assert set(made.means) == {"merge", "a", "b", "a+b"}
+    assert served(made, "a+b") == ("a+b", [])
+    assert Choice((window,)).joined("merge").means.keys() == {"merge", "a", "b"}
+    unknown = Choice((replace(window, places=None),))
+    assert unknown.joined("a+b") is unknown  # values alone do not say how an average would do

@@ -7,6 +7,7 @@ import pytest
 
 from shortlist import train
 from shortlist.component import InputError
+from shortlist.pipeline import joined
 from shortlist.recipe import read
 from shortlist.train.choice import Choice
 
@@ -32,8 +33,8 @@ def test_every_step_is_fitted_up_to_its_cut_and_timed(schedule):
     assert pipeline.fitted_until == cuts.rank - 1
     assert list(fitted) == list(schedule.recipe.rankers)
     assert len(choice.windows) == 1  # of this window's requests too few stand in a fifth
-    assert set(choice.means) == {"merge", *fitted}
-    assert pipeline.ranker is fitted[chosen]
+    assert set(choice.means) == {"merge", *fitted, "trees+line"}
+    assert pipeline.ranker == joined(chosen, fitted)
     schedule.refit(pipeline)
     assert pipeline.fitted_until == cuts.test - 1
     schedule.final(pipeline)
@@ -46,6 +47,7 @@ def test_the_samples_are_those_the_rankers_are_fitted_on(schedule):
     schedule.merge(pipeline)
     made = schedule.samples(pipeline)
     _, choice, chosen = schedule.rankers(pipeline)
+    assert chosen == "trees+line"  # nothing tells them apart
     again = schedule.recipe.ranker(chosen).fit(made.train, made.valid)
     assert np.nanmean(made.ndcg(made.scored(again, schedule.state))) == choice.means[chosen]
 

@@ -43,7 +43,7 @@ from shortlist.bundle.manifest import (
 )
 from shortlist.component import Component, HardRule, InputError
 from shortlist.data import Dataset, Dated, Events, Exposures, Table, Vocab, described
-from shortlist.pipeline import Pipeline
+from shortlist.pipeline import Averaged, Pipeline
 from shortlist.recipe import Recipe, parse
 from shortlist.types import Array
 
@@ -75,7 +75,9 @@ def stages(pipeline: Pipeline) -> Iterator[tuple[str, Component]]:
     if pipeline.prerank is not None:
         yield "prerank", pipeline.prerank
     yield from ((f"features.{number}", part) for number, part in enumerate(pipeline.features))
-    if pipeline.ranker is not None:
+    if isinstance(pipeline.ranker, Averaged):
+        yield from ((f"rank.{name}", part) for name, part in pipeline.ranker.rankers.items())
+    elif pipeline.ranker is not None:
         yield "rank", pipeline.ranker
     yield from ((f"rules.{name}", part) for name, part in pipeline.rules.items())
 
@@ -91,7 +93,7 @@ def save(
 ) -> Path:
     """Writes a bundle beside ``path`` under its hash and points the link ``path`` at it by one rename.
 
-    ``ranker`` names the recipe's ranker that the pipeline has; ``notes`` go into the manifest (timings, versions,
+    ``ranker`` names the recipe's ranker that the pipeline has, or those of which it is the average (``a+b``); ``notes`` go into the manifest (timings, versions,
     fingerprint, ...). Returns the versioned directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +211,10 @@ def _opened(path: Path, trust: bool, half: Literal["recall", "rank"] | None) -> 
     pipeline.fallback = restored.get("fallback")
     pipeline.prerank = restored.get("prerank")
     pipeline.features = [restored[f"features.{number}"] for number in range(len(pipeline.features))]
-    pipeline.ranker = restored.get("rank")
+    if isinstance(pipeline.ranker, Averaged):
+        pipeline.ranker = Averaged(rankers={name: restored[f"rank.{name}"] for name in pipeline.ranker.rankers})
+    else:
+        pipeline.ranker = restored.get("rank")
     pipeline.rules = {name: restored[f"rules.{name}"] for name in pipeline.rules}
     pipeline.fitted_until = manifest["fitted_until"]
     return Bundle(pipeline, recipe, data, manifest, path)

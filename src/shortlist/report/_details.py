@@ -201,8 +201,11 @@ def provenance(document: Document) -> str:
     if document.get("bundle"):
         told["bundle"] = f"<code>{text(document['bundle'])}</code>"
     if document.get("ranker"):
-        scores = ", ".join(f"{text(n)} {decimal(v)}" for n, v in (document.get("validation") or {}).items())
-        told["ranker"] = f"{text(document['ranker'])}, chosen on validation NDCG@10: {scores}"
+        judged = (
+            f"{text(one['window'])}: {', '.join(f'{text(n)} {decimal(v)}' for n, v in one['ndcg@10'].items())}"
+            for one in document.get("judged") or ()
+        )
+        told["ranker"] = f"{text(document['ranker'])}; NDCG@10 before the test, on {'; on '.join(judged)}"
     if data:
         told["data"] = (
             f"{data.get('events', 0):,} events, fingerprint <code>{text(str(data.get('fingerprint'))[:12])}</code>"

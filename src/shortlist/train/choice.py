@@ -1,26 +1,49 @@
-"""Which order is served: the best ranker's, or the merge's where no ranker is surely better.
+"""Which order is served: the best ranker's, that of several averaged, or the merge's where none is surely better.
 
 All are judged by NDCG@10 of the same rows, in one window or two: the last fifth of the rankers' window, and the fourth
 by rankers that learned on three (``fourth``). A mean is over all requests of both, and so is a gain; its standard error
-draws users, who are the same in either window. Of rankers that with the highest mean is best, whether or not others
-can be told from it: a clock would choose differently on every run. It is served where it gains more than a standard
-error over the merge order.
+draws users, who are the same in either window. Those within a standard error of the highest mean cannot be told
+apart; where they are several, the mean of their places competes as one more ranker. The highest mean is served where
+it gains more than a standard error over the merge order. No clock is asked: it would choose differently on every run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from shortlist.metrics._slate import Slates
+from shortlist.metrics.accuracy import ndcg
 from shortlist.metrics.interval import gain
+from shortlist.pipeline import AND, averaged, members
 from shortlist.progress import emit
-from shortlist.types import Array, Float64
+from shortlist.types import Array, Bool, Candidates, Float64, Int32, Ragged
 
 MERGE = "merge"
 """What the merge order is called beside the rankers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """In which places rankers put the rows of a window, and what is right there."""
+
+    rows: Candidates  # requests and items alone
+    targets: Ragged  # [n] rows of items
+    orderable: Bool  # [n]
+    of: Mapping[str, Int32]  # by ranker [m], from 1
+
+    def averaged(self, names: Sequence[str]) -> Float64:
+        """[n]: NDCG@10 of the rows by the mean of the places that several rankers give them."""
+        score = averaged(self.of[name] for name in names)
+        return worth(self.rows.with_columns(score=score), self.targets, self.orderable)
+
+
+def worth(rows: Candidates, targets: Ragged, orderable: Bool) -> Float64:
+    """[n]: NDCG@10 of rows by ``score``; NaN where there is no order to get wrong."""
+    return np.where(orderable, ndcg(Slates.of(rows.select(["score"]).ranked(), targets, 10), 10), np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,7 @@ class Judged:
     window: str  # in words
     values: Mapping[str, Float64]  # by name [n]: NDCG@10, NaN where a request has no order to get wrong
     users: Array  # [n]
+    places: Places | None = None  # without them no average is judged
 
     @property
     def means(self) -> dict[str, float]:
@@ -73,6 +97,22 @@ class Choice:
     def users(self) -> Array:
         """[all requests]: who asks, window after window; who asks in several is one and the same."""
         return np.concatenate([window.users for window in self.windows])
+
+    def joined(self, serve: str) -> Choice:
+        """The same, with the average of those rankers that ``serve`` names, or else that cannot be told apart."""
+        names = self.alike() if serve in ("best", "rank") else members(serve)
+        places = [window.places for window in self.windows]
+        if len(names) < 2 or any(one is None for one in places):
+            return self
+        values = [one.averaged(names) for one in places if one is not None]
+        pairs = zip(self.windows, values, strict=True)
+        return Choice(tuple(replace(one, values={**one.values, AND.join(names): value}) for one, value in pairs))
+
+    def alike(self) -> list[str]:
+        """The rankers within a standard error of the best, and it; none where nothing could be ordered."""
+        best = self.best()
+        gains = {name: self._gain(best, name) for name in self.windows[0].values if name != MERGE}
+        return [name for name, (mean, error) in gains.items() if mean <= error]
 
     def document(self) -> list[dict[str, Any]]:
         """Every window's."""

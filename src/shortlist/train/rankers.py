@@ -18,17 +18,15 @@ from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_u
 from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
-from shortlist.metrics._slate import Slates
-from shortlist.metrics.accuracy import ndcg
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
 from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
-from shortlist.train.choice import MERGE, Choice, Judged
+from shortlist.train.choice import MERGE, Choice, Judged, Places, worth
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.fourth import Fourth, is_asked
 from shortlist.train.samples import from_funnel, thinned, weighted
-from shortlist.types import Bool, Candidates, Float64, Samples
+from shortlist.types import Bool, Candidates, Float64, Int32, Samples
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ class RankerSamples:
 
     def ndcg(self, scored: Candidates) -> Float64:
         """[n]: NDCG@10 of the later part's requests by ``score``; NaN where there is no order to get wrong."""
-        values = ndcg(Slates.of(scored.select(["score"]).ranked(), self.questions.targets, 10), 10)
-        return np.where(self.orderable, values, np.nan)
+        return worth(scored, self.questions.targets, self.orderable)
 
     @cached_property
     def orderable(self) -> Bool:
@@ -265,7 +262,7 @@ def fit_rankers(
     asked = judge if is_asked(recipe) else None
     made = samples_for_rankers(pipeline, recipe, data, state, opens, closes, judge=asked)
     rankers = judge(made, "the last fifth")
-    choice = Choice(tuple(windows))
+    choice = Choice(tuple(windows)).joined(recipe.serve)
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
@@ -282,6 +279,7 @@ def fit_rankers(
 def _judged(made: RankerSamples, recipe: Recipe, state: State, window: str) -> tuple[dict[str, Ranker], Judged]:
     """The recipe's rankers, fitted, and what the later part says of them."""
     rows, values, rankers = made.served.candidates, dict[str, Float64](), dict[str, Ranker]()
+    places = dict[str, Int32]()
     if recipe.samples.source == "funnel":
         values[MERGE] = made.ndcg(rows.with_columns(score=-rows.positions().astype(np.float32)))
     if alike := int(np.sum(~made.orderable)):
@@ -294,8 +292,10 @@ def _judged(made: RankerSamples, recipe: Recipe, state: State, window: str) -> t
         with step(f"fit ranker {name}, judged on {window}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
-        values[name] = made.ndcg(made.scored(rankers[name], state))
-    return rankers, Judged(window, values, made.questions.requests.user)
+        scored = made.scored(rankers[name], state)
+        values[name], places[name] = made.ndcg(scored), scored.rank_of().astype(np.int32)
+    orders = Places(rows.select(()), made.questions.targets, made.orderable, places)
+    return rankers, Judged(window, values, made.questions.requests.user, orders)
 
 
 def _training_questions(

@@ -22,7 +22,7 @@ from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State, held
 from shortlist.data.spec import SplitSpec, microseconds
 from shortlist.durations import text
-from shortlist.pipeline import Pipeline
+from shortlist.pipeline import Pipeline, joined
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.train.choice import Choice
@@ -220,7 +220,7 @@ class Schedule:
             part = self.part("rank")
             fitted, choice = fit_rankers(pipeline, self.recipe, part.data, part.state, part.opens, part.closes)
         chosen = choice.served(self.recipe.serve)
-        pipeline.ranker = None if chosen is None else fitted[chosen]
+        pipeline.ranker = None if chosen is None else joined(chosen, fitted)
         if chosen is None:
             pipeline.prerank = None  # it is there to spare the ranker's features
         return fitted, choice, chosen
