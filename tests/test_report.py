@@ -97,7 +97,7 @@ def test_a_channel_that_brings_nothing_is_named(document):
     assert "hot brings nothing" not in checked(report.page(document))
     document["hard_rules"] = {}
     said = " ".join(leaderboard(document).caption.split())
-    assert said == "nothing tells the slate from: cf, merge, rank.trees (p, Holm over the rows, 5 %)"
+    assert said == "nothing tells the slate from: cf, merge, rank.trees, rank.line (p, Holm over the rows, 5 %)"
     for name, chance in (("cf", 0.001), ("merge", 0.02), ("rank.trees", 0.03)):
         document["paired"][name]["ndcg@3"] |= {"p": chance, "diff": 0.1, "low": 0.05, "high": 0.15}
     compared = [found["ndcg@3"]["p"] for found in document["paired"].values()]

@@ -152,7 +152,7 @@ class Recipe(Strict):
     samples: SamplesSpec = SamplesSpec()
     """How the ranker's training rows are made."""
     rank: Section = {}
-    """``[rank]`` with a ``type``; or several as ``[rank.NAME]``, of which the best on validation is served."""
+    """``[rank]`` with a ``type``; or several as ``[rank.NAME]``: the best is served, or the average of those alike."""
     serve: str = "best"
     """Whose order is served: ``best`` = the best ranker's, or the average of those alike, where it is surely better
     than the merge's on the last two fifths of [rank, test), else the merge's; ``rank`` = the same, better or not;

@@ -34,21 +34,24 @@ def opened(shop, shop_run):
 
 @pytest.fixture(scope="module")
 def ranked(opened):
-    """(label, score, request) of all rows that the ranker and the merge ordered, all questions at once."""
+    """(label, score, request) of all rows that merge, ranker and one of those it averages ordered, all at once."""
     bundle, log, opens = opened
     state = log.state()
     questions = questions_of(log, state, bundle.recipe.evaluate, opens, None)
     questions = questions.answerable(bundle.pipeline.forbid(questions.requests, state).exclude)
     trace = Trace()
-    bundle.pipeline.ranked(bundle.pipeline.recalled(questions.requests, state, 6, trace), state, 6, trace)
+    recalled = bundle.pipeline.recalled(questions.requests, state, 6, trace)
+    bundle.pipeline.ranked(recalled, state, 6, trace)
+    alone = replace(bundle.pipeline, ranker=bundle.pipeline.ranker.rankers["trees"])
+    trace.stages["rank.trees"] = alone.rank(recalled.requests, recalled.rows, state, Trace())
     return {
         stage: (is_target(trace.stages[stage], questions.targets), trace.stages[stage]["score"], rows.request)
         for stage, rows in trace.stages.items()
-        if stage in ("merge", "rank")
+        if stage in ("merge", "rank", "rank.trees")
     }
 
 
-@pytest.mark.parametrize("stage", ["merge", "rank"])
+@pytest.mark.parametrize("stage", ["merge", "rank", "rank.trees"])
 def test_auc_is_over_all_rows_and_gauc_within_requests(ranked, document, stage):
     label, score, request = ranked[stage]
     told = document["stages"][stage]
@@ -63,13 +66,14 @@ def test_auc_is_over_all_rows_and_gauc_within_requests(ranked, document, stage):
 
 
 def test_only_a_ranker_of_labels_is_asked_for_probabilities(ranked, document):
-    """The shop's ranker learns labels; the merge's scores, and those of lambdarank, are no probabilities."""
-    label, score, _ = ranked["rank"]
-    told = document["stages"]["rank"]
+    """The shop's rankers learn labels; scores of the merge, of lambdarank and of an average are no probabilities."""
+    label, score, _ = ranked["rank.trees"]
+    told = document["stages"]["rank.trees"]
     assert told["log_loss"] == pytest.approx(log_loss(label, score.astype(float)), abs=1e-5)
     assert told["calibration_ratio"] == pytest.approx(score.astype(float).sum() / label.sum(), abs=1e-4)
     assert 0 <= told["calibration_error"] <= 1
-    assert not {"log_loss", "calibration_ratio", "calibration_error"} & document["stages"]["merge"].keys()
+    for order in ("merge", "rank"):
+        assert not {"log_loss", "calibration_ratio", "calibration_error"} & document["stages"][order].keys()
     assert not {"auc", "log_loss"} & document["channels"]["cf"].keys()
 
 

@@ -139,7 +139,7 @@ def test_a_recipe_serves_what_it_has():
     }
     assert parse({**tables, "serve": "merge"}).serve == "merge"
     with pytest.raises(
-        InputError, match="serve: expected best, rank, merge or rankers' names joined by .*, found 'trees'"
+        InputError, match=r"serve: expected best, rank, merge or rankers' names joined by \+, found 'trees'"
     ):
         parse({**tables, "serve": "trees"})
 

@@ -93,8 +93,8 @@ def save(
 ) -> Path:
     """Writes a bundle beside ``path`` under its hash and points the link ``path`` at it by one rename.
 
-    ``ranker`` names the recipe's ranker that the pipeline has, or those of which it is the average (``a+b``); ``notes`` go into the manifest (timings, versions,
-    fingerprint, ...). Returns the versioned directory.
+    ``ranker`` names the recipe's ranker that the pipeline has, or those of which it is the average (``a+b``);
+    ``notes`` go into the manifest (timings, versions, fingerprint, ...). Returns the versioned directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.parent / f".bundle-{secrets.token_hex(4)}"

@@ -39,7 +39,7 @@ class Averaged(Ranker):
 
 def averaged(places: Iterable[Array]) -> Float32:
     """[m]: minus the mean of the places, each [m], that several rankers give to the same rows."""
-    return -np.mean(list(places), axis=0, dtype=np.float64).astype(np.float32)
+    return np.asarray(-np.mean(list(places), axis=0, dtype=np.float64), np.float32)
 
 
 def joined(name: str, rankers: Mapping[str, Ranker]) -> Ranker:

@@ -2,9 +2,10 @@
 
 All are judged by NDCG@10 of the same rows, in one window or two: the last fifth of the rankers' window, and the fourth
 by rankers that learned on three (``fourth``). A mean is over all requests of both, and so is a gain; its standard error
-draws users, who are the same in either window. Those within a standard error of the highest mean cannot be told
-apart; where they are several, the mean of their places competes as one more ranker. The highest mean is served where
-it gains more than a standard error over the merge order. No clock is asked: it would choose differently on every run.
+draws users, who are the same in either window. The ranker with the highest mean is best; where others are within a
+standard error of it, nothing tells them apart, and the mean of their places is taken: tried on windows that did not say
+who is alike, it is ahead of the best mean (``bench/funnel/CHOICE.md``). It is served where it gains more than a
+standard error over the merge order. No clock is asked: it would choose differently on every run.
 """
 
 from __future__ import annotations
@@ -139,9 +140,9 @@ class Choice:
         return None
 
     def best(self) -> str:
-        """The ranker with the highest mean, the first of the recipe of equals, or where nothing could be ordered."""
+        """The average where rankers were joined; else the highest mean, the first of equals or where all is NaN."""
         means = {name: self._mean(name) for name in self.windows[0].values if name != MERGE}
-        return max(means, key=lambda name: np.nan_to_num(means[name], nan=-1.0))
+        return max(means, key=lambda name: (AND in name, np.nan_to_num(means[name], nan=-1.0)))
 
     def _gain(self, one: str, other: str) -> tuple[float, float]:
         return gain(self._pooled(one), self._pooled(other), self.users)
