@@ -392,6 +392,17 @@ def test_the_ranker_is_worth_what_fit_says_of_it(schedule):
     assert rows.served(with_sections(serve="rank"), values) is values
 
 
+def test_rankers_that_nothing_tells_apart_are_worth_their_average(schedule):
+    forest = tomllib.loads(TEXT)["rank"]
+    recipe = with_sections(rank={name: {**forest, "seed": seed} for seed, name in enumerate("ab")})
+    both, pipeline = replace(schedule, recipe=recipe), recipe.pipeline()
+    both.merge(pipeline)
+    means = both.rankers(pipeline)[1].means
+    rows = Rows(both, recipe, Metric("ndcg", 10))
+    assert np.nanmean(rows.measure(recipe)[0]) == pytest.approx(means["a+b"], abs=1e-6)
+    assert np.nanmean(rows.measure(recipe, "b")[0]) == pytest.approx(means["b"], abs=1e-6)
+
+
 def test_other_samples_are_judged_by_the_same_questions(schedule):
     rows = Rows(schedule, with_sections(), Metric("ndcg", 10))
     base = rows._made

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from shortlist.component import InputError
-from shortlist.pipeline import Pipeline, Trace
+from shortlist.pipeline import Pipeline, Trace, averaged
 from shortlist.recipe import Recipe, Section, parse
 from shortlist.registry import names
 from shortlist.train import Schedule
@@ -22,7 +22,7 @@ from shortlist.train.samples import weighted
 from shortlist.tuning._climb import Climb, Values
 from shortlist.tuning._lists import columns_needed
 from shortlist.tuning.measures import Metric
-from shortlist.types import Array, Float64, Samples
+from shortlist.types import Array, Float64, Int64, Samples
 
 MANY, LARGE = 200_000, 4_000
 """Of a log with more events than this, rankers learn from so many requests while they are tuned."""
@@ -44,7 +44,8 @@ class Rows:
         self._made = self._schedule.samples(self._pipeline)
         self._columns = _columns(self._pipeline, self._made, self.state)
         self._samples = recipe.samples
-        self._values: dict[tuple[str, str], Float64] = {}  # a part begins with what the one before it ended with
+        # (what it is worth, places) by recipe and ranker: a part begins with what the one before it ended with
+        self._values: dict[tuple[str, str], tuple[Float64, Int64]] = {}
 
     @property
     def users(self) -> Array:
@@ -70,16 +71,25 @@ class Rows:
         self._made, self._samples = self._sampled(recipe), recipe.samples
 
     def measure(self, recipe: Recipe, name: str | None = None) -> Values:
-        """([n],): NDCG@10, or another metric, of a ranker, by default of the best; NaN where nothing can be wrong."""
+        """([n],): NDCG@10, or another metric, of a ranker; NaN where nothing can be wrong.
+
+        By default of what would be chosen among all: the best, or the average of those that nothing tells from it.
+        """
         wanted = list(recipe.rankers) if name is None else [name]
         made = None
         for ranker in wanted:
             if (recipe.digest, ranker) not in self._values:
                 made = made or self._seen(recipe)
-                rows = made.scored(made.fit(recipe.ranker(ranker)), self.state).ranked()
-                self._values[recipe.digest, ranker] = self._judged(made, rows)
-        values = {ranker: self._values[recipe.digest, ranker] for ranker in wanted}
-        return (values[name or Choice((Judged("the last fifth", values, self.users),)).best()],)
+                rows = made.scored(made.fit(recipe.ranker(ranker)), self.state)
+                self._values[recipe.digest, ranker] = self._judged(made, rows.ranked()), rows.rank_of()
+        found = {ranker: self._values[recipe.digest, ranker] for ranker in wanted}
+        values = {ranker: value for ranker, (value, _) in found.items()}
+        choice = Choice((Judged("the last fifth", values, self.users),))
+        alike = choice.alike()
+        if len(alike) < 2:
+            return (values[choice.best()],)
+        score = averaged(found[ranker][1] for ranker in alike)
+        return (self._judged(self._made, self._made.served.candidates.with_columns(score=score).ranked()),)
 
     def served(self, recipe: Recipe, value: Float64) -> Float64:
         """[n]: ``value`` of the best ranker, or what the merge order is worth where that is more and may be served."""
