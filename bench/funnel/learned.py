@@ -49,7 +49,9 @@ def with_channels(recipe: Recipe, names: Iterable[str]) -> Recipe:
 
 
 def judged(recipe: Recipe, data: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """(NDCG@10 of every request before the test, its user), in the order that would be served."""
+    """(NDCG@10 of every request before the test, its user), in the order that would be served by the first ranker."""
+    name, section = next(iter(recipe.rankers.items()))
+    recipe = parse({**recipe.model_dump(mode="json", exclude_unset=True), "rank": {name: section}})
     schedule, pipeline = train.Schedule.of(recipe, train.load(recipe, data)[0]), recipe.pipeline()
     schedule.merge(pipeline)
     _, choice, chosen = schedule.rankers(pipeline)
@@ -119,7 +121,8 @@ def page(results: dict[str, Any]) -> str:
         "`python bench/funnel/learned.py --movietweetings DIR`",
         "",
         "Every learned channel was added to the committed recipe alone, with its defaults. Before the test window, on",
-        "the windows that choose among rankers, NDCG@10 of what would be served changes by (± one standard error):",
+        "the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± one standard",
+        "error, users drawn):",
         "",
         f"| recipe | requests | {' | '.join(CHANNELS)} |",
         f"|---|---|{'---|' * len(CHANNELS)}",
