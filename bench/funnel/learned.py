@@ -121,7 +121,7 @@ def page(results: dict[str, Any]) -> str:
         "`python bench/funnel/learned.py --movietweetings DIR`",
         "",
         "Every learned channel was added to the committed recipe alone, with its defaults. Before the test window, on",
-        "the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± one standard",
+        "the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± a standard",
         "error, users drawn):",
         "",
         f"| recipe | requests | {' | '.join(CHANNELS)} |",
