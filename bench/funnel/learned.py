@@ -1,8 +1,8 @@
 """Is a funnel better for two channels that learn with a net, and what do they cost a request?
 
-    python bench/funnel/learned.py [--only NAME ...] [--movietweetings DIR] [--seeds 3]
+    python bench/funnel/learned.py [--only NAME ...] [--movietweetings DIR] [--seeds 3] [--channels NAME ...]
 
-To each committed recipe every learned channel is added alone, with its defaults; the two that gain most before the test
+To each committed recipe every learned channel, or those named, is added alone, with its defaults; the two that gain most before the test
 window, by NDCG@10 on the windows that choose among rankers, are then added together. That funnel is fitted and paired
 with the recipe as it stands, seed by seed, on the test window; requests are asked one after the other of both bundles.
 Writes learned.json and LEARNED.md.
@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,12 @@ def latency(bundle: Path) -> dict[str, Any]:
     return {name: float(np.median(spent[WARM:])) * 1e3 for name, spent in told.items()}
 
 
-def measure(name: str, data: Path | None, seeds: int) -> dict[str, Any]:
+def measure(name: str, data: Path | None, seeds: int, channels: Sequence[str]) -> dict[str, Any]:
     """What every channel gains before the test, and what the best two do on it."""
     recipe = read(RECIPES / f"{name}.toml")
     own, users = judged(recipe, data)
     gains = {}
-    for channel in CHANNELS:
+    for channel in channels:
         with progress():
             values, _ = judged(with_channels(recipe, [channel]), data)
         gains[channel] = gain(values, own, users)
@@ -120,7 +120,7 @@ def page(results: dict[str, Any]) -> str:
         "",
         "`python bench/funnel/learned.py --movietweetings DIR`",
         "",
-        "Every learned channel was added to the committed recipe alone, with its defaults. Before the test window, on",
+        "Learned channels were added to the committed recipe, each alone, with its defaults. Before the test window, on",
         "the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± a standard",
         "error, users drawn):",
         "",
@@ -129,7 +129,8 @@ def page(results: dict[str, Any]) -> str:
     ]
     for name, row in results.items():
         before = row["before the test"]
-        cells = [f"{mean:+.4f} ± {error:.4f}" for mean, error in (before["gain"][channel] for channel in CHANNELS)]
+        found = (before["gain"].get(channel) for channel in CHANNELS)
+        cells = ["not tried" if pair is None else f"{pair[0]:+.4f} ± {pair[1]:.4f}" for pair in found]
         lines.append(f"| {name} | {before['requests']:,} | {' | '.join(cells)} |")
     lines += [
         "",
@@ -169,6 +170,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=names, choices=names, metavar="NAME")
     parser.add_argument("--movietweetings", type=Path, help="folder of that data set")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--channels", nargs="*", default=list(CHANNELS), choices=CHANNELS, metavar="NAME")
     asked = parser.parse_args()
     file = HERE / "learned.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
@@ -177,7 +179,7 @@ def main() -> None:
             print("movietweetings: left out, --movietweetings says where it is")
             continue
         data = asked.movietweetings if name == "movietweetings" else None
-        results[name] = measure(name, data, asked.seeds)
+        results[name] = measure(name, data, asked.seeds, asked.channels)
         write_text(file, json.dumps(results, indent=1) + "\n")
         write_text(HERE / "LEARNED.md", page(results))
     print(page(results))
