@@ -2,10 +2,10 @@
 
     python bench/funnel/learned.py [--only NAME ...] [--movietweetings DIR] [--seeds 3] [--channels NAME ...]
 
-To each committed recipe every learned channel, or those named, is added alone, with its defaults; the two that gain most before the test
-window, by NDCG@10 on the windows that choose among rankers, are then added together. That funnel is fitted and paired
-with the recipe as it stands, seed by seed, on the test window; requests are asked one after the other of both bundles.
-Writes learned.json and LEARNED.md.
+To each committed recipe every learned channel, or those named, is added alone, with its defaults; the two that gain
+most before the test window, by NDCG@10 on the windows that choose among rankers, are then added together. That funnel is
+fitted and paired with the recipe as it stands, seed by seed, on the test window; requests are asked one after the other
+of both bundles. Writes learned.json and LEARNED.md.
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def page(results: dict[str, Any]) -> str:
         "",
         "`python bench/funnel/learned.py --movietweetings DIR`",
         "",
-        "Learned channels were added to the committed recipe, each alone, with its defaults. Before the test window, on",
-        "the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± a standard",
-        "error, users drawn):",
+        "Learned channels were added to the committed recipe, each alone, with its defaults. Before the test window,",
+        "on the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± a",
+        "standard error, users drawn):",
         "",
         f"| recipe | requests | {' | '.join(CHANNELS)} |",
         f"|---|---|{'---|' * len(CHANNELS)}",
