@@ -3,9 +3,9 @@
     python bench/funnel/learned.py [--only NAME ...] [--movietweetings DIR] [--seeds 3] [--channels NAME ...]
 
 To each committed recipe every learned channel, or those named, is added alone, with its defaults; the two that gain
-most before the test window, by NDCG@10 on the windows that choose among rankers, are then added together. That funnel is
-fitted and paired with the recipe as it stands, seed by seed, on the test window; requests are asked one after the other
-of both bundles. Writes learned.json and LEARNED.md.
+most before the test window, by NDCG@10 on the windows that choose among rankers, are then added together. That funnel
+is fitted and paired with the recipe as it stands, seed by seed, on the test window; requests are asked one after the
+other of both bundles. Writes learned.json and LEARNED.md.
 """
 
 from __future__ import annotations
