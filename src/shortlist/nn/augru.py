@@ -29,13 +29,13 @@ class AUGRU(nn.Module):
         given = self.entry(entries).transpose(0, 1)  # [w, n, 3 width]
         if of is not None:
             given = given.index_select(1, of)
+        of_gates, of_new = given.split([2 * self.width, self.width], 2)
+        from_gates, from_new = self.state.weight.t().split([2 * self.width, self.width], 1)
         h = given.new_zeros(attention.shape[0], self.width)
         states = []
-        for at, a in zip(given.unbind(0), attention.t().unsqueeze(2).unbind(0), strict=True):
-            before = self.state(h)
-            gates = torch.sigmoid(at[:, : 2 * self.width] + before[:, : 2 * self.width])
-            new = torch.tanh(at[:, 2 * self.width :] + gates[:, : self.width] * before[:, 2 * self.width :])
-            h = h + a * gates[:, self.width :] * (new - h)
+        for gates, new, a in zip(of_gates, of_new, attention.t().unsqueeze(2), strict=True):
+            r, u = torch.sigmoid(torch.addmm(gates, h, from_gates)).chunk(2, 1)
+            h = torch.lerp(h, torch.tanh(torch.addcmul(new, r, h @ from_new)), a * u)
             states.append(h)
         return states
 

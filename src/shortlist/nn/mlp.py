@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from shortlist.nn.dice import Dice
 
-Activation = Literal["relu", "silu", "gelu", "tanh", "dice"]
-PLAIN: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh", "dice"]
+PLAIN: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 """Activations without weights."""
 
 

@@ -11,6 +11,7 @@ from shortlist.component import Search
 from shortlist.durations import Duration
 from shortlist.encode.history import Window
 from shortlist.nn.histories import Histories
+from shortlist.nn.mlp import Activation
 from shortlist.rank._deep import LayeredRanker
 
 
@@ -22,6 +23,8 @@ class HistoryRanker(LayeredRanker):
 
     by_length: ClassVar[bool] = True
 
+    activation: Activation = "dice"
+    """What follows each layer."""
     ids: list[Literal["item", "user"]] = ["item"]
     """Which of the codes of item and user to learn from as well; the item is the target."""
     history: Annotated[int, Field(ge=1), Search(10, 100, log=True)] = 50

@@ -27,7 +27,7 @@ class BST(HistoryRanker):
 
     The target is one of the sequence, so all of it is worked out once a row. Of the first layer the attention among
     the events is not: once a request, and of the target's only w products a row are left. Each further layer costs w²
-    products a row.
+    products a row. The perceptron's ``activation`` is ``leaky_relu`` in the paper.
 
     Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,7 +14,7 @@ from shortlist.nn.activation import shares
 from shortlist.nn.augru import AUGRU, NextEntry
 from shortlist.nn.histories import Entries, Histories
 from shortlist.nn.loss import LOSSES
-from shortlist.nn.mlp import MLP, Activation
+from shortlist.nn.mlp import MLP
 from shortlist.nn.rows import Batch
 from shortlist.rank._histories import HistoryRanker
 
@@ -33,8 +33,8 @@ class DIEN(HistoryRanker):
     Prediction.
     """
 
-    activation: Activation = "dice"
-    """What follows each layer."""
+    example: ClassVar[Mapping[str, Any]] = {"history": 12}  # the file has some nodes for each event
+
     auxiliary: Annotated[float, Field(ge=0), Search(choices=(0.0, 0.1, 1.0))] = 1.0
     """Weight of the auxiliary loss; 0 = none."""
 
@@ -95,4 +95,5 @@ class _Evolution(nn.Module):
         return self.evolve(h, a, entries.of)[-1]
 
     def ill(self, entries: Entries, h: Tensor) -> Tensor:
+        """The auxiliary loss."""
         return self.next(h, entries.vectors[..., : entries.shared], entries.known)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from shortlist.component import Search
 from shortlist.nn.activation import ActivationUnit, Interest
 from shortlist.nn.histories import Histories
-from shortlist.nn.mlp import MLP, Activation
+from shortlist.nn.mlp import MLP
 from shortlist.rank._histories import HistoryRanker
 
 
@@ -30,10 +30,8 @@ class DIN(HistoryRanker):
     Prediction.
     """
 
-    activation: Activation = "dice"
-    """What follows each layer, the attention's too."""
     attention: Annotated[list[Annotated[int, Field(ge=1)]], Search(choices=([16], [36], [80, 40]))] = [36]
-    """Widths of the layers that say how much an event matters."""
+    """Widths of the layers that say how much an event matters, each followed by ``activation`` too."""
     weights: Annotated[Literal["sum", "share"], Search(choices=("sum", "share"))] = "sum"
     """Whether events count by a (the paper's), or by softmax of a, which a history's length does not change."""
 
