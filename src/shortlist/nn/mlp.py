@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from shortlist.nn.dice import Dice
 
 Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh", "dice"]
-PLAIN: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+PLAIN: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
 """Activations without weights."""
 
 
