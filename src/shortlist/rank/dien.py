@@ -23,10 +23,10 @@ class DIEN(HistoryRanker):
     """ŷ = σ(b + MLP([x, h'])), h' = AUGRU(h_1 ... h_w; a), a = softmax_t(h_t · W q), h_t = GRU(k_1 ... k_t).
 
     k is an event of the history (item, attributes, behaviour, value, age), q the target, x the row's columns. The first
-    layer finds the interest h_t at each event; ``auxiliary`` × (the mean of -log σ(h_t · e_{t+1}) - log(1 - σ(h_t · ê)))
-    in the loss makes it one: it tells what came next, e, from the event ê of somebody in the same step. The second
-    layer follows those interests that have to do with the target, in order, to what they have become. ``recent`` has
-    layers of its own.
+    layer finds the interest h_t at each event. The loss has ``auxiliary`` × the mean of
+    -log σ(h_t · e_{t+1}) - log(1 - σ(h_t · ê)) in it: an interest tells what came next, e, from the event ê of somebody
+    in the same step. The second layer follows those interests that have to do with the target, in order, to what they
+    have become. ``recent`` has layers of its own.
 
     The first layer runs once a request; the second once a row, event after event: the dearest of the three by far.
 
