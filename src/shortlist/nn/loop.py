@@ -58,7 +58,7 @@ def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None
             if module.bias is not None:
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
         elif hasattr(module, "generator"):
-            module.generator = generator
+            module.generator = generator  # type: ignore[assignment]
     if callable(warm := getattr(net, "warm", None)):
         warm()
     if isinstance(bias := getattr(net, "bias", None), nn.Parameter):

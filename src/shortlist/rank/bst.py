@@ -86,6 +86,7 @@ class _Sequence(nn.Module):
         past, target = self.event(entries.vectors), functional.linear(q, shared) + self.target
         known = functional.pad(entries.known.index_select(0, entries.of), (0, 1), value=True)
         first, *more = self.blocks
+        assert isinstance(first, BehaviourLayer)
         y = first.beside(self.dropout(past), entries.known, self.dropout(target), entries.of)
         for block in more:
             y = block(y, known)

@@ -64,15 +64,16 @@ class _Net(nn.Module):
     def told(self, x: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The logits [m], and how ill the interests tell what came next."""
         z, interests = self._answer(x)
-        return z, torch.stack([self.evolutions[name].ill(*known) for name, known in interests.items()]).mean()
+        return z, torch.stack([evolution.ill(entries, h) for evolution, entries, h in interests]).mean()
 
-    def _answer(self, x: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, tuple[Entries, Tensor]]]:
-        q, parts, interests = self.read.item(x), [self.read.row(x)], {}
+    def _answer(self, x: Mapping[str, Tensor]) -> tuple[Tensor, list[tuple[_Evolution, Entries, Tensor]]]:
+        q, parts, interests = self.read.item(x), [self.read.row(x)], []
         for name, evolution in self.evolutions.items():
+            assert isinstance(evolution, _Evolution)
             entries = self.read.entries(x, name)
             h = evolution.interests(entries)
             parts.append(evolution(entries, h, q))
-            interests[name] = entries, h
+            interests.append((evolution, entries, h))
         return self.bias + self.mlp(torch.cat(parts, 1)).squeeze(1), interests
 
 
