@@ -28,7 +28,7 @@ class DIEN(HistoryRanker):
     in the same step. The second layer follows those interests that have to do with the target, in order, to what they
     have become. ``recent`` has layers of its own.
 
-    The first layer runs once a request; the second once a row, event after event: the dearest of the three by far.
+    The first layer runs once a request; the second once a row, event after event.
 
     Source: Zhou, Mou, Fan, Pi, Bian, Zhou, Zhu, Gai (2019), Deep Interest Evolution Network for Click-Through Rate
     Prediction.

@@ -30,7 +30,9 @@ class DIN(HistoryRanker):
     Prediction.
     """
 
-    attention: Annotated[list[Annotated[int, Field(ge=1)]], Search(choices=([16], [36], [80, 40]))] = [36]
+    attention: Annotated[
+        list[Annotated[int, Field(ge=1)]], Field(min_length=1), Search(choices=([16], [36], [80, 40]))
+    ] = [36]
     """Widths of the layers that say how much an event matters, each followed by ``activation`` too."""
     weights: Annotated[Literal["sum", "share"], Search(choices=("sum", "share"))] = "sum"
     """Whether events count by a (the paper's), or by softmax of a, which a history's length does not change."""
