@@ -188,10 +188,11 @@ def provenance() -> dict[str, Any]:
 
 def page() -> None:
     """HISTORIES.md of all rows that are there."""
-    lines = ["# Rankers that look at a history", ""]
+    lines = ["# Rankers that look at a history"]
     rows = {name: kept(f"histories.latency.{name}") for name in READERS}
     if all(rows.values()):
         lines += [
+            "",
             *told(rows["din"]),
             f"One request of {ROWS} rows, ten numbers, {LENGTH} events with behaviour, value and age; p50 of 60 in the",
             "quietest of eight rounds, whole `Ranker.score`.",
