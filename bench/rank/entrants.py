@@ -28,7 +28,8 @@ Settings = dict[str, Any]
 
 def entrants() -> list[str]:
     """Every ranker that reads tables, and the plan's variants of them."""
-    read = [name for name in names("rank") if issubclass(find("rank", name), TableRanker)]
+    found = {name: find("rank", name) for name in names("rank")}
+    read = [n for n, cls in found.items() if issubclass(cls, TableRanker) and not getattr(cls, "by_length", False)]
     return read + [name for name, model in PLAN["models"].items() if name not in read and kind(name) in read]
 
 

@@ -20,7 +20,8 @@ from shortlist.rank.fm import FM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
 from shortlist.types import HISTORY, Candidates, Ragged, Requests, Samples  # noqa: E402
 
-DEEP = [name for name in names("rank") if entry("rank", name).available and issubclass(find("rank", name), DeepRanker)]
+AVAILABLE = [name for name in names("rank") if entry("rank", name).available]
+DEEP = [name for name in AVAILABLE if issubclass(cls := find("rank", name), DeepRanker) and not cls.by_length]
 WAYS = [
     {},
     {"average": 0.9, "schedule": "cosine", "checks": 2, "numeric": "piecewise"},

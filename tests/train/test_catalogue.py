@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,28 @@ def test_histories_carry_attributes_and_share_the_targets_vectors(shop, sellers,
     swapped, _ = opened.pipeline.recommend(type(requests).of(requests.user, requests.time, other), state, 5)
     assert len(slate)
     assert not np.array_equal(slate["score"][:20], swapped["score"][:20])
+
+
+@pytest.mark.parametrize("name", ["din", "dien", "bst"])
+def test_a_live_event_counts_as_one_of_the_log_and_moves_the_scores(shop, sellers, tmp_path, name):
+    carried = ["event", "value", "age", "genres", "seller"]
+    recipe = recipe_of(shop, type=name, history=8, history_carries=carried, recent=2, recent_within="30d")
+    opened = open_bundle(train.fit(recipe, root=sellers, out=tmp_path).out / "bundle")
+    data, state, everybody = opened.data, opened.data.state(), np.arange(opened.data.n_users)
+    events, now = data.events, opened.pipeline.fitted_until + 60_000_000
+
+    def slate(known):
+        return opened.pipeline.recommend(answer.requests_of(known, everybody, now), known, 5)[0]
+
+    before = slate(state)
+    clicked = replace(events.take(slice(1)), time=np.array([now - 1]))
+    state.append(clicked)
+    live, replayed = slate(state), slate(replace(data, events=type(events).concat([events, clicked])).state())
+    np.testing.assert_array_equal(live.item, replayed.item)
+    np.testing.assert_array_equal(live["score"], replayed["score"])
+    own = live.request == clicked.user[0]
+    assert own.any()
+    assert not np.array_equal(before["score"][before.request == clicked.user[0]], live["score"][own])
 
 
 def test_a_pre_ranker_reads_the_catalogue_too(shop, sellers, tmp_path):

@@ -19,7 +19,8 @@ the one table), ``lists`` Int32 [m, l]; of requests, once each, ``history``, ``h
 and ``request`` Int64 [m], which of the n each row belongs to. ``fields.py`` makes [m, F, d] of them, and
 ``fields.count`` is F; with ``histories=False`` the net makes what it likes of the histories, by
 ``fields.vectors(x["history"])`` [n, length, d]. ``flat.py``: [m, D] for models that do not need a vector for each
-number. ``mlp.py``, ``fm.py``: terms.
+number. ``histories.py``: the row, the target and the entries of each window, for a net that looks at every entry with
+the target beside it; in training a window may be shorter than ``length``. ``mlp.py``, ``fm.py``: terms.
 
 Any component with a net is a ``Trained`` (``trained.py``): it says ``build`` and ``loss(net, batch)`` and calls
 ``learn(batches)``. ``plan.py`` has the hyperparameters of training. ``loop.py`` asks the batches for each epoch anew:
@@ -29,7 +30,8 @@ of labelled rows. ``onnx.py``: the net as a file.
 Rules: a parameter of the net called ``bias`` begins as the log odds of the positives, or at 0. Parameters called
 ``table`` have ``embedding_l2`` / 2 × w² in the loss, those called ``bias`` nothing, others decay by ``l2`` apart from
 the gradient (AdamW). Linear layers are drawn by the loop; a block with parameters of its own has ``reset(generator)``,
-which draws them from that generator and nothing else. Dropout is ``mlp.Dropout``. ``forward`` is plain tensor
-operations over the inputs, so that it can be exported; tensors that it makes are on its inputs' device. A ranker that
-needs more inputs overrides ``learn_inputs`` and ``inputs``; one that learns more overrides ``loss``.
+which draws them from that generator and nothing else. Dropout is ``mlp.Dropout``; any module with an attribute
+``generator`` is given the loop's, to draw from in training. ``forward`` is plain tensor operations over the inputs, so
+that it can be exported; tensors that it makes are on its inputs' device. A ranker that needs more inputs overrides
+``learn_inputs`` and ``inputs``; one that learns more overrides ``loss``.
 """

@@ -54,7 +54,7 @@ class Fields(nn.Module):
         parts = [functional.embedding(x["codes"], self.table)] if self.coded else []
         start = 0
         for length in self.lengths:
-            parts.append(self._mean(x["lists"][:, start : start + length]).unsqueeze(1))
+            parts.append(self.mean(x["lists"][:, start : start + length]).unsqueeze(1))
             start += length
         parts += [self._mean_of_request(x[name], x[REQUEST]).unsqueeze(1) for name in self.histories]
         if self.numbers is not None:
@@ -65,7 +65,8 @@ class Fields(nn.Module):
         """[..., width] of table rows [...] of any field; padding's is zero."""
         return functional.embedding(entries, self.table, padding_idx=0)
 
-    def _mean(self, entries: Tensor) -> Tensor:
+    def mean(self, entries: Tensor) -> Tensor:
+        """[m, width] of table rows [m, entries]; zero where all are padding."""
         return self.vectors(entries).sum(1) / (entries > 0).sum(1, keepdim=True).clamp(min=1)
 
     def _mean_of_request(self, entries: Tensor, request: Tensor) -> Tensor:
@@ -75,5 +76,5 @@ class Fields(nn.Module):
         whatever batch its request's other rows are.
         """
         if self.training:
-            return self._mean(entries.index_select(0, request))
-        return self._mean(entries).index_select(0, request)
+            return self.mean(entries.index_select(0, request))
+        return self.mean(entries).index_select(0, request)

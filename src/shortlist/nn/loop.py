@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from shortlist.component import InputError
 from shortlist.nn import checkpoint
-from shortlist.nn.mlp import Dropout
 from shortlist.nn.plan import Plan
 from shortlist.nn.run import Run
 from shortlist.progress import emit
@@ -46,8 +45,9 @@ Figure = Callable[[nn.Module], float]
 def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None:
     """Draws all weights from ``generator``; a parameter ``net.bias`` becomes the log odds of ``share`` positives.
 
-    A block with a method ``reset(generator)`` draws its own; linear layers are uniform on ±1/√inputs. A net with a
-    method ``warm`` then sets what it knows already.
+    A block with a method ``reset(generator)`` draws its own; linear layers are uniform on ±1/√inputs. One with an
+    attribute ``generator`` is given it, to draw from in training. A net with a method ``warm`` then sets what it knows
+    already.
     """
     for module in net.modules():
         if callable(reset := getattr(module, "reset", None)):
@@ -57,8 +57,8 @@ def initialise(net: nn.Module, generator: torch.Generator, share: float) -> None
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
             if module.bias is not None:
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-        elif isinstance(module, Dropout):
-            module.generator = generator
+        elif hasattr(module, "generator"):
+            module.generator = generator  # type: ignore[assignment]
     if callable(warm := getattr(net, "warm", None)):
         warm()
     if isinstance(bias := getattr(net, "bias", None), nn.Parameter):

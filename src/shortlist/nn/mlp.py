@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+from shortlist.nn.dice import Dice
+
+Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh", "dice"]
+PLAIN: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
+"""Activations without weights."""
+
+
+def activated(activation: Activation, width: int) -> nn.Module:
+    """What follows a layer of ``width`` outputs."""
+    return Dice(width) if activation == "dice" else PLAIN[activation]()
 
 
 class Dropout(nn.Module):
@@ -42,7 +58,7 @@ class MLP(nn.Sequential):
         hidden: Sequence[int],
         out: int | None = None,
         *,
-        activation: str = "relu",
+        activation: Activation = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
     ) -> None:
@@ -51,7 +67,7 @@ class MLP(nn.Sequential):
             layers.append(nn.Linear(size, width))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(width))
-            layers.append(ACTIVATIONS[activation]())
+            layers.append(activated(activation, width))
             if dropout:
                 layers.append(Dropout(dropout))
             size = width

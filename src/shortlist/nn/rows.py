@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from shortlist.encode.inputs import REQUEST, Inputs
 from shortlist.nn.loss import RowLoss, softmax
+from shortlist.nn.sequences import by_length
 from shortlist.types import Array, Float32, Int64, spans
 
 CHUNK = 2048
@@ -40,12 +42,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a net learns from: ``loop.Batches`` in random order, each row once an epoch."""
+    """What a net learns from: ``loop.Batches`` in random order, each row once an epoch.
+
+    With ``windows`` the order is random among rows of about one length, and a batch has no more padding than it needs.
+    """
 
     inputs: Inputs
     label: Float32  # [m]
     weight: Float32  # [m]
     offsets: Int64 | None = None  # [n + 1] where each request's rows begin, if requests must stay whole
+    windows: Sequence[str] = ()  # histories that rows of a batch have about as long, and cut to the longest of them
     tensors: dict[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,9 +84,7 @@ class Rows:
     def order(self, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Row numbers, and which of the step's requests each row belongs to (or nothing of use)."""
         n, offsets = self.groups, self.offsets
-        order = torch.randperm(n, generator=generator)
-        for step in range(steps):
-            part = order[n * step // steps : n * (step + 1) // steps]
+        for part in self._parts(n, steps, generator):
             if offsets is None:
                 yield part, part
             else:
@@ -88,12 +92,31 @@ class Rows:
                 group = np.repeat(np.arange(len(part)), ends - starts)
                 yield torch.from_numpy(spans(starts, ends)), torch.from_numpy(group)
 
+    def _parts(self, n: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """The numbers of what is shuffled, a part a step."""
+        if self.windows and self.inputs.request is not None:
+            first = np.arange(n) if self.offsets is None else self.offsets[:-1]
+            yield from map(torch.from_numpy, by_length(self.lengths[self.inputs.request[first]], steps, generator))
+            return
+        order = torch.randperm(n, generator=generator)
+        for step in range(steps):
+            yield order[n * step // steps : n * (step + 1) // steps]
+
+    @cached_property
+    def lengths(self) -> Int64:
+        """How many entries there are in all windows of each request."""
+        return np.sum([(self.inputs.asked[name] > 0).sum(1) for name in self.windows], axis=0)
+
     def _inputs(self, chosen: Tensor) -> dict[str, Tensor]:
         """Of the rows ``chosen``, and of each of their requests once."""
         taken = {name: self.tensors[name].index_select(0, chosen) for name in self.inputs.rows}
         if self.inputs.request is not None:
             requests, at = torch.unique(self.tensors[REQUEST].index_select(0, chosen), return_inverse=True)
             taken |= {name: self.tensors[name].index_select(0, requests) for name in self.inputs.asked}
+            for window in self.windows:
+                longest = max(1, int((taken[window] > 0).sum(1).max()))  # padding is on the left
+                fields = [name for name in self.inputs.asked if name.partition(".")[0] == window]
+                taken |= {name: taken[name][:, -longest:] for name in fields}
             taken[REQUEST] = at
         return taken
 

@@ -16,7 +16,7 @@ from shortlist.encode.options import Options
 from shortlist.encode.schema import Schema
 from shortlist.nn import onnx
 from shortlist.nn.loss import LOSSES
-from shortlist.nn.mlp import MLP
+from shortlist.nn.mlp import MLP, Activation
 from shortlist.nn.rows import Batch, Rows
 from shortlist.nn.trained import Trained
 from shortlist.progress import emit
@@ -58,6 +58,8 @@ class DeepRanker(Trained, Options, TableRanker):
         "weights_": "w v",
     }
     lists: ClassVar[bool] = True
+    by_length: ClassVar[bool] = False
+    """Whether rows with histories of about one length are learned from together: where each entry is dear."""
     _schema: Any = PrivateAttr(default=None)
     _attributes: dict[str, Array] = PrivateAttr(default_factory=dict)
 
@@ -145,7 +147,8 @@ class DeepRanker(Trained, Options, TableRanker):
             offsets = rows.offsets(len(samples.requests))
             offsets = offsets[np.append(np.diff(offsets) > 0, True)]
         inputs = self.inputs(samples.requests, rows)
-        return Rows(inputs, (y > 0).astype(np.float32), weight.astype(np.float32), offsets)
+        windows = [window.name for window in self.windows()] if self.by_length else []
+        return Rows(inputs, (y > 0).astype(np.float32), weight.astype(np.float32), offsets, windows)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(z)}``, or z itself where the order was learned."""
@@ -188,7 +191,7 @@ class LayeredRanker(DeepRanker):
     """Widths of the layers."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0.0, 0.5)] = 0.0
     """Share of each layer's outputs left out at random in training."""
-    activation: Literal["relu", "silu", "gelu", "tanh"] = "relu"
+    activation: Activation = "relu"
     """What follows each layer."""
     batch_norm: bool = False
     """Whether each layer's outputs are standardised over the rows of a step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from shortlist.component import Search
 from shortlist.nn import loop
 from shortlist.nn.fields import Fields
-from shortlist.nn.mlp import MLP
+from shortlist.nn.mlp import MLP, Activation
 from shortlist.rank._deep import LayeredRanker
 from shortlist.rank.fm import FM
 
@@ -27,7 +27,7 @@ class FNN(LayeredRanker):
     Source: Zhang, Du, Wang (2016), Deep Learning over Multi-field Categorical Data.
     """
 
-    activation: Literal["relu", "silu", "gelu", "tanh"] = "tanh"
+    activation: Activation = "tanh"
     """What follows each layer."""
     pretrain: Annotated[int, Field(ge=0), Search(choices=(0, 3, 10))] = 10
     """Passes over the rows for the factorisation machine; with ``valid``, at most; 0 = begin at random."""

@@ -1,0 +1,61 @@
+"""A gated recurrent unit whose update gate listens to attention, and what teaches its states to be interests."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class AUGRU(nn.Module):
+    """h_t = (1 - a_t u_t) ∘ h_{t-1} + a_t u_t ∘ tanh(W_h i_t + b_h + r_t ∘ U_h h_{t-1}), with gates
+    u_t = σ(W_u i_t + b_u + U_u h_{t-1}), r_t = σ(W_r i_t + b_r + U_r h_{t-1}).
+
+    An entry of attention a_t = 0, as padding is, leaves the state as it was; with a_t = 1 for every other it is a GRU.
+
+    Source: Zhou et al. (2019), Deep Interest Evolution Network for Click-Through Rate Prediction.
+    """
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.entry, self.state = nn.Linear(size, 3 * width), nn.Linear(width, 3 * width, bias=False)
+
+    def forward(self, entries: Tensor, attention: Tensor, of: Tensor | None = None) -> list[Tensor]:
+        """The states after each of w entries, w × [m, width]: of ``entries`` [n, w, size], ``attention`` [m, w].
+
+        ``of`` [m]: which of the n each row reads, if several read the same: W i_t + b is worked out once for all.
+        """
+        given = self.entry(entries).transpose(0, 1)  # [w, n, 3 width]
+        if of is not None:
+            given = given.index_select(1, of)
+        of_gates, of_new = given.split([2 * self.width, self.width], 2)
+        from_gates, from_new = self.state.weight.t().split([2 * self.width, self.width], 1)
+        h = given.new_zeros(attention.shape[0], self.width)
+        states = []
+        for gates, new, a in zip(of_gates, of_new, attention.t().unsqueeze(2), strict=True):
+            r, u = torch.sigmoid(torch.addmm(gates, h, from_gates)).chunk(2, 1)
+            h = torch.lerp(h, torch.tanh(torch.addcmul(new, r, h @ from_new)), a * u)
+            states.append(h)
+        return states
+
+
+class NextEntry(nn.Module):
+    """L = mean_t -log σ(⟨h_t, e_{t+1}⟩) - log(1 - σ(⟨h_t, ê_t⟩)): a state tells what came next from what did not.
+
+    ê is an entry of the step drawn at random, so what is met often is drawn often.
+
+    Source: Zhou et al. (2019), Deep Interest Evolution Network for Click-Through Rate Prediction (the auxiliary loss).
+    """
+
+    generator: torch.Generator | None = None
+
+    def forward(self, states: Tensor, entries: Tensor, known: Tensor) -> Tensor:
+        """Of ``states`` and ``entries`` [n, w, d], padded on the left; 0 where no entry has a next."""
+        there, e = known[:, :-1], entries[known]
+        h, right = states[:, :-1][there], entries[:, 1:][there]
+        if not len(h):
+            return states.sum() * 0
+        drawn = torch.randint(len(e), (len(h),), generator=self.generator).to(e.device)
+        wrong = e.index_select(0, drawn)
+        return (functional.softplus(-(h * right).sum(1)) + functional.softplus((h * wrong).sum(1))).mean()

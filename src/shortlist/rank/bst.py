@@ -1,0 +1,94 @@
+"""A behaviour sequence transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shortlist.component import Search
+from shortlist.encode.history import Window
+from shortlist.nn.behaviour import BehaviourLayer
+from shortlist.nn.histories import Entries, Histories
+from shortlist.nn.mlp import MLP, Dropout
+from shortlist.rank._histories import HistoryRanker
+
+
+class BST(HistoryRanker):
+    """ŷ = σ(b + MLP([x, y_1 ... y_w, y_q])), y = transformer([k_1 ... k_w, q]).
+
+    k = [item, attributes, behaviour, value, age] is an event of the history, q the target, x the row's columns. Events
+    and target see each other: an event means what those around it make of it. The place of an event is its ``age``, the
+    time between it and the request, as a vector of its bucket. ``recent`` has a transformer of its own.
+
+    The target is one of the sequence, so all of it is worked out once a row. Of the first layer the attention among
+    the events is not: once a request, and of the target's only w products a row are left. Each further layer costs w²
+    products a row. The perceptron's ``activation`` is ``leaky_relu`` in the paper.
+
+    Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba.
+    """
+
+    width: Annotated[int, Field(ge=1), Search(choices=(8, 16, 32, 64))] = 16
+    """Width of the transformer."""
+    heads: Annotated[int, Field(ge=1), Search(choices=(1, 2, 4, 8))] = 2
+    """Heads of each layer; they divide ``width``."""
+    blocks: Annotated[int, Field(ge=1), Search(choices=(1, 2))] = 1
+    """Layers of the transformer; the paper found one best."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads: expected a divisor of width, found {self.heads} and {self.width}")
+        return self
+
+    def build(self) -> nn.Module:
+        """Untrained."""
+        read = self.histories()
+        sequences = {window.name: _Sequence(read, window, self) for window in self.windows()}
+        size = read.size + sum(window.length + 1 for window in self.windows()) * self.width
+        return _Net(read, sequences, self.layers(size))
+
+
+class _Net(nn.Module):
+    def __init__(self, read: Histories, sequences: Mapping[str, nn.Module], mlp: MLP) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.read, self.sequences, self.mlp = read, nn.ModuleDict(sequences), mlp
+
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        q = self.read.item(x)
+        y = [sequence(self.read.entries(x, name), q) for name, sequence in self.sequences.items()]
+        return self.bias + self.mlp(torch.cat([self.read.row(x), *y], 1)).squeeze(1)
+
+
+class _Sequence(nn.Module):
+    """[m, (length + 1) · d]: what the transformer makes of a window's events and of the target; padding is 0."""
+
+    def __init__(self, read: Histories, window: Window, ranker: BST) -> None:
+        super().__init__()
+        width = ranker.width
+        self.length, self.sizes = window.length, [read.target, read.entry - read.target]
+        self.event = nn.Linear(read.entry, width)
+        self.target = nn.Parameter(torch.empty(width))  # in place of an event's behaviour, value and age
+        self.blocks = nn.ModuleList([BehaviourLayer(width, ranker.heads, ranker.dropout) for _ in range(ranker.blocks)])
+        self.dropout = Dropout(ranker.dropout)
+
+    def reset(self, generator: torch.Generator) -> None:
+        """The target's own."""
+        nn.init.normal_(self.target, 0, 0.05, generator=generator)
+
+    def forward(self, entries: Entries, q: Tensor) -> Tensor:
+        shared, _ = self.event.weight.split(self.sizes, 1)
+        past, target = self.event(entries.vectors), functional.linear(q, shared) + self.target
+        known = functional.pad(entries.known.index_select(0, entries.of), (0, 1), value=True)
+        first, *more = self.blocks
+        assert isinstance(first, BehaviourLayer)
+        y = first.beside(self.dropout(past), entries.known, self.dropout(target), entries.of)
+        for block in more:
+            y = block(y, known)
+        y = (y * known.unsqueeze(2)).flatten(1)
+        return functional.pad(y, ((self.length + 1) * y.shape[1] // known.shape[1] - y.shape[1], 0))
