@@ -39,7 +39,7 @@ def test_the_names_it_reads():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("like *", "not a formula at character"),
+        ("like *", "not a formula at character 7: expected numbers, outputs, + - * / ** and log"),
         ("", "not a formula"),
         ("like\nwatch", "not a formula"),
         ("like.real", "'like.real': expected numbers, outputs"),
@@ -77,3 +77,48 @@ def test_no_text_runs_or_breaks_it(text):
     except InputError:
         return
     assert found.shape == (3,)
+
+
+def trees():
+    """(text, plain value) of any formula, every part in brackets or bare where the order of operations is plain."""
+    numbers = st.integers(0, 9).map(lambda n: (f"{n / 2}", n / 2))
+    columns = st.sampled_from(sorted(COLUMNS)).map(lambda name: (name, COLUMNS[name]))
+
+    def grown(part):
+        pairs = st.tuples(part, part)
+        return st.one_of(
+            *[pairs.map(lambda two, f=f, sign=sign: (f"({two[0][0]}) {sign} ({two[1][0]})", f(two[0][1], two[1][1])))
+              for sign, f in OPERATORS.items()],
+            *[pairs.map(lambda two, f=f: (f"{f.__name__[:3]}({two[0][0]}, {two[1][0]})", f(two[0][1], two[1][1])))
+              for f in (np.minimum, np.maximum)],
+            *[part.map(lambda one, f=f: (f"{f.__name__}({one[0]})", f(one[1]))) for f in (np.log, np.exp, np.sqrt)],
+            part.map(lambda one: (f"-({one[0]})", -one[1])),
+        )  # fmt: skip
+
+    return st.recursive(numbers | columns, grown, max_leaves=8)
+
+
+OPERATORS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power}
+
+
+@given(st.data())
+def test_any_formula_is_what_a_plain_evaluation_makes_of_it(data):
+    with np.errstate(all="ignore"):
+        text, plain = data.draw(trees())
+    np.testing.assert_allclose(value(text, COLUMNS), np.broadcast_to(plain, 3), rtol=1e-12)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["+", "-", "*", "/", "**"]), st.sampled_from(["like", "2", "watch"]))))
+def test_without_brackets_operations_have_their_usual_order(parts):
+    """** first, from the right; then * and /, then + and -, from the left."""
+    text = "like" + "".join(f" {sign} {name}" for sign, name in parts)
+    terms, signs = [COLUMNS["like"]], []
+    for sign, name in parts:
+        signs.append(sign)
+        terms.append(COLUMNS.get(name, np.full(3, 2.0)))
+    with np.errstate(all="ignore"):
+        for level, order in ((("**",), -1), (("*", "/"), 1), (("+", "-"), 1)):
+            while found := [at for at, sign in enumerate(signs) if sign in level]:
+                at = found[0] if order > 0 else found[-1]
+                terms[at : at + 2] = [OPERATORS[signs.pop(at)](terms[at], terms[at + 1])]
+    np.testing.assert_allclose(value(text, COLUMNS), terms[0], rtol=1e-12)

@@ -45,9 +45,9 @@ class Extraction(nn.Module):
         self.size = self.experts.size
 
     def forward(self, h: Tensor) -> Tensor:
-        """[K + 1, m, d], without the shared path's row where this is the last level; ``h`` [K + 1, m, size] or [m, size].
+        """[K + 1, m, d] of ``h`` [K + 1, m, size], or of one ``h`` [m, size] for all; the last level gives [K, m, d].
 
-        The shared path's row is the last; one ``h`` [m, size] is what all of them read.
+        The shared path's row is the last.
         """
         k, own = self.labels, self.own
         if h.dim() == 3:

@@ -81,7 +81,7 @@ class Perceptrons(nn.Sequential):
 
 
 class Towers(Perceptrons):
-    """z_k = MLP_k(h_k), a logit for each of n labels. Where nothing is known yet, it is the log odds of ``shares`` [n]."""
+    """z_k = MLP_k(h_k), a logit for each of n labels; its last bias begins as the log odds of ``shares`` [n]."""
 
     def __init__(self, size: int, hidden: Sequence[int], shares: Array, **options: Any) -> None:
         super().__init__(len(shares), size, hidden, 1, **options)

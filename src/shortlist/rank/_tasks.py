@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TaskRanker(Objectives, Layered, DeepColumns):
-    """A net with a logit z_k for each of K labels, learned together: ŷ_k = σ(z_k), and ``blend`` makes the score of them.
+    """A net with a logit z_k for each of K labels, ŷ_k = σ(z_k); ``blend`` makes the score of these.
 
     L = Σ_k w_k L_k, L_k the mean log loss of the rows where label k is known: a row whose label is NaN teaches the
     others. Where negatives were thinned out, ŷ_k is a chance among the rows learned from.
@@ -79,7 +79,9 @@ class TaskRanker(Objectives, Layered, DeepColumns):
         truth, observed = self._truth(samples)
         for name, known in zip(labels, np.isfinite(truth[observed]).any(0), strict=True):
             if len(samples) and not known:
-                raise InputError(f"labels: expected rows that say whether {name!r}, found it NaN in all {len(samples):,}")
+                raise InputError(
+                    f"labels: expected rows that say whether {name!r}, found it NaN in all {len(samples):,}"
+                )
         self.learn_inputs(samples.requests, samples.candidates.take(observed))
         rows = self._rows(samples)
         self.shares_ = self.begun(rows.shares()) if self.bias == "odds" else np.full(len(labels), 0.5)

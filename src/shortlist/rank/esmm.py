@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from shortlist.nn.parallel import Towers
 from shortlist.nn.tasks import chained
 from shortlist.progress import emit
 from shortlist.rank._tasks import TaskRanker
-from shortlist.types import Array, Float32
+from shortlist.types import Array, Float32, Samples
 
 
 class ESMM(TaskRanker):
@@ -35,14 +36,18 @@ class ESMM(TaskRanker):
         """Untrained."""
         return _Net(flat, Towers(flat.size, self.hidden, self.shares_, **self.options()))
 
+    def learn_labels(self, samples: Samples) -> Sequence[str]:
+        """Keeps and returns the steps; warns of rows that took one without the one before it."""
+        steps = super().learn_labels(samples)
+        for before, step in pairwise(steps):
+            if out := int(np.sum((samples.labels[step] > 0) & (samples.labels[before] <= 0))):
+                told = f"labels: {out:,} of {len(samples):,} rows are {step!r} without {before!r} before it"
+                emit("warning", message=f"{told}; they count as neither")
+        return steps
+
     def truth(self, labels: Float32) -> Float32:
         """[m, K]: 1 where all steps up to the label's are taken, 0 where one of them is not, else NaN."""
         stopped = np.logical_or.accumulate(labels <= 0, axis=1)
-        for k in range(1, labels.shape[1]):
-            if out := int(np.sum((labels[:, k] > 0) & stopped[:, k - 1])):
-                first, then = self.labels_[[k - 1, k]]
-                message = f"{out:,} of {len(labels):,} rows are {then!r} though not all before it; they count as not {first!r}"
-                emit("warning", message=f"labels: {message}")
         return np.where(stopped, 0, np.minimum.accumulate(labels, axis=1)).astype(np.float32)
 
     def begun(self, shares: Array) -> Array:
