@@ -16,7 +16,7 @@ ort = pytest.importorskip("onnxruntime")
 
 from shortlist.nn import onnx as native  # noqa: E402
 from shortlist.nn.rows import predict  # noqa: E402
-from shortlist.rank._deep import DeepColumns, Layered  # noqa: E402
+from shortlist.rank._deep import NetRanker, Layered  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
 from shortlist.types import HISTORY, Ragged, Requests  # noqa: E402
@@ -26,11 +26,11 @@ from ._tables import made_up, score  # noqa: E402
 
 def deep_rankers():
     found = [find("rank", name) for name in names("rank") if entry("rank", name).available]
-    return [cls for cls in found if issubclass(cls, DeepColumns)]
+    return [cls for cls in found if issubclass(cls, NetRanker)]
 
 
 def everything(m=300, seed=0):
-    """Numbers with gaps, a category, a list, a history, in 30 requests, and a second label known of half of the rows."""
+    """Numbers with gaps, a category, a list, a history, in 30 requests; half of the rows know a second label."""
     samples = made_up(m, seed)
     rng = np.random.default_rng(seed)
     n = len(samples.requests)

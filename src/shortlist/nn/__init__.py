@@ -19,7 +19,8 @@ the one table), ``lists`` Int32 [m, l]; of requests, once each, ``history``, ``h
 and ``request`` Int64 [m], which of the n each row belongs to. ``fields.py`` makes [m, F, d] of them, and
 ``fields.count`` is F; with ``histories=False`` the net makes what it likes of the histories, by
 ``fields.vectors(x["history"])`` [n, length, d]. ``flat.py``: [m, D] for models that do not need a vector for each
-number. ``mlp.py``, ``fm.py``: terms.
+number. ``mlp.py``, ``fm.py``: terms. A net of several labels answers [m, K] (``rank/_tasks.py``): ``parallel.py`` has
+experts and towers, ``gates.py`` what mixes experts, ``tasks.py`` the losses.
 
 Any component with a net is a ``Trained`` (``trained.py``): it says ``build`` and ``loss(net, batch)`` and calls
 ``learn(batches)``. ``plan.py`` has the hyperparameters of training. ``loop.py`` asks the batches for each epoch anew:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PREFIX = "schema_"
 
 
-class DeepColumns(Trained, Options, ColumnRanker):
+class NetRanker(Trained, Options, ColumnRanker):
     """A ranker whose columns are read by a torch net that ``build`` makes of the schema ``schema_``.
 
     Everything learned is arrays: the schema under names that begin with ``schema_``, and the weights.
@@ -118,7 +118,7 @@ class DeepColumns(Trained, Options, ColumnRanker):
         return {}
 
 
-class DeepRanker(DeepColumns, TableRanker):
+class DeepRanker(NetRanker, TableRanker):
     """A ranker of one label whose score is σ(z), z the net's answer."""
 
     objective: Literal["pointwise", "softmax"] = "pointwise"

@@ -16,7 +16,7 @@ from shortlist.nn.parallel import Towers
 from shortlist.nn.rows import Batch
 from shortlist.nn.tasks import Tasks, Uncertainty, losses
 from shortlist.progress import emit
-from shortlist.rank._deep import DeepColumns, Layered
+from shortlist.rank._deep import NetRanker, Layered
 from shortlist.rank._objectives import Objectives
 from shortlist.rank._table import sigmoid
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shortlist.data import State
 
 
-class TaskRanker(Objectives, Layered, DeepColumns):
+class TaskRanker(Objectives, Layered, NetRanker):
     """A net with a logit z_k for each of K labels, ŷ_k = σ(z_k); ``blend`` makes the score of these.
 
     L = Σ_k w_k L_k, L_k the mean log loss of the rows where label k is known: a row whose label is NaN teaches the
