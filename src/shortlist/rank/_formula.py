@@ -62,8 +62,14 @@ def _parsed(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        place = getattr(error, "offset", None) or 1
+        place = _place(text.strip(), error) if isinstance(error, SyntaxError) else 1
         raise InputError(f"formula {text!r}: not a formula at character {place}: {_EXPECTED}") from error
+
+
+def _place(text: str, error: SyntaxError) -> int:
+    """The character, counted from 1, at which the parser gave up; behind the last where something more should come."""
+    before = sum(len(line) + 1 for line in text.split("\n")[: (error.lineno or 1) - 1])
+    return before + error.offset if error.offset else len(text) + 1
 
 
 def _walk(node: ast.AST, text: str, column: Callable[[str, ast.AST], Any]) -> Any:
