@@ -1,9 +1,10 @@
 """Nets of several labels beside torch-rechub's: python bench/rank/tasks.py --peers PYTHON [--most N] [MODEL ...]
 
 PYTHON is that of an environment with torch-rechub. MovieLens-100K: every rating is a row that was watched, liked from 4
-on, and beside it stands one film, drawn at random, that its user never rated: neither. Rows by time 8:1:1, those of
---most last ratings. Both read user, film, age, gender, occupation and year; each label's own net (``dnn``) stands
-beside them. A row is kept in results/tasks.MODEL.json.
+on, and beside it stands one film, drawn at random, that its user never rated: neither. --most ratings, 8:1:1 at random.
+Both read user, film, age, gender, occupation and year; each label's own net (``dnn``) stands beside them. Differences
+of AUC are ours minus the other's, 95 % interval of DeLong over the test rows, of one seed. Rows a second are of
+processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in results/tasks.MODEL.json.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import numpy as np  # noqa: E402
-import polars as pl  # noqa: E402
-from results import HERE, keep, provenance, say  # noqa: E402
-from splits import codes  # noqa: E402
+import numpy as np
+import polars as pl
+from results import HERE, keep, provenance, say
+from splits import codes
 
-from shortlist.data.raw import Raw  # noqa: E402
-from shortlist.data.sources import source  # noqa: E402
-from shortlist.data.spec import DataSpec  # noqa: E402
-from shortlist.metrics.delong import paired_auc_interval  # noqa: E402
-from shortlist.metrics.ranking import auc  # noqa: E402
-from shortlist.registry import find  # noqa: E402
-from shortlist.types import Array, Candidates, Requests, Samples  # noqa: E402
+from shortlist.data.raw import Raw
+from shortlist.data.sources import source
+from shortlist.data.spec import DataSpec
+from shortlist.metrics.delong import paired_auc_interval
+from shortlist.metrics.ranking import auc
+from shortlist.registry import find
+from shortlist.types import Array, Candidates, Requests, Samples
 
 FIELDS = ["user", "item", "age", "gender", "occupation", "year"]
 LABELS = ["watched", "liked"]
@@ -45,24 +46,26 @@ ROUNDS = 3
 
 
 def rows(most: int) -> tuple[Array, Array]:
-    """(codes [m, fields] from 0, labels [m, 2]) in order of time."""
+    """(codes [m, fields] from 0, labels [m, 2]) in a random order."""
     raw = source("movielens-100k")(DataSpec(source="movielens-100k"), None)
     assert isinstance(raw, Raw)
     films = raw.items.select("item", year=pl.from_epoch("released", time_unit="us").dt.year())
-    log = raw.events.sort("time", maintain_order=True).with_columns(place=pl.int_range(pl.len()))
+    log = raw.events
     user, item = codes(log["user"]), codes(log["item"])
     rng = np.random.default_rng(0)
     drawn, rated = item.copy(), np.unique(user.astype(np.int64) << 32 | item)
     while (again := np.isin(user.astype(np.int64) << 32 | drawn, rated)).any():
         drawn[again] = rng.integers(0, item.max() + 1, int(again.sum()))
-    ids = log["item"].unique().sort_by(pl.lit(codes(log["item"].unique())))
-    other = log.with_columns(item=ids.gather(drawn), value=pl.lit(0.0).cast(log["value"].dtype))
-    both = pl.concat([log, other]).sort("place", maintain_order=True)[-2 * most :]
+    first = np.unique(item, return_index=True)[1]
+    other = log.with_columns(item=log["item"].gather(first[drawn]), value=pl.lit(0.0).cast(log["value"].dtype))
+    chosen = np.random.default_rng(1).permutation(len(log))[:most]
+    both = pl.concat([log[chosen], other[chosen]])
     both = both.join(films, on="item", how="left", maintain_order="left")
     both = both.join(raw.users.drop("zip"), on="user", how="left", maintain_order="left")
     x = np.stack([codes(both[name]) + 1 for name in FIELDS], 1)
     value = both["value"].to_numpy()
-    return x, np.stack([value > 0, value >= 4], 1).astype(np.float32)
+    mixed = np.argsort(np.tile(np.arange(len(chosen)), 2), kind="stable")  # a rating, then the film beside it
+    return x[mixed], np.stack([value > 0, value >= 4], 1).astype(np.float32)[mixed]
 
 
 def samples(x: Array, y: Array) -> Samples:
@@ -99,8 +102,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as work:
             arrays = {f"{side}_{name}": {"x": x, "y": y}[side][part] for name, part in parts.items() for side in "xy"}
             np.savez(Path(work) / "given.npz", width=x.max(0) + 1, **arrays)
-            own = {"own": 2} | {key: value for key, value in OWN[model].items()}
-            job = {**SETTINGS, **own, "towers": [16], "model": model, "seed": 0, "work": work}
+            job = {**SETTINGS, **OWN[model], "model": model, "seed": 0, "work": work}
             ran = subprocess.run(
                 [given.peers, HERE / "tasks_peer.py", json.dumps(job)], check=True, capture_output=True, text=True
             )

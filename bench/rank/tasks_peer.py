@@ -22,13 +22,13 @@ def net(job: dict[str, Any], fields: list[Any], labels: int) -> Any:
     from torch_rechub.models.multi_task import ESMM, MMOE, PLE, SharedBottom
 
     kinds, layers = ["classification"] * labels, {"dims": job["hidden"], "activation": "relu"}
-    towers = [{"dims": job["towers"], "activation": "relu"}] * labels
+    towers = [{"dims": job.get("towers", []), "activation": "relu"}] * labels
     if job["model"] == "esmm":  # it takes the embedded fields of users and of items apart and puts them side by side
         return ESMM(fields[:1], fields[1:], layers, layers)
     if job["model"] == "mmoe":
         return MMOE(fields, kinds, job["experts"], layers, towers)
     if job["model"] == "ple":
-        return PLE(fields, kinds, 1, job["own"], job["shared"], layers, towers)
+        return PLE(fields, kinds, 1, job["experts"], job["shared"], layers, towers)
     return SharedBottom(fields, kinds, layers, towers)
 
 

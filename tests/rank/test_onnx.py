@@ -16,7 +16,7 @@ ort = pytest.importorskip("onnxruntime")
 
 from shortlist.nn import onnx as native  # noqa: E402
 from shortlist.nn.rows import predict  # noqa: E402
-from shortlist.rank._deep import NetRanker, Layered  # noqa: E402
+from shortlist.rank._deep import Layered, NetRanker  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
 from shortlist.types import HISTORY, Ragged, Requests  # noqa: E402

@@ -16,7 +16,7 @@ from shortlist.nn.parallel import Towers
 from shortlist.nn.rows import Batch
 from shortlist.nn.tasks import Tasks, Uncertainty, losses
 from shortlist.progress import emit
-from shortlist.rank._deep import NetRanker, Layered
+from shortlist.rank._deep import Layered, NetRanker
 from shortlist.rank._objectives import Objectives
 from shortlist.rank._table import sigmoid
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
