@@ -79,9 +79,7 @@ class TaskRanker(Objectives, Layered, NetRanker):
         truth, observed = self._truth(samples)
         for name, known in zip(labels, np.isfinite(truth[observed]).any(0), strict=True):
             if len(samples) and not known:
-                raise InputError(
-                    f"labels: expected rows that say whether {name!r}, found it NaN in all {len(samples):,}"
-                )
+                raise InputError(f"labels: expected rows that say {name!r} or not, found NaN in all {len(samples):,}")
         self.learn_inputs(samples.requests, samples.candidates.take(observed))
         rows = self._rows(samples)
         self.shares_ = self.begun(rows.shares()) if self.bias == "odds" else np.full(len(labels), 0.5)
