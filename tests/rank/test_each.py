@@ -26,7 +26,7 @@ def test_each_is_the_ranker_that_its_label_would_have_alone():
     given, later = samples(checkerboard(), seed=1), samples(checkerboard(), seed=2)
     gaps = {**given.labels, "buy": np.where(np.arange(len(given)) % 3, given.labels["buy"], np.nan)}
     given = type(given)(given.requests, given.candidates, gaps, given.weight)
-    config = {"without": ["noise"], "seed": 4}
+    config = {"without": ["noise"]}
     each = Each(ranker={"type": "logistic", "l2": 3.0}, blend=BLEND, **config).fit(given, later).refit(given)
     found = each.score(later.requests, later.candidates)
     for label in ("click", "buy"):
