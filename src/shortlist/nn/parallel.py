@@ -90,4 +90,6 @@ class Towers(Perceptrons):
 
     def forward(self, h: Tensor) -> Tensor:
         """[m, n] of ``h`` [n, m, size], or of one ``h`` [m, size] for all."""
-        return super().forward(h).squeeze(2).transpose(0, 1)
+        for layer in self:
+            h = layer(h)
+        return h.squeeze(2).transpose(0, 1)
