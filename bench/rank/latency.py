@@ -1,7 +1,7 @@
 """Time to score one request of 300 rows × 60 columns on one core: ``python bench/rank/latency.py``.
 
 The whole ``Ranker.score`` (columns to matrix, trees, probability) beside the library's own predict on a ready matrix;
-of DeepFM (through onnxruntime where it is installed) beside torch.
+of DeepFM (through onnxruntime where it is installed) beside torch, and MMOE with two labels.
 Writes latency.json and LATENCY.md beside this file.
 """
 
@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.rank.gbdt import GBDT  # noqa: E402
 from shortlist.rank.gbdt_lr import GBDTLR  # noqa: E402
 from shortlist.rank.logistic import Logistic  # noqa: E402
-from shortlist.types import Candidates, Requests, Samples  # noqa: E402
+from shortlist.rank.mmoe import MMOE  # noqa: E402
+from shortlist.types import Array, Candidates, Requests, Samples  # noqa: E402
 
 HERE = Path(__file__).parent
 ROWS, COLUMNS, CODES = 300, 60, (0, 5, 20)
@@ -47,6 +49,11 @@ def made_up(requests: int, seed: int, codes: int) -> Samples:
     rows = Candidates(np.repeat(np.arange(requests, dtype=np.uint32), ROWS), np.arange(m, dtype=np.int32), columns)
     asked = Requests.of(np.zeros(requests, np.int32), np.arange(requests))
     return Samples(asked, rows, {"y": label}, np.ones(m, np.float32))
+
+
+def rarer(samples: Samples) -> Array:
+    """[m]: a second label, 1 in half of the rows where the first is."""
+    return samples.labels["y"] * (np.arange(len(samples)) % 2).astype(np.float32)
 
 
 def timed(calls: dict[str, Callable[[], object]], rounds: int = 8, times: int = 60) -> dict[str, tuple[float, float]]:
@@ -107,6 +114,10 @@ def main() -> None:
                     r.net(), r.inputs(o.requests, o.candidates)
                 ),
             }
+            tasks = MMOE(numeric=numeric, epochs=1).fit(replace(train, labels={**train.labels, "rarer": rarer(train)}))
+            calls[f"mmoe {numeric}, 2 labels, 4 experts of 64 and 32"] = lambda r=tasks, o=one: r.score(
+                o.requests, o.candidates
+            )
         for name, (clock, computed) in timed(calls).items():
             rows.append({"columns": kinds, "what": name, "clock_ms": round(clock, 3), "cpu_ms": round(computed, 3)})
             print(f"{kinds:30} {name:45} clock {clock:.3f} ms  computing {computed:.3f} ms", flush=True)

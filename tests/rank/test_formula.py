@@ -39,7 +39,7 @@ def test_the_names_it_reads():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("like *", "not a formula at character"),
+        ("like *", "not a formula at character 7: expected numbers, outputs, + - * / ** and log"),
         ("", "not a formula"),
         ("like\nwatch", "not a formula"),
         ("like.real", "'like.real': expected numbers, outputs"),
@@ -77,3 +77,49 @@ def test_no_text_runs_or_breaks_it(text):
     except InputError:
         return
     assert found.shape == (3,)
+
+
+OPERATORS = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power}
+
+
+def grown(rng, depth):
+    """(text, plain value) of a random formula, every part in brackets."""
+    if depth == 0 or rng.random() < 0.2:
+        if rng.random() < 0.5:
+            number = float(rng.integers(0, 10)) / 2
+            return f"{number}", number
+        name = str(rng.choice(sorted(COLUMNS)))
+        return name, COLUMNS[name]
+    (left, a), (right, b) = grown(rng, depth - 1), grown(rng, depth - 1)
+    forms = [(f"({left}) {sign} ({right})", lambda f=f: f(a, b)) for sign, f in OPERATORS.items()]
+    forms += [(f"{f.__name__[:3]}({left}, {right})", lambda f=f: f(a, b)) for f in (np.minimum, np.maximum)]
+    forms += [(f"{f.__name__}({left})", lambda f=f: f(a)) for f in (np.log, np.exp, np.sqrt)]
+    forms.append((f"-({left})", lambda: -a))
+    text, plain = forms[rng.integers(0, len(forms))]
+    return text, plain()
+
+
+def test_any_formula_is_what_a_plain_evaluation_makes_of_it():
+    finite = 0
+    for seed in range(400):
+        with np.errstate(all="ignore"):
+            text, plain = grown(np.random.default_rng(seed), 4)
+        np.testing.assert_allclose(value(text, COLUMNS), np.broadcast_to(plain, 3), rtol=1e-12, err_msg=text)
+        finite += int(np.isfinite(plain).all())
+    assert finite > 100
+
+
+@given(st.lists(st.tuples(st.sampled_from(["+", "-", "*", "/", "**"]), st.sampled_from(["like", "2", "watch"]))))
+def test_without_brackets_operations_have_their_usual_order(parts):
+    """** first, from the right; then * and /, then + and -, from the left."""
+    text = "like" + "".join(f" {sign} {name}" for sign, name in parts)
+    terms, signs = [COLUMNS["like"]], []
+    for sign, name in parts:
+        signs.append(sign)
+        terms.append(COLUMNS.get(name, np.full(3, 2.0)))
+    with np.errstate(all="ignore"):
+        for level, order in ((("**",), -1), (("*", "/"), 1), (("+", "-"), 1)):
+            while found := [at for at, sign in enumerate(signs) if sign in level]:
+                at = found[0] if order > 0 else found[-1]
+                terms[at : at + 2] = [OPERATORS[signs.pop(at)](terms[at], terms[at + 1])]
+    np.testing.assert_allclose(value(text, COLUMNS), terms[0], rtol=1e-12)

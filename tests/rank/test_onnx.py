@@ -16,7 +16,7 @@ ort = pytest.importorskip("onnxruntime")
 
 from shortlist.nn import onnx as native  # noqa: E402
 from shortlist.nn.rows import predict  # noqa: E402
-from shortlist.rank._deep import DeepRanker, LayeredRanker  # noqa: E402
+from shortlist.rank._deep import Layered, NetRanker  # noqa: E402
 from shortlist.rank.deepfm import DeepFM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
 from shortlist.types import HISTORY, Ragged, Requests  # noqa: E402
@@ -26,11 +26,11 @@ from ._tables import made_up, score  # noqa: E402
 
 def deep_rankers():
     found = [find("rank", name) for name in names("rank") if entry("rank", name).available]
-    return [cls for cls in found if issubclass(cls, DeepRanker)]
+    return [cls for cls in found if issubclass(cls, NetRanker)]
 
 
 def everything(m=300, seed=0):
-    """Numbers with gaps, a category, a list, a history, in 30 requests."""
+    """Numbers with gaps, a category, a list, a history, in 30 requests; half of the rows know a second label."""
     samples = made_up(m, seed)
     rng = np.random.default_rng(seed)
     n = len(samples.requests)
@@ -41,7 +41,8 @@ def everything(m=300, seed=0):
     tags = rng.integers(-1, 8, (m, 3)).astype(np.int32)
     rows = samples.candidates.with_columns(tags=tags)
     requests = Requests.of(samples.requests.user, samples.requests.time, history)
-    return replace(samples, requests=requests, candidates=rows)
+    bought = np.where(np.arange(m) % 2, samples.labels["click"] * (rows["a"] > 0), np.nan).astype(np.float32)
+    return replace(samples, requests=requests, candidates=rows, labels={**samples.labels, "buy": bought})
 
 
 CONFIG = {"epochs": 1, "batch": 64, "history": 3, "ids": ["item"], "hashed": ["item"], "hash_width": 50, "buckets": 8}
@@ -51,7 +52,7 @@ CONFIG = {"epochs": 1, "batch": 64, "history": 3, "ids": ["item"], "hashed": ["i
 @pytest.mark.parametrize("cls", deep_rankers(), ids=lambda cls: cls.__name__)
 def test_onnxruntime_and_torch_agree(cls, numeric):
     samples, new = everything(), everything(seed=1)
-    more = {"batch_norm": True, "dropout": 0.3} if issubclass(cls, LayeredRanker) else {}
+    more = {"batch_norm": True, "dropout": 0.3} if issubclass(cls, Layered) else {}
     ranker = cls(**CONFIG, **more, numeric=numeric).fit(samples)
     for rows in (samples, new, new.take(np.array([3]))):
         inputs = ranker.inputs(rows.requests, rows.candidates)

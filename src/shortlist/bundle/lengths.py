@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shortlist.component import Component, InputError
+from shortlist.component import Component, HasParts, InputError
 from shortlist.types import Array, Ragged
 
 
@@ -38,6 +38,11 @@ def lengths(part: Component) -> dict[str, int]:
     for name, words in held.items():
         for word in (word[1:] for word in words if word[0] == "<"):
             _check_codes(name, learned[name], _sum(word.split("+"), found))
+    for name, inner in part.parts().items() if isinstance(part, HasParts) else ():
+        try:
+            lengths(inner)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
     return found
 
 

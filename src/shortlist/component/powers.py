@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 from shortlist.types import Array, Candidates, Float32, Float64, Int32, Requests, Samples
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shortlist.component.component import Component
     from shortlist.data import State, Table
 
 
@@ -98,6 +101,15 @@ class Refits(Protocol):
 
     def refit(self, samples: Samples) -> Self:
         """Learns from all of ``samples`` for as long as ``valid`` said in ``fit``."""
+        ...
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A component made of others, which learned something of their own."""
+
+    def parts(self) -> Mapping[str, Component]:
+        """Those it is made of, by name."""
         ...
 
 

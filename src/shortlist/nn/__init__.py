@@ -20,7 +20,9 @@ and ``request`` Int64 [m], which of the n each row belongs to. ``fields.py`` mak
 ``fields.count`` is F; with ``histories=False`` the net makes what it likes of the histories, by
 ``fields.vectors(x["history"])`` [n, length, d]. ``flat.py``: [m, D] for models that do not need a vector for each
 number. ``histories.py``: the row, the target and the entries of each window, for a net that looks at every entry with
-the target beside it; in training a window may be shorter than ``length``. ``mlp.py``, ``fm.py``: terms.
+the target beside it; in training a window may be shorter than ``length``. ``mlp.py``, ``fm.py``: terms. A net of
+several labels answers [m, K] (``rank/_tasks.py``): ``parallel.py`` has experts and towers, ``gates.py`` what mixes
+experts, ``tasks.py`` the losses.
 
 Any component with a net is a ``Trained`` (``trained.py``): it says ``build`` and ``loss(net, batch)`` and calls
 ``learn(batches)``. ``plan.py`` has the hyperparameters of training. ``loop.py`` asks the batches for each epoch anew:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
-from shortlist.component import InputError, Search
+from shortlist.component import Component, InputError, Search
 from shortlist.encode.inputs import Inputs
 from shortlist.encode.learn import learn_schema
 from shortlist.encode.options import Options
@@ -20,7 +20,7 @@ from shortlist.nn.mlp import MLP, Activation
 from shortlist.nn.rows import Batch, Rows
 from shortlist.nn.trained import Trained
 from shortlist.progress import emit
-from shortlist.rank._table import TableRanker, sigmoid
+from shortlist.rank._table import ColumnRanker, TableRanker, sigmoid
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PREFIX = "schema_"
 
 
-class DeepRanker(Trained, Options, TableRanker):
-    """A ranker whose score is σ(z), z from a torch net that ``build`` makes of the schema ``schema_``.
+class NetRanker(Trained, Options, ColumnRanker):
+    """A ranker whose columns are read by a torch net that ``build`` makes of the schema ``schema_``.
 
     Everything learned is arrays: the schema under names that begin with ``schema_``, and the weights.
     """
@@ -39,8 +39,6 @@ class DeepRanker(Trained, Options, TableRanker):
     """Width of each field's vector."""
     ids: list[Literal["item", "user"]] = []
     """Which of the codes of item and user to learn from as well."""
-    objective: Literal["pointwise", "softmax"] = "pointwise"
-    """What is learned: each row's label, or which of a request's rows are the right ones."""
     monitor: Literal["loss", "auc"] = "loss"
     """What of ``valid`` is looked at."""
     bias: Literal["odds", "zero"] = "odds"
@@ -101,6 +99,33 @@ class DeepRanker(Trained, Options, TableRanker):
             self._schema = Schema(**{name: value for name, value in known.items() if value is not None})
         return self._schema
 
+    def learn_columns(self, candidates: Candidates) -> None:
+        """Remembers the columns; those that ``ids`` names come last."""
+        codes = {name: candidates.item for name in self.ids if name not in candidates}
+        super().learn_columns(candidates.with_columns(**codes))
+        missing = [name for name in self.ids if name not in self.columns_]
+        self.columns_ = np.array([*self.columns_.tolist(), *missing], np.str_)
+        self.categorical_ = np.append(self.categorical_, np.ones(len(missing), np.bool_))
+
+    def traced(self) -> Inputs:
+        """Three rows of two requests in which everything is missing."""
+        return self.inputs(*self.schema_.blank(3))
+
+    def columns_read(self) -> dict[str, Any]:
+        """What stands in each input of the net's file: see ``nn.onnx``."""
+        return {**onnx.columns_read(self.schema_), **self.more_inputs()}
+
+    def more_inputs(self) -> dict[str, Any]:
+        """The columns of inputs beyond the schema's, by name: see ``nn.onnx``."""
+        return {}
+
+
+class DeepRanker(NetRanker, TableRanker):
+    """A ranker of one label whose score is σ(z), z the net's answer."""
+
+    objective: Literal["pointwise", "softmax"] = "pointwise"
+    """What is learned: each row's label, or which of a request's rows are the right ones."""
+
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns schema and weights; with ``valid``, for how long."""
         self._learn(samples, valid, 0).calibrate(samples, valid)
@@ -131,14 +156,6 @@ class DeepRanker(Trained, Options, TableRanker):
         """The objective; a ranker with more to learn adds to it, or takes several answers of its net."""
         return LOSSES[self.objective](net(batch.inputs), batch.label, batch.weight, batch.group)
 
-    def learn_columns(self, candidates: Candidates) -> None:
-        """Remembers the columns; those that ``ids`` names come last."""
-        codes = {name: candidates.item for name in self.ids if name not in candidates}
-        super().learn_columns(candidates.with_columns(**codes))
-        missing = [name for name in self.ids if name not in self.columns_]
-        self.columns_ = np.array([*self.columns_.tolist(), *missing], np.str_)
-        self.categorical_ = np.append(self.categorical_, np.ones(len(missing), np.bool_))
-
     def _rows(self, samples: Samples) -> Rows:
         observed, y, weight = self.target(samples)
         rows = samples.candidates.take(observed)
@@ -155,17 +172,13 @@ class DeepRanker(Trained, Options, TableRanker):
         z = self.predict(self.inputs(requests, candidates))
         return {"score": self.probability(sigmoid(z.astype(np.float64))) if self.objective == "pointwise" else z}
 
-    def traced(self) -> Inputs:
-        """Three rows of two requests in which everything is missing."""
-        return self.inputs(*self.schema_.blank(3))
-
     def said(self) -> dict[str, Any]:
         """How the score comes of the logit, and what stands in each input.
 
         ``score`` says what makes the ranker's score of the logit, and what that takes: ``rate``, and ``curve`` [2, k],
         whose points (from the first row to the second) straight lines join.
         """
-        inputs = {"inputs": {**onnx.columns_read(self.schema_), **self.more_inputs()}}
+        inputs = {"inputs": self.columns_read()}
         if self.objective != "pointwise" or self.calibration == "none":
             return {"score": "sigmoid(logit)" if self.objective == "pointwise" else "logit", **inputs}
         said: dict[str, Any] = {"rate": self.sampled_}
@@ -174,13 +187,9 @@ class DeepRanker(Trained, Options, TableRanker):
             said, p = {**said, "curve": self.curve_.tolist()}, f"curve({p})"
         return {"score": f"{p}, p = sigmoid(logit)", **said, **inputs}
 
-    def more_inputs(self) -> dict[str, Any]:
-        """The columns of inputs beyond the schema's, by name: see ``nn.onnx``."""
-        return {}
 
-
-class LayeredRanker(DeepRanker):
-    """A deep ranker with a multilayer perceptron."""
+class Layered(Component):
+    """How a perceptron is built."""
 
     hidden: Annotated[
         list[Annotated[int, Field(ge=1)]], Search(choices=([64], [64, 32], [128, 64], [256, 128, 64]))
@@ -199,3 +208,7 @@ class LayeredRanker(DeepRanker):
     def layers(self, size: int, out: int | None = 1) -> MLP:
         """The perceptron over ``size`` inputs, with ``out`` linear outputs; None = its last hidden layer."""
         return MLP(size, self.hidden, out, activation=self.activation, dropout=self.dropout, batch_norm=self.batch_norm)
+
+
+class LayeredRanker(Layered, DeepRanker):
+    """A deep ranker with a multilayer perceptron."""

@@ -31,6 +31,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "min": (np.minimum, 2),
     "max": (np.maximum, 2),
 }
+_EXPECTED = "expected numbers, outputs, + - * / ** and " + ", ".join(_FUNCTIONS)
 
 
 def names(text: str) -> list[str]:
@@ -61,8 +62,14 @@ def _parsed(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        place = getattr(error, "offset", None) or 1
-        raise InputError(f"formula {text!r}: not a formula at character {place}") from error
+        place = _place(text.strip(), error) if isinstance(error, SyntaxError) else 1
+        raise InputError(f"formula {text!r}: not a formula at character {place}: {_EXPECTED}") from error
+
+
+def _place(text: str, error: SyntaxError) -> int:
+    """The character, counted from 1, at which the parser gave up; behind the last where something more should come."""
+    before = sum(len(line) + 1 for line in text.split("\n")[: (error.lineno or 1) - 1])
+    return before + error.offset if error.offset else len(text) + 1
 
 
 def _walk(node: ast.AST, text: str, column: Callable[[str, ast.AST], Any]) -> Any:
@@ -82,7 +89,7 @@ def _walk(node: ast.AST, text: str, column: Callable[[str, ast.AST], Any]) -> An
         if len(node.args) != wanted:
             raise _wrong(text, node, f"{node.func.id} takes {wanted}, found {len(node.args)}")
         return function(*(_walk(part, text, column) for part in node.args))
-    raise _wrong(text, node, "expected numbers, outputs, + - * / ** and " + ", ".join(_FUNCTIONS))
+    raise _wrong(text, node, _EXPECTED)
 
 
 def _wrong(text: str, node: ast.AST, what: str) -> InputError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import model_validator
@@ -19,6 +19,10 @@ class Objectives(ColumnRanker):
 
     A subclass learns ``labels_`` by ``learn_labels`` and ends its ``score`` with ``blended``.
     """
+
+    unblended: ClassVar[Literal["product", "last"]] = "product"
+    """What of the outputs is the score where no ``blend`` is given."""
+    sizes: ClassVar[Mapping[str, str]] = {"labels_": "k"}
 
     labels: list[str] = []
     """The labels to learn, an output each (see ``[samples.labels]``); none given = all the samples have."""
@@ -49,7 +53,8 @@ class Objectives(ColumnRanker):
     def blended(self, outputs: Mapping[str, Float32]) -> dict[str, Float32]:
         """The outputs and the score that the formula makes of them."""
         if self.blend is None:
-            score = np.prod([np.asarray(column, np.float64) for column in outputs.values()], axis=0)
+            columns = [np.asarray(column, np.float64) for column in outputs.values()]
+            score = np.prod(columns, axis=0) if self.unblended == "product" else columns[-1]
         else:
             score = _formula.value(self.blend, outputs)
         score = np.nan_to_num(score, nan=-np.inf)
