@@ -12,7 +12,7 @@ from shortlist.rank.linucb import LinUCB
 from shortlist.rank.thompson import Thompson
 from shortlist.types import Candidates, Requests, Samples
 
-ITEMS, ROUNDS, STEPS, SEEDS = 12, 25, 25, 6
+ITEMS, ROUNDS, STEPS, SEEDS = 12, 12, 60, 6
 """Requests between two updates, updates a run, and worlds."""
 
 
@@ -46,7 +46,7 @@ def shown(requests, rows, click):
     return Samples(requests, rows, {"click": click}, np.ones(len(rows), np.float32))
 
 
-def start(world, n=ROUNDS):
+def start(world, n=6):
     """A first batch by chance alone."""
     requests, rows, chance = world.ask(n)
     picked = np.arange(n) * ITEMS + world.rng.integers(0, ITEMS, n)
@@ -73,24 +73,25 @@ def regret(ranker, seed):
 
 @pytest.fixture(scope="module")
 def lost():
-    """[seeds] regret by policy."""
-    made = {
-        "uniform": lambda: None,
-        "greedy": lambda: LinUCB(alpha=0.0, parameters="disjoint"),
-        "linucb": lambda: LinUCB(alpha=0.5, parameters="disjoint"),
-        "linucb hybrid": lambda: LinUCB(alpha=0.5, parameters="hybrid"),
-        "thompson": lambda: Thompson(scale=0.3, parameters="disjoint"),
-        "thompson hybrid": lambda: Thompson(scale=0.3, parameters="hybrid"),
-    }
+    """[seeds] regret by policy and form; greedy is the same model without a bonus."""
+    made = {("uniform", ""): lambda: None}
+    for form in ("disjoint", "hybrid"):
+        made["greedy", form] = lambda form=form: LinUCB(alpha=0.0, parameters=form)
+        made["linucb", form] = lambda form=form: LinUCB(alpha=0.25, parameters=form)
+        made["thompson", form] = lambda form=form: Thompson(scale=0.2, parameters=form)
     return {name: np.array([regret(make(), seed) for seed in range(SEEDS)]) for name, make in made.items()}
 
 
-@pytest.mark.parametrize("name", ["linucb", "linucb hybrid", "thompson", "thompson hybrid"])
-def test_exploring_loses_less_than_chance_and_than_never_exploring(lost, name):
-    assert (lost[name] < 0.6 * lost["uniform"]).all()
-    gain = lost["greedy"] - lost[name]
-    assert gain.mean() > 0.02
-    assert gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(SEEDS)
+@pytest.mark.parametrize("form", ["disjoint", "hybrid"])
+@pytest.mark.parametrize("name", ["linucb", "thompson"])
+def test_exploring_loses_less_than_chance_and_than_never_exploring(lost, name, form):
+    mine, greedy = lost[name, form], lost["greedy", form]
+    assert (mine < 0.5 * lost["uniform", ""]).all()
+    assert mine.mean() < 0.8 * greedy.mean()
+    assert mine.max() < 0.7 * greedy.max()  # what exploring is for: never to stay with what is wrong
+    if form == "hybrid":
+        gain = greedy - mine
+        assert gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(SEEDS)
 
 
 def test_a_policy_is_worth_what_the_log_of_thompson_says():
