@@ -192,7 +192,7 @@ def test_one_rule_has_all_slots():
     data, rows = catalogue({}, n_items=20), table()
     rule = Explore(slots=[1]).fit(data)
     once = rule.apply(ask(1), rows, data.state())
-    with pytest.raises(InputError, match=r"rules.explore: stands in the recipe twice"):
+    with pytest.raises(InputError, match=r"rules.explore: the rows have a propensity already"):
         rule.apply(ask(1), once, data.state())
     assert Explore(slots=[1], pool="fresh").needed() == ["fresh.rank"]
     assert Explore(slots=[1]).needed() == ()

@@ -95,7 +95,7 @@ def tell(answer: Answer, pipeline: Pipeline, data: Dataset, explain: bool = True
             if moved[r]:
                 line["moved"] = moved[r]
         if propensity is not None:
-            line["propensity"] = propensity[r]
+            line["propensity"] = propensity[r] if math.isfinite(propensity[r]) else None
         told[request].append(line)
     return told
 

@@ -94,7 +94,8 @@ def _drawn(pipeline: Pipeline, some: Samples, state: State, k: int, draws: int) 
 
 
 def _explores(slate: Candidates) -> bool:
-    return CHANCE in slate and bool(np.any(slate[CHANCE] < 1))
+    """Whether something was left to chance; NaN = it was, but nobody knows how likely."""
+    return CHANCE in slate and not bool(np.all(slate[CHANCE] >= 1))
 
 
 def _table(slate: Candidates, n: int, k: int) -> Int64:

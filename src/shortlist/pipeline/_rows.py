@@ -29,3 +29,20 @@ def among(wanted: Array, ascending: Array) -> Array:
     if not len(ascending):
         return np.zeros(len(wanted), np.bool_)
     return ascending[np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)] == wanted
+
+
+def undecided(before: Candidates, after: Candidates) -> Candidates:
+    """``after`` with ``propensity`` NaN where the ranker's rows of a request do not all stand where they stood.
+
+    A ranker's chances are of places in its own order: what a rule moves or drops in one draw, it moves in another.
+    """
+    n = int(before.request[-1]) + 1 if len(before) else 0
+    mine = before.take(~before["fallback"]) if "fallback" in before else before
+    counts = np.bincount(mine.request, minlength=n)
+    first = after.take(after.positions() < counts[after.request])
+    moved = np.bincount(first.request, minlength=n) != counts
+    mine, first = mine.take(~moved[mine.request]), first.take(~moved[first.request])
+    moved |= np.bincount(mine.request, mine.keys != first.keys, n) > 0
+    if not moved.any():
+        return after
+    return after.with_columns(propensity=np.where(moved[after.request], np.float32(np.nan), after["propensity"]))

@@ -27,7 +27,7 @@ from shortlist.component import (
 )
 from shortlist.data import Dataset, State
 from shortlist.durations import stamp
-from shortlist.pipeline._rows import among, backed, numbered
+from shortlist.pipeline._rows import among, backed, numbered, undecided
 from shortlist.pipeline.trace import Observer, Recalled, Trace, attempt
 from shortlist.progress import track
 from shortlist.types import Array, Bool, Candidates, Requests, keys
@@ -198,11 +198,13 @@ class Pipeline:
             rows = rows.with_columns(
                 ranked=rows["score"]
             )  # what rules measure their amounts by, whatever they do to it
+        drawn = "propensity" in rows  # by the ranker
         for name, rule in self.rules.items():
             if isinstance(rule, HardRule):
                 continue  # spoke before retrieval
             with trace.timed(f"rules.{name}"):
-                rows = rule.apply(requests, rows, state)
+                ruled = rule.apply(requests, rows, state)
+            rows = undecided(rows, ruled) if drawn else ruled
             trace.stages[f"rules.{name}"] = rows
         return rows
 

@@ -45,13 +45,9 @@ class DesignRanker(TableRanker):
         return design
 
 
-class LinearRanker(DesignRanker):
-    """Hyperparameters of the design matrix and of the penalties on its weights."""
+class EncodedRanker(DesignRanker):
+    """Hyperparameters of a design matrix that a linear model reads whole."""
 
-    l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
-    """Weight of the squared penalty (1 / C of other libraries); summed, not averaged, over rows."""
-    l1: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the absolute penalty, which sets weights to exactly 0."""
     buckets: Annotated[int, Field(ge=0), Search(5, 100, log=True)] = 20
     """Quantile buckets of each number, besides its standardised value; 0 = none."""
     min_count: Annotated[int, Field(ge=1)] = 5
@@ -62,18 +58,12 @@ class LinearRanker(DesignRanker):
     """Quantile buckets of a number inside a cross."""
     cross_min_count: Annotated[int, Field(ge=1)] = 10
     """How often a pair must occur in training to get a weight of its own."""
-    cross_l2: Annotated[float, Field(ge=0)] | None = None
-    """Squared penalty on the weights of crosses; none given = ``l2``."""
     log: list[str] = []
     """Numbers with a long tail (counts, prices): sign(x) log(1 + |x|) of them is what is standardised."""
     hashed: list[str] = []
     """Categories with very many values: ``hash_width`` weights shared by a hash instead of one each."""
     hash_width: Annotated[int, Field(ge=1)] = 1024
     """Weights of a hashed category."""
-    tolerance: Annotated[float, Field(gt=0)] = 1e-4
-    """Stop when no entry of the gradient of the mean loss is larger."""
-    iterations: Annotated[int, Field(ge=1)] = 1000
-    """Stop after so many steps."""
 
     def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
         """[m, f]: the learned columns side by side, logarithms and hashes taken."""
@@ -88,6 +78,21 @@ class LinearRanker(DesignRanker):
         for name in self.hashed:
             x[:, names.index(name)] = Hashing(width=self.hash_width).transform(np.asarray(candidates[name]))
         return x
+
+
+class LinearRanker(EncodedRanker):
+    """Hyperparameters of the penalties on the weights, and of the search for them."""
+
+    l2: Annotated[float, Field(ge=0), Search(0.1, 100.0, log=True)] = 1.0
+    """Weight of the squared penalty (1 / C of other libraries); summed, not averaged, over rows."""
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the absolute penalty, which sets weights to exactly 0."""
+    cross_l2: Annotated[float, Field(ge=0)] | None = None
+    """Squared penalty on the weights of crosses; none given = ``l2``."""
+    tolerance: Annotated[float, Field(gt=0)] = 1e-4
+    """Stop when no entry of the gradient of the mean loss is larger."""
+    iterations: Annotated[int, Field(ge=1)] = 1000
+    """Stop after so many steps."""
 
     def penalties(self, design: Design) -> Float64:
         """[width]: the squared penalty on each design column."""

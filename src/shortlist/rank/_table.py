@@ -80,7 +80,8 @@ class TableRanker(ColumnRanker):
             raise InputError(f"label: no label {self.label!r}; there are {', '.join(samples.labels)}")
         if self.calibration != "none" and not self.predicts:
             objective = getattr(self, "objective", None)
-            raise InputError(f"calibration: expected none, as the objective {objective!r} scores in no probabilities")
+            what = f"the objective {objective!r}" if objective else "such a ranker"
+            raise InputError(f"calibration: expected none, as {what} scores in no probabilities")
         return observed_of(samples, next(iter(samples.labels)) if self.label is None else self.label)
 
     def matched(self, valid: Samples, samples: Samples) -> Samples:

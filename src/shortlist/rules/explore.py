@@ -85,7 +85,10 @@ class Explore(Rule):
     def apply(self, requests: Requests, candidates: Candidates, state: State) -> Candidates:
         """The same rows, some of them in each other's places."""
         if "propensity" in candidates:
-            raise InputError("rules.explore: stands in the recipe twice; give one of them all the slots")
+            raise InputError(
+                "rules.explore: the rows have a propensity already, from a ranker that draws or from another explore; "
+                "keep one of them, and give it all the slots"
+            )
         m, offsets = len(candidates), candidates.offsets(len(requests))
         order, propensity, drawn = np.arange(m), np.ones(m), np.zeros(m, bool)
         fits, slots, seed = self._fits(candidates), sorted(self.slots), self.seed % 2**63
