@@ -72,3 +72,14 @@ def test_a_name_says_who_is_joined():
     assert members("a+b") == ["a", "b"]
     with pytest.raises(InputError, match=r"serve: 'a\+a' has a ranker twice"):
         members("a+a")
+
+
+def test_the_chance_of_an_average_is_unknown_where_one_of_them_draws():
+    class Draws(By):
+        def score(self, requests, candidates, state=None):
+            return {"score": candidates[self.column], "propensity": np.full(len(candidates), 0.5, np.float32)}
+
+    both = Averaged(rankers={"a": By(column="a"), "b": Draws(column="a")})
+    found = both.score(None, rows(a=np.arange(5.0)))
+    assert np.isnan(found["propensity"]).all()
+    assert "propensity" not in Averaged(rankers={"a": By(column="a")}).score(None, rows(a=np.arange(5.0)))

@@ -32,9 +32,12 @@ class Averaged(Ranker):
         return Averaged(rankers={name: ranker.fit(samples, valid) for name, ranker in self.rankers.items()})
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
-        """``{"score": [m]}``."""
-        scores = (ranker.score(requests, candidates, state)["score"] for ranker in self.rankers.values())
-        return {"score": averaged(candidates.with_columns(score=score).rank_of() for score in scores)}
+        """``{"score": [m]}``; with a ``propensity`` that nobody knows, NaN, where one of them leaves it to chance."""
+        told = [ranker.score(requests, candidates, state) for ranker in self.rankers.values()]
+        score = averaged(candidates.with_columns(score=one["score"]).rank_of() for one in told)
+        if any("propensity" in one for one in told):
+            return {"score": score, "propensity": np.full(len(score), np.nan, np.float32)}
+        return {"score": score}
 
 
 def averaged(places: Iterable[Array]) -> Float32:

@@ -77,8 +77,9 @@ class TaskRanker(Objectives, Layered, NetRanker):
             if name not in labels:
                 raise InputError(f"weights: no label {name!r}; labels are {', '.join(labels)}")
         truth, observed = self._truth(samples)
-        for name, known in zip(labels, np.isfinite(truth[observed]).any(0), strict=True):
-            if len(samples) and not known:
+        known = np.isfinite(truth[observed])
+        for number, name in enumerate(labels):
+            if len(samples) and not known[:, number].any():
                 raise InputError(f"labels: expected rows that say {name!r} or not, found NaN in all {len(samples):,}")
         self.learn_inputs(samples.requests, samples.candidates.take(observed))
         rows = self._rows(samples)

@@ -51,7 +51,7 @@ class Each(Objectives):
     def one(self, label: str) -> Ranker:
         """The unfitted ranker of a label."""
         config = {key: value for key, value in self.ranker.items() if key != "type"}
-        cls = find("rank", str(self.ranker.get("type")))
+        cls: Any = find("rank", str(self.ranker.get("type")))
         own = {"columns": self.columns, "without": self.without, "threads": self.threads, "seed": self.seed}
         made: Ranker = cls(**{key: v for key, v in own.items() if key in cls.model_fields} | config | {"label": label})
         return made
