@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from shortlist.nn.dice import Dice
 from shortlist.nn.gates import Extraction, Gates, mixed
 from shortlist.nn.loop import initialise
 from shortlist.nn.mlp import MLP
@@ -33,7 +34,7 @@ def softmax(z):
 def test_perceptrons_side_by_side_are_as_many_alone(norm):
     options = {"activation": "tanh", "batch_norm": norm}
     side = drawn(Perceptrons(3, 5, [4, 2], 1, **options))
-    norms = [layer for layer in side if hasattr(layer, "running_mean")]
+    norms = [layer for layer in side.modules() if hasattr(layer, "running_mean")]
     for layer in norms:
         layer.running_mean.copy_(normal(*layer.running_mean.shape))
         layer.running_var.copy_(normal(*layer.running_var.shape) ** 2)
@@ -52,6 +53,15 @@ def test_perceptrons_side_by_side_are_as_many_alone(norm):
             a.running_var.copy_(b.running_var[i * width : (i + 1) * width])
         torch.testing.assert_close(side(x)[i], one(x[i]))
         torch.testing.assert_close(side(x[0])[i], one(x[0]))
+
+
+def test_dice_side_by_side_bends_each_output_at_its_own_mean():
+    side = drawn(Perceptrons(2, 3, [4], activation="dice")).train()
+    side(normal(2, 50, 3) + 5)
+    dice = next(layer for layer in side.modules() if isinstance(layer, Dice))
+    assert dice.mean.shape == (8,)
+    assert len(dice.mean.unique()) == 8  # not one mean for both perceptrons
+    assert side.eval()(normal(2, 7, 3)).shape == (2, 7, 4)
 
 
 def test_each_is_drawn_as_a_linear_layer_and_differs_from_the_others():
