@@ -210,7 +210,6 @@ def page(rows: list[tuple[str, str, Row]]) -> str:
     newest = max((row for *_, row in rows), key=lambda row: row["date"])
     newest = newest | {"load": max(row["load"] for *_, row in rows)}
     libraries = ", ".join(f"{name} {version}" for name, version in newest["peer_versions"].items())
-    most = max(row.get("last", 1) for *_, row in rows)
     lines = [
         "# Channels with a net beside their peers",
         "",
@@ -219,18 +218,23 @@ def page(rows: list[tuple[str, str, Row]]) -> str:
         f"The peer is torch-rechub ({libraries}): YoutubeDNN, DSSM, MIND. Both learn from the same examples, of width "
         f"{WIDTH}, history {LENGTH}, {NEGATIVES} uniform rivals an example (two_tower: those of the batch), batches of "
         f"{BATCH}, step size {RATE}, for equally many epochs, with the settings in the rows' files. Each user's last "
-        f"{most} positive events are asked for, each among all items but those he had. Differences are ours minus the "
+        "positive events, so many as *last* says, are asked for, each among all items but those he had. Differences are ours minus the "
         f"peer's, 95 % interval by resampling users; *holds* from {MARGIN} on. Rows a second are of processor time, "
         "since the machine had other work: ours of the whole fit, the peer's of its training loop alone; *holds* from "
         f"{FASTER} times on.",
         "",
-        "| set | model | requests | examples | epochs | seeds | NDCG@10, ours | peer's | difference | "
+        "| set | model | last | requests | examples | epochs | seeds | NDCG@10, ours | peer's | difference | "
         "| rows a second, ours | peer's | ratio | |",
-        "|" + "---|" * 14,
+        "|" + "---|" * 15,
     ]
     for name, model, row in rows:
         ours, theirs = (row["rows_per_second"][who] for who in ("shortlist", "peer"))
-        cells = [name, model, *(f"{row[key]:,}" for key in ("requests", "examples", "epochs", "seeds"))]
+        cells = [
+            name,
+            model,
+            str(row.get("last", 1)),
+            *(f"{row[key]:,}" for key in ("requests", "examples", "epochs", "seeds")),
+        ]
         cells += [f"{row['shortlist']['mean']:.4f}", f"{row['peer']['mean']:.4f}", apart(row["paired"])]
         cells += ["holds" if row["paired"]["low"] > MARGIN else "**below**"]
         cells += [f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.1f}"]
