@@ -218,10 +218,10 @@ def page(rows: list[tuple[str, str, Row]]) -> str:
         f"The peer is torch-rechub ({libraries}): YoutubeDNN, DSSM, MIND. Both learn from the same examples, of width "
         f"{WIDTH}, history {LENGTH}, {NEGATIVES} uniform rivals an example (two_tower: those of the batch), batches of "
         f"{BATCH}, step size {RATE}, for equally many epochs, with the settings in the rows' files. Each user's last "
-        "positive events, so many as *last* says, are asked for, each among all items but those he had. Differences are ours minus the "
-        f"peer's, 95 % interval by resampling users; *holds* from {MARGIN} on. Rows a second are of processor time, "
-        "since the machine had other work: ours of the whole fit, the peer's of its training loop alone; *holds* from "
-        f"{FASTER} times on.",
+        "positive events, so many as *last* says, are asked for, each among all items but those he had. Differences "
+        f"are ours minus the peer's, 95 % interval by resampling users; *holds* from {MARGIN} on. Rows a second are of "
+        "processor time, since the machine had other work: ours of the whole fit, the peer's of its training loop "
+        f"alone; *holds* from {FASTER} times on.",
         "",
         "| set | model | last | requests | examples | epochs | seeds | NDCG@10, ours | peer's | difference | "
         "| rows a second, ours | peer's | ratio | |",
