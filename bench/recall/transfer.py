@@ -39,7 +39,7 @@ from shortlist.types import Array, Ragged
 SOURCE, TARGET = "movielens-100k", "movielens-latest-small"
 NET: dict[str, Any] = {
     "type": "sasrec", "factors": 64, "length": 50, "objective": "sampled", "negatives": 256, "dropout": 0.3,
-    "epochs": 20, "stopping": 3, "hold": 0.1, "relearn": False, "device": "cpu",
+    "epochs": 10, "stopping": 3, "hold": 0.1, "relearn": False, "device": "cpu",
 }  # fmt: skip
 FEW = 5
 """Events before the cut of an item that is seldom, and of a user who is new, at most."""
