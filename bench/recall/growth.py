@@ -40,7 +40,7 @@ def measure(asked: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if asked["channel"] != "replay":
         try:
-            channel, row = rows_of.fitted(asked["channel"], {}, before)
+            channel, row = rows_of.fitted(asked["channel"], asked.get("settings", {}), before)
         except InputError as error:
             return {"refuses": str(error)}
         except MemoryError:

@@ -76,7 +76,9 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
                 users or [nobody], [entries], [item], [negatives], length, interest_num=4, dynamic_interest=True
             )
     trainer = MatchTrainer(model, **options)
-    generator = MatchDataGenerator(x, np.zeros(len(given["target"]), np.int64))
+    rows = len(given["target"]) - (len(given["target"]) % job["batch"] == 1)  # its batch norm takes no batch of one row
+    x = {name: array[:rows] for name, array in x.items()}
+    generator = MatchDataGenerator(x, np.zeros(rows, np.int64))
     loader, *_ = generator.generate_dataloader(inputs(given, "asked"), every, job["batch"], num_workers=0)
     began = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

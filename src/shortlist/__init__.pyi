@@ -1240,7 +1240,7 @@ class MIND(Recommender):
         interests: int = 4,
         adaptive: bool = True,
         rounds: int = 3,
-        power: float = 1.0,
+        power: float = 3.0,
     ) -> None: ...
 
 class MMOE(_Ranker):

@@ -212,7 +212,7 @@ def test_several_interests_find_what_one_vector_mixes():
     config = {**SMALL, "factors": 3, "objective": "softmax", "epochs": 40, "length": 15, "rate": 2e-2, "seed": 1}
 
     def right(interests: int) -> float:
-        channel = MIND(**config, interests=interests, power=3.0).fit(data)
+        channel = MIND(**config, interests=interests).fit(data)
         requests = asking(data, users)
         found = channel.retrieve(requests, data.state(), 15)
         taken = [set((requests.history.row(u)["item"] // 10).tolist()) for u in users]

@@ -42,8 +42,9 @@ class MIND(Described):
     """Whether a history of n events has ⌊log2 n⌋ interests, one at least and K at most; else K."""
     rounds: Annotated[int, Field(ge=1), Search(1, 4)] = 3
     """How often entries are routed."""
-    power: Annotated[float, Field(ge=0), Search(0.0, 8.0)] = 1.0
-    """How much the interest nearest to the target counts in training: 0 = all alike."""
+    power: Annotated[float, Field(ge=0), Search(0.5, 16.0, log=True)] = 3.0
+    """How much the interest nearest to the target counts in training: 0 = all alike, large = it alone. While vectors
+    are short, a small power moves all interests as one, and they come apart late."""
 
     def build(self) -> Retrieval:
         """Untrained."""
