@@ -155,7 +155,7 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
         earned = sure({where: mine["adds"] for where, mine in found.items()})
         own = [w for w in sure({where: mine["adds_to_all_rows"] for where, mine in told.items()}) if w not in earned]
         tried = {json.dumps(each[channel]["settings"], sort_keys=True) for each in rows.values() if channel in each}
-        none = f"does not earn it; tried on {len(told)} columns with {len(tried)} settings"
+        none = f"does not earn it; columns tried: {len(told)}, settings: {len(tried)}"
         verdict = "earns it" if earned else "earns it in rows of its own" if own else none
         if not told:
             verdict = "not measured with the others yet"
