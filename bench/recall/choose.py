@@ -27,12 +27,13 @@ from shortlist.search import Space, declared
 
 OBJECTIVE = "recall@50"
 STARTS: tuple[dict[str, Any], ...] = (
-    {},
     {"signal": "all"},
     {"signal": "all", "half_life": "10m"},
     {"half_life": "1d", "log_half_life": "180d"},
+    {"own": False},
 )
-"""Tried first, by channels that have these fields: what a log's events mean is no number to search."""
+"""Tried first, by channels that have these fields and other defaults: what a log's events mean is no number to search,
+and whether the people who ask are those it knows."""
 SHARE = 1 / 3
 """Of the fields that a trial draws anew."""
 
@@ -65,7 +66,8 @@ def search(asked: dict[str, Any]) -> dict[str, Any]:
     _, right = rows_of.targets(batches)
     cls, rng = find("recall", asked["channel"]), np.random.default_rng(0)
     bounds = declared(cls)
-    starts = [point for point in STARTS if all(name in cls.model_fields for name in point)]
+    usual = {name: field.default for name, field in cls.model_fields.items()}
+    starts = [{}, *(p for p in STARTS if p.keys() <= usual.keys() and any(usual[name] != p[name] for name in p))]
     began, best, default, trials, refused = time.perf_counter(), ({}, -1.0), 0.0, 0, 0
     while trials < asked["trials"] and (not trials or time.perf_counter() - began < asked["budget"]):
         if trials >= len(starts) and not bounds:

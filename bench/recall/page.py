@@ -154,7 +154,9 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
         found = {where: mine for where, mine in told.items() if mine["unique_hits"]["mean"] > 0}  # else it is luck
         earned = sure({where: mine["adds"] for where, mine in found.items()})
         own = [w for w in sure({where: mine["adds_to_all_rows"] for where, mine in told.items()}) if w not in earned]
-        verdict = "earns it" if earned else "earns it in rows of its own" if own else "does not earn it here"
+        tried = {json.dumps(each[channel]["settings"], sort_keys=True) for each in rows.values() if channel in each}
+        none = f"does not earn it; columns tried: {len(told)}, settings: {len(tried)}"
+        verdict = "earns it" if earned else "earns it in rows of its own" if own else none
         if not told:
             verdict = "not measured with the others yet"
         lines.append(f"| {channel} | {', '.join(earned)} | {', '.join(own)} | {verdict} |")
@@ -165,6 +167,42 @@ def verdicts(rows: dict[tuple[str, str], dict[str, Row]], joint: dict[tuple[str,
     lines[-1] += f"({', '.join(won) or 'none'}), 200 rows each"
     lines[-1] += f"; not above zero with certainty on {', '.join(lost)}." if lost else "."
     return [*lines, ""]
+
+
+def beside(joint: dict[tuple[str, str], Row]) -> list[str]:
+    """The channels that learn with a net or from side information, each beside the best plain one."""
+    told = {" ".join(where): each for where, each in joint.items() if each.get("best_new") and each.get("plain")}
+    if not told:
+        return []
+    lines = ["## Nets and side information beside the plain channels", ""]
+    lines += [
+        "The best plain channel and the best of the others are those of the tune window, by recall@200. Differences "
+        "are the other's minus the plain one's, paired by request. A channel with a net reads the log up to the cut "
+        "and the history of who asks; `popular` and `fresh` also read what others did since.",
+        "",
+        "| | plain | net or side information | recall@200 | | NDCG@10 | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for where, each in told.items():
+        found = each["channels"][each["best_new"]]["over_plain"]
+        cells = [f"{apart(found[metric])} | {word(found[metric])}" for metric in ("recall@200", "ndcg@10")]
+        lines.append(f"| {where} | {each['plain']} | {each['best_new']} | {' | '.join(cells)} |")
+    names = sorted({name for each in told.values() for name, mine in each["channels"].items() if "over_plain" in mine})
+    lines += ["", "| channel | recall@200 above the best plain one on | below it on |", "|---|---|---|"]
+    for name in names:
+        mine = {
+            w: each["channels"][name]["over_plain"]["recall@200"]
+            for w, each in told.items()
+            if name in each["channels"]
+        }
+        above, below = ([w for w, figure in mine.items() if word(figure) == said] for said in ("above", "plain wins"))
+        lines.append(f"| {name} | {', '.join(above)} | {', '.join(below)} |")
+    return [*lines, ""]
+
+
+def word(figure: Row) -> str:
+    """What an interval of a difference to a plain channel says."""
+    return "above" if figure["low"] > 0 else "plain wins" if figure["high"] < 0 else "cannot be told apart"
 
 
 def sure(differences: dict[str, Row], level: float = 0.05) -> list[str]:
@@ -221,7 +259,7 @@ def grown(growth: dict[str, dict[str, Row]]) -> list[str]:
 def write(folder: Path, to: Path) -> None:
     """The page of all rows kept."""
     rows, joint, growth = load(folder)
-    lines = [*HEAD, *glance(rows, joint), *verdicts(rows, joint)] if rows else [*HEAD]
+    lines = [*HEAD, *glance(rows, joint), *verdicts(rows, joint), *beside(joint)] if rows else [*HEAD]
     lines += ["## Quality and cost", ""] if rows else []
     for name in sorted(rows):
         lines += quality(name, rows[name], joint.get(name, {}))

@@ -28,6 +28,11 @@ MERGES: dict[str, dict[str, Any]] = {
     "reciprocal_rank": {"learn": "recall", "at": DEPTH, "sample": 500},
     "weighted": {"learn": "recall", "at": DEPTH, "sample": 500},
 }
+NEW = (
+    "bert4rec", "content", "eges", "fm", "knowledge_graph", "lightgcn", "mind", "sasrec", "social", "two_tower",
+    "youtube_dnn",
+)  # fmt: skip
+"""Channels that learn with a net or from side information; the others are the plain ones."""
 BATCH = 512
 Lists = dict[str, Candidates]
 
@@ -117,11 +122,23 @@ def measure(asked: dict[str, Any]) -> dict[str, Any]:
             "adds": asdict(paired_interval(whole[chosen], fewer, users)),
             "adds_to_all_rows": asdict(paired_interval(everything, everything - once[name] / right.lengths, users)),
         }
+    before = {name: float(ceiling(rows, tune_right).mean()) for name, rows in tune.items()}
+    plain = max((name for name in names if name not in NEW), key=lambda name: before[name], default=None)
+    new = [name for name in names if name in NEW]
+    if plain is not None:
+        figures = {name: rows_of.values(test[name], right) for name in [plain, *new]}
+        for name in new:
+            channels[name]["over_plain"] = {
+                metric: asdict(paired_interval(figures[name][metric], figures[plain][metric], users))
+                for metric in ("recall@200", "ndcg@10")
+            }
     return {
         "requests": len(users),
         "users": len(np.unique(users)),
         "targets": len(right["item"]),
         "best_single": best,
+        "plain": plain,
+        "best_new": max(new, key=lambda name: before[name], default=None),
         "chosen_merge": chosen,
         "merges": ends,
         "all_rows": asdict(mean_interval(everything, users)),
