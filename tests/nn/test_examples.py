@@ -88,4 +88,4 @@ def test_only_what_counts_is_held_out(log, share, order_only):
     assert (early["time"] < cut).all()
     for row, end in zip(asked.row, asked.end, strict=True):
         own = np.arange(log.offsets[row], log.offsets[row + 1])
-        assert end == own[(time[own] >= cut) & counts[own]][0]
+        assert end in own[(time[own] >= cut) & counts[own]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortlist.nn.sequences import Windows, held, read
+from shortlist.nn.sequences import ENOUGH, Windows, held, read
 from shortlist.types import Ragged
 
 lengths = st.lists(st.integers(0, 14), min_size=1, max_size=12)
@@ -51,7 +52,7 @@ def test_every_event_but_a_user_s_first_is_a_target_once(sizes, width, batch):
 
 @settings(max_examples=60, deadline=None)
 @given(lengths, st.sampled_from([0.1, 0.3, 0.9]))
-def test_what_is_held_out_is_later_and_asked_for_once_a_user(sizes, share):
+def test_what_is_held_out_is_later_and_asked_for_with_all_that_its_user_did_before(sizes, share):
     log = log_of(sizes)
     early, asked = held(log, share, counts=np.ones(len(log["item"]), bool), order_only=False, at_most=100, seed=0)
     assert len(early) == len(log)
@@ -59,8 +60,31 @@ def test_what_is_held_out_is_later_and_asked_for_once_a_user(sizes, share):
         assert early["time"].max() < log["time"][asked.end].min()
     for row, start, end in zip(asked.row, asked.start, asked.end, strict=True):
         assert log.offsets[row] == start < end < log.offsets[row + 1]
-        assert end - start == early.lengths[row]  # known is what training saw
-    assert len(set(asked.row.tolist())) == len(asked)
+        assert end - start >= early.lengths[row]
+    assert len(set(asked.end.tolist())) == len(asked)
+
+
+@pytest.mark.parametrize("users", [40, 1_500])
+def test_a_user_is_asked_once_where_that_is_enough_and_more_often_where_it_is_not(users):
+    log = log_of([8] * users)
+    _, asked = held(log, 0.5, counts=np.ones(len(log["item"]), bool), order_only=False, at_most=4_000, seed=0)
+    often = np.bincount(asked.row, minlength=users)
+    if users < ENOUGH:
+        assert len(asked) == ((np.sort(log["time"])[4 * users] <= log["time"]) & (np.arange(8 * users) % 8 > 0)).sum()
+    else:
+        assert often.max() == 1
+    firsts = asked.end[np.unique(asked.row, return_index=True)[1]]
+    assert (log["time"][firsts - 1] < np.sort(log["time"])[4 * users]).mean() > 0.9  # what came first after the cut
+
+
+def test_people_who_come_once_say_when_to_stop():
+    """Nobody is there on both sides of a moment, yet there are questions, and of histories that had begun."""
+    log = log_of([10] * 30)
+    column = log["time"] + np.repeat(np.arange(30), 10) * 1_000_000_000
+    log = Ragged(log.offsets, {**log.columns, "time": column})
+    _, asked = held(log, 0.2, counts=np.ones(len(log["item"]), bool), order_only=False, at_most=4_000, seed=0)
+    assert sorted(set(asked.row.tolist())) == [24, 25, 26, 27, 28, 29]
+    assert len(asked) == 6 * 9
 
 
 def test_without_times_each_user_s_last_event_is_asked_for():

@@ -27,6 +27,9 @@ STEPS = 8
 POOL = 32
 """Windows of so many batches are sorted by length together: little padding, and still an order drawn anew."""
 
+ENOUGH = 1_000
+"""Questions about a held out part that are told apart by more than luck."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -173,25 +176,30 @@ class Asked:
 def held(log: Ragged, share: float, *, counts: Bool, order_only: bool, at_most: int, seed: int) -> tuple[Ragged, Asked]:
     """What comes before the last ``share`` of the log's time, and a question a user: what came first after it.
 
-    Only entries that ``counts`` [m] names are asked for. Without times each user's last entry is. At most ``at_most``
-    users are asked, drawn at random; none where ``share`` is 0.
+    Only entries that ``counts`` [m] names are asked for, of users who did something before. Where few did so on both
+    sides of the cut (people who come once do all in an hour), later entries drawn at random are asked for as well, to
+    ``ENOUGH`` questions in all. Without times each user's last entry is. At most ``at_most`` are asked, drawn at
+    random; none where ``share`` is 0.
     """
-    first, last = log.offsets[:-1], log.offsets[1:]
+    first, last, rng = log.offsets[:-1], log.offsets[1:], np.random.default_rng(seed)
     if not share or not len(log["item"]):
         return log, Asked(log, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     if order_only:
         end = last - 1
-        rows = np.flatnonzero((log.lengths >= 3) & np.append(counts, False)[end])
+        end = end[(log.lengths >= 3) & np.append(counts, False)[end]]
         mask = np.ones(len(log["item"]), bool)
-        mask[end[rows]] = False
+        mask[end] = False
     else:
         time = log["time"]
         cut = np.sort(time)[int(len(time) * (1 - share))]
         mask = time < cut
         later = np.flatnonzero(~mask & counts)
         end = np.append(later, len(time))[np.searchsorted(later, first)]  # of this user or, where he has none, another
-        rows = np.flatnonzero((end > first) & (end < last))
-    if len(rows) > at_most:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, at_most, replace=False))
-    end = end[rows].astype(np.int64)
+        end = end[(end > first) & (end < last)]
+        if (missing := min(ENOUGH, at_most) - len(end)) > 0:
+            others = np.setdiff1d(later[later > first[log.rows[later]]], end)
+            end = np.sort(np.append(end, rng.choice(others, min(missing, len(others)), replace=False)))
+    if len(end) > at_most:
+        end = np.sort(rng.choice(end, at_most, replace=False))
+    rows = log.rows[end]
     return log.keep(mask), Asked(log, rows, end, log["time"][end].astype(np.float64))

@@ -25,7 +25,7 @@ from shortlist.recall._vectors import Vectors
 from shortlist.types import HISTORY, Array, Bool, Float32, Ragged, Requests, spans
 
 ASKED = 4_000
-"""Users whose next item is asked for to stop training."""
+"""Questions for a next item that stop training, at most."""
 FEW = 20
 """Fewer of them do not say when to stop."""
 BLOCK = 512
