@@ -218,7 +218,7 @@ class BST(_Ranker):
         objective: _Literal["pointwise", "softmax"] = "pointwise",
         hidden: list[int] = ...,
         dropout: float = 0.0,
-        activation: _Literal["relu", "leaky_relu", "silu", "gelu", "tanh", "dice"] = "dice",
+        activation: _Literal["relu", "leaky_relu", "silu", "gelu", "tanh", "dice"] = "leaky_relu",
         batch_norm: bool = False,
         recent: int = 0,
         recent_within: int | str | None = None,

@@ -21,7 +21,7 @@ SECTIONS: dict[str, type[Any]] = {
 }
 TEXT = {
     "by", "comment", "group", "label", "positive", "test", "column", "field", "match", "query", "time_format", "until",
-    "warm_start", "warm_by", "second", "vector",
+    "warm_start", "warm_by", "second", "vector", "blend",
 }  # fmt: skip
 """Fields that may be none and are any text otherwise: "none" may be what something is called."""
 REQUIRED: dict[str, dict[str, Any]] = {

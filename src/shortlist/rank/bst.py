@@ -14,7 +14,7 @@ from shortlist.component import Search
 from shortlist.encode.history import Window
 from shortlist.nn.behaviour import BehaviourLayer
 from shortlist.nn.histories import Entries, Histories
-from shortlist.nn.mlp import MLP, Dropout
+from shortlist.nn.mlp import MLP, Activation, Dropout
 from shortlist.rank._histories import HistoryRanker
 
 
@@ -27,11 +27,14 @@ class BST(HistoryRanker):
 
     The target is one of the sequence, so all of it is worked out once a row. Of the first layer the attention among
     the events is not: once a request, and of the target's only w products a row are left. Each further layer costs w²
-    products a row. The perceptron's ``activation`` is ``leaky_relu`` in the paper.
+    products a row. Its inputs are zero where a history is short: with
+    ``dice`` a batch of histories of one length has other means than a request has, and little of what is learned holds.
 
     Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba.
     """
 
+    activation: Activation = "leaky_relu"
+    """What follows each layer of the perceptron."""
     width: Annotated[int, Field(ge=1), Search(choices=(8, 16, 32, 64))] = 16
     """Width of the transformer."""
     heads: Annotated[int, Field(ge=1), Search(choices=(1, 2, 4, 8))] = 2
