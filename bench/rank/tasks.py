@@ -23,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import polars as pl
-from results import HERE, keep, provenance, say
+from results import HERE, LIBRARIES, keep, say
 from splits import codes
 
 from shortlist.data.raw import Raw
@@ -33,6 +33,9 @@ from shortlist.metrics.delong import paired_auc_interval
 from shortlist.metrics.ranking import auc
 from shortlist.registry import find
 from shortlist.types import Array, Candidates, Requests, Samples
+
+# isort: split
+import measured
 
 FIELDS = ["user", "item", "age", "gender", "occupation", "year"]
 LABELS = ["watched", "liked"]
@@ -131,7 +134,7 @@ def interval(y: Array, own: Array, other: Array) -> list[float]:
 
 def origin() -> dict[str, Any]:
     """What the row was measured with."""
-    return {**provenance(), "script": "bench/rank/tasks.py"}
+    return measured.provenance("bench/rank/tasks.py", LIBRARIES)
 
 
 if __name__ == "__main__":
