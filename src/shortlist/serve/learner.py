@@ -176,9 +176,7 @@ def pace(view: View) -> int | None:
 
 def idle(view: View) -> str | None:
     """A line if a ranker of the recipe was to learn while it serves, and another one, or several as one, answer."""
-    recipe = view.bundle.recipe
-    rankers = {name: able(recipe.ranker(name), Updates) for name in recipe.rankers}
-    asked = [name for name, ranker in rankers.items() if ranker is not None and ranker.pace()]
+    asked = [name for name, section in view.bundle.recipe.rankers.items() if section.get("every")]
     if not asked or pace(view):
         return None
     return f"{view.bundle.path.name}: {asked[0]} was to learn while it serves (every), and it is not what answers"
