@@ -740,7 +740,7 @@ class Explore(_Rule):
         *,
         slots: list[int],
         epsilon: float = 0.1,
-        draw: _Literal["uniform", "softmax", "thompson"] = "uniform",
+        draw: _Literal["uniform", "softmax", "posterior", "thompson"] = "uniform",
         pool: str = "ranked",
         n: int = 10,
         depth: int = 50,
@@ -1166,6 +1166,7 @@ class LinUCB(_Ranker):
         parameters: _Literal["shared", "disjoint", "hybrid"] = "shared",
         own: list[str] | None = None,
         l2: float = 1.0,
+        every: int | str | None = None,
         alpha: float = 0.5,
     ) -> None: ...
 
@@ -1860,6 +1861,7 @@ class Thompson(_Ranker):
         parameters: _Literal["shared", "disjoint", "hybrid"] = "shared",
         own: list[str] | None = None,
         l2: float = 1.0,
+        every: int | str | None = None,
         scale: float = 0.5,
         draws: int = 256,
         seed: int = 0,

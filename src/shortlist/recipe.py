@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StrictBool, ValidationError
 
 from shortlist import search
-from shortlist.component import InputError, Search, explain
+from shortlist.component import InputError, Search, Updates, able, explain
 from shortlist.configured import Configured, override
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
@@ -25,8 +25,6 @@ from shortlist.pipeline import Averaged, Pipeline, members
 from shortlist.registry import find, names
 
 Section = dict[str, Any]
-
-
 NAME = r"[A-Za-z][\w-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 STAGES = ("asked", "merge", "rank", "slate", "fallback", "prerank")
@@ -189,12 +187,10 @@ class Recipe(Strict):
             raise InputError(f"{path}.type: {error}") from error
         tunable = path.partition(".")[0] in TUNABLE
         own = {"type", *(("search",) if tunable else ()), *(("reads",) if path == "prerank" else ())}
-        config = {key: value for key, value in section.items() if key not in own}
-        for common in ("seed", "threads"):
-            if common in cls.model_fields:
-                config.setdefault(common, getattr(self, common))
-        if kind == "features" and "channels" in cls.model_fields:
-            config.setdefault("channels", list(self.recall))
+        common: dict[str, Any] = {"seed": self.seed, "threads": self.threads}
+        common |= {"channels": list(self.recall)} if kind == "features" else {}
+        config = {name: value for name, value in common.items() if name in cls.model_fields}
+        config |= {key: value for key, value in section.items() if key not in own}
         try:
             made = cls.from_config(config)
         except ValidationError as error:
@@ -273,20 +269,26 @@ def parse(tables: Mapping[str, Any]) -> Recipe:
     recipe.pipeline()
     if recipe.recall:
         for name in recipe.rankers:
-            _check_labels(recipe, name)
+            _check_ranker(recipe, name)
         if recipe.serve not in ("best", "rank", "merge") and set(members(recipe.serve)) - set(recipe.rankers):
             raise InputError(f"serve: expected best, rank, merge or rankers' names joined by +, found {recipe.serve!r}")
     return recipe
 
 
-def _check_labels(recipe: Recipe, name: str) -> None:
-    """The labels that a ranker learns must be those of the samples."""
+def _check_ranker(recipe: Recipe, name: str) -> None:
+    """The labels that a ranker learns must be those of the samples, and what a service learns what a fit would."""
     ranker, there = recipe.ranker(name), [POSITIVE, *recipe.samples.labels]
     path = "rank" if recipe.rankers is not recipe.rank else f"rank.{name}"
-    one = getattr(ranker, "label", None)
-    for key, labels in (("label", [one] if one else []), ("labels", getattr(ranker, "labels", []))):
-        if missing := [label for label in labels if label not in there]:
+    for key, labels in (("label", [getattr(ranker, "label", None)]), ("labels", getattr(ranker, "labels", []))):
+        if missing := [label for label in labels if label and label not in there]:
             raise InputError(f"{path}.{key}: [samples.labels] has no {missing[0]!r}; there are {', '.join(there)}")
+    spec, told = recipe.samples, getattr(recipe.data.exposures, "columns", None) or ()
+    other = spec.source != "exposures" or spec.negatives or spec.half_life or spec.balance or "label" in told
+    if other and (learner := able(ranker, Updates)) and learner.pace():
+        raise InputError(
+            f"{path}.every: a service learns from every row as it was shown, and sees in the events what came of it: "
+            'give [samples] source = "exposures", negatives = 0, no half_life and no balance, and exposures no label'
+        )
 
 
 def _asked_at_random(recipe: Recipe) -> Recipe:
@@ -308,9 +310,7 @@ def _check_asked(recipe: Recipe) -> None:
             else 'evaluate.requests: "random" needs data.split = { random = 0.1 }'
         )
     if samples.requests is not None and samples.source == "exposures":
-        raise InputError(
-            'samples.requests: does nothing with source = "exposures"; slates are asked when they were shown'
-        )
+        raise InputError('samples.requests: does nothing with source = "exposures": slates are asked when shown')
     if not asked.held_out:
         if not asked.refit:
             raise InputError('evaluate.refit: false only with requests = "last" or "random": a cut by time refits')

@@ -123,5 +123,18 @@ def test_an_explore_slot_stands_behind_linucb_and_not_behind_draws(state):
     explore = Explore(slots=[2], n=3, epsilon=0.5)
     slate, _ = funnel(LinUCB(columns=["only.rank"]), explore=explore).recommend(asked(), state, 3)
     assert set(slate["propensity"]) <= {0.5, 0.25, 1.0}
+    believes = Explore(slots=[1], n=1, epsilon=1.0, draw="posterior", temperature=0.5)
+    n, ranker = 2000, LinUCB(columns=["only.rank"], parameters="disjoint", alpha=0.0)
+    slate, _ = funnel(ranker, explore=believes).recommend(asked(n), state, 1)
+    rows = ranker.score(asked(1), samples(1).candidates)
+    mean, deviation = (rows[f"posterior.{name}"].astype(float) for name in ("mean", "deviation"))
+    np.testing.assert_allclose(rows["score"], mean, rtol=1e-6)  # alpha = 0
+    behind = np.delete(np.arange(ITEMS), mean.argmax())
+    draws = np.random.default_rng(0).normal(mean[behind], 0.5 * deviation[behind], (100_000, ITEMS - 1)).argmax(1)
+    expected = np.bincount(draws, minlength=ITEMS - 1) / 100_000
+    for item, share in zip(behind, expected, strict=True):
+        here = slate.item == item
+        assert here.mean() == pytest.approx(share, abs=4 * np.sqrt(0.25 / n))
+        np.testing.assert_allclose(slate["propensity"][here], share, atol=0.01)
     with pytest.raises(InputError, match=r"rules.explore: the rows have a propensity already, from a ranker"):
         funnel(thompson(), explore=explore).recommend(asked(), state, 3)

@@ -71,15 +71,20 @@ def regret(ranker, seed):
     return float(np.mean(lost))
 
 
-@pytest.fixture(scope="module")
-def lost():
-    """[seeds] regret by policy and form; greedy is the same model without a bonus."""
+def policies():
+    """What makes each ranker, by policy and form; greedy is the same model without a bonus."""
     made = {("uniform", ""): lambda: None}
     for form in ("disjoint", "hybrid"):
         made["greedy", form] = lambda form=form: LinUCB(alpha=0.0, parameters=form)
         made["linucb", form] = lambda form=form: LinUCB(alpha=0.25, parameters=form)
         made["thompson", form] = lambda form=form: Thompson(scale=0.2, parameters=form)
-    return {name: np.array([regret(make(), seed) for seed in range(SEEDS)]) for name, make in made.items()}
+    return made
+
+
+@pytest.fixture(scope="module")
+def lost():
+    """[seeds] regret by policy and form."""
+    return {name: np.array([regret(make(), seed) for seed in range(SEEDS)]) for name, make in policies().items()}
 
 
 @pytest.mark.parametrize("form", ["disjoint", "hybrid"])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortlist.component import InputError
-from shortlist.rules._explore import best_of, uniform
+from shortlist.rules._explore import best_normal, best_of, uniform
 from shortlist.rules.explore import Explore
 from shortlist.rules.fill import Fill
 from shortlist.types import Candidates
@@ -40,12 +40,19 @@ CASES = [
     {"slots": [2, 3], "n": 4, "epsilon": 0.4, "pool": "fallback"},
     {"slots": [3], "n": 4, "epsilon": 0.6, "pool": "cf", "draw": "softmax"},
     {"slots": [1, 3], "n": 5, "epsilon": 0.8, "draw": "thompson", "prior_shown": 5.0},
+    {"slots": [1, 4], "n": 5, "epsilon": 0.7, "draw": "posterior", "temperature": 1.5},
 ]
 
 
 def table() -> Candidates:
     rows = rows_of([list(range(N))], [[14, 15, 16]])
-    return rows.with_columns(**{"cf.rank": np.where(np.arange(len(rows)) % 3 == 0, 1 + np.arange(len(rows)), np.nan)})
+    place, ranked = np.arange(len(rows)), np.arange(len(rows)) < N
+    columns = {
+        "cf.rank": np.where(place % 3 == 0, 1 + place, np.nan),
+        "posterior.mean": np.where(ranked, np.cos(place), np.nan),
+        "posterior.deviation": np.where(ranked, 0.2 + 0.1 * (place % 4), np.nan),
+    }
+    return rows.with_columns(**columns)
 
 
 @pytest.mark.parametrize("config", CASES, ids=lambda c: f"{c.get('pool', 'ranked')}-{c.get('draw', 'uniform')}")
@@ -127,6 +134,28 @@ def test_a_draw_is_the_same_on_every_machine_and_in_every_version():
 def test_another_seed_draws_other_rows():
     first, other = (many({**CASES[0], "seed": seed}, table()) for seed in (0, 1))
     assert 0.1 < (first.item != other.item).reshape(TIMES, -1).any(1).mean() < 0.6
+
+
+def test_the_best_of_a_posterior_is_as_likely_as_draws_of_it_say():
+    rng = np.random.default_rng(3)
+    for mean, deviation in (
+        ([0.1, 0.3, 0.2, -1.0], [0.2, 0.1, 0.4, 0.05]),
+        ([0.0, 0.5, 0.49], [1.0, 0.0, 0.0]),  # two are certain, and one of them can never be the best
+        ([2.0, 2.0, -9.0], [0.3, 0.3, 0.3]),
+    ):
+        draws = rng.normal(mean, deviation, (200_000, len(mean)))
+        expected = np.bincount(draws.argmax(1), minlength=len(mean)) / len(draws)
+        found = best_normal(np.array(mean), np.array(deviation))
+        np.testing.assert_allclose(found, expected, atol=0.005 if min(deviation) else 0.01)  # a step in one cell
+        assert found.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(best_normal(np.array([1.0, 3.0, 3.0]), np.zeros(3)), [0, 0.5, 0.5])
+
+
+def test_a_posterior_is_asked_only_of_who_has_one():
+    with pytest.raises(InputError, match=r'draw: "posterior" needs a ranker that says how sure it is of a row: linucb'):
+        many({"slots": [1], "n": 3, "draw": "posterior"}, rows_of([list(range(N))], [[14]]))
+    with pytest.raises(InputError, match=r'pool: "fallback" has rows that no ranker believes anything of'):
+        many({"slots": [1], "n": 3, "draw": "posterior", "pool": "fallback"}, table())
 
 
 def test_numbers_are_even_and_do_not_hang_together():

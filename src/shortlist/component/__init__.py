@@ -13,6 +13,7 @@ from shortlist.component.powers import (
     Reasons,
     Refits,
     Scores,
+    Updates,
     able,
 )
 from shortlist.component.sound import MODERATE, refuse_unsound
@@ -41,6 +42,7 @@ __all__ = [
     "Rule",
     "Scores",
     "Search",
+    "Updates",
     "able",
     "explain",
     "refuse_unsound",

@@ -105,6 +105,19 @@ class Refits(Protocol):
 
 
 @runtime_checkable
+class Updates(Protocol):
+    """A ranker that can learn from further rows, and then knows what learning from all at once would have taught it."""
+
+    def update(self, samples: Samples) -> Self:
+        """Learns from ``samples`` beside what it learned from before, which it need not be given again."""
+        ...
+
+    def pace(self) -> int | None:
+        """How often a service should let it learn from what was shown, in microseconds; None = not before a fit."""
+        ...
+
+
+@runtime_checkable
 class HasParts(Protocol):
     """A component made of others, which learned something of their own."""
 

@@ -58,7 +58,7 @@ class Feature(Component):
 
 
 class Ranker(Component):
-    """Adds score columns to rows. It may have more powers: ``Refits``, ``ReadsItems``."""
+    """Adds score columns to rows. It may have more powers: ``Refits``, ``Updates``, ``ReadsItems``."""
 
     @property
     def predicts(self) -> bool:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from shortlist.component import InputError, Search
+from shortlist.durations import Duration
 from shortlist.encode import _fields as kernel
 from shortlist.encode.design import Design, to_csr
 from shortlist.rank._gram import add
@@ -59,6 +60,10 @@ class LinearBandit(EncodedRanker, UnstoppedRanker):
     buckets: Annotated[int, Field(ge=0), Search(5, 100, log=True)] = 0
     """Quantile buckets of each number, besides its standardised value; 0 = none. Sums grow with the width squared."""
 
+    every: Duration | None = None
+    """How often it learns, while it serves, from what was shown (``samples.source = "exposures"``) and what came of it
+    within ``samples.window``; none = at the next fit."""
+
     @property
     def predicts(self) -> bool:
         """No: the score is what is hoped or drawn, not a probability."""
@@ -97,6 +102,10 @@ class LinearBandit(EncodedRanker, UnstoppedRanker):
             self._add_own(samples.candidates.item[observed], columns, values, weight, reward)
         self._settle()
         return self
+
+    def pace(self) -> int | None:
+        """``every``."""
+        return self.every
 
     def _add_own(self, item: Array, columns: Int32, values: Float32, weight: Float64, reward: Float64) -> None:
         known, (_, parts, width) = np.union1d(self.items_, item[item >= 0]).astype(np.int32), self.own_sums_.shape

@@ -24,7 +24,9 @@ class LinUCB(LinearBandit):
     ``shared`` has no x part, ``disjoint`` no u part, ``hybrid`` both: the paper's s = z'A⁻¹z - 2 z'A⁻¹B'A_a⁻¹x +
     x'A_a⁻¹x + x'A_a⁻¹BA⁻¹B'A_a⁻¹x. Unlike the paper's disjoint model, items are tried from what all share, not from 0.
     Nothing is drawn: the same rows give the same order, so there is no column ``propensity``. What it shows off the
-    top of its list it shows with certainty, from which no other policy's worth can be told; ``thompson`` can.
+    top of its list it shows with certainty, from which no other policy's worth can be told; ``thompson`` can, and so
+    can ``explore`` slots behind it, which draw by what it believes of a row: ``posterior.mean``,
+    ``posterior.deviation``.
 
     Source: Li, Chu, Langford, Schapire (2010), A Contextual-Bandit Approach to Personalized News Article
     Recommendation, WWW; Chu, Li, Reyzin, Schapire (2011), Contextual Bandits with Linear Payoff Functions, AISTATS.
@@ -39,8 +41,9 @@ class LinUCB(LinearBandit):
         self.covariance_ = np.linalg.inv(precision)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
-        """``{"score": [m]}``."""
-        score, offsets = np.empty(len(candidates), np.float32), candidates.offsets(len(requests))
+        """``score``, and of the mean and the deviation it adds up ``posterior.mean`` and ``posterior.deviation``."""
+        score, centre, deviation = np.empty((3, len(candidates)), np.float32)
+        offsets = candidates.offsets(len(requests))
         for first, last in self._blocks(candidates, len(requests)):
             rows = slice(int(offsets[first]), int(offsets[last]))
             mean, u, own = self.believed(candidates.take(rows))
@@ -48,5 +51,6 @@ class LinUCB(LinearBandit):
             if u is not None:
                 quadratic(u.indptr, u.indices, u.data, self.covariance_, variance)
             variance += 0 if own is None else own**2
-            score[rows] = mean + self.alpha * np.sqrt(np.maximum(variance, 0))
-        return {"score": score}
+            spread = np.sqrt(np.maximum(variance, 0))
+            score[rows], centre[rows], deviation[rows] = mean + self.alpha * spread, mean, spread
+        return {"score": score, "posterior.mean": centre, "posterior.deviation": deviation}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from scipy.special import betainc
+from scipy.special import betainc, ndtr
 
 from shortlist.types import Array, Float64
 
@@ -32,16 +32,29 @@ def softmax(score: Array, scale: float) -> Float64:
 
 
 def best_of(hits: Float64, misses: Float64) -> Float64:
-    """[m]: P(x_j is the largest) of independent x_j ~ Beta(hits_j, misses_j): what Thompson sampling draws from.
-
-    Integral of f_j(x) prod over k != j of F_k(x), as a sum over a grid; normalised.
-    """
+    """[m]: P(x_j is the largest) of independent x_j ~ Beta(hits_j, misses_j): what Thompson sampling draws from."""
     total = hits + misses
     mean = hits / total
     reach = 8 * np.sqrt(mean * (1 - mean) / (total + 1))
     x = np.linspace(max(0.0, (mean - reach).min()), min(1.0, (mean + reach).max()), GRID + 1)
-    below = np.maximum(betainc(hits[:, None], misses[:, None], x), 1e-300)
+    return _largest(betainc(hits[:, None], misses[:, None], x))
+
+
+def best_normal(mean: Float64, deviation: Float64) -> Float64:
+    """[m]: P(x_j is the largest) of independent x_j ~ N(mean_j, deviation_j²), a deviation of 0 being certain."""
+    low, high = float((mean - 8 * deviation).max()), float((mean + 8 * deviation).max())  # the largest is never below
+    if not high > low:
+        return (mean == mean.max()) / np.sum(mean == mean.max())
+    x = np.linspace(low, high, GRID + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = ndtr((x - mean[:, None]) / deviation[:, None])
+    return _largest(np.where(deviation[:, None] > 0, below, x > mean[:, None]))
+
+
+def _largest(below: Float64) -> Float64:
+    """[m]: integral of f_j(x) prod over k != j of F_k(x), as a sum over a grid; F = ``below`` [m, grid]; normalised."""
+    below = np.maximum(below, 1e-300)
     middle = np.log((below[:, 1:] + below[:, :-1]) / 2)
     chance = (np.diff(below) * np.exp(middle.sum(0) - middle)).sum(1)
     whole = chance.sum()
-    return chance / whole if whole > 0 else np.full(len(hits), 1 / len(hits))
+    return chance / whole if whole > 0 else np.full(len(below), 1 / len(below))

@@ -11,7 +11,7 @@ from pydantic import Field
 from shortlist.component import InputError, Rule
 from shortlist.data import Dataset, State
 from shortlist.durations import UNITS, Duration
-from shortlist.rules._explore import best_of, softmax, uniform
+from shortlist.rules._explore import best_normal, best_of, softmax, uniform
 from shortlist.rules._fallback import fallback_of
 from shortlist.rules._moved import ranked_of, score_of, spread_of
 from shortlist.rules._past import check_events
@@ -19,6 +19,8 @@ from shortlist.rules._reason import because, reason_of
 from shortlist.types import Array, Bool, Candidates, Float64, Requests
 
 DRAWN = "shown to learn about it"
+MEAN, DEVIATION = "posterior.mean", "posterior.deviation"
+"""Columns of a ranker that says what it believes of a row."""
 
 
 class Explore(Rule):
@@ -26,8 +28,10 @@ class Explore(Rule):
 
     The pool are the first ``depth`` rows of a kind (``pool``) behind the first ``n``; of K slots the k-th draws from
     rows k, k + K, k + 2K ... of it, so that no draw depends on another. p is ``uniform``; ``softmax``, in proportion to
-    exp(score / (temperature × spread)); or ``thompson``, the probability that j has the highest rate of clicks, each
-    Beta(prior_clicks + clicks, prior_shown - prior_clicks + exposures - clicks) as ``State`` counts them up to the
+    exp(score / (temperature × spread)); ``posterior``, the probability that j has the highest of values that the ranker
+    (``linucb``) believes to be N(``posterior.mean``, (temperature × ``posterior.deviation``)²), as if they were
+    independent, integrated on a grid of 200; or ``thompson``, the probability that j has the highest rate of clicks,
+    each Beta(prior_clicks + clicks, prior_shown - prior_clicks + exposures - clicks) as ``State`` counts them up to the
     request. ``propensity`` is the probability with which each row stands at the place where it stands, given the
     candidates: epsilon p(j) for what was drawn (and what made room for it), 1 - epsilon for what stayed in a slot, 1 -
     epsilon p(j) for what stayed in the pool, 1 elsewhere. What it holds to: exactly these probabilities; the same
@@ -44,7 +48,7 @@ class Explore(Rule):
     """Places, from 1, that are given to chance."""
     epsilon: Annotated[float, Field(ge=0, le=1)] = 0.1
     """How likely a slot is to show a row of the pool."""
-    draw: Literal["uniform", "softmax", "thompson"] = "uniform"
+    draw: Literal["uniform", "softmax", "posterior", "thompson"] = "uniform"
     """How likely each row of the pool is."""
     pool: str = "ranked"
     """Which rows may be drawn: "ranked", those that the channel of this name found, or "fallback", whose rows are there
@@ -54,7 +58,8 @@ class Explore(Rule):
     depth: Annotated[int, Field(ge=1)] = 50
     """Of how many rows the pool is at most."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    """With ``softmax``, in spreads of the request's scores: the higher, the more even."""
+    """With ``softmax``, in spreads of the request's scores, with ``posterior`` in deviations: the higher, the more
+    even."""
     clicks: str = "positive"
     """With ``thompson``: what counts as a click: "positive", "all" or the name of a behaviour."""
     window: Duration = 30 * UNITS["d"]
@@ -71,6 +76,8 @@ class Explore(Rule):
         check_events("rules.explore.clicks", self.clicks, data)
         if max(self.slots) > self.n or len(set(self.slots)) < len(self.slots):
             raise InputError(f"rules.explore.slots: expected distinct places up to n = {self.n}, found {self.slots}")
+        if self.draw == "posterior" and self.pool == "fallback":
+            raise InputError('rules.explore.pool: "fallback" has rows that no ranker believes anything of')
         if self.prior_shown <= self.prior_clicks:
             raise InputError(
                 f"rules.explore.prior_shown: expected more than prior_clicks = {self.prior_clicks:g}, "
@@ -128,6 +135,8 @@ class Explore(Rule):
         """[len(rows)]: p(j), summing to 1."""
         if self.draw == "uniform":
             return np.full(len(rows), 1 / len(rows))
+        if self.draw == "posterior":
+            return best_normal(*self._believed(rows, candidates))
         if self.draw == "softmax":
             score = score_of(candidates)
             return softmax(score[rows], self.temperature * spread_of(ranked_of(candidates, score)[whole]))
@@ -135,3 +144,17 @@ class Explore(Rule):
         shown = state.shown.counts(None, items, now, [self.window])[:, 0].astype(np.float64)
         clicked = np.minimum(state.counts("item", items, now, [self.clicks], [self.window])[:, 0, 0], shown)
         return best_of(self.prior_clicks + clicked, self.prior_shown - self.prior_clicks + shown - clicked)
+
+    def _believed(self, rows: Array, candidates: Candidates) -> tuple[Float64, Float64]:
+        """[len(rows)], [len(rows)]: mean and deviation; a row of which nothing is known is surely the worst."""
+        if DEVIATION not in candidates:
+            raise InputError(
+                'rules.explore.draw: "posterior" needs a ranker that says how sure it is of a row: linucb, by itself, '
+                "with serve = its name"
+            )
+        mean, deviation = (candidates[name][rows].astype(np.float64) for name in (MEAN, DEVIATION))
+        known = np.isfinite(mean)
+        if not known.any():
+            return np.zeros(len(rows)), np.zeros(len(rows))
+        lowest = (mean - 16 * self.temperature * deviation)[known].min()
+        return np.where(known, mean, lowest), np.where(known, self.temperature * deviation, 0.0)

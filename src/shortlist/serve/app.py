@@ -34,6 +34,7 @@ from shortlist.serve.answers import describe, recommend
 from shortlist.serve.arms import Arms
 from shortlist.serve.clock import Kind
 from shortlist.serve.journal import Journal
+from shortlist.serve.learner import Learner
 from shortlist.serve.live import STORE, Live, Start
 from shortlist.serve.store import Unavailable
 
@@ -57,6 +58,7 @@ def create(
     counted = metrics or Metrics()
     arms = None if experiments is None else Arms(experiments, live)
     journal = None if arms is None else Journal(live.store, arms)
+    learner = Learner(live)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,7 +67,9 @@ def create(
         for warning in (live.clock.warning(view.last, view.data.order_only), *view.doubts):
             if warning:
                 log.warning(warning)
+        learner.start()
         yield
+        learner.close()
         if arms is not None and journal is not None:
             arms.close()
             journal.close()
@@ -93,6 +97,7 @@ def create(
     @app.post("/v1/recommendations", responses={200: {"model": wire.Slate}, **PROBLEMS})
     async def recommendations(ask: wire.Ask) -> Response:
         """A slate for somebody, now."""
+        learner.hand_over()
         told = recommend(live, ask, arms, journal)
         if record_shown and told["items"] and not live.watch.failed:
             try:
@@ -199,7 +204,7 @@ def create(
         if live.watch.failed:
             return problem(503, f"{live.watch.failed}; answers go on from memory, nothing is stored")
         told = (live.clock.warning(view.last, view.data.order_only), *view.doubts, live.lost, live.unwritten)
-        told += (live.failed, live.uncleaned, live.astray)
+        told += (live.failed, live.uncleaned, live.astray, learner.warning)
         if arms is not None and journal is not None:
             told += (arms.failed, journal.warning)
         warnings = [line for line in told if line]
@@ -207,7 +212,8 @@ def create(
         clock = {"kind": live.clock.kind, "now": told_at(live.now(view)), "data_until": told_at(view.last)}
         if view.data.order_only:
             clock["order"] = WORDS[view.data.clock]
-        return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, "warnings": warnings})
+        learned = {"learned": learner.told()} if learner.told() else {}
+        return said({"ready": True, "bundle": view.bundle.path.name, "clock": clock, **learned, "warnings": warnings})
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics_() -> Response:

@@ -19,14 +19,22 @@ from shortlist.data.protocol import HISTORY_LENGTH, Questions
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, refuse_failures
-from shortlist.recipe import POSITIVE
-from shortlist.train.samples import Labels, good_rows, judged
+from shortlist.recipe import POSITIVE, SamplesSpec
+from shortlist.train.samples import Labels, good_rows, judged, weighted
 from shortlist.types import Array, Bool, Candidates, Float32, Ragged, Requests, Samples
 
 CHANCES = ("propensity", "propensity_given")
 
 
-def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, labels: Labels | None = None) -> Samples:
+def exposed(
+    data: Dataset,
+    state: State,
+    opens: int,
+    closes: int,
+    window: int,
+    labels: Labels | None = None,
+    since: int | None = None,
+) -> Samples:
     """The slates whose first row was shown from ``opens`` to before ``closes``, with their items and labels.
 
     No feature columns yet; rows of a slate shown at ``closes`` or later are left out.
@@ -35,8 +43,9 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     before its first row was shown. A label is the exposure's own ``label`` (above 0; empty = not observed),
     else whether the user was positive about the item within ``window`` microseconds; rows whose window runs beyond
     ``closes`` are not observed; so it is with each of ``labels`` and its events, and a row followed only by events that
-    lack the value to judge them by is not observed either. The position (from 1) is the column
-    ``shown.position``, its chances ``shown.propensity`` and ``shown.propensity_given``, NaN where the log has none.
+    lack the value to judge them by is not observed either, and no row shown before ``since``. The position (from 1) is
+    the column ``shown.position``, its chances ``shown.propensity`` and ``shown.propensity_given``, NaN where the log
+    has none.
     Raises ``InputError`` without ``[data.exposures]``.
     """
     if data.exposures is None:
@@ -57,6 +66,8 @@ def exposed(data: Dataset, state: State, opens: int, closes: int, window: int, l
     if "label" in frame.columns:
         told[f"label.{POSITIVE}"] = (frame["label"] > 0).cast(pl.Float32)
     frame = frame.with_columns(**told)
+    if since is not None:
+        frame = frame.with_columns(pl.when(pl.col("time") >= since).then(pl.col(name)).alias(name) for name in told)
     absent = [name for name in ("position", *CHANCES) if name not in frame.columns]
     rows = (
         frame.with_columns(pl.lit(None, pl.Float32).alias(name) for name in absent)
@@ -117,6 +128,21 @@ def scored(
         kept = featured.select(columns).take(_places(featured, rows))
         parts.append(replace(kept, request=(kept.request + np.uint32(first)).astype(np.uint32)))
     return replace(shown, candidates=Candidates.concat(parts) if parts else Candidates.empty())
+
+
+def followed(pipeline: Pipeline, spec: SamplesSpec, data: Dataset, state: State, since: int, closes: int) -> Samples:
+    """What was shown from ``since`` on and whose ``spec.window`` is over at ``closes``: columns, labels, weights.
+
+    They are those of a fit on the same log. Rows of which nobody can know are left out, and so is what was asked before
+    the pipeline was fitted, or longer than a window after the first row of its slate.
+    """
+    opens = max(since - spec.window, -1 if pipeline.fitted_until is None else pipeline.fitted_until + 1)
+    shown = exposed(data, state, opens, closes, spec.window, spec.labels, since)
+    known = np.any([np.isfinite(label) for label in shown.labels.values()], axis=0)
+    labels = {name: label[known] for name, label in shown.labels.items()}
+    shown = replace(shown, candidates=shown.candidates.take(known), labels=labels, weight=shown.weight[known])
+    shown = shown.take(np.unique(shown.candidates.request))
+    return weighted(scored(pipeline, shown, state, "what was shown"), **spec.weights)
 
 
 def unplaced(shown: Samples) -> Samples:
