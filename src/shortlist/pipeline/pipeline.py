@@ -247,6 +247,12 @@ class Pipeline:
         """The rows with the columns of the features that the pre-ranker reads."""
         return self._computed(sorted(self.cheap), requests, rows, state, trace)
 
+    def read_coarsely(self, requests: Requests, state: State) -> list[str]:
+        """The names of those columns."""
+        asked, rows = self.found(requests, state, Trace())
+        rows = self.scored(asked, rows, state, Trace())
+        return [name for name in self.coarse(asked, rows, state, Trace()).columns if name not in rows.columns]
+
     def _computed(
         self, numbers: Sequence[int], requests: Requests, rows: Candidates, state: State, trace: Trace
     ) -> Candidates:

@@ -19,10 +19,12 @@ from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
 from shortlist.pipeline import Pipeline
+from shortlist.pipeline.coarse import ByChannel, is_taught
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
 from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
 from shortlist.train.choice import MERGE, Choice, Judged, Places, worth
+from shortlist.train.distil import teach
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.fourth import Fourth, is_asked
 from shortlist.train.samples import from_funnel, thinned, weighted
@@ -108,8 +110,12 @@ def samples_for_rankers(
         return replace(like, train=weighted(samples, **spec.weights), unweighted=samples)
     warn_of_few(valid, "rankers are chosen by")
     if pipeline.prerank is not None:
-        learned = weighted(_found(sampled(coarse=True)), **spec.weights)
-        _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
+        if is_taught(recipe.prerank or {}, pipeline.prerank):
+            made = partial(_whole_lists, recipe, data.items, valid, sampled, whole, served)
+            teach(pipeline, recipe, state, made, partial(_judged, recipe=recipe, state=state))
+        elif not isinstance(pipeline.prerank, ByChannel):
+            learned = weighted(_found(sampled(coarse=True)), **spec.weights)
+            _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
         refuse_unsound("prerank", pipeline.prerank)
     samples = _found(sampled() if fourth is None else sampled(hear=fourth.hear))
     positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
@@ -125,6 +131,15 @@ def samples_for_rankers(
     check = whole()
     learned = weighted(samples, **spec.weights)
     return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
+
+
+def _whole_lists(
+    recipe: Recipe, items: Table, valid: Questions, sampled: Making, whole: Making, served: Making | None
+) -> RankerSamples:
+    """Rows of a pipeline without a pre-ranker."""
+    samples, check = _found(sampled()), whole()
+    learned = weighted(samples, **recipe.samples.weights)
+    return RankerSamples(learned, samples, check, valid, check if served is None else served(), items)
 
 
 def _left_out(lack: str) -> None:
