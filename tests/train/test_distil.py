@@ -68,6 +68,7 @@ def test_who_is_taught_keeps_more_of_the_teachers_best_than_who_learns_labels(pu
     """On lists that neither has met, though labels are those of four times as many requests."""
     kept: dict[str, list[float]] = {"labels": [], "rank": []}
     for seed in range(4):
+
         def make() -> Ranker:
             return GBDT(**pupil) if pupil else Logistic()
 

@@ -1,4 +1,4 @@
-"""What ``[prerank]`` says beside a ranker's own hyperparameters: what it reads, who teaches it, or whose score it is."""
+"""What ``[prerank]`` says beside a ranker's hyperparameters: what it reads, who teaches it, or whose score it is."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ByChannel(Ranker):
 
     score = -place, the place in the order of falling ``<channel>.dense``; rows that the channel cannot score, and all
     of them where it failed, stand behind the others in the order of the merge. Reads no feature and learns nothing.
-    Source: Covington, Adams, Sargin (2016), Deep Neural Networks for YouTube Recommendations: one model's scores decide
-    what the ranker sees.
+    Source: Wang et al. (2020), COLD: Towards the Next Generation of Pre-Ranking System, section 2.2: pre-ranking by the
+    product of two vectors.
     """
 
     channel: str
