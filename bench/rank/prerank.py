@@ -160,10 +160,10 @@ def page(rows: list[tuple[str, dict[str, Any]]]) -> str:
         "`python bench/rank/prerank.py --data DIR`",
         "",
         f"About {MERGED:,} merged rows a request, of which {KEPT} are kept and ranked. `labels`: a logistic regression",
-        "over the channels' columns by labels; `taught`: the same, by the ranker's order; `channel`: a channel's score,",
-        "without training. `all` ranks every row, by a ranker that learned from whole lists. Settings were chosen on the",
-        "window before the one asked. Time is the processor's, of features, pre-ranker and ranker. The mark: at least",
-        f"{100 * QUALITY:.0f} % of the NDCG@{K} at no more than {100 * SHARE:.0f} % of the time.",
+        "over the channels' columns by labels; `taught`: the same, by the ranker's order; `channel`: by a channel,",
+        "without training. `all` ranks every row, by a ranker that learned from whole lists. Settings were chosen",
+        "on the window before the one asked. Time is the processor's, of features, pre-ranker and ranker.",
+        f"The mark: at least {100 * QUALITY:.0f} % of the NDCG@{K} at no more than {100 * SHARE:.0f} % of the time.",
     ]
     for name, row in rows:
         made = row["machine"], row["date"], f"load {row['load']}"
