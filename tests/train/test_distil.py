@@ -14,7 +14,7 @@ from shortlist.rank.gbdt import GBDT
 from shortlist.rank.logistic import Logistic
 from shortlist.recipe import POSITIVE, parse
 from shortlist.testing import worlds
-from shortlist.testing.case import HOUR, pick
+from shortlist.testing.case import Case, case
 from shortlist.train import distil
 from shortlist.train import rankers as ranking
 from shortlist.types import Candidates, Requests, Samples
@@ -46,6 +46,11 @@ def fitted(board, changed):
     pipeline = recipe.pipeline()
     rankers, _ = ranking.fit_rankers(pipeline, recipe, board, board.state(), board.cut(0.6), board.cut(0.8))
     return recipe, pipeline, rankers
+
+
+def asked_of(board) -> Case:
+    """Six who ask after the log has ended."""
+    return case(board, np.arange(6), board.state(), exclude_history=False)
 
 
 def lists(n: int, seed: int, m: int = 150) -> tuple[Samples, Candidates]:
@@ -123,7 +128,7 @@ def test_rankers_learn_from_what_the_pupil_leaves_and_it_reads_what_it_may(board
     assert any(name.startswith("counts.") for name in rankers["gbdt"].columns_.tolist())
     pipeline.fit(board.until(board.cut(0.8)))
     pipeline.ranker = rankers["gbdt"]
-    asked = pick(board, 6, int(board.events.time[-1]) + HOUR)
+    asked = asked_of(board)
     _, trace = pipeline.recommend(asked.requests, asked.state, 5)
     assert np.bincount(trace.stages["rank"].request).max() == 8
 
@@ -161,7 +166,7 @@ def test_it_survives_the_bundle(board, tmp_path, prerank):
     pipeline.ranker = rankers["gbdt"]
     save(tmp_path / "bundle", pipeline, recipe, board, "gbdt", {"cuts": {}})
     opened = open_bundle(tmp_path / "bundle").pipeline
-    asked = pick(board, 6, int(board.events.time[-1]) + HOUR)
+    asked = asked_of(board)
     before, after = (one.recommend(asked.requests, asked.state, 5)[1] for one in (pipeline, opened))
     for stage in ("prerank", "rank"):
         np.testing.assert_array_equal(before.stages[stage].keys, after.stages[stage].keys)
@@ -172,7 +177,7 @@ def test_a_channel_orders_the_rows_as_it_scores_them(board):
     _, pipeline, rankers = fitted(board, {"prerank": {"channel": "cf"}})
     pipeline.fit(board.until(board.cut(0.8)))
     pipeline.ranker = rankers["gbdt"]
-    asked = pick(board, 6, int(board.events.time[-1]) + HOUR)
+    asked = asked_of(board)
     requests, rows = pipeline.found(asked.requests, asked.state, Trace())
     rows = pipeline.scored(requests, rows, asked.state, Trace())
     ordered = rows.with_columns(**pipeline.prerank.score(requests, rows)).ranked()
