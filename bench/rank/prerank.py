@@ -30,6 +30,7 @@ from results import HERE, keep, kept, say  # noqa: E402
 import measured  # noqa: E402
 from shortlist import train  # noqa: E402
 from shortlist.cli.progress import progress  # noqa: E402
+from shortlist.component import Scores, able  # noqa: E402
 from shortlist.data import Dataset  # noqa: E402
 from shortlist.documents import write_text  # noqa: E402
 from shortlist.metrics import accuracy  # noqa: E402
@@ -45,9 +46,10 @@ RECIPES = HERE.parent.parent / "recipes"
 MERGED, KEPT, BATCH, K = 1000, 200, 32, 10
 WINDOWS = {"validation": (0.7, 0.8, 0.9), "test": (0.8, 0.9, 1.0)}
 """Where rankers begin to learn, where the window asked begins and where it ends, as shares of the log."""
-LIGHT = {"type": "logistic", "reads": ["channel"], "l2": 100.0}
-CHANNEL = {"movielens-100k": "ease", "amazon-grocery": "svd"}
-"""Chosen on the validation window."""
+LIGHT = {"type": "logistic", "reads": ["channel"], "buckets": 0, "l2": 100.0}
+"""It reads each channel's place for every row, the place in the merged list and how many channels found a row."""
+CHANNEL = {"movielens-100k": "lfm", "amazon-grocery": "svd"}
+"""The channel whose score keeps most on the validation window."""
 QUALITY, SHARE = 0.98, 0.4
 """The marks: NDCG@10 kept at least, time at most."""
 
@@ -100,10 +102,12 @@ def measure(name: str, data: Path, window: str, learn: int, ask: int) -> dict[st
     log = log if ends == 1 else log.until(log.cut(ends))
     base = recipe.pipeline()
     base.fit(log.until(rank))
+    dense = [f"channel.{one}.dense.percentile" for one, channel in base.recall.items() if able(channel, Scores)]
+    light = {**LIGHT, "columns": [*dense, "channel.fusion", "channel.merge.percentile"]}
     ways: dict[str, dict[str, Any] | None] = {
         "all": None,
-        "labels": LIGHT,
-        "taught": {**LIGHT, "teacher": "rank"},
+        "labels": light,
+        "taught": {**light, "teacher": "rank"},
         f"channel {CHANNEL[name]}": {"channel": CHANNEL[name]},
     }
     pipelines = {}

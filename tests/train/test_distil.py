@@ -9,7 +9,7 @@ import pytest
 
 from shortlist.bundle import open_bundle, save
 from shortlist.component import InputError, Ranker
-from shortlist.pipeline import Trace
+from shortlist.pipeline import Averaged, Trace
 from shortlist.rank.gbdt import GBDT
 from shortlist.rank.logistic import Logistic
 from shortlist.recipe import POSITIVE, parse
@@ -122,10 +122,13 @@ def test_who_learns_an_order_is_given_grades():
     assert np.bincount(train.candidates.request).tolist() == [distil.DEEPEST + 20] * 8  # the best, and some others
 
 
-def test_rankers_learn_from_what_the_pupil_leaves_and_it_reads_what_it_may(board):
+def test_rankers_learn_from_whole_lists_and_the_pupil_reads_what_it_may(board):
     _, pipeline, rankers = fitted(board, {})
     assert all(name.startswith("channel.") for name in pipeline.prerank.columns_.tolist())
-    assert any(name.startswith("counts.") for name in rankers["gbdt"].columns_.tolist())
+    whole = fitted(board, {"prerank": None})[2]["gbdt"]
+    assert any(name.startswith("counts.") for name in whole.columns_.tolist())
+    for name, learned in whole.state().items():  # the teacher is the ranker of the funnel without a pre-ranker
+        np.testing.assert_array_equal(rankers["gbdt"].state()[name], learned)
     pipeline.fit(board.until(board.cut(0.8)))
     pipeline.ranker = rankers["gbdt"]
     asked = asked_of(board)
@@ -134,29 +137,34 @@ def test_rankers_learn_from_what_the_pupil_leaves_and_it_reads_what_it_may(board
 
 
 def test_the_pupil_learns_no_label_of_the_lists_it_is_taught_from(board, monkeypatch):
-    """Nor does its teacher: with other labels there, the same is learned."""
-    made = ranking._whole_lists
+    """Nor does its teacher, before it learns again from all: with other labels there, the same is taught."""
+    make = ranking.samples_for_rankers
 
-    def mixed(*given):
-        rows = made(*given)
+    def mixed(*given, **more):
+        rows = make(*given, **more)
         valid = {POSITIVE: np.random.default_rng(0).permutation(rows.valid.labels[POSITIVE])}
         return replace(rows, valid=replace(rows.valid, labels=valid), served=replace(rows.served, labels=valid))
 
-    first = fitted(board, {})[1].prerank
-    monkeypatch.setattr(ranking, "_whole_lists", mixed)
-    np.testing.assert_array_equal(fitted(board, {})[1].prerank.coefficients_, first.coefficients_)
+    first = fitted(board, {})
+    monkeypatch.setattr(ranking, "samples_for_rankers", mixed)
+    other = fitted(board, {})
+    np.testing.assert_array_equal(other[1].prerank.coefficients_, first[1].prerank.coefficients_)
+    assert not np.array_equal(other[2]["gbdt"].nodes_, first[2]["gbdt"].nodes_)  # they were other labels
 
 
 def test_the_teacher_is_the_one_that_is_served(board, monkeypatch):
-    """One of several, or several as one."""
-    joined, teachers = distil.joined, []
-    monkeypatch.setattr(distil, "joined", lambda name, rankers: teachers.append(name) or joined(name, rankers))
+    """One of several, or several as one; and where the merge order may be served, the best of them."""
+    teach, teachers = ranking.teach, []
+    monkeypatch.setattr(ranking, "teach", lambda *given: teachers.append(given[3]) or teach(*given))
     rank = {"trees": {"type": "gbdt", "trees": 5}, "line": {"type": "logistic"}}
     learned = [
-        fitted(board, {"rank": rank, "serve": serve})[1].prerank.coefficients_ for serve in ("line", "trees+line")
+        fitted(board, {"rank": rank, "serve": serve})[1].prerank.coefficients_
+        for serve in ("line", "trees+line", "merge")
     ]
-    assert teachers == ["line", "trees+line"]
-    assert not np.array_equal(*learned)
+    assert [type(one).__name__ for one in teachers[:2]] == ["Logistic", "Averaged"]
+    assert list(teachers[1].rankers) == ["trees", "line"]
+    assert isinstance(teachers[2], (GBDT, Logistic, Averaged))
+    assert not np.array_equal(*learned[:2])
 
 
 @pytest.mark.parametrize("prerank", [{"type": "logistic", "teacher": "rank"}, {"channel": "cf"}])

@@ -264,7 +264,7 @@ def test_a_ranker_that_learns_from_slates_teaches_from_whole_lists(folder, monke
     cuts, pipeline, state, lists = train.Cuts.of(data, recipe), recipe.pipeline(), data.state(), []
     taught = distil.taught
     monkeypatch.setattr(distil, "taught", lambda *given: lists.append(given[0]) or taught(*given))
-    rankers.samples_for_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+    rankers.fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
     assert np.bincount(lists[0].candidates.request).tolist() == [8] * len(lists[0].requests)
     assert all(name.startswith("channel.") for name in pipeline.prerank.columns_)
 

@@ -1,15 +1,13 @@
 """A pre-ranker that learns the ranker's order instead of labels: which rows it learns from, and what is said of each.
 
 A label tells one right row of a list from all others; a ranker has an opinion of every row, and it is its opinion of
-the best that a pre-ranker must not lose. The teacher is the ranker that would be served were there no pre-ranker: it
-learned on four fifths of the window from whole lists. Its pupil learns from its order of the last fifth's whole lists,
-so nobody has learned a label of these: a teacher's scores of rows that it was fitted on would say again what their
-labels say. Then rankers learn once more, from the lists that the pre-ranker leaves them.
+the best that a pre-ranker must not lose. The teacher is the ranker that is served. It learned on four fifths of the
+window from whole lists, and teaches its order of the last fifth's whole lists before it learns again from all: of rows
+that it was fitted on its scores would say again what their labels say. So nobody's label of the last fifth is learned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,10 +15,11 @@ import numpy as np
 
 from shortlist.component import Ranker, ReadsItems
 from shortlist.data import State
-from shortlist.pipeline import Pipeline, joined
+from shortlist.pipeline import Pipeline
+from shortlist.pipeline.coarse import is_taught
 from shortlist.progress import step
 from shortlist.recipe import POSITIVE, Recipe
-from shortlist.train.choice import MERGE, Choice, Judged
+from shortlist.train.choice import MERGE, Choice
 from shortlist.train.samples import from_funnel, thinned
 from shortlist.types import Candidates, Float32, Samples
 
@@ -35,38 +34,34 @@ GRADES = 4
 """The grade of the first place, for pre-rankers that learn an order."""
 
 
-def teach(
-    pipeline: Pipeline,
-    recipe: Recipe,
-    state: State,
-    made: Callable[[], RankerSamples],
-    judged: Callable[..., tuple[Mapping[str, Ranker], Judged]],
-) -> None:
-    """Fits the pre-ranker on the order that the ranker gives to whole lists.
+def untaught(pipeline: Pipeline, recipe: Recipe) -> Pipeline:
+    """The pipeline that rankers learn with: without a pre-ranker where it is to be taught by one of them."""
+    pupil = pipeline.prerank
+    return pipeline if pupil is None or not is_taught(recipe.prerank or {}, pupil) else replace(pipeline, prerank=None)
 
-    ``made`` makes the rows of the pipeline as it is, ``judged`` fits the recipe's rankers on them and says what each is
-    worth. The teacher is that which ``serve`` names, else the best or the average of those alike, better than the merge
-    order or not. What was shown are no whole lists, so then they are found for the same requests.
+
+def teacher(choice: Choice, serve: str) -> str:
+    """The ranker that ``serve`` names, else the best or the average of those alike, better than the merge or not."""
+    return choice.served("rank" if serve in ("best", MERGE) else serve) or choice.best()
+
+
+def teach(pipeline: Pipeline, recipe: Recipe, made: RankerSamples, ranker: Ranker, state: State) -> None:
+    """Fits the pre-ranker on the order that a ranker fitted on ``made`` gives to the lists of its later part.
+
+    Slates that were shown are no whole lists: where rankers learn from these, lists are found for the same requests.
     """
-    pupil, pipeline.prerank = pipeline.prerank, None
+    pupil, asked = pipeline.prerank, made.questions
     assert pupil is not None
-    rows = made()
-    rankers, told = judged(rows, window="the last fifth, to teach the pre-ranker")
-    choice = Choice((told,)).joined(recipe.serve)
-    name = choice.served("rank" if recipe.serve in ("best", MERGE) else recipe.serve)
-    assert name is not None
-    asked = rows.questions
     if recipe.samples.source != "funnel":
-        rows = replace(rows, served=from_funnel(pipeline, asked, state, title="lists to learn an order of"))
-    scored = rows.scored(joined(name, rankers), state)
-    few = asked.requests.take(np.arange(min(4, len(asked))))
-    read = rows.served.candidates.select(pipeline.read_coarsely(few, state))
-    lists = replace(rows.served, candidates=read)
-    with step(f"fit the pre-ranker to the order of {name}"):
+        found = from_funnel(untaught(pipeline, recipe), asked, state, title="lists to learn an order of")
+        made = replace(made, served=found)
+    scored = made.scored(ranker, state)
+    read = pipeline.read_coarsely(asked.requests.take(np.arange(min(4, len(asked)))), state)
+    lists = replace(made.served, candidates=made.served.candidates.select(read))
+    with step("fit the pre-ranker to the ranker's order"):
         if isinstance(pupil, ReadsItems):
-            pupil.read_items(rows.items)
+            pupil.read_items(made.items)
         pupil.fit(*taught(lists, scored, pupil, recipe.samples.negatives, recipe.seed))
-    pipeline.prerank = pupil
 
 
 def worth(place: Float32) -> Float32:

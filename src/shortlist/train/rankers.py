@@ -18,13 +18,13 @@ from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_u
 from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
-from shortlist.pipeline import Pipeline
-from shortlist.pipeline.coarse import ByChannel, is_taught
+from shortlist.pipeline import Pipeline, joined
+from shortlist.pipeline.coarse import ByChannel
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
 from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
 from shortlist.train.choice import MERGE, Choice, Judged, Places, worth
-from shortlist.train.distil import teach
+from shortlist.train.distil import teach, teacher, untaught
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.fourth import Fourth, is_asked
 from shortlist.train.samples import from_funnel, thinned, weighted
@@ -85,6 +85,8 @@ def samples_for_rankers(
 ) -> RankerSamples:
     """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
 
+    Where the ranker is to teach the pre-ranker, they are those of a pipeline that has none.
+
     ``like``: those that were made with this very pipeline, which stays as it is; rows to learn from are made as
     ``recipe.samples`` says now, and judged are the same as before.
 
@@ -96,6 +98,7 @@ def samples_for_rankers(
     spec = recipe.samples
     if like is None:
         pipeline.fit(data.until(opens))
+    pipeline = untaught(pipeline, recipe)
     if spec.source == "exposures":
         sampled, whole, served, valid = _exposed(pipeline, recipe, data, state, opens, closes)
         fourth = None
@@ -109,13 +112,9 @@ def samples_for_rankers(
         samples = _found(sampled())
         return replace(like, train=weighted(samples, **spec.weights), unweighted=samples)
     warn_of_few(valid, "rankers are chosen by")
-    if pipeline.prerank is not None:
-        if is_taught(recipe.prerank or {}, pipeline.prerank):
-            made = partial(_whole_lists, recipe, data.items, valid, sampled, whole, served)
-            teach(pipeline, recipe, state, made, partial(_judged, recipe=recipe, state=state))
-        elif not isinstance(pipeline.prerank, ByChannel):
-            learned = weighted(_found(sampled(coarse=True)), **spec.weights)
-            _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
+    if pipeline.prerank is not None and not isinstance(pipeline.prerank, ByChannel):
+        learned = weighted(_found(sampled(coarse=True)), **spec.weights)
+        _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
         refuse_unsound("prerank", pipeline.prerank)
     samples = _found(sampled() if fourth is None else sampled(hear=fourth.hear))
     positives = {name: int(np.nansum(label)) for name, label in samples.labels.items()}
@@ -131,15 +130,6 @@ def samples_for_rankers(
     check = whole()
     learned = weighted(samples, **spec.weights)
     return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
-
-
-def _whole_lists(
-    recipe: Recipe, items: Table, valid: Questions, sampled: Making, whole: Making, served: Making | None
-) -> RankerSamples:
-    """Rows of a pipeline without a pre-ranker."""
-    samples, check = _found(sampled()), whole()
-    learned = weighted(samples, **recipe.samples.weights)
-    return RankerSamples(learned, samples, check, valid, check if served is None else served(), items)
 
 
 def _left_out(lack: str) -> None:
@@ -280,6 +270,9 @@ def fit_rankers(
     choice = Choice(tuple(windows)).joined(recipe.serve)
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
+    if untaught(pipeline, recipe) is not pipeline:
+        teach(pipeline, recipe, made, joined(teacher(choice, recipe.serve), rankers), state)
+        refuse_unsound("prerank", pipeline.prerank)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
     if again:
         whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
