@@ -76,7 +76,7 @@ def prerank(document: Document) -> str:
     rows.append(["features and rankers, ms a request", f"{long:.1f}", f"{short:.1f}", percent(short, long)])
     lead = (
         "The same questions were ranked once more without the pre-ranker: every row that recall found, with every "
-        "feature. The ranker is the same, and learned from the lists that the pre-ranker leaves it."
+        "feature, by the same ranker."
     )
     body = table(["", "all rows ranked", "with pre-ranking", "difference, or share"], rows)
     return section("What pre-ranking loses and saves", lead, body, anchor="prerank")

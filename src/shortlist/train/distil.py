@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shortlist.component import Ranker, ReadsItems
+from shortlist.component import Ranker, ReadsItems, refuse_unsound
 from shortlist.data import State
 from shortlist.pipeline import Pipeline
 from shortlist.pipeline.coarse import is_taught
@@ -62,6 +62,7 @@ def teach(pipeline: Pipeline, recipe: Recipe, made: RankerSamples, ranker: Ranke
         if isinstance(pupil, ReadsItems):
             pupil.read_items(made.items)
         pupil.fit(*taught(lists, scored, pupil, recipe.samples.negatives, recipe.seed))
+    refuse_unsound("prerank", pupil)
 
 
 def worth(place: Float32) -> Float32:
@@ -98,7 +99,7 @@ def soft(samples: Samples) -> Samples:
     right, wrong = np.flatnonzero(y > 0), np.flatnonzero(y < 1)
     rows = np.concatenate([right, wrong])
     order = np.argsort(rows, kind="stable")
-    rows, label = rows[order], np.repeat(np.float32([1, 0]), [len(right), len(wrong)])[order]
+    rows, label = rows[order], np.repeat(np.array([1, 0], np.float32), [len(right), len(wrong)])[order]
     weight = samples.weight[rows] * np.where(label > 0, y[rows], 1 - y[rows])
     return replace(samples, candidates=samples.candidates.take(rows), labels={POSITIVE: label}, weight=weight)
 

@@ -272,7 +272,6 @@ def fit_rankers(
         emit("ranker", name=name, ndcg=value)
     if untaught(pipeline, recipe) is not pipeline:
         teach(pipeline, recipe, made, joined(teacher(choice, recipe.serve), rankers), state)
-        refuse_unsound("prerank", pipeline.prerank)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
     if again:
         whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
