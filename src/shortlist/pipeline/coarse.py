@@ -38,8 +38,8 @@ class ByChannel(Ranker):
         """``{"score": [m]}``."""
         told = candidates.columns.get(self.channel + DENSE, np.full(len(candidates), np.nan))
         score = np.where(np.isfinite(told), told, -np.inf)
-        place, merged = np.empty(len(candidates), np.float32), candidates.positions()
-        place[np.lexsort((merged, -score, candidates.request))] = merged + 1
+        place = np.empty(len(candidates), np.float32)
+        place[np.lexsort((-score, candidates.request))] = candidates.positions() + 1  # equals stay as they were merged
         return {"score": -place}
 
 
