@@ -72,7 +72,9 @@ def sets() -> dict[str, dict[str, Any]]:
 
 def recipe_of(name: str, learn: int) -> tuple[Recipe, str | None]:
     """The funnel of a set without a pre-ranker, and its folder; None where it comes by pip."""
-    table = sets()[name]
+    every = sets()
+    table = {**every.get(every[name].get("like", ""), {}), **every[name]}
+    table.pop("like", None)
     folder, base = table.pop("folder", None), read(RECIPES / f"{table.pop('recipe')}.toml")
     tables = {**base.model_dump(mode="json", exclude_unset=True), **table, "name": name}
     tables["merge"] = {**tables["merge"], "k": MERGED}
@@ -84,6 +86,7 @@ def recipe_of(name: str, learn: int) -> tuple[Recipe, str | None]:
 
 def chosen(name: str) -> str:
     """The channel whose score keeps most on the validation window."""
+    name = sets()[name].get("like", name)
     told = kept(f"prerank.{name}.validation")
     if not told:
         raise SystemExit(f"{name}: the channel is chosen on the window before; run --window validation first")
@@ -117,7 +120,8 @@ def measure(name: str, data: Path, window: str, learn: int, ask: int) -> dict[st
     scoring = [one for one, channel in base.recall.items() if able(channel, Scores)]
     if window == "test":
         scoring = [chosen(name)]
-        ways[f"channel {scoring[0]}"] = {"channel": scoring[0]}
+        if "like" not in sets()[name]:
+            ways[f"channel {scoring[0]}"] = {"channel": scoring[0]}
     pipelines = {}
     for way, section in ways.items():
         began = time.process_time()
@@ -178,9 +182,9 @@ def page(rows: list[tuple[str, dict[str, Any]]]) -> str:
         "",
         f"About {MERGED:,} merged rows a request, of which {KEPT} are kept and ranked. `labels`: a logistic regression",
         "over the channels' columns by labels; `taught`: the same, by the ranker's order; `channel`: by a channel,",
-        "without training. `all` ranks every row, by a ranker that learned from whole lists; so did the teacher. Else a",
-        "ranker learned from the lists that the pre-ranker leaves, but where it is said. Settings and the channel were",
-        "chosen on the validation window. Time is the processor's, of features, pre-ranker and ranker.",
+        "without training. `all` ranks every row, by a ranker that learned from whole lists; so did the teacher. Else",
+        "a ranker learned from the lists that the pre-ranker leaves, but where it is said. Settings and the channel",
+        "were chosen on the validation window. Time is the processor's, of features, pre-ranker and ranker.",
         f"The mark: at least {100 * QUALITY:.0f} % of the NDCG@{K} at no more than {100 * SHARE:.0f} % of the time.",
     ]
     for name, row in rows:
