@@ -3,7 +3,8 @@
 A label tells one right row of a list from all others; a ranker has an opinion of every row, and it is its opinion of
 the best that a pre-ranker must not lose. The teacher is the ranker that is served. It learned on four fifths of the
 window from whole lists, and teaches its order of the last fifth's whole lists before it learns again from all: of rows
-that it was fitted on its scores would say again what their labels say. So nobody's label of the last fifth is learned.
+that it was fitted on its scores would say again what their labels say. The labels of the last fifth stop and choose the
+teacher, as they do without a pupil; nobody learns them before it has taught.
 """
 
 from __future__ import annotations
