@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from shortlist import report
+from shortlist.cli.leaderboards import leaderboard
 from shortlist.component import Feature, InputError, Retriever, Rule
 from shortlist.data.protocol import replay
 from shortlist.evaluate import evaluate
@@ -245,6 +247,34 @@ def test_the_pre_ranker_stands_in_the_evaluation(coarse, board):
     assert stages["rank"]["recall@all"]["mean"] == stages["prerank"]["recall@all"]["mean"]
     assert "ndcg@5" in stages["prerank"]["change"]
     assert "prerank" in found["seconds"]
+
+
+def test_what_pre_ranking_loses_and_saves_is_told(coarse, board):
+    """It is the slate minus the slate of the same funnel without its pre-ranker, which is asked by itself here."""
+    pipeline, _ = coarse
+    with_it, without = (
+        evaluate(one, board, EvaluateSpec(k=[5]), board.cut(0.8)).document
+        for one in (pipeline, replace(pipeline, prerank=None))
+    )
+    told = with_it["prerank"]
+    assert "prerank" not in without
+    assert set(told["off"]) >= {"ndcg@5", "recall@5"}
+    for metric, off in told["off"].items():
+        assert off == pytest.approx(without["slate"][metric]["mean"])
+        assert off + told["change"][metric]["diff"] == pytest.approx(with_it["slate"][metric]["mean"])
+    assert told["change"]["ndcg@5"]["diff"] != 0
+    assert told["rows"]["with"] == 8 < told["rows"]["without"]
+    assert min(told["seconds"].values()) > 0
+    document = {**with_it, "name": "board"}
+    told["seconds"] = {"with": 0.25 * with_it["requests"], "without": with_it["requests"]}
+    change, off = told["change"]["ndcg@5"]["diff"], told["off"]["ndcg@5"]
+    caption = " ".join(leaderboard(document).caption.split())
+    assert f"{100 * (off + change) / off:.1f} % of it; 8 of {told['rows']['without']:.0f} rows a request" in caption
+    assert "in 250.0 of 1000.0 ms (25 %)" in caption
+    page = report.page(document)
+    assert "What pre-ranking loses and saves" in page
+    assert f"{change:+.3f}".replace("-", "−") in page.partition("What pre-ranking")[2]
+    assert "What pre-ranking" not in report.page({**without, "name": "board"})
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from shortlist.component import InputError, Search, Updates, able, explain
 from shortlist.configured import Configured, override
 from shortlist.data.spec import DataSpec
 from shortlist.durations import Duration
-from shortlist.pipeline import Averaged, Pipeline, members
+from shortlist.pipeline import Averaged, Pipeline, coarse, members
 from shortlist.registry import find, names
 
 Section = dict[str, Any]
@@ -144,7 +144,8 @@ class Recipe(Strict):
     """How the channels' rows become one row per item."""
     prerank: Section | None = None
     """A cheap ranker that hands only its best ``keep`` rows on. ``reads``: the features it is given, ``["channel"]``
-    where none are named; the others are worked out for its best rows alone."""
+    where none are named; the others are worked out for its best rows alone. ``teacher``: ``labels``, or ``rank`` to
+    learn the order of the recipe's ranker. ``channel = "NAME"`` alone instead of a ``type``: that channel's score."""
     features: list[Section] = []
     """Columns for the ranker: ``[[features]]`` with a ``type``, one after the other."""
     samples: SamplesSpec = SamplesSpec()
@@ -186,7 +187,7 @@ class Recipe(Strict):
         except InputError as error:
             raise InputError(f"{path}.type: {error}") from error
         tunable = path.partition(".")[0] in TUNABLE
-        own = {"type", *(("search",) if tunable else ()), *(("reads",) if path == "prerank" else ())}
+        own = {"type", *(("search",) if tunable else ()), *(coarse.OWN if path == "prerank" else ())}
         common: dict[str, Any] = {"seed": self.seed, "threads": self.threads}
         common |= {"channels": list(self.recall)} if kind == "features" else {}
         config = {name: value for name, value in common.items() if name in cls.model_fields}
@@ -206,29 +207,26 @@ class Recipe(Strict):
             rule = self.component("rules", f"rules.{number}", section)
             name = section["type"].rpartition(":")[2]
             rules[name if name not in rules else f"{name}.{number}"] = rule
+        recall = {name: self.component("recall", f"recall.{name}", s) for name, s in self.recall.items()}
         return Pipeline(
-            recall={name: self.component("recall", f"recall.{name}", s) for name, s in self.recall.items()},
+            recall=recall,
             merge=self.component("merge", "merge", self.merge),
             fallback=self.component("recall", "fallback", self.fallback) if self.fallback else None,
-            prerank=self.component("rank", "prerank", self.prerank) if self.prerank else None,
-            cheap=self._cheap() if self.prerank else frozenset(),
+            prerank=self._prerank(recall),
+            cheap=coarse.read_by(self.prerank, self.features) if self.prerank else frozenset(),
             features=[self.component("features", f"features.{n}", s) for n, s in enumerate(self.features)],
             rules=rules,
             depth=self.depth,
             keep=self.keep,
         )
 
-    def _cheap(self) -> frozenset[int]:
-        """Numbers of the features that the pre-ranker reads."""
-        types = [str(section.get("type")) for section in self.features]
-        reads = self.prerank.get("reads", ["channel"]) if self.prerank else []
-        if not isinstance(reads, list) or not reads:
-            raise InputError(f"prerank.reads: expected a list of features, found {reads!r}")
-        for name in reads:
-            if name not in types:
-                known = ", ".join(dict.fromkeys(types)) or "none"
-                raise InputError(f"prerank.reads: the recipe has no feature {name!r} for it to read; there are {known}")
-        return frozenset(number for number, name in enumerate(types) if name in reads)
+    def _prerank(self, recall: Mapping[str, Any]) -> Any:
+        """The pre-ranker, unfitted; none where the recipe has none."""
+        if not self.prerank or "channel" in self.prerank:
+            return coarse.by_channel(self.prerank, recall) if self.prerank else None
+        made = self.component("rank", "prerank", self.prerank)
+        coarse.is_taught(self.prerank, made)
+        return made
 
     def ranker(self, name: str) -> Any:
         """One of the rankers, or several as one (``a+b``), unfitted."""

@@ -10,7 +10,7 @@ import pytest
 
 from shortlist.component import Feature, InputError, Merge, Ranker, Retriever, Rule
 from shortlist.pipeline import DENSE, SPARE, Pipeline, Recalled, Trace
-from shortlist.pipeline._rows import among, backed, numbered
+from shortlist.pipeline._rows import among, backed, foremost, numbered
 from shortlist.pipeline.trace import attempt
 from shortlist.testing import worlds
 from shortlist.testing.case import case
@@ -445,3 +445,15 @@ def test_a_part_that_learned_nonsense_is_named(data):
         Pipeline({"one": Lists()}, Union(), fallback=Mad()).fit(data)
     with pytest.raises(InputError, match=r"features\.1"):
         Pipeline({}, Union(), features=[Column(), Odd()]).fit(data)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7, 40])
+def test_the_foremost_rows_are_those_of_the_first_places(k):
+    """Scores that are equal, missing and infinite; requests of no, one and many rows, and no request."""
+    rng = np.random.default_rng(k)
+    request = np.repeat(np.arange(6), [5, 0, 1, 30, k, 12]).astype(np.uint32)
+    items = np.concatenate([rng.permutation(50)[:n] for n in (5, 1, 30, k, 12)]).astype(np.int32)
+    score = rng.choice([0.5, 1.0, 2.0, 3.0, np.nan, np.inf, -np.inf], len(items)).astype(np.float32)
+    rows = Candidates(request, items, {"score": score})
+    np.testing.assert_array_equal(foremost(rows, k), rows.rank_of() <= k)
+    assert len(foremost(rows.take(slice(0)), k)) == 0

@@ -18,7 +18,7 @@ from shortlist.data.raw import Raw
 from shortlist.data.spec import DataSpec
 from shortlist.pipeline import Trace
 from shortlist.recipe import POSITIVE, parse, read
-from shortlist.train import rankers
+from shortlist.train import distil, rankers
 from shortlist.train.exposures import clicked, drawn, exposed, scored
 from shortlist.types import keys
 
@@ -255,6 +255,18 @@ def test_what_was_shown_is_learned_from_wherever_the_pre_ranker_puts_it(folder):
     assert set(narrow.columns) == set(whole.columns)
     for name in whole.columns:
         np.testing.assert_array_equal(narrow[name], whole[name], err_msg=name)
+
+
+def test_a_ranker_that_learns_from_slates_teaches_from_whole_lists(folder, monkeypatch):
+    """Five were shown; the pre-ranker has to order the eight that the merge hands on."""
+    recipe = parse({**tomllib.loads(RECIPE), "prerank": {"type": "logistic", "teacher": "rank"}, "keep": 4})
+    data, _ = train.load(recipe, folder)
+    cuts, pipeline, state, lists = train.Cuts.of(data, recipe), recipe.pipeline(), data.state(), []
+    taught = distil.taught
+    monkeypatch.setattr(distil, "taught", lambda *given: lists.append(given[0]) or taught(*given))
+    rankers.fit_rankers(pipeline, recipe, data, state, cuts.rank, cuts.test)
+    assert np.bincount(lists[0].candidates.request).tolist() == [8] * len(lists[0].requests)
+    assert all(name.startswith("channel.") for name in pipeline.prerank.columns_)
 
 
 class First(Ranker):

@@ -67,6 +67,9 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
         said = f"hard rules, the slate minus that with the rule off: {', '.join(prices)}"
         told = escape(textwrap.fill(said, NARROW))
         shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
+    if said := prerank(document, metric):
+        told = escape(textwrap.fill(said, NARROW))
+        shown.caption = f"{shown.caption}\n{told}" if shown.caption else told
     if alike := _alike(document, metric):
         said = f"nothing tells the slate from: {', '.join(alike)} (p, Holm over the rows, 5 %)"
         told = escape(textwrap.fill(said, NARROW))
@@ -74,6 +77,21 @@ def leaderboard(document: Mapping[str, Any]) -> Table:
     if not rows:
         shown.caption = "no request of the test window has a right answer: nothing to report"
     return shown
+
+
+def prerank(document: Mapping[str, Any], metric: str) -> str:
+    """What pre-ranking loses and what it saves; nothing where there is none."""
+    told = document.get("prerank") or {}
+    if not told:
+        return ""
+    off, change, n = told["off"][metric], told["change"][metric], document["requests"]
+    kept = f", {100 * (off + change['diff']) / off:.1f} % of it" if off else ""
+    few, all_ = (told["rows"][side] for side in ("with", "without"))
+    short, long = (1000 * told["seconds"][side] / n for side in ("with", "without"))
+    return (
+        f"pre-rank, the slate minus that of all rows ranked: {_bare(interval(change, sign=True))}{kept}; {few:,.0f} of "
+        f"{all_:,.0f} rows a request are ranked, in {short:.1f} of {long:.1f} ms ({100 * short / long:.0f} %)"
+    )
 
 
 def _alike(document: Mapping[str, Any], metric: str) -> list[str]:

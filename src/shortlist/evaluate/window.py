@@ -23,6 +23,7 @@ from shortlist.data.protocol import Questions
 from shortlist.documents import jsonable
 from shortlist.durations import text
 from shortlist.evaluate._beyond import Catalogue
+from shortlist.evaluate._coarse import Whole
 from shortlist.evaluate._figures import Run, document
 from shortlist.evaluate._judged import Judged
 from shortlist.evaluate._prices import Prices
@@ -78,11 +79,13 @@ def evaluate(
         questions_of(data, state, spec, opens, closes, at_most=spec.at_most, seed=seed), pipeline, state
     )
     warn_of_few(questions, "the test asks")
-    run, prices = _measured(pipeline, questions, state, spec, rankers or {})
+    run, prices, whole = _measured(pipeline, questions, state, spec, rankers or {})
     known = Catalogue.of(questions.requests, pipeline, data, opens, spec.young)
     figures = document(run, questions, known, list(pipeline.recall), list(pipeline.rules), spec, seed)
     price = prices.document(run.values.get("slate", {}), run.lists.get("slate", EMPTY), questions.targets, known, seed)
     figures |= {"prices": price, "hard_rules": _hard_rules(price)}
+    if pipeline.prerank is not None:
+        figures["prerank"] = whole.document(run.values.get("slate", {}), questions.requests.user, seed)
     protocol = {
         **spec.model_dump(mode="json", exclude=None if spec.held_out else {"refit"}),
         **({"label": NOT_TIME_TRUE} if spec.held_out or from_later(data, opens) else {}),
@@ -98,7 +101,7 @@ def evaluate(
 
 def _measured(
     pipeline: Pipeline, questions: Questions, state: State, spec: EvaluateSpec, rankers: Mapping[str, Ranker]
-) -> tuple[Run, Prices]:
+) -> tuple[Run, Prices, Whole]:
     ks, deepest = spec.k, max(spec.k)
     values: dict[str, dict[str, list[Float64]]] = defaultdict(lambda: defaultdict(list))
     lists: dict[str, list[Candidates]] = defaultdict(list)
@@ -112,7 +115,7 @@ def _measured(
     predicting = {stage for stage, ranker in scored_by.items() if ranker is not None and ranker.predicts}
     baseline: list[Candidates] = [Candidates.empty()]
     judged: dict[str, list[Judged]] = defaultdict(list)
-    prices = Prices(pipeline, ks)
+    prices, whole = Prices(pipeline, ks), Whole(pipeline, ks)
     for first in track(range(0, len(questions), BATCH), "evaluate"):
         batch = questions.take(np.arange(first, min(first + BATCH, len(questions))))
         slate, trace = pipeline.recommend(batch.requests, state, deepest)
@@ -144,6 +147,7 @@ def _measured(
             for metric, value in metrics.items():
                 without[name][metric].append(value)
         prices.hear(batch, slate, trace, state, first)
+        whole.hear(batch, trace, state)
         for stage, spent in trace.seconds.items():
             seconds[stage] += spent
     run = Run(
@@ -157,7 +161,7 @@ def _measured(
         dict(seconds),
         {stage: Judged.concat(parts).figures(stage in predicting) for stage, parts in judged.items()},
     )
-    return run, prices
+    return run, prices, whole
 
 
 def _hard_rules(prices: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 
-from shortlist.types import Array, Candidates
+from shortlist.types import Array, Bool, Candidates
 
 
 def backed(rows: Candidates, spare: Candidates) -> Candidates:
@@ -46,3 +47,20 @@ def undecided(before: Candidates, after: Candidates) -> Candidates:
     if not moved.any():
         return after
     return after.with_columns(propensity=np.where(moved[after.request], np.float32(np.nan), after["propensity"]))
+
+
+def foremost(rows: Candidates, k: int) -> Bool:
+    """[m]: ``rows.rank_of() <= k``, found without sorting all rows."""
+    score = np.asarray(rows["score"], np.float64)
+    score = np.where(np.isfinite(score), score, -np.inf)
+    kept = np.ones(len(rows), bool)
+    starts = np.flatnonzero(np.append(True, rows.request[1:] != rows.request[:-1])) if len(rows) else []
+    for first, last in itertools.pairwise([*starts, len(rows)]):
+        if last - first > k:
+            own = score[first:last]
+            least = np.partition(own, len(own) - k)[len(own) - k]
+            kept[first:last] = own > least
+            equal = np.flatnonzero(own == least)
+            left = k - int(kept[first:last].sum())
+            kept[first + equal[np.argsort(rows.item[first + equal])[:left]]] = True
+    return kept

@@ -27,7 +27,7 @@ from shortlist.component import (
 )
 from shortlist.data import Dataset, State
 from shortlist.durations import stamp
-from shortlist.pipeline._rows import among, backed, numbered, undecided
+from shortlist.pipeline._rows import among, backed, foremost, numbered, undecided
 from shortlist.pipeline.trace import Observer, Recalled, Trace, attempt
 from shortlist.progress import track
 from shortlist.types import Array, Bool, Candidates, Requests, keys
@@ -237,7 +237,7 @@ class Pipeline:
             rows = self.coarse(requests, rows, state, trace)
             with trace.timed("prerank"):
                 coarse = rows.with_columns(**self.prerank.score(requests, rows, state))
-                kept = coarse.rank_of() <= max(self.keep, n)
+                kept = foremost(coarse, max(self.keep, n))
                 trace.stages["prerank"] = coarse.select(["score"]).take(kept).ranked()
                 rows = rows.take(kept if surely is None else kept | surely)
         done = self.cheap if self.prerank is not None else ()
@@ -246,6 +246,12 @@ class Pipeline:
     def coarse(self, requests: Requests, rows: Candidates, state: State, trace: Trace) -> Candidates:
         """The rows with the columns of the features that the pre-ranker reads."""
         return self._computed(sorted(self.cheap), requests, rows, state, trace)
+
+    def read_coarsely(self, requests: Requests, state: State) -> list[str]:
+        """The names of those columns."""
+        asked, rows = self.found(requests, state, Trace())
+        rows = self.scored(asked, rows, state, Trace())
+        return [name for name in self.coarse(asked, rows, state, Trace()).columns if name not in rows.columns]
 
     def _computed(
         self, numbers: Sequence[int], requests: Requests, rows: Candidates, state: State, trace: Trace

@@ -37,6 +37,7 @@ def page(document: Mapping[str, Any]) -> str:
         _sections.leaderboard(document),
         _sections.differences(document),
         _prices.prices(document),
+        _prices.prerank(document),
         _details.windows(document),
         _sections.additions(document),
         _sections.slices(document),

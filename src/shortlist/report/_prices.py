@@ -1,4 +1,4 @@
-"""The price of each rule: the slate with it minus the slate without, in accuracy, beside it, and in its own aim."""
+"""What rules and pre-ranking cost and bring: the slate with them minus the slate without."""
 
 from __future__ import annotations
 
@@ -57,6 +57,29 @@ def prices(document: Document) -> str:
     )
     beside = f"<h3>Beside accuracy</h3>{table(head, rows)}<h3>The rules’ own aims</h3>{reached}"
     return section("The price of each rule", lead, *drawn, beside, anchor="prices")
+
+
+def prerank(document: Document) -> str:
+    """What pre-ranking loses and what it saves."""
+    told, k = document.get("prerank") or {}, min(document["protocol"]["k"])
+    if not told:
+        return ""
+    change, off, n = told["change"], told["off"], document["requests"]
+    rows = [
+        [words.named(m), decimal(off[m]), decimal(off[m] + change[m]["diff"]), _cell(change[m])]
+        for m in change
+        if m.endswith(f"@{k}")
+    ]
+    few, every = (told["rows"][side] for side in ("with", "without"))
+    short, long = (1000 * told["seconds"][side] / n for side in ("with", "without"))
+    rows.append(["rows ranked a request", f"{every:,.0f}", f"{few:,.0f}", percent(few, every)])
+    rows.append(["features and rankers, ms a request", f"{long:.1f}", f"{short:.1f}", percent(short, long)])
+    lead = (
+        "The same questions were ranked once more without the pre-ranker: every row that recall found, with every "
+        "feature, by the same ranker."
+    )
+    body = table(["", "all rows ranked", "with pre-ranking", "difference, or share"], rows)
+    return section("What pre-ranking loses and saves", lead, body, anchor="prerank")
 
 
 def _of(metric: str, kind: str, k: int) -> bool:

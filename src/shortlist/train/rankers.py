@@ -18,11 +18,13 @@ from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_u
 from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
-from shortlist.pipeline import Pipeline
+from shortlist.pipeline import Pipeline, joined
+from shortlist.pipeline.coarse import ByChannel
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
 from shortlist.recipe import POSITIVE, EvaluateSpec, Recipe
 from shortlist.train.choice import MERGE, Choice, Judged, Places, worth
+from shortlist.train.distil import teach, teacher, untaught
 from shortlist.train.exposures import clicked, drawn, exposed, scored, unplaced
 from shortlist.train.fourth import Fourth, is_asked
 from shortlist.train.samples import from_funnel, thinned, weighted
@@ -83,6 +85,8 @@ def samples_for_rankers(
 ) -> RankerSamples:
     """The rows of [opens, closes), with channels and features (and the pre-ranker) fitted at ``opens``.
 
+    Where the ranker is to teach the pre-ranker, they are those of a pipeline that has none.
+
     ``like``: those that were made with this very pipeline, which stays as it is; rows to learn from are made as
     ``recipe.samples`` says now, and judged are the same as before.
 
@@ -94,6 +98,7 @@ def samples_for_rankers(
     spec = recipe.samples
     if like is None:
         pipeline.fit(data.until(opens))
+    pipeline = untaught(pipeline, recipe)
     if spec.source == "exposures":
         sampled, whole, served, valid = _exposed(pipeline, recipe, data, state, opens, closes)
         fourth = None
@@ -107,7 +112,7 @@ def samples_for_rankers(
         samples = _found(sampled())
         return replace(like, train=weighted(samples, **spec.weights), unweighted=samples)
     warn_of_few(valid, "rankers are chosen by")
-    if pipeline.prerank is not None:
+    if pipeline.prerank is not None and not isinstance(pipeline.prerank, ByChannel):
         learned = weighted(_found(sampled(coarse=True)), **spec.weights)
         _fitted(pipeline.prerank, data.items, learned, whole(coarse=True))
         refuse_unsound("prerank", pipeline.prerank)
@@ -265,6 +270,8 @@ def fit_rankers(
     choice = Choice(tuple(windows)).joined(recipe.serve)
     for name, value in choice.means.items():
         emit("ranker", name=name, ndcg=value)
+    if untaught(pipeline, recipe) is not pipeline:
+        teach(pipeline, recipe, made, joined(teacher(choice, recipe.serve), rankers), state)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
     if again:
         whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)

@@ -159,10 +159,10 @@ def tune_features(climb: Climb, rows: Rows) -> None:
         features = [*climb.tables.get("features", []), extra]
         climb.attempt(f"features: {extra['type']} added", {**climb.tables, "features": features})
     needed = columns_needed(recipe)
-    read = recipe.prerank.get("reads", ["channel"]) if recipe.prerank else []
+    cheap = recipe.pipeline().cheap
     for number, section in enumerate(rows.features[:own]):
         there = climb.tables.get("features", [])
-        if section["type"] in read or needed & set(rows.makes(number)) or len(there) < 2:
+        if number in cheap or needed & set(rows.makes(number)) or len(there) < 2:
             continue
         left = list(there)
         left.remove(section)
