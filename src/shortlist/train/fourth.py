@@ -66,14 +66,17 @@ class Fourth:
         return learned, Samples(self.judged.requests, whole, found, np.ones(len(whole), np.float32))
 
     def _relabelled(self, made: Samples, recipe: Recipe, behaviours: Behaviours) -> Samples:
-        some, n = made.take(np.arange(len(self.learned))), len(self.learned)
-        rows, labels = some.candidates, labelled(some.candidates, self.learned, recipe.samples.labels, behaviours)
+        n = len(self.learned)
+        first = slice(int(np.searchsorted(made.candidates.request, n)))  # their rows, of which no copy is made
+        rows, known = made.candidates.take(first), {name: label[first] for name, label in made.labels.items()}
+        labels = labelled(rows, self.learned, recipe.samples.labels, behaviours)
         right = good_rows(labels)
-        kept = right | ~good_rows(some.labels) | (np.random.default_rng(recipe.seed).random(len(some)) < made.rate)
+        kept = right | ~good_rows(known) | (np.random.default_rng(recipe.seed).random(len(rows)) < made.rate)
         if recipe.samples.negatives:
             kept &= (np.bincount(rows.request[right], minlength=n) > 0)[rows.request]
         labels = {name: label[kept] for name, label in labels.items()}
-        return Samples(some.requests, rows.take(kept), labels, some.weight[kept], made.rate)
+        requests = made.requests.take(np.arange(n))
+        return Samples(requests, rows.take(kept), labels, made.weight[first][kept], made.rate)
 
     def lacks(self, last: int, learned: Samples | None = None) -> str:
         """Why it says nothing beside a last fifth of ``last`` requests, in words; empty where it does."""

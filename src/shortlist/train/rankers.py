@@ -267,8 +267,10 @@ def fit_rankers(
         emit("ranker", name=name, ndcg=value)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
     if again:
-        whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
+        parts = [made.unweighted, sampled_alike(made.valid, recipe)]
         del made  # as large as what is learned from now
+        whole = weighted(Samples.concat(parts), **recipe.samples.weights)
+        del parts
         for name, ranker in again.items():
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
