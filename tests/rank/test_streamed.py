@@ -13,7 +13,7 @@ from shortlist.nn.rows import Rows
 from shortlist.rank import _deep
 from shortlist.rank.deepfm import DeepFM
 from shortlist.rank.din import DIN
-from shortlist.rank.mmoe import MMoE
+from shortlist.rank.mmoe import MMOE
 from shortlist.rank.wide_deep import WideDeep
 from shortlist.types import Ragged
 
@@ -26,7 +26,7 @@ SETTINGS = [
     (WideDeep, {"objective": "pointwise", "checks": 3}),
     (DeepFM, {"ids": ["item", "user"], "numeric": "quantile"}),
     (DIN, {"history": 5}),
-    (MMoE, {}),
+    (MMOE, {}),
 ]
 
 
@@ -114,7 +114,7 @@ def test_a_run_is_known_again_by_the_rows_that_it_streams(tmp_path, small):
     a[7] += 1
     assert file(replace(train, candidates=train.candidates.with_columns(a=a))) != first
     history = train.requests.history
-    other = {**history.columns, "value": history["value"] + 1}
+    other = {**history.columns, "item": history["item"] + 1}
     assert file(replace(train, requests=replace(train.requests, history=Ragged(history.offsets, other)))) != first
 
 

@@ -106,9 +106,10 @@ class Rows:
     def _inputs(self, chosen: Tensor) -> dict[str, Tensor]:
         """Of the rows ``chosen``, and of each of their requests once."""
         read = self.inputs
-        taken = {name: torch.from_numpy(array) for name, array in read.of_rows(chosen.numpy()).items()}
+        rows = chosen.numpy()
+        taken = {name: torch.from_numpy(array) for name, array in read.of_rows(rows).items()}
         if read.request is not None:
-            requests, at = np.unique(read.request[chosen], return_inverse=True)
+            requests, at = np.unique(read.request[rows], return_inverse=True)
             taken |= {name: torch.from_numpy(array.take(requests, axis=0)) for name, array in read.asked.items()}
             for window in self.windows:
                 longest = max(1, int((taken[window] > 0).sum(1).max()))  # padding is on the left
