@@ -26,6 +26,7 @@ from shortlist.pipeline import Pipeline, joined
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.train.choice import Choice
+from shortlist.train.memory import give_back
 from shortlist.train.merge import fit_merge
 from shortlist.train.rankers import RankerSamples, fit_rankers, samples_for_rankers
 from shortlist.types import Array
@@ -247,6 +248,7 @@ class Schedule:
         began = time.perf_counter()
         with step(title):
             yield
+            give_back()
         self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - began
 
 
