@@ -18,6 +18,7 @@ from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_u
 from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
+from shortlist.memory import give_back
 from shortlist.pipeline import Pipeline
 from shortlist.progress import emit, step
 from shortlist.questions import BATCH, answerable, is_target, questions_of, silence, warn_of_few
@@ -116,12 +117,12 @@ def samples_for_rankers(
     told: Any = positives if len(positives) > 1 else positives[POSITIVE]
     emit("samples", rows=len(samples), positives=told, requests=len(samples.requests))
     if fourth is not None and judge is not None:
-        early, late = fourth.samples(samples, recipe, state.behaviours)
-        if lack := fourth.lacks(len(valid), early):
-            _left_out(lack)
-        else:
-            judge(RankerSamples(weighted(early, **spec.weights), early, late, fourth.judged, late, data.items))
-        del early, late
+        with fourth.samples(samples, recipe, state.behaviours) as (early, late):
+            if lack := fourth.lacks(len(valid), early):
+                _left_out(lack)
+            else:
+                judge(RankerSamples(weighted(early, **spec.weights), early, late, fourth.judged, late, data.items))
+            del early, late
     check = whole()
     learned = weighted(samples, **spec.weights)
     return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
@@ -294,6 +295,7 @@ def _judged(made: RankerSamples, recipe: Recipe, state: State, window: str) -> t
         with step(f"fit ranker {name}, judged on {window}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
+        give_back()  # what it was learned with
         scored = made.scored(rankers[name], state)
         values[name], places[name] = made.ndcg(scored), scored.rank_of().astype(np.int32)
     orders = Places(rows.select(()), made.questions.targets, made.orderable, places)

@@ -13,11 +13,11 @@ import numpy as np
 from shortlist.component import InputError
 from shortlist.data import Behaviours, State
 from shortlist.data.protocol import Questions
+from shortlist.memory import give_back
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, is_target, refuse_failures
 from shortlist.recipe import POSITIVE
-from shortlist.train.memory import give_back
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int16, Ragged, Requests, Samples, keys
 
 Labels = Mapping[str, Mapping[str, bool | float]]

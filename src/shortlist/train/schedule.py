@@ -22,11 +22,11 @@ from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State, held
 from shortlist.data.spec import SplitSpec, microseconds
 from shortlist.durations import text
+from shortlist.memory import give_back
 from shortlist.pipeline import Pipeline, joined
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
 from shortlist.train.choice import Choice
-from shortlist.train.memory import give_back
 from shortlist.train.merge import fit_merge
 from shortlist.train.rankers import RankerSamples, fit_rankers, samples_for_rankers
 from shortlist.types import Array

@@ -1,4 +1,4 @@
-"""Memory between the steps of a fit."""
+"""Memory between the steps of long work."""
 
 from __future__ import annotations
 
