@@ -273,6 +273,7 @@ def fit_rankers(
         whole = weighted(Samples.concat(parts), **recipe.samples.weights)
         del parts
         for name, ranker in again.items():
+            give_back()
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
                 refuse_unsound(f"rank.{name}", rankers[name])
@@ -292,6 +293,7 @@ def _judged(made: RankerSamples, recipe: Recipe, state: State, window: str) -> t
             "say nothing about an order and are left out of the rankers' NDCG",
         )
     for name in recipe.rankers:
+        give_back()  # what the rows were made with, or the ranker before was judged with
         with step(f"fit ranker {name}, judged on {window}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
