@@ -14,7 +14,7 @@ SIMULATES = SOURCE / "cli" / "simulate.py"
 
 # From the bottom up; a part may import parts of lower levels and itself. Parts of one level do not import each other.
 LEVELS = [
-    ["types", "progress", "durations", "documents"],
+    ["types", "progress", "durations", "documents", "memory"],
     ["configured"],
     ["component"],
     ["registry"],

@@ -56,7 +56,7 @@ def markdown(results: dict[str, Any]) -> str:
             "",
             f"{document['requests']:,} requests of {document['users']:,} users, {document['protocol']['requests']} "
             f"protocol, from {document['protocol']['opens'][:10]}; seed {document['seed']}, "
-            f"{document['cores']} cores, {made}.",
+            f"{document['cores']} cores, {made}. {document['peak_memory_bytes'] / 2**30:.1f} GiB at the fit's peak.",
             "",
             f"The slate's NDCG@{k} by seed of the fit: {by_seed(document)}.",
             "",

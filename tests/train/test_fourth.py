@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,9 @@ from shortlist.recipe import POSITIVE, parse, read
 from shortlist.testing.worlds import DAY, MINUTE, START, VIEW, random_log
 from shortlist.train import fourth as module
 from shortlist.train import rankers as ranking
-from shortlist.train.fourth import Fourth
+from shortlist.train.fourth import Fourth, lent
 from shortlist.train.samples import from_funnel, labelled
+from shortlist.types import Candidates
 
 HOUR = 60 * MINUTE
 TABLES = {
@@ -288,16 +290,38 @@ def test_its_rows_are_let_go_of_before_the_last_fifth_is_made(data, monkeypatch)
         alive.append(sum(one() is not None for one in kept))
         return original(*arguments, **options)
 
+    @contextmanager
     def made(*arguments):
-        early, late = samples(*arguments)
-        kept.extend(weakref.ref(next(iter(part.candidates.columns.values()))) for part in (early, late))
-        return early, late
+        with samples(*arguments) as (early, late):
+            assert not arguments[1].candidates.columns  # nor do those learned from, twice
+            kept.extend(weakref.ref(next(iter(part.candidates.columns.values()))) for part in (early, late))
+            yield early, late
 
     monkeypatch.setattr(ranking, "from_funnel", watch)
     monkeypatch.setattr(Fourth, "samples", made)
     learned(recipe_of(), data)
     assert len(kept) == 2
     assert alive == [0, 0]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_rows_that_were_lent_come_back_as_they_were(fails):
+    rng = np.random.default_rng(0)
+    number = np.where(rng.random(50) < 0.2, np.nan, rng.random(50)).astype(np.float32)
+    columns = {"number": number, "code": np.arange(50), "list": rng.integers(0, 9, (50, 3))}
+    rows = Candidates(np.repeat(np.arange(5, dtype=np.uint32), 10), np.arange(50, dtype=np.int32), dict(columns))
+    chosen = rng.random(50) < 0.7
+    with suppress(KeyError), lent(rows, chosen) as some:
+        assert not rows.columns
+        for name, column in columns.items():
+            np.testing.assert_array_equal(some[name], column[chosen])
+        np.testing.assert_array_equal(some.item, np.flatnonzero(chosen))
+        if fails:
+            raise KeyError
+    assert list(rows.columns) == list(columns)
+    for name, column in columns.items():
+        assert rows[name].dtype == column.dtype
+        np.testing.assert_array_equal(rows[name], column)
 
 
 def test_labels_are_those_the_rows_were_made_with(data):

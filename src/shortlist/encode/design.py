@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
@@ -49,6 +50,10 @@ class Design(Encoder):
 
     def fit(self, x: Float64, names: Array, categorical: Array) -> Self:
         """Learns the fields from ``x`` [m, f] (NaN = missing number), column ``names`` [f] and which are codes [f]."""
+        return self.fit_columns(x.T, names, categorical)
+
+    def fit_columns(self, columns: Iterable[Float64], names: Array, categorical: Array) -> Self:
+        """``fit`` on f columns [m], read one after the other: they need not stand side by side."""
         kind: list[int] = []
         left: list[int] = []
         right: list[int] = []
@@ -68,8 +73,7 @@ class Design(Encoder):
         one_hot: dict[int, int] = {}  # column -> the field that crosses use
         learned: dict[int, Int32] = {}  # field -> its codes on the training rows
         pairs = self._pairs([str(name) for name in names])
-        for column, is_code in enumerate(categorical):
-            cells = x[:, column]
+        for column, (cells, is_code) in enumerate(zip(columns, categorical, strict=True)):
             if is_code:
                 known = known_values(cells, self.min_count)
                 one_hot[column] = add(kernel.CATEGORY, column, -1, len(known) + 1, known, True)

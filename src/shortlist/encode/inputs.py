@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from shortlist.types import Array, Int64
+from shortlist.types import Array, Candidates, Int64, Requests
 
 REQUEST = "request"
 """The input that says which row of ``asked`` each row belongs to."""
@@ -32,12 +32,47 @@ class Inputs:
         index = {} if self.request is None else {REQUEST: self.request}
         return {**self.rows, **self.asked, **index}
 
+    def of_rows(self, rows: Array | slice) -> dict[str, Array]:
+        """The arrays of the rows numbered ``rows``, in that order."""
+        if isinstance(rows, slice):
+            return {name: array[rows] for name, array in self.rows.items()}
+        return {name: array.take(rows, axis=0) for name, array in self.rows.items()}
+
     def part(self, start: int, end: int) -> Inputs:
         """The rows from ``start`` to before ``end`` and the requests between the first's and the last's."""
-        rows = {name: array[start:end] for name, array in self.rows.items()}
-        if self.request is None or not len(self.request[start:end]):
-            return Inputs(rows, self.asked, None if self.request is None else self.request[start:end])
-        request = self.request[start:end]
-        first, last = int(request[0]), int(request[-1])
-        asked = {name: array[first : last + 1] for name, array in self.asked.items()}
-        return Inputs(rows, asked, np.asarray(request - first, np.int64))
+        return _part(self, start, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """The same of rows that are encoded when they are read, a step's or a chunk's at a time.
+
+    Encoded rows may take several times the memory of the columns that they come of.
+    """
+
+    encode: Callable[[Requests, Candidates], Mapping[str, Array]]  # the arrays of rows by name, each [m, ...]
+    requests: Requests
+    candidates: Candidates  # [m] rows with the columns that ``encode`` reads
+    asked: Mapping[str, Array] = field(default_factory=dict)  # each [n, ...]
+    request: Int64 | None = None  # [m] as that of ``Inputs``
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def of_rows(self, rows: Array | slice) -> Mapping[str, Array]:
+        """The arrays of the rows numbered ``rows``, in that order."""
+        return self.encode(self.requests, self.candidates.take(rows))
+
+    def part(self, start: int, end: int) -> Inputs:
+        """The rows from ``start`` to before ``end`` and the requests between the first's and the last's."""
+        return _part(self, start, end)
+
+
+def _part(whole: Inputs | Streamed, start: int, end: int) -> Inputs:
+    rows = whole.of_rows(slice(start, end))
+    if whole.request is None or not len(whole.request[start:end]):
+        return Inputs(rows, whole.asked, None if whole.request is None else whole.request[start:end])
+    request = whole.request[start:end]
+    first, last = int(request[0]), int(request[-1])
+    asked = {name: array[first : last + 1] for name, array in whole.asked.items()}
+    return Inputs(rows, asked, np.asarray(request - first, np.int64))

@@ -79,21 +79,27 @@ class Schema:
         return Schema(**taken)
 
     def encode(self, requests: Requests, candidates: Candidates) -> Inputs:
-        """``numbers``, ``codes`` and ``lists`` of m rows: what every net reads; histories of n requests by name.
+        """``numbers``, ``codes`` and ``lists`` of m rows: what every net reads; histories of n requests by name."""
+        return Inputs(self.of_rows(requests, candidates), *self.of_requests(requests, candidates))
+
+    def of_requests(self, requests: Requests, candidates: Candidates) -> tuple[dict[str, Int32], Int64 | None]:
+        """What stands in ``Inputs`` once a request, and of which request each row is."""
+        asked = self.histories(requests)
+        return asked, candidates.request.astype(np.int64) if asked else None
+
+    def of_rows(self, requests: Requests, candidates: Candidates) -> dict[str, Array]:
+        """What stands in ``Inputs`` once a row.
 
         ``numbers`` Float32 [m, p + g]: the p numbers standardised, missing = 0, then for the g that had gaps in
         training whether they are missing. ``codes`` Int32 [m, q]: table rows of the coded fields. ``lists`` Int32
-        [m, l]: table rows of the lists side by side, ``length`` entries each, 0 = padding. A history's field Int32
-        [n, length]: table rows, oldest first, padded with 0 on the left.
+        [m, l]: table rows of the lists side by side, ``length`` entries each, 0 = padding.
         """
         lists = [self._list(f, candidates) for f in self._lists]
-        rows: dict[str, Array] = {
+        return {
             "numbers": self._numbers(requests, candidates),
             "codes": self._codes(requests, candidates),
             "lists": np.concatenate([np.empty((len(candidates), 0), np.int32), *lists], axis=1),
         }
-        asked = self.histories(requests)
-        return Inputs(rows, asked, candidates.request.astype(np.int64)) if asked else Inputs(rows)
 
     def histories(self, requests: Requests) -> dict[str, Int32]:
         """Each history's fields [n, length] by name: table rows, oldest first, padded with 0 on the left."""

@@ -26,8 +26,8 @@ experts, ``tasks.py`` the losses.
 
 Any component with a net is a ``Trained`` (``trained.py``): it says ``build`` and ``loss(net, batch)`` and calls
 ``learn(batches)``. ``plan.py`` has the hyperparameters of training. ``loop.py`` asks the batches for each epoch anew:
-``rows.py`` gives labelled rows in a random order, another source draws negatives, masks or rivals. ``loss.py``: losses
-of labelled rows. ``onnx.py``: the net as a file.
+``rows.py`` gives labelled rows in a random order (many are encoded only then: ``encode.inputs.Streamed``), another
+source draws negatives, masks or rivals. ``loss.py``: losses of labelled rows. ``onnx.py``: the net as a file.
 
 Rules: a parameter of the net called ``bias`` begins as the log odds of the positives, or at 0. Parameters called
 ``table`` have ``embedding_l2`` / 2 × w² in the loss, those called ``bias`` nothing, others decay by ``l2`` apart from
@@ -35,5 +35,5 @@ the gradient (AdamW). Linear layers are drawn by the loop; a block with paramete
 which draws them from that generator and nothing else. Dropout is ``mlp.Dropout``; any module with an attribute
 ``generator`` is given the loop's, to draw from in training. ``forward`` is plain tensor operations over the inputs, so
 that it can be exported; tensors that it makes are on its inputs' device. A ranker that needs more inputs overrides
-``learn_inputs`` and ``inputs``; one that learns more overrides ``loss``.
+``learn_inputs`` and ``of_rows``; one that learns more overrides ``loss``.
 """

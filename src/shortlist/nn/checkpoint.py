@@ -49,13 +49,14 @@ def of(net: Any, plan: Component, batches: Any, *more: Any) -> Checkpoint | None
 
 
 def _feed(digest: Any, value: Any) -> None:
-    """Every array in a dataclass and what it holds."""
+    """Every array in a dataclass and what it holds; not what was only worked out of it."""
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
     elif is_dataclass(value):
         for field in fields(value):
-            _feed(digest, getattr(value, field.name))
+            if field.compare:
+                _feed(digest, getattr(value, field.name))
     elif isinstance(value, Mapping):
         for name, part in value.items():
             digest.update(str(name).encode())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shortlist.encode.inputs import REQUEST, Inputs
+from shortlist.encode.inputs import REQUEST, Inputs, Streamed
 from shortlist.encode.schema import BUCKET, CATEGORY, CODED, HISTORY_BUCKET, LIST, NUMBER, PAST, Schema
 from shortlist.types import Array, Float32
 
@@ -160,10 +160,10 @@ class Scorer:
         self._names = [tensor.name for tensor in self._session.get_inputs()]  # one without a column may be left out
         self._width = [size for size in self._session.get_outputs()[0].shape[1:] if isinstance(size, int)]
 
-    def predict(self, inputs: Inputs) -> Float32:
+    def predict(self, inputs: Inputs | Streamed) -> Float32:
         """[m, ...]: what the net answers to each row."""
         m = len(inputs)
-        if m <= CHUNK:
+        if m <= CHUNK and isinstance(inputs, Inputs):
             return self._run(inputs)
         return np.concatenate([self._run(inputs.part(at, at + CHUNK)) for at in range(0, m, CHUNK)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from shortlist.encode.inputs import REQUEST, Inputs
+from shortlist.encode.inputs import REQUEST, Inputs, Streamed
 from shortlist.nn.loss import RowLoss, softmax
 from shortlist.nn.sequences import by_length
 from shortlist.types import Array, Float32, Int64, spans
@@ -47,15 +47,11 @@ class Rows:
     With ``windows`` the order is random among rows of about one length, and a batch has no more padding than it needs.
     """
 
-    inputs: Inputs
+    inputs: Inputs | Streamed
     label: Float32  # [m]
     weight: Float32  # [m]
     offsets: Int64 | None = None  # [n + 1] where each request's rows begin, if requests must stay whole
     windows: Sequence[str] = ()  # histories that rows of a batch have about as long, and cut to the longest of them
-    tensors: dict[str, Tensor] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tensors", tensors_of(self.inputs))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -109,15 +105,17 @@ class Rows:
 
     def _inputs(self, chosen: Tensor) -> dict[str, Tensor]:
         """Of the rows ``chosen``, and of each of their requests once."""
-        taken = {name: self.tensors[name].index_select(0, chosen) for name in self.inputs.rows}
-        if self.inputs.request is not None:
-            requests, at = torch.unique(self.tensors[REQUEST].index_select(0, chosen), return_inverse=True)
-            taken |= {name: self.tensors[name].index_select(0, requests) for name in self.inputs.asked}
+        read = self.inputs
+        rows = chosen.numpy()
+        taken = {name: torch.from_numpy(array) for name, array in read.of_rows(rows).items()}
+        if read.request is not None:
+            requests, at = np.unique(read.request[rows], return_inverse=True)
+            taken |= {name: torch.from_numpy(array.take(requests, axis=0)) for name, array in read.asked.items()}
             for window in self.windows:
                 longest = max(1, int((taken[window] > 0).sum(1).max()))  # padding is on the left
-                fields = [name for name in self.inputs.asked if name.partition(".")[0] == window]
+                fields = [name for name in read.asked if name.partition(".")[0] == window]
                 taken |= {name: taken[name][:, -longest:] for name in fields}
-            taken[REQUEST] = at
+            taken[REQUEST] = torch.from_numpy(at)
         return taken
 
     def loss(self, net: nn.Module, loss: RowLoss) -> float:
@@ -142,7 +140,7 @@ def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.named().items()}
 
 
-def predict(net: nn.Module, inputs: Inputs) -> Float32:
+def predict(net: nn.Module, inputs: Inputs | Streamed) -> Float32:
     """[m, ...]: what the net answers to each row."""
     net.eval()
     parameter = next(net.parameters(), None)

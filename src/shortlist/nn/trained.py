@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 from torch import Tensor, nn
 
 from shortlist.component import InputError
-from shortlist.encode.inputs import Inputs
+from shortlist.encode.inputs import Inputs, Streamed
 from shortlist.nn import loop, onnx
 from shortlist.nn.plan import Plan
 from shortlist.nn.rows import predict
@@ -88,7 +88,7 @@ class Trained(Plan):
             self._made = net.eval()
         return self._made
 
-    def predict(self, inputs: Inputs) -> Float32:
+    def predict(self, inputs: Inputs | Streamed) -> Float32:
         """[m, ...]: the net's answer to each row, by onnxruntime or torch."""
         if self._scorer is None and onnx.can_score() and self.native() is not None:
             self._scorer = onnx.Scorer(self.model_.tobytes(), self.threads)

@@ -76,7 +76,7 @@ class LinearBandit(EncodedRanker, UnstoppedRanker):
     def _learn(self, samples: Samples) -> Self:
         self.learn_columns(samples.candidates)
         observed, _, _ = self.target(samples)
-        design = self.fit_design(self.table(samples.candidates)[observed], self.columns_, self.categorical_)
+        design = self.fit_design(self.table(samples.candidates)[observed].T, self.columns_, self.categorical_)
         width = design.width_ + 1
         self._refuse_large(width, width, 1)
         self.at_ = self._own_columns(design)

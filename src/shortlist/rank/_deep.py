@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
 from shortlist.component import Component, InputError, Search
-from shortlist.encode.inputs import Inputs
+from shortlist.encode.inputs import Inputs, Streamed
 from shortlist.encode.learn import learn_schema
 from shortlist.encode.options import Options
 from shortlist.encode.schema import Schema
@@ -20,13 +20,15 @@ from shortlist.nn.mlp import MLP, Activation
 from shortlist.nn.rows import Batch, Rows
 from shortlist.nn.trained import Trained
 from shortlist.progress import emit
-from shortlist.rank._table import ColumnRanker, TableRanker, sigmoid
+from shortlist.rank._table import ColumnRanker, TableRanker, rows_of, sigmoid
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
 
 if TYPE_CHECKING:
     from shortlist.data import State, Table
 
 PREFIX = "schema_"
+WHOLE = 1 << 28
+"""Bytes up to which rows are encoded once; more would take memory that the columns they come of do not."""
 
 
 class NetRanker(Trained, Options, ColumnRanker):
@@ -89,7 +91,20 @@ class NetRanker(Trained, Options, ColumnRanker):
 
     def inputs(self, requests: Requests, candidates: Candidates) -> Inputs:
         """What the net reads of m rows and their requests."""
-        return self.schema_.encode(requests, candidates)
+        return Inputs(self.of_rows(requests, candidates), *self.schema_.of_requests(requests, candidates))
+
+    def of_rows(self, requests: Requests, candidates: Candidates) -> dict[str, Array]:
+        """What it reads of each row, [m, ...] by name."""
+        return self.schema_.of_rows(requests, candidates)
+
+    def streamed(self, requests: Requests, candidates: Candidates) -> Inputs | Streamed:
+        """``inputs``; where they are more than ``WHOLE`` bytes, rows are encoded each time they are read."""
+        if len(candidates) > onnx.CHUNK:
+            row = self.of_rows(requests, candidates.take(slice(1)))
+            if len(candidates) * sum(array.nbytes for array in row.values()) > WHOLE:
+                read = candidates.select(name for name in self.columns_.tolist() if name in candidates)
+                return Streamed(self.of_rows, requests, read, *self.schema_.of_requests(requests, candidates))
+        return self.inputs(requests, candidates)
 
     @property
     def schema_(self) -> Schema:
@@ -141,7 +156,7 @@ class DeepRanker(NetRanker, TableRanker):
     def _learn(self, samples: Samples, valid: Samples | None, until: int) -> Self:
         self.learn_columns(samples.candidates)
         observed = self.target(samples)[0]
-        self.learn_inputs(samples.requests, samples.candidates.take(observed))
+        self.learn_inputs(samples.requests, rows_of(samples, observed))
         rows = self._rows(samples)
         if rows.offsets is not None and len(rows) == rows.groups > 0:
             raise InputError("objective: expected requests of several rows to learn their order, found one row in each")
@@ -158,18 +173,18 @@ class DeepRanker(NetRanker, TableRanker):
 
     def _rows(self, samples: Samples) -> Rows:
         observed, y, weight = self.target(samples)
-        rows = samples.candidates.take(observed)
+        rows = rows_of(samples, observed)
         offsets = None
         if self.objective == "softmax":
             offsets = rows.offsets(len(samples.requests))
             offsets = offsets[np.append(np.diff(offsets) > 0, True)]
-        inputs = self.inputs(samples.requests, rows)
+        inputs = self.streamed(samples.requests, rows)
         windows = [window.name for window in self.windows()] if self.by_length else []
         return Rows(inputs, (y > 0).astype(np.float32), weight.astype(np.float32), offsets, windows)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(z)}``, or z itself where the order was learned."""
-        z = self.predict(self.inputs(requests, candidates))
+        z = self.predict(self.streamed(requests, candidates))
         return {"score": self.probability(sigmoid(z.astype(np.float64))) if self.objective == "pointwise" else z}
 
     def said(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import lightgbm as lgb
 import numpy as np
 
 from shortlist.component import InputError
+from shortlist.memory import give_back
 from shortlist.rank._forest import Forest, deepest
 from shortlist.rank._trees import Makes
 from shortlist.types import Array, Bool, Float32, Float64, Ragged
@@ -42,6 +43,7 @@ def train_lightgbm(
         ).construct()  # fmt: skip
 
     data = dataset(train)
+    give_back()  # LightGBM's sample of the rows, and the table: the next one is about to be made
     later = dataset(valid, data) if valid is not None and stopping else None
     if later is None or not later.num_data():
         booster = lgb.train(params, data, trees)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -31,9 +31,9 @@ class DesignRanker(TableRanker):
         """The encoder, nothing learned."""
         return Design(**{name: getattr(self, name) for name in Design.model_fields})
 
-    def fit_design(self, x: Float64, names: Array, categorical: Array) -> Design:
-        """Learns the design of the columns ``x`` [m, f] called ``names`` [f], ``categorical`` [f] of them codes."""
-        design = self.blank().fit(x, names, categorical)
+    def fit_design(self, columns: Iterable[Float64], names: Array, categorical: Array) -> Design:
+        """Learns the design of f ``columns`` [m] called ``names`` [f], ``categorical`` [f] of them codes."""
+        design = self.blank().fit_columns(columns, names, categorical)
         self.__dict__.update({PREFIX + name: value for name, value in vars(design).items() if name.endswith("_")})
         return design
 

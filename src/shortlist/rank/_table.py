@@ -120,6 +120,11 @@ class TableRanker(ColumnRanker):
         return apply_isotonic(p, *self.curve_) if self.curve_.size else p
 
 
+def rows_of(samples: Samples, observed: Bool) -> Candidates:
+    """The rows that are ``observed`` [m]; no copy where all are."""
+    return samples.candidates if observed.all() else samples.candidates.take(observed)
+
+
 def observed_of(samples: Samples, label: str) -> tuple[Bool, Float64, Float64]:
     """``(observed [m], label, weight)`` of a label; the last two of the rows only where it is known and counts."""
     y = np.asarray(samples.labels[label])

@@ -18,7 +18,7 @@ from shortlist.nn.tasks import Tasks, Uncertainty, losses
 from shortlist.progress import emit
 from shortlist.rank._deep import Layered, NetRanker
 from shortlist.rank._objectives import Objectives
-from shortlist.rank._table import sigmoid
+from shortlist.rank._table import rows_of, sigmoid
 from shortlist.types import Array, Candidates, Float32, Requests, Samples
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TaskRanker(Objectives, Layered, NetRanker):
         for number, name in enumerate(labels):
             if len(samples) and not known[:, number].any():
                 raise InputError(f"labels: expected rows that say {name!r} or not, found NaN in all {len(samples):,}")
-        self.learn_inputs(samples.requests, samples.candidates.take(observed))
+        self.learn_inputs(samples.requests, rows_of(samples, observed))
         rows = self._rows(samples)
         self.shares_ = self.begun(rows.shares()) if self.bias == "odds" else np.full(len(labels), 0.5)
         figure = None
@@ -93,7 +93,7 @@ class TaskRanker(Objectives, Layered, NetRanker):
 
     def _rows(self, samples: Samples) -> Tasks:
         truth, observed = self._truth(samples)
-        inputs = self.inputs(samples.requests, samples.candidates.take(observed))
+        inputs = self.streamed(samples.requests, rows_of(samples, observed))
         return Tasks(inputs, *Tasks.weighed(truth[observed], samples.weight[observed]))
 
     def _truth(self, samples: Samples) -> tuple[Float32, Array]:
@@ -132,7 +132,7 @@ class TaskRanker(Objectives, Layered, NetRanker):
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """σ(z_k) by label, and ``score``."""
-        p = sigmoid(self.predict(self.inputs(requests, candidates)).astype(np.float64))
+        p = sigmoid(self.predict(self.streamed(requests, candidates)).astype(np.float64))
         return self.blended(dict(zip(self.labels_.tolist(), p.T, strict=True)))
 
     def said(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
         penalties = [np.full(self._leaf_width, self.leaf_l2)]
         if self.original:
             table = self.table(samples.candidates)[observed][late]
-            design = self.fit_design(table, self.columns_, self.categorical_)
+            design = self.fit_design(table.T, self.columns_, self.categorical_)
             parts.append(design.matrix(table))
             penalties.append(self.penalties(design))
         self.coefficients_, self.intercept_ = fit_logistic(

@@ -32,7 +32,7 @@ class Logistic(LinearRanker, UnstoppedRanker):
         self.learn_columns(samples.candidates)
         observed, y, weight = self.target(samples)
         x = self.table(samples.candidates)[observed]
-        design = self.fit_design(x, self.columns_, self.categorical_)
+        design = self.fit_design(x.T, self.columns_, self.categorical_)
         positive = (y > 0).astype(np.float64)
         penalties = self.penalties(design)
         self.coefficients_, self.intercept_ = fit_logistic(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,13 +11,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from shortlist.encode.design import Design
-from shortlist.encode.inputs import Inputs
 from shortlist.nn.flat import Flat
 from shortlist.nn.mlp import MLP
 from shortlist.nn.wide import Wide
 from shortlist.rank._deep import LayeredRanker
 from shortlist.rank._linear import DesignRanker
-from shortlist.types import Array, Candidates, Requests
+from shortlist.types import Array, Candidates, Float64, Requests
 
 
 class WideDeep(DesignRanker, LayeredRanker):
@@ -49,13 +47,16 @@ class WideDeep(DesignRanker, LayeredRanker):
         super().learn_inputs(requests, candidates)
         flat = [name in candidates and candidates[name].ndim == 1 for name in self.columns_.tolist()]
         self.wide_columns_, codes = self.columns_[flat], self.categorical_[flat]
-        self.fit_design(self._wide_table(candidates), self.wide_columns_, codes)
+        self.fit_design((_cells(candidates[name]) for name in self.wide_columns_.tolist()), self.wide_columns_, codes)
 
-    def inputs(self, requests: Requests, candidates: Candidates) -> Inputs:
+    def of_rows(self, requests: Requests, candidates: Candidates) -> dict[str, Array]:
         """The schema's, and ``columns`` and ``values`` of the design."""
-        read = super().inputs(requests, candidates)
-        columns, values = self.design().transform(self._wide_table(candidates))
-        return replace(read, rows={**read.rows, "columns": columns, "values": values})
+        x = np.empty((len(self.wide_columns_), len(candidates)))  # column by column, as the candidates have them
+        for row, name in zip(x, self.wide_columns_.tolist(), strict=True):
+            row[:] = candidates[name]
+        x[np.isinf(x)] = np.nan  # as for the deep part
+        columns, values = self.design().transform(x.T)
+        return {**super().of_rows(requests, candidates), "columns": columns, "values": values}
 
     def more_inputs(self) -> dict[str, Any]:
         """The design's columns and the values in them."""
@@ -73,11 +74,12 @@ class WideDeep(DesignRanker, LayeredRanker):
             cross_min_count=self.cross_min_count,
         )
 
-    def _wide_table(self, candidates: Candidates) -> Array:
-        names = self.wide_columns_.tolist()
-        x = np.stack([candidates[n].astype(np.float64) for n in names] or [np.empty(len(candidates))], 1)
-        x[np.isinf(x)] = np.nan  # as for the deep part
-        return x
+
+def _cells(column: Array) -> Float64:
+    """[m]: a column as the wide part reads it; NaN for what is not finite, as for the deep part."""
+    cells = column.astype(np.float64)
+    cells[np.isinf(cells)] = np.nan
+    return cells
 
 
 class _Net(nn.Module):

@@ -7,15 +7,18 @@ fifths are those learned from, with other labels: what was done from the beginni
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from shortlist.data import Behaviours
 from shortlist.data.protocol import Questions
 from shortlist.recipe import POSITIVE, Recipe
-from shortlist.train.samples import good_rows, joined, labelled
-from shortlist.types import Candidates, Samples
+from shortlist.train.samples import Labels, good_rows, joined, labelled
+from shortlist.types import Array, Bool, Candidates, Samples
 
 FEWEST = 30
 """Requests without which a window says nothing."""
@@ -54,26 +57,31 @@ class Fourth:
         if len(rows):
             self.whole.append(Candidates(rows.request - first, rows.item, rows.columns))
 
-    def samples(self, made: Samples, recipe: Recipe, behaviours: Behaviours) -> tuple[Samples, Samples]:
+    @contextmanager
+    def samples(self, made: Samples, recipe: Recipe, behaviours: Behaviours) -> Iterator[tuple[Samples, Samples]]:
         """(what is learned from, what is judged), from the rows of four fifths; the whole rows are used up.
 
         A row that was right and is not known to be is kept as often as any other that is wrong, and requests that then
-        teach nothing are left out, both as if rows had been made of ``learned``.
+        teach nothing are left out, both as if rows had been made of ``learned``. ``made`` has no columns meanwhile.
         """
-        labels = recipe.samples.labels
-        learned, whole = self._relabelled(made, recipe, behaviours), joined(self.whole)
-        found = labelled(whole, self.judged, labels, behaviours)
-        return learned, Samples(self.judged.requests, whole, found, np.ones(len(whole), np.float32))
-
-    def _relabelled(self, made: Samples, recipe: Recipe, behaviours: Behaviours) -> Samples:
-        some, n = made.take(np.arange(len(self.learned))), len(self.learned)
-        rows, labels = some.candidates, labelled(some.candidates, self.learned, recipe.samples.labels, behaviours)
-        right = good_rows(labels)
-        kept = right | ~good_rows(some.labels) | (np.random.default_rng(recipe.seed).random(len(some)) < made.rate)
+        n, labels = len(self.learned), recipe.samples.labels
+        first = slice(int(np.searchsorted(made.candidates.request, n)))  # the rows of the first three fifths
+        rows, known = made.candidates.take(first), {name: label[first] for name, label in made.labels.items()}
+        found = labelled(rows, self.learned, labels, behaviours)
+        right = good_rows(found)
+        kept = right | ~good_rows(known) | (np.random.default_rng(recipe.seed).random(len(rows)) < made.rate)
         if recipe.samples.negatives:
             kept &= (np.bincount(rows.request[right], minlength=n) > 0)[rows.request]
-        labels = {name: label[kept] for name, label in labels.items()}
-        return Samples(some.requests, rows.take(kept), labels, some.weight[kept], made.rate)
+        found = {name: label[kept] for name, label in found.items()}
+        requests, weight = made.requests.take(np.arange(n)), made.weight[first][kept]
+        del rows
+        with lent(made.candidates, np.append(kept, np.zeros(len(made) - len(kept), bool))) as learned:
+            yield Samples(requests, learned, found, weight, made.rate), self._whole(labels, behaviours)
+
+    def _whole(self, labels: Labels, behaviours: Behaviours) -> Samples:
+        whole = joined(self.whole)
+        found = labelled(whole, self.judged, labels, behaviours)
+        return Samples(self.judged.requests, whole, found, np.ones(len(whole), np.float32))
 
     def lacks(self, last: int, learned: Samples | None = None) -> str:
         """Why it says nothing beside a last fifth of ``last`` requests, in words; empty where it does."""
@@ -88,3 +96,23 @@ class Fourth:
             if number < FEWEST:
                 return f"{what.format(number)}, expected {FEWEST}"
         return ""
+
+
+@contextmanager
+def lent(rows: Candidates, chosen: Bool) -> Iterator[Candidates]:
+    """The ``chosen`` [m] of the rows; until the block ends ``rows`` has no columns, so that none is there twice.
+
+    Its columns are a ``dict`` that nobody else reads at the time.
+    """
+    columns: Any = rows.columns
+    mine, others = dict[str, Array](), dict[str, Array]()
+    for name in list(columns):
+        column = columns.pop(name)
+        mine[name], others[name] = column[chosen], column[~chosen]
+        del column
+    try:
+        yield Candidates(rows.request[chosen], rows.item[chosen], mine)
+    finally:
+        for name, part in mine.items():
+            columns[name] = np.empty((len(rows), *part.shape[1:]), part.dtype)
+            columns[name][chosen], columns[name][~chosen] = part, others.pop(name)

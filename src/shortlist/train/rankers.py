@@ -18,6 +18,7 @@ from shortlist.component import InputError, Ranker, ReadsItems, Refits, refuse_u
 from shortlist.data import Dataset, State, Table
 from shortlist.data.exposures import SHOWN_AT
 from shortlist.data.protocol import Questions, replay
+from shortlist.memory import give_back
 from shortlist.pipeline import Pipeline, joined
 from shortlist.pipeline.coarse import ByChannel
 from shortlist.progress import emit, step
@@ -121,12 +122,12 @@ def samples_for_rankers(
     told: Any = positives if len(positives) > 1 else positives[POSITIVE]
     emit("samples", rows=len(samples), positives=told, requests=len(samples.requests))
     if fourth is not None and judge is not None:
-        early, late = fourth.samples(samples, recipe, state.behaviours)
-        if lack := fourth.lacks(len(valid), early):
-            _left_out(lack)
-        else:
-            judge(RankerSamples(weighted(early, **spec.weights), early, late, fourth.judged, late, data.items))
-        del early, late
+        with fourth.samples(samples, recipe, state.behaviours) as (early, late):
+            if lack := fourth.lacks(len(valid), early):
+                _left_out(lack)
+            else:
+                judge(RankerSamples(weighted(early, **spec.weights), early, late, fourth.judged, late, data.items))
+            del early, late
     check = whole()
     learned = weighted(samples, **spec.weights)
     return RankerSamples(learned, samples, check, valid, check if served is None else served(), data.items)
@@ -274,9 +275,12 @@ def fit_rankers(
         teach(pipeline, recipe, made, joined(teacher(choice, recipe.serve), rankers), state)
     again = {name: ranker for name, ranker in rankers.items() if isinstance(ranker, Refits)}
     if again:
-        whole = weighted(Samples.concat([made.unweighted, sampled_alike(made.valid, recipe)]), **recipe.samples.weights)
+        parts = [made.unweighted, sampled_alike(made.valid, recipe)]
         del made  # as large as what is learned from now
+        whole = weighted(Samples.concat(parts), **recipe.samples.weights)
+        del parts
         for name, ranker in again.items():
+            give_back()
             with step(f"refit ranker {name} on the whole window"):
                 ranker.refit(whole)
                 refuse_unsound(f"rank.{name}", rankers[name])
@@ -296,9 +300,11 @@ def _judged(made: RankerSamples, recipe: Recipe, state: State, window: str) -> t
             "say nothing about an order and are left out of the rankers' NDCG",
         )
     for name in recipe.rankers:
+        give_back()  # what the rows were made with, or the ranker before was judged with
         with step(f"fit ranker {name}, judged on {window}"):
             rankers[name] = made.fit(recipe.ranker(name))
             refuse_unsound(f"rank.{name}", rankers[name])
+        give_back()  # what it was learned with
         scored = made.scored(rankers[name], state)
         values[name], places[name] = made.ndcg(scored), scored.rank_of().astype(np.int32)
     orders = Places(rows.select(()), made.questions.targets, made.orderable, places)

@@ -13,6 +13,7 @@ import numpy as np
 from shortlist.component import InputError
 from shortlist.data import Behaviours, State
 from shortlist.data.protocol import Questions
+from shortlist.memory import give_back
 from shortlist.pipeline import Pipeline, Trace
 from shortlist.progress import track
 from shortlist.questions import BATCH, is_target, refuse_failures
@@ -102,7 +103,9 @@ def joined(parts: list[Candidates]) -> Candidates:
     bare = Candidates.concat([part.select([]) for part in parts])
     columns = [dict(part.columns) for part in parts]
     parts.clear()
-    return bare.with_columns(**{name: np.concatenate([p.pop(name) for p in columns]) for name in list(columns[0])})
+    whole = bare.with_columns(**{name: np.concatenate([p.pop(name) for p in columns]) for name in list(columns[0])})
+    give_back()
+    return whole
 
 
 def _popularity(state: State, until: int | None) -> Float64:

@@ -22,6 +22,7 @@ from shortlist.component import InputError, Ranker
 from shortlist.data import Dataset, State, held
 from shortlist.data.spec import SplitSpec, microseconds
 from shortlist.durations import text
+from shortlist.memory import give_back
 from shortlist.pipeline import Pipeline, joined
 from shortlist.progress import emit, step
 from shortlist.recipe import Recipe
@@ -247,6 +248,7 @@ class Schedule:
         began = time.perf_counter()
         with step(title):
             yield
+            give_back()
         self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - began
 
 
