@@ -185,7 +185,7 @@ def page(rows: list[tuple[str, dict[str, Any]]]) -> str:
         "without training. `all` ranks every row, by a ranker that learned from whole lists; so did the teacher. Else",
         "a ranker learned from the lists that the pre-ranker leaves, but where it is said. Settings were chosen",
         "on the validation window of movielens-100k, channels on each set's own. Time is the processor's, of features,",
-        f"pre-ranker and ranker, in batches of {BATCH}; one request alone has fixed costs that pre-ranking does not save.",
+        f"pre-ranker and ranker, in batches of {BATCH}; one request alone has fixed costs that stay.",
         "Between runs the time of one and the same forest differed, it is not known why, so some sets were run again.",
         f"The mark: at least {100 * QUALITY:.0f} % of the NDCG@{K} at no more than {100 * SHARE:.0f} % of the time.",
     ]
