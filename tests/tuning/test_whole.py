@@ -466,8 +466,9 @@ def test_without_a_ranker_or_a_window_for_it_lists_are_tuned_alone(tune):
         tune(text=TEXT.replace("tune = 0.5, rank = 0.7, ", ""))
 
 
-def test_what_a_rule_or_the_pre_ranker_needs_stays(tune):
-    text = TEXT + '[prerank]\ntype = "logistic"\nreads = ["recency"]\n'
+@pytest.mark.parametrize("teacher", ["labels", "rank"])
+def test_what_a_rule_or_the_pre_ranker_needs_stays(tune, teacher):
+    text = TEXT + f'[prerank]\ntype = "logistic"\nreads = ["recency"]\nteacher = "{teacher}"\n'
     whats = {made["what"] for made in tune(text=text).document["tried"]}
     assert "features: recency left out" not in whats
     assert "features: counts left out" in whats

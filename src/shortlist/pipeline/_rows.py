@@ -54,7 +54,7 @@ def foremost(rows: Candidates, k: int) -> Bool:
     score = np.asarray(rows["score"], np.float64)
     score = np.where(np.isfinite(score), score, -np.inf)
     kept = np.ones(len(rows), bool)
-    starts = np.flatnonzero(np.append(True, rows.request[1:] != rows.request[:-1])) if len(rows) else []
+    starts = np.flatnonzero(np.append(True, rows.request[1:] != rows.request[:-1])[: len(rows)])
     for first, last in itertools.pairwise([*starts, len(rows)]):
         if last - first > k:
             own = score[first:last]
