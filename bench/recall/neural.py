@@ -1,12 +1,13 @@
 """Channels with a net beside the same models of another library: as good, and how many rows a second.
 
-    python bench/recall/neural.py --peers PYTHON [--data DIR] [--only WORD ...] [--epochs N] [--rows N] [--page]
+    python bench/recall/neural.py --peers PYTHON [--data DIR] [--only WORD ...] [--epochs N ...] [--rows N] [--page]
 
 PYTHON is that of an environment with torch-rechub. Words are sets and models. A row is kept in
 ``results/neural.SET.MODEL.json``; NEURAL.md is written from all that are there. Both learn from the same examples (a
-user's latest items, then the next), with the same widths, batches, rivals and epochs, in one thread each, in turn. Each
+user's latest items, then the next), with the same widths, batches and rivals, in one thread each, in turn. Each
 user's last ``--last`` events are asked for, each of them among all items but those he had before them all: more
-questions make the interval narrower, which more to learn from does not. ``mind`` is asked with one interest as well.
+questions make the interval narrower, which more to learn from does not. Of the ``--epochs`` given each side takes what
+did best on as many events before those. ``mind`` is measured with one interest as well.
 """
 
 from __future__ import annotations
@@ -155,53 +156,79 @@ def peer(python: Path, model: str, work: Path, epochs: int, seed: int) -> Row:
     return said
 
 
+def ours(question: Held, channel: Any) -> tuple[Array, float]:
+    """What each question found after ``channel`` was fitted, and the seconds of the fit (processor)."""
+    began = time.process_time()
+    channel.fit(question.train)
+    seconds = time.process_time() - began
+    return ndcg(
+        question, channel.items_, channel.vectors(question.requests, question.train.state()), channel.table_
+    ), seconds
+
+
+def theirs(question: Held, channel: Any, model: str, asked: argparse.Namespace, epochs: int) -> tuple[Array, Row]:
+    """What each question found of the peer, and what it says of its work, taught the examples of ``channel``."""
+    arrays = examples(channel, question.train, question.requests, channel.seed)
+    np.savez(asked.work / "neural" / "given.npz", **arrays)
+    said = peer(asked.peers, model, asked.work / "neural", epochs, channel.seed)
+    with np.load(asked.work / "neural" / "found.npz", allow_pickle=False) as found:
+        gained = ndcg(question, channel.items_, found["p"], found["q"])
+    return gained, said | {"examples": len(arrays["target"]), "items": int(arrays["items"])}
+
+
+def entrants(model: str) -> dict[str, Row]:
+    """Who is measured, and what is set of it."""
+    return {"shortlist": {}, "peer": {}, **({"one": {"interests": 1}} if model == "mind" else {})}
+
+
 def measure(name: str, model: str, asked: argparse.Namespace) -> Row:
-    """One row: both learned and asked, for each seed."""
+    """One row: all learned and asked, for each seed, for so many epochs as did best on the questions before."""
     question = held(logs.load(name, asked.data, asked.work).data, asked.rows, asked.last)
-    figures: dict[str, list[Array]] = {"shortlist": [], "peer": [], "one": []}
-    pace: dict[str, list[float]] = {"shortlist": [], "peer": []}
-    work = asked.work / "neural"
-    work.mkdir(parents=True, exist_ok=True)
+    (asked.work / "neural").mkdir(parents=True, exist_ok=True)
     small = question.train.until(question.train.cut(0.02))
     MODELS[model](small, 1, 0).fit(small)  # compiles kernels, loads libraries
-    versions: Row = {}
+
+    def one(who: str, of: Held, epochs: int, seed: int) -> tuple[Array, Row]:
+        plain = MODELS[model](of.train, epochs, seed)
+        channel = plain.from_config({**plain.config(), **entrants(model)[who]})
+        if who == "peer":
+            return theirs(of, channel, model, asked, epochs)
+        gained, seconds = ours(of, channel)
+        return gained, {"seconds": seconds}
+
+    earlier = held(question.train, asked.rows, asked.last)
+    before: dict[str, Row] = {}
+    for who in entrants(model):
+        before[who] = {
+            str(epochs): round(float(one(who, earlier, epochs, 0)[0].mean()), 4)
+            for epochs in (asked.epochs if len(asked.epochs) > 1 else [])
+        }
+        say(f"{name}/{model}, {who} by epochs on the questions before: {before[who]}")
+    best = {who: int(max(told, key=told.__getitem__)) if told else asked.epochs[0] for who, told in before.items()}
+    figures: dict[str, list[Array]] = {who: [] for who in best}
+    pace: dict[str, list[float]] = {who: [] for who in best}
+    said: Row = {}
     for seed in range(asked.seeds):
-        channel = MODELS[model](question.train, asked.epochs, seed)
-        arrays = examples(channel, question.train, question.requests, seed)
-        np.savez(work / "given.npz", **arrays)
-        began = time.process_time()
-        channel.fit(question.train)
-        seconds = time.process_time() - began
-        rows = len(arrays["target"]) * asked.epochs
-        pace["shortlist"].append(rows / seconds)
-        p = channel.vectors(question.requests, question.train.state())
-        figures["shortlist"].append(ndcg(question, channel.items_, p, channel.table_))
-        said = peer(asked.peers, model, work, asked.epochs, seed)
-        versions = said["versions"]
-        pace["peer"].append(rows / said["seconds"])
-        with np.load(work / "found.npz", allow_pickle=False) as found:
-            figures["peer"].append(ndcg(question, channel.items_, found["p"], found["q"]))
-        if model == "mind":
-            one = MIND.from_config({**channel.config(), "interests": 1}).fit(question.train)
-            p = one.vectors(question.requests, question.train.state())
-            figures["one"].append(ndcg(question, one.items_, p, one.table_))
-        told = {who: round(float(f[-1].mean()), 4) for who, f in figures.items() if f}
-        say(f"{name}/{model}, seed {seed}: {told}, { ({who: round(f[-1]) for who, f in pace.items()}) } a second")
+        spent: dict[str, float] = {}
+        for who, epochs in best.items():
+            gained, told = one(who, question, epochs, seed)
+            said |= told if who == "peer" else {}
+            figures[who].append(gained)
+            spent[who] = told["seconds"] / epochs
+        for who, seconds in spent.items():
+            pace[who].append(said["examples"] / seconds)
+        means = {who: round(float(f[-1].mean()), 4) for who, f in figures.items()}
+        say(f"{name}/{model}, seed {seed}: {means}, { ({who: round(f[-1]) for who, f in pace.items()}) } a second")
     users = question.requests.user
-    mine, theirs = (np.mean(figures[who], axis=0) for who in pace)
-    one = np.mean(figures["one"], axis=0) if figures["one"] else None
-    alone = (
-        {}
-        if one is None
-        else {"one": asdict(mean_interval(one, users)), "several": asdict(paired_interval(mine, one, users))}
-    )
+    mean = {who: np.mean(each, axis=0) for who, each in figures.items()}
+    alone = {"several": asdict(paired_interval(mean["shortlist"], mean["one"], users))} if "one" in mean else {}
     return {
-        "requests": len(users), "examples": len(arrays["target"]), "items": int(arrays["items"]),
-        "epochs": asked.epochs, "seeds": asked.seeds, "last": asked.last, **alone,
-        "shortlist": asdict(mean_interval(mine, users)), "peer": asdict(mean_interval(theirs, users)),
-        "paired": asdict(paired_interval(mine, theirs, users)),
+        "requests": len(users), "examples": said["examples"], "items": said["items"],
+        "epochs": best, "before": before, "seeds": asked.seeds, "last": asked.last, **alone,
+        **{who: asdict(mean_interval(each, users)) for who, each in mean.items()},
+        "paired": asdict(paired_interval(mean["shortlist"], mean["peer"], users)),
         "rows_per_second": {who: float(np.median(each)) for who, each in pace.items()},
-        "settings": MODELS[model](question.train, asked.epochs, 0).config(), "peer_versions": versions,
+        "settings": MODELS[model](question.train, best["shortlist"], 0).config(), "peer_versions": said["versions"],
     }  # fmt: skip
 
 
@@ -217,14 +244,16 @@ def page(rows: list[tuple[str, str, Row]]) -> str:
         "",
         f"The peer is torch-rechub ({libraries}): YoutubeDNN, DSSM, MIND. Both learn from the same examples, of width "
         f"{WIDTH}, history {LENGTH}, {NEGATIVES} uniform rivals an example (two_tower: those of the batch), batches of "
-        f"{BATCH}, step size {RATE}, for equally many epochs, with the settings in the rows' files. Each user's last "
-        "positive events, so many as *last* says, are asked for, each among all items but those he had. Differences "
+        f"{BATCH}, step size {RATE}, with the settings in the rows' files. Each user's last "
+        "positive events, so many as *last* says, are asked for, each among all items but those he had. Epochs are "
+        "each one's own: of those tried, what did best on as many events before those asked for (seed 0), learned from "
+        "what is before them; what was found there is in the rows' files. Differences "
         f"are ours minus the peer's, 95 % interval by resampling users; *holds* from {MARGIN} on. Rows a second are of "
         "processor time, since the machine had other work: ours of the whole fit, the peer's of its training loop "
         f"alone; *holds* from {FASTER} times on.",
         "",
-        "| set | model | last | requests | examples | epochs | seeds | NDCG@10, ours | peer's | difference | "
-        "| rows a second, ours | peer's | ratio | |",
+        "| set | model | last | requests | examples | epochs, ours / the peer's | seeds | NDCG@10, ours | peer's "
+        "| difference | | rows a second, ours | peer's | ratio | |",
         "|" + "---|" * 15,
     ]
     for name, model, row in rows:
@@ -233,7 +262,9 @@ def page(rows: list[tuple[str, str, Row]]) -> str:
             name,
             model,
             str(row.get("last", 1)),
-            *(f"{row[key]:,}" for key in ("requests", "examples", "epochs", "seeds")),
+            *(f"{row[key]:,}" for key in ("requests", "examples")),
+            " / ".join(str(row["epochs"][who]) for who in ("shortlist", "peer")),
+            str(row["seeds"]),
         ]
         cells += [f"{row['shortlist']['mean']:.4f}", f"{row['peer']['mean']:.4f}", apart(row["paired"])]
         cells += ["holds" if row["paired"]["low"] > MARGIN else "**below**"]
@@ -246,7 +277,13 @@ def page(rows: list[tuple[str, str, Row]]) -> str:
 
 def interests(rows: list[tuple[str, Row]]) -> list[str]:
     """The table of mind with one interest and with several."""
-    lines = ["", "## One interest or several", "", "mind as above and with `interests = 1`, same seeds and epochs.", ""]
+    lines = [
+        "",
+        "## One interest or several",
+        "",
+        "mind as above and with `interests = 1`, same seeds, epochs chosen for itself.",
+        "",
+    ]
     lines += [
         "The peer compares a target with the nearest interest alone, routes by a softmax over places instead of "
         "interests and without gradient, and scores by cosine without a temperature, which soon teaches it no more. "
@@ -254,13 +291,15 @@ def interests(rows: list[tuple[str, Row]]) -> list[str]:
         "interests gain in the planted world of the tests depends on the seed.",
         "",
     ]
-    lines += ["| set | interests | NDCG@10 | of one | several - one |", "|" + "---|" * 5]
+    lines += ["| set | interests | epochs | NDCG@10 | of one | its epochs | several - one |", "|" + "---|" * 7]
     for name, row in rows:
         cells = [
             name,
             str(row["settings"]["interests"]),
+            str(row["epochs"]["shortlist"]),
             f"{row['shortlist']['mean']:.4f}",
             f"{row['one']['mean']:.4f}",
+            str(row["epochs"]["one"]),
         ]
         lines.append(f"| {' | '.join([*cells, apart(row['several'])])} |")
     return lines if rows else []
@@ -273,7 +312,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None, help="folder that holds the data sets' folders")
     parser.add_argument("--work", type=Path, default=Path("runs/recall"), help="where arrays are handed over")
     parser.add_argument("--only", nargs="*", default=[], help=f"some of {', '.join([*SETS, *MODELS])}")
-    parser.add_argument("--epochs", type=int, default=5, help="passes over the examples, of both")
+    parser.add_argument("--epochs", type=int, nargs="+", default=[8, 16, 24, 32], help="passes tried")
     parser.add_argument("--rows", type=int, default=10**9, help="only the log's last so many events")
     parser.add_argument("--last", type=int, default=5, help="events of a user that are asked for, at most")
     parser.add_argument("--seeds", type=int, default=3, help="seeds; figures are their means")

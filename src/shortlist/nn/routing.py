@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 GAIN = 4.0
 """How long S makes entries at first."""
+NOISE = 0.1
+"""Of the first b_ij: enough to set interests apart, and little beside what entries say of themselves. With 1, where an
+entry stands in the history decides as much as what it is."""
 
 
 def squash(z: Tensor) -> Tensor:
@@ -19,9 +22,10 @@ class Routing(nn.Module):
     """Behaviour-to-interest (B2I) routing: u_j = squash(Σ_i w_ij S e_i) of K interests, from entries e_i.
 
     w_i = softmax over the interests of b_i, and b_ij grows by u_j · S e_i after each of ``rounds`` - 1 rounds. S is
-    shared by all pairs, so only the first b_ij tell the interests apart: they are drawn from N(0, 1) once, by the place
-    i counted from the right and the seed, and never learned. A history of n entries has K' = max(1, min(K, ⌊log2 n⌋))
-    interests where they are ``adaptive``; the others are 0. Gradients go through all rounds.
+    shared by all pairs, so only the first b_ij tell the interests apart: they are drawn from N(0, ``NOISE``²) once, by
+    the place i counted from the right and the seed, and never learned. A history of n entries has
+    K' = max(1, min(K, ⌊log2 n⌋)) interests where they are ``adaptive``; the others are 0. Gradients go through all
+    rounds.
 
     Source: Li et al. (2019), Multi-Interest Network with Dynamic Routing for Recommendation at Tmall; Sabour, Frosst,
     Hinton (2017), Dynamic Routing Between Capsules.
@@ -35,7 +39,7 @@ class Routing(nn.Module):
         self.rounds = rounds
         self.shared = nn.Parameter(torch.empty(width, width))
         luck = torch.Generator().manual_seed(seed)
-        self.register_buffer("first", torch.randn(length, interests, generator=luck), persistent=False)
+        self.register_buffer("first", NOISE * torch.randn(length, interests, generator=luck), persistent=False)
         least = [1, *(2 ** (j + 1) for j in range(1, interests))]  # K' > j from so many entries on
         self.register_buffer("least", torch.tensor(least if adaptive else [1] * interests), persistent=False)
 

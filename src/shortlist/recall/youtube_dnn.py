@@ -18,7 +18,7 @@ from shortlist.nn.rivals import Draw, Rivals
 from shortlist.nn.sequences import Each
 from shortlist.nn.transformer import Table as Codes
 from shortlist.recall._learned import Retrieval
-from shortlist.recall._towers import DEVIATION, Asker, Towers, pooled
+from shortlist.recall._towers import Asker, Towers, pooled
 from shortlist.recall._vocabulary import columns_of
 from shortlist.types import Array, Bool, Ragged
 
@@ -113,10 +113,11 @@ class YouTubeDNN(Towers):
 class _Net(Retrieval):
     def __init__(self, own: YouTubeDNN) -> None:
         super().__init__()
-        self.found = Codes(1 + len(own.items_), own.factors, deviation=DEVIATION)
-        self.watched = self.found if own.tied else Codes(1 + len(own.items_), own.factors, deviation=DEVIATION)
+        deviation = own.factors**-0.5  # of length 1 or so: what is short at first is learned late
+        self.found = Codes(1 + len(own.items_), own.factors, deviation=deviation)
+        self.watched = self.found if own.tied else Codes(1 + len(own.items_), own.factors, deviation=deviation)
         searched = 1 + int(own.searched_.max(initial=-1)) + 1
-        self.searched = None if own.second is None else Codes(searched, own.factors, deviation=DEVIATION)
+        self.searched = None if own.second is None else Codes(searched, own.factors, deviation=deviation)
         self.asker = Asker(own.askers, own.factors)
         self.aged = own.span_ > 0
         histories = 1 + (self.searched is not None)
