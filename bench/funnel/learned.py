@@ -3,7 +3,8 @@
     python bench/funnel/learned.py [--only NAME ...] [--movietweetings DIR] [--seeds 3] [--channels NAME ...]
 
 To each committed recipe every learned channel, or those named, is added alone, with its defaults; the two that gain
-most before the test window, by NDCG@10 on the windows that choose among rankers, are then added together. That funnel
+most before the test window, by NDCG@10 on the windows that choose among rankers, are then added together: two that are
+named are taken as they are. That funnel
 is fitted and paired with the recipe as it stands, seed by seed, on the test window; requests are asked one after the
 other of both bundles. Writes learned.json and LEARNED.md.
 """
@@ -80,14 +81,16 @@ def latency(bundle: Path) -> dict[str, Any]:
 def measure(name: str, data: Path | None, seeds: int, channels: Sequence[str]) -> dict[str, Any]:
     """What every channel gains before the test, and what the best two do on it."""
     recipe = read(RECIPES / f"{name}.toml")
-    own, users = judged(recipe, data)
     gains = {}
-    for channel in channels:
+    own = users = np.empty(0)
+    if len(channels) > TAKEN:
+        own, users = judged(recipe, data)
+    for channel in channels if len(channels) > TAKEN else ():
         with progress():
             values, _ = judged(with_channels(recipe, [channel]), data)
         gains[channel] = gain(values, own, users)
         print(f"{name}: {channel} {gains[channel][0]:+.4f} ± {gains[channel][1]:.4f} before the test", flush=True)
-    taken = sorted(gains, key=lambda channel: -gains[channel][0])[:TAKEN]
+    taken = sorted(gains, key=lambda channel: -gains[channel][0])[:TAKEN] or list(channels)
     funnels = {"as it stands": recipe, "with them": with_channels(recipe, taken)}
     with tempfile.TemporaryDirectory() as folder:
         runs = {what: [Path(folder) / what / str(seed) for seed in range(seeds)] for what in funnels}
@@ -129,6 +132,9 @@ def page(results: dict[str, Any]) -> str:
     ]
     for name, row in results.items():
         before = row["before the test"]
+        if not before["gain"]:
+            lines.append(f"| {name} | none: the two were named beforehand | {' | ' * (len(CHANNELS) - 1)} |")
+            continue
         found = (before["gain"].get(channel) for channel in CHANNELS)
         cells = ["not tried" if pair is None else f"{pair[0]:+.4f} ± {pair[1]:.4f}" for pair in found]
         lines.append(f"| {name} | {before['requests']:,} | {' | '.join(cells)} |")
