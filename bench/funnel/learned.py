@@ -39,6 +39,8 @@ HERE = Path(__file__).parent
 RECIPES = HERE.parent.parent / "recipes"
 CHANNELS = ("sasrec", "bert4rec", "two_tower", "youtube_dnn", "mind", "lightgcn", "eges", "fm")
 METRIC, TAKEN = "ndcg@10", 2
+BUSY = 1.5
+"""Processes that want a core, for each core, from which on timings are not to be trusted."""
 ASKED, WARM = 600, 50
 """Requests whose time is taken, and those before them whose time is not."""
 
@@ -113,6 +115,7 @@ def measure(name: str, data: Path | None, seeds: int, channels: Sequence[str]) -
         "milliseconds": spent,
         "versions": train.versions(),
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
@@ -164,6 +167,8 @@ def page(results: dict[str, Any]) -> str:
         fits = [f"{row['fit_seconds'][what]:.0f}" for what in ("as it stands", "with them")]
         shares = ", ".join(f"{channel} {other[channel]:.2f}" for channel in row["taken"])
         lines.append(f"| {name} | {' | '.join(fits)} | {one['p50']:.2f} | {other['p50']:.2f} | {shares} |")
+    if busy := [name for name, row in results.items() if row["load"] > row["cores"] * BUSY]:
+        lines += ["", f"The machine had other work, so timings are not to be trusted: {', '.join(busy)}."]
     made = next(iter(results.values()))
     told = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
     return "\n".join([*lines, "", f"{made['cores']} cores, {told}."]) + "\n"
