@@ -1,22 +1,26 @@
-"""Rankers that look at a history: time to score a request, and DIN beside torch-rechub's, rows a second and AUC.
+"""Rankers that look at a history: time to score a request; and beside torch-rechub's, rows a second, AUC and GAUC.
 
-    python bench/rank/histories.py [--latency] [--peers PYTHON [--rows N] [--seeds N]]
+    python bench/rank/histories.py [--latency] [--speed] [--tune] [--seeds N] [--peers PYTHON] [--data DIR]
+        [--only WORD ...] [--rows N]
 
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
-whole ``Ranker.score`` on one core. ``--peers``: MovieLens-100K by time, whether a film is rated 4 or more, of user,
-film and the 50 films rated before; both learn with the same widths, batches and step size, in turn, and a tenth by time
-stops them. Without ``--seeds`` one epoch of ``--rows`` rows is timed (time of the processor). Writes
-``results/histories.*.json`` and HISTORIES.md.
+whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
+model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, by AUC of the rows that stop
+training, with a seed that is not reported. ``--seeds``: AUC and GAUC of the reported rows, beside DIN; a seed that is
+there with the same settings is not measured again. All read user, item and the 50 items before, with the same widths
+and batches. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +30,25 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from latency import timed  # noqa: E402
+from past_rows import LENGTH, SETS, Parts  # noqa: E402
 from results import HERE, LIBRARIES, keep, kept, say  # noqa: E402
 from scipy.stats import t  # noqa: E402
 
 import measured  # noqa: E402
-from shortlist.data.sources import source  # noqa: E402
-from shortlist.data.spec import DataSpec  # noqa: E402
 from shortlist.metrics.ranking import auc, gauc  # noqa: E402
-from shortlist.nn.examples import known  # noqa: E402
 from shortlist.nn.rows import predict  # noqa: E402
 from shortlist.registry import find  # noqa: E402
-from shortlist.types import Array, Candidates, Ragged, Requests, Samples, spans  # noqa: E402
+from shortlist.types import Array, Candidates, Ragged, Requests, Samples  # noqa: E402
 
-READERS, SIDES = ("din", "dien", "bst"), ("ours", "peer")
-ROWS, LENGTH, ITEMS, WIDTH = 300, 50, 2000, 8
-HIDDEN, ATTENTION, BATCH, RATE, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2e-3, 10, 2, 3
+PEERS = {"din": "DIN", "dien": "DIEN", "bst": "BST"}
+READERS = tuple(PEERS)
+ROWS, ITEMS, WIDTH = 300, 2000, 8
+HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
+GRID = {"rate": [5e-4, 2e-3], "l2": [1e-5, 1e-4, 1e-3]}
+USUAL = {"rate": 2e-3, "l2": 1e-5}
+UNREPORTED = 1000
+"""The seed with which settings are chosen."""
+Settings = Mapping[str, float]
 
 
 def made_up(requests: int, seed: int) -> Samples:
@@ -80,27 +88,7 @@ def latency() -> None:
         say(f"{name}: {row}")
 
 
-def movielens() -> dict[str, Samples]:
-    """Each rating a row and a request of its own, by time: train, valid and test as 8:1:1."""
-    raw = source("movielens-100k")(DataSpec(source="movielens-100k"), None)
-    log = raw.events.sort("user", "time", maintain_order=True)  # type: ignore[union-attr]
-    user, item = (np.unique(log[name].to_numpy(), return_inverse=True)[1].astype(np.int32) for name in ("user", "item"))
-    at, value = log["time"].to_numpy().astype(np.int64), log["value"].to_numpy().astype(np.float32)
-    columns = {"item": item, "event": np.zeros(len(at), np.int16), "value": value, "time": at, "weight": value * 0 + 1}
-    whole = Ragged.of(user, int(user.max()) + 1, **columns)
-    end = known(whole)
-    start = np.maximum(whole.offsets[user], end - LENGTH)
-    offsets = np.concatenate([[0], np.cumsum(end - start)]).astype(np.int64)
-    history = Ragged(offsets, {name: column[spans(start, end)] for name, column in columns.items()})
-    rows = Candidates(np.arange(len(at), dtype=np.uint32), item, {})
-    label = {"liked": (value >= 4).astype(np.float32)}
-    samples = Samples(Requests.of(user, at, history), rows, label, np.ones(len(at), np.float32))
-    order, m = np.argsort(at, kind="stable"), len(at)
-    cuts = {"train": (0, m * 8 // 10), "valid": (m * 8 // 10, m * 9 // 10), "test": (m * 9 // 10, m)}
-    return {part: samples.take(np.sort(order[a:b])) for part, (a, b) in cuts.items()}
-
-
-def plain(parts: dict[str, Samples]) -> dict[str, Array]:
+def plain(parts: Parts) -> dict[str, Array]:
     """The same as arrays for the peer: codes from 1, 0 = padding, and what the training rows lack."""
     seen = {"item": np.unique(parts["train"].candidates.item), "user": np.unique(parts["train"].requests.user)}
 
@@ -110,75 +98,115 @@ def plain(parts: dict[str, Samples]) -> dict[str, Array]:
 
     given: dict[str, Array] = {}
     for part, samples in parts.items():
-        past = samples.requests.history
-        place = past.offsets[1:, None] - np.arange(LENGTH, 0, -1)
-        there = place >= past.offsets[:-1, None]
-        given[f"{part}_history"] = np.where(there, code("item", past["item"])[np.where(there, place, 0)], 0)
-        given[f"{part}_item"] = code("item", samples.candidates.item)
-        given[f"{part}_user"] = code("user", samples.requests.user)
+        rows, history = samples.candidates, samples.requests.history
+        place = history.offsets[1:, None] - np.arange(LENGTH, 0, -1)
+        there = place >= history.offsets[:-1, None]
+        items = np.where(there, code("item", history["item"])[np.where(there, place, 0)], 0)
+        given[f"{part}_history"] = items[rows.request]
+        given[f"{part}_item"] = code("item", rows.item)
+        given[f"{part}_user"] = code("user", samples.requests.user)[rows.request]
         given[f"{part}_label"] = samples.labels["liked"]
     return given
 
 
-def ours(parts: dict[str, Samples], seed: int, epochs: int, stopping: int) -> tuple[float, Array]:
-    """Seconds of the processor, of everything that ``fit`` does; scores of the test part."""
-    config = {"factors": WIDTH, "hidden": HIDDEN, "attention": ATTENTION, "batch": BATCH, "rate": RATE, "seed": seed}
-    same = {"batch_norm": True, "history": LENGTH, "history_carries": [], "ids": ["item", "user"], "min_count": 1}
-    ranker = find("rank", "din")(**config, **same, epochs=epochs, stopping=stopping, monitor="auc", device="cpu")
+def ours(
+    name: str, parts: Parts, settings: Settings, seed: int, epochs: int, stopping: int
+) -> tuple[float, dict[str, Array]]:
+    """Seconds of the processor, of everything that ``fit`` does; scores of the later parts."""
+    config = {"factors": WIDTH, "hidden": HIDDEN, "batch": BATCH, "batch_norm": True, "min_count": 1, "seed": seed}
+    config |= {"ids": ["item", "user"], "history": LENGTH, "history_carries": ["age"] if name == "bst" else []}
+    config |= {"din": {"attention": ATTENTION}, "bst": {"width": WIDTH, "heads": HEADS}}.get(name, {})
+    config |= {"rate": settings["rate"], "embedding_l2": settings["l2"], "monitor": "auc", "device": "cpu"}
+    ranker = find("rank", name)(**config, epochs=epochs, stopping=stopping)
     began = time.process_time()
     ranker.fit(parts["train"], parts["valid"] if stopping else None)
     spent = time.process_time() - began
-    test = parts["test"]
-    return spent, ranker.score(test.requests, test.candidates)["score"]
+    later = {part: parts[part] for part in ("valid", "test")}
+    return spent, {part: ranker.score(rows.requests, rows.candidates)["score"] for part, rows in later.items()}
 
 
 def theirs(
-    python: str, parts: dict[str, Samples], seed: int, epochs: int, stopping: int
-) -> tuple[dict[str, Any], Array]:
+    python: str, name: str, parts: Parts, settings: Settings, seed: int, epochs: int, stopping: int
+) -> tuple[dict[str, Any], dict[str, Array]]:
     """The same of torch-rechub, its arrays made before."""
     with tempfile.TemporaryDirectory() as work:
         np.savez(Path(work) / "given.npz", **plain(parts))
-        job = {"work": work, "parts": list(parts), "seed": seed, "width": WIDTH, "hidden": HIDDEN, "batch": BATCH}
-        job |= {"attention": ATTENTION, "rate": RATE, "l2": 1e-5, "epochs": epochs, "stopping": stopping}
+        job = {"work": work, "model": PEERS[name], "seed": seed, "width": WIDTH, "hidden": HIDDEN, "batch": BATCH}
+        job |= {"attention": ATTENTION, "heads": HEADS, **settings, "epochs": epochs, "stopping": stopping}
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [python, str(HERE / "histories_peer.py"), json.dumps(job)]
         done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        return json.loads(done.stdout.splitlines()[-1]), np.load(Path(work) / "found.npz")["p"]
+        with np.load(Path(work) / "found.npz") as file:
+            return json.loads(done.stdout.splitlines()[-1]), dict(file)
 
 
-def speed(python: str, rows: int) -> None:
-    """One epoch, in turn; the ratio is the median of those of the rounds."""
-    parts = movielens()
-    few = {name: part.take(np.arange(min(len(part), rows))) for name, part in parts.items()}
-    few |= {name: few[name].take(np.arange(min(len(few[name]), 1000))) for name in ("valid", "test")}
-    ours({**few, "train": few["train"].take(np.arange(2000))}, 0, 1, 0)  # what is compiled once
-    own, other, found = [], [], {}
+def speed(python: str, name: str, rows: int) -> None:
+    """One epoch, in turn; a ratio is the median of those of the rounds."""
+    parts = SETS["movielens-100k"](None)
+    few = {part: samples.take(np.arange(min(len(samples), rows))) for part, samples in parts.items()}
+    few |= {part: few[part].take(np.arange(min(len(few[part]), 1000))) for part in ("valid", "test")}
+    ours(name, {**few, "train": few["train"].take(np.arange(2000))}, USUAL, 0, 1, 0)  # what is compiled once
+    beside, own = dict.fromkeys(dict.fromkeys([name, "din"])), []
+    spent: dict[str, list[float]] = {other: [] for other in beside}
+    found: dict[str, Any] = {}
     for seed in range(ROUNDS):
-        own.append(ours(few, seed, 1, 0)[0])
-        found, _ = theirs(python, few, seed, 1, 0)
-        other.append(found["cpu_s"])
-        say(f"din: {own[-1]:.2f} s against {other[-1]:.2f} s of the processor")
-    n, ratio = len(few["train"]), np.array(other) / np.array(own)
-    row = {"rows": n, "rounds": ROUNDS, "ours": n / np.median(own), "peer": n / np.median(other)}
-    row |= {"ratio": float(np.median(ratio)), "least": float(ratio.min()), "most": float(ratio.max())}
-    keep("histories.speed.din", {**row, "peer_versions": found["versions"], **provenance()})
+        own.append(ours(name, few, USUAL, seed, 1, 0)[0])
+        for other in beside:
+            found, _ = theirs(python, other, few, USUAL, seed, 1, 0)
+            spent[other].append(found["cpu_s"])
+        against = ", ".join(f"{seconds[-1]:.2f} ({other})" for other, seconds in spent.items())
+        say(f"{name}: {own[-1]:.2f} s of the processor against {against}")
+    n, row = len(few["train"]), dict[str, Any]()
+    for other, seconds in spent.items():
+        ratio = np.array(seconds) / np.array(own)
+        told = {"peer": n / np.median(seconds), "ratio": float(np.median(ratio))}
+        row[other] = {**told, "least": float(ratio.min()), "most": float(ratio.max())}
+    row = {"rows": n, "rounds": ROUNDS, "ours": n / np.median(own), "beside": row}
+    keep(f"histories.speed.{name}", {**row, "peer_versions": found["versions"], **provenance()})
 
 
-def quality(python: str, seeds: int) -> None:
-    """AUC and GAUC of both, seed by seed; a seed that is there is not measured again."""
-    parts = movielens()
-    label, who = parts["test"].labels["liked"], parts["test"].requests.user
-    done = kept("histories.quality.din").get("seeds", {})
-    for seed in range(seeds):
-        if str(seed) in done:
+def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
+    """Settings of each of ours and of DIN by AUC of the rows that stop training, and all that was tried."""
+    row = kept(f"histories.chosen.{name}")
+    label = parts["valid"].labels["liked"]
+    for who in [*wanted, "peer"]:
+        if who in row:
             continue
-        _, own = ours(parts, seed, EPOCHS, STOPPING)
-        found, other = theirs(python, parts, seed, EPOCHS, STOPPING)
-        answers = {"ours": own, "peer": other}
-        figures = {side: {"auc": auc(label, p), "gauc": gauc(label, p, who)} for side, p in answers.items()}
-        done[str(seed)] = figures
-        keep("histories.quality.din", {"seeds": done, "peer_versions": found["versions"], **provenance()})
-        say(f"seed {seed}: {figures}")
+        tried = []
+        for values in itertools.product(*GRID.values()):
+            settings = dict(zip(GRID, values, strict=True))
+            how = (parts, settings, UNREPORTED, EPOCHS, STOPPING)
+            scores = theirs(python, "din", *how)[1] if who == "peer" else ours(who, *how)[1]
+            tried.append({**settings, "auc": auc(label, scores["valid"])})
+            say(f"{name}/{who}: {tried[-1]}")
+        best = max(tried, key=lambda one: one["auc"])
+        row[who] = {"settings": {key: best[key] for key in GRID}, "tried": tried}
+        keep(f"histories.chosen.{name}", {**row, **provenance()})
+
+
+def quality(python: str, name: str, parts: Parts, wanted: list[str], seeds: int) -> None:
+    """AUC and GAUC of each, seed by seed."""
+    chosen = kept(f"histories.chosen.{name}")
+    label, rows = parts["test"].labels["liked"], parts["test"].candidates
+    who = parts["test"].requests.user[rows.request]
+    row = kept(f"histories.quality.{name}")
+    done = row.get("seeds", {})
+    for seed, entrant in itertools.product(range(seeds), ["peer", *wanted]):
+        settings = chosen[entrant]["settings"]
+        of_seed = done.setdefault(str(seed), {})
+        if of_seed.get(entrant, {}).get("settings") == settings:
+            continue
+        how = (parts, settings, seed, EPOCHS, STOPPING)
+        if entrant == "peer":
+            found, scores = theirs(python, "din", *how)
+            row["peer_versions"] = found["versions"]
+        else:
+            _, scores = ours(entrant, *how)
+        p = scores["test"]
+        of_seed[entrant] = {"auc": auc(label, p), "gauc": gauc(label, p, who), "settings": settings}
+        counts = {part: len(samples.candidates) for part, samples in parts.items()}
+        keep(f"histories.quality.{name}", {**row, "rows": counts, "seeds": done, **provenance()})
+        say(f"{name}/{entrant}, seed {seed}: {of_seed[entrant]}")
 
 
 def provenance() -> dict[str, Any]:
@@ -201,30 +229,54 @@ def page() -> None:
             "| --- | --- | --- | --- |",
         ]
         lines += [f"| `{n}` | {r['clock_ms']} | {r['cpu_ms']} | {r['apart_from_torch']:.1g} |" for n, r in rows.items()]
-    if row := kept("histories.speed.din"):
-        ratio = f"{row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f})"
+    timed = {name: row for name in READERS if (row := kept(f"histories.speed.{name}"))}
+    if timed:
+        first = next(iter(timed.values()))
         lines += [
             "",
-            f"## Training: `din` beside torch-rechub {row['peer_versions']['torch-rechub']}",
+            f"## Training, beside torch-rechub {first['peer_versions']['torch-rechub']}",
             "",
-            *told(row),
-            f"One epoch of {row['rows']:,} rows of MovieLens-100K by time, up to {LENGTH} films before each; time of",
+            *told(first),
+            f"One epoch of {first['rows']:,} rows of MovieLens-100K by time, up to {LENGTH} films before each; time of",
             "the processor. Ours has the reading of the samples in it, theirs the loader of its data.",
             "",
-            "| rows a second | torch-rechub | ratio (median of rounds, least to most) |",
-            "| --- | --- | --- |",
-            f"| {row['ours']:,.0f} | {row['peer']:,.0f} | {ratio} |",
+            "| ranker | rows a second | beside | rows a second | ratio (median of rounds, least to most) |",
+            "| --- | --- | --- | --- | --- |",
         ]
-    if row := kept("histories.quality.din"):
-        lines += ["", "## Quality on the same rows", "", *told(row)]
-        lines += ["| figure | ours | torch-rechub | difference, 95 % over seeds |", "| --- | --- | --- | --- |"]
+        for name, row in timed.items():
+            for other, r in row["beside"].items():
+                ratio = f"{r['ratio']:.2f} ({r['least']:.2f} to {r['most']:.2f})"
+                lines += [f"| `{name}` | {row['ours']:,.0f} | {PEERS[other]} | {r['peer']:,.0f} | {ratio} |"]
+    for name in SETS:
+        if row := kept(f"histories.quality.{name}"):
+            lines += ["", f"## {name}", "", *told(row), *quality_lines(row, kept(f"histories.chosen.{name}"))]
+    (HERE / "HISTORIES.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
+    """A table of a set: each of ours beside DIN, paired by seed."""
+    counts = ", ".join(f"{n:,} {part}" for part, n in row["rows"].items())
+    lines = [
+        f"Rows: {counts}. Differences are over seeds (95 %). Chosen by AUC of the rows that stop training: "
+        + "; ".join(f"{who} {json.dumps(chosen[who]['settings'])}" for who in ("peer", *READERS) if who in chosen)
+        + ".",
+        "",
+        "| ranker | seeds | AUC | torch-rechub's DIN | difference | GAUC | torch-rechub's DIN | difference |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in READERS:
+        both = [each for each in row["seeds"].values() if name in each and "peer" in each]
+        if not both:
+            continue
+        cells = []
         for figure in ("auc", "gauc"):
-            own, other = (np.array([each[side][figure] for each in row["seeds"].values()]) for side in SIDES)
+            own, other = (np.array([each[who][figure] for each in both]) for who in (name, "peer"))
             n, mean = len(own), (own - other).mean()
             half = t.ppf(0.975, n - 1) * (own - other).std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-            said = f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f}), {n} seeds"
-            lines += [f"| {figure} | {own.mean():.4f} | {other.mean():.4f} | {said} |"]
-    (HERE / "HISTORIES.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+            said = f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]"
+            cells += [f"{own.mean():.4f}", f"{other.mean():.4f}", said]
+        lines += [f"| `{name}` | {len(both)} | {' | '.join(cells)} |"]
+    return lines
 
 
 def told(row: dict[str, Any]) -> list[str]:
@@ -236,17 +288,31 @@ def main() -> None:
     """Measures what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", action="store_true", help="time to score a request")
-    parser.add_argument("--peers", default="", help="the other environment's python")
-    parser.add_argument("--rows", type=int, default=20_000, help="rows of the timed epoch")
+    parser.add_argument("--speed", action="store_true", help="rows a second")
+    parser.add_argument("--tune", action="store_true", help="choose settings")
     parser.add_argument("--seeds", type=int, default=0, help="compare quality over so many")
+    parser.add_argument("--peers", help="the other environment's python")
+    parser.add_argument("--data", type=Path, help="holds the folders amazon-grocery-rechorus and amazon-5core")
+    parser.add_argument("--only", nargs="*", default=[], choices=[*SETS, *READERS], metavar="WORD")
+    parser.add_argument("--rows", type=int, default=20_000, help="rows of the timed epoch")
     asked = parser.parse_args()
+    if asked.peers is None and (asked.speed or asked.tune or asked.seeds):
+        parser.error("--peers: expected the python of an environment with torch-rechub")
     torch.set_num_threads(1)
+    wanted = [name for name in READERS if name in asked.only] or list(READERS)
     if asked.latency:
         latency()
-    if asked.peers and asked.seeds:
-        quality(asked.peers, asked.seeds)
-    elif asked.peers:
-        speed(asked.peers, asked.rows)
+    for name in wanted if asked.speed else ():
+        speed(asked.peers, name, asked.rows)
+    sets = [name for name in SETS if name in asked.only] or list(SETS)
+    for name in sets if asked.tune or asked.seeds else ():
+        if name != "movielens-100k" and asked.data is None:
+            say(f"{name}: left out, --data says where it is")
+            continue
+        parts = SETS[name](asked.data)
+        if asked.tune:
+            tune(asked.peers, name, parts, wanted)
+        quality(asked.peers, name, parts, wanted, asked.seeds)
     page()
 
 

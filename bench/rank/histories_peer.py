@@ -1,7 +1,7 @@
-"""torch-rechub's DIN, learned from the arrays that histories.py hands over: PYTHON histories_peer.py JSON
+"""torch-rechub's models of a history, on arrays that histories.py hands over: PYTHON histories_peer.py JSON
 
-Runs in an environment with torch-rechub and without this package. Reads WORK/given.npz, writes WORK/found.npz (``p``,
-one a row of the test part) and prints one line of JSON.
+Runs in an environment with torch-rechub and without this package. Reads WORK/given.npz, writes WORK/found.npz
+(``valid`` and ``test``, a chance a row) and prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     import torch
     from torch_rechub.basic import features
-    from torch_rechub.models.ranking import DIN
+    from torch_rechub.models.ranking import BST, DIEN, DIN
     from torch_rechub.trainers import CTRTrainer
     from torch_rechub.utils.data import DataGenerator
 
@@ -29,15 +29,32 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     torch.manual_seed(job["seed"])
     np.random.seed(job["seed"])  # noqa: NPY002  its shuffling
     given, width = dict(np.load(Path(job["work"]) / "given.npz")), job["width"]
-    x = {part: {name: given[f"{part}_{name}"] for name in ("item", "user", "history")} for part in job["parts"]}
-    users, items = (1 + max(int(x[part][name].max()) for part in x) for name in ("user", "item"))
-    target = features.SparseFeature("item", vocab_size=items, embed_dim=width)
+    parts, evolves = ("train", "valid", "test"), job["model"] == "DIEN"
+    x = {part: {name: given[f"{part}_{name}"] for name in ("item", "user", "history")} for part in parts}
+    users, items = (1 + max(int(x[part][name].max()) for part in parts) for name in ("user", "item"))
+    if evolves:  # its histories begin at the left, and each event has another beside it that did not happen
+        rng = np.random.default_rng(job["seed"])
+        for part in parts:
+            past = x[part]["history"]
+            order = np.argsort(past == 0, axis=1, kind="stable")
+            past = x[part]["history"] = np.take_along_axis(past, order, 1)
+            x[part]["other"] = np.where(past > 0, rng.integers(1, items, past.shape), 0)
+    target = features.SparseFeature("item", vocab_size=items, embed_dim=width, padding_idx=0)
     user = features.SparseFeature("user", vocab_size=users, embed_dim=width)
-    past = features.SequenceFeature(
-        "history", vocab_size=items, embed_dim=width, pooling="concat", shared_with="item", padding_idx=0
-    )
+
+    def sequence(name: str) -> Any:
+        return features.SequenceFeature(
+            name, vocab_size=items, embed_dim=width, pooling="concat", shared_with="item", padding_idx=0
+        )
+
     hidden = {"dims": job["hidden"], "dropout": 0.0}
-    model = DIN([user], [past], [target], hidden, {"dims": job["attention"], "activation": "dice"})
+    if evolves:
+        model = DIEN([user], [sequence("history")], [sequence("other")], [target], hidden, alpha=1.0)
+    elif job["model"] == "BST":
+        model = BST([user], [sequence("history")], [target], hidden, nhead=job["heads"], dropout=0.0)
+    else:
+        attention = {"dims": job["attention"], "activation": "dice"}
+        model = DIN([user], [sequence("history")], [target], hidden, attention)
     loaders = DataGenerator(x["train"], given["train_label"]).generate_dataloader(
         x_val=x["valid"],
         y_val=given["valid_label"],
@@ -50,14 +67,16 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         optimizer_params={"lr": job["rate"], "weight_decay": job["l2"]},
         n_epoch=job["epochs"],
         earlystop_patience=job["stopping"],
+        loss_mode=not evolves,
         model_path=job["work"],
     )
     began = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         trainer.fit(loaders[0], loaders[1] if job["stopping"] else None)
         spent = time.process_time() - began
-        p = trainer.predict(model, loaders[2])
-    np.savez(Path(job["work"]) / "found.npz", p=np.array(p, np.float32))
+        later = {"valid": loaders[1], "test": loaders[2]}
+        found = {part: np.array(trainer.predict(model, loader), np.float32) for part, loader in later.items()}
+    np.savez(Path(job["work"]) / "found.npz", **found)
     return {"cpu_s": spent, "versions": {name: metadata.version(name) for name in ("torch", "torch-rechub")}}
 
 

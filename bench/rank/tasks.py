@@ -1,10 +1,14 @@
-"""Nets of several labels beside torch-rechub's: python bench/rank/tasks.py --peers PYTHON [--most N] [MODEL ...]
+"""Nets of several labels beside torch-rechub's, and beside a net for each label.
+
+    python bench/rank/tasks.py --peers PYTHON [--data DIR] [--seeds N] [--most N] [--only WORD ...] [--page]
 
 PYTHON is that of an environment with torch-rechub. MovieLens-100K: every rating is a row that was watched, liked from 4
-on, and beside it stands one film, drawn at random, that its user never rated: neither. --most ratings, 8:1:1 at random.
-Both read user, film, age, gender, occupation and year; each label's own net (``dnn``) stands beside them. Differences
-of AUC are ours minus the other's, 95 % interval of DeLong over the test rows, of one seed. Rows a second are of
-processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in results/tasks.MODEL.json.
+on. Complete Journey (below DIR; **simulated** according to its package): a line of a receipt was bought, promoted where
+the shop gave a discount. Beside each row stands one with an item drawn at random that its user never had: neither.
+--most of them, 8:1:1 at random. Both read the same fields, with the same widths, step size and batches, and the later
+rows stop training; each label's own net is ``dnn``. Differences of AUC are paired by seed (95 %). Rows a second are of
+processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in
+results/tasks.SET.MODEL.json, TASKS.md is written from all that are there; a seed that is there is not measured again.
 The peer's perceptrons standardise each layer over the batch and cannot do without; ours have their defaults.
 """
 
@@ -16,6 +20,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +28,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import polars as pl
-from results import HERE, LIBRARIES, keep, say
+from results import HERE, LIBRARIES, keep, kept, say
+from scipy.stats import t
 from splits import codes
 
 from shortlist.data.raw import Raw
 from shortlist.data.sources import source
 from shortlist.data.spec import DataSpec
-from shortlist.metrics.delong import paired_auc_interval
 from shortlist.metrics.ranking import auc
 from shortlist.registry import find
 from shortlist.types import Array, Candidates, Requests, Samples
@@ -37,8 +42,6 @@ from shortlist.types import Array, Candidates, Requests, Samples
 # isort: split
 import measured
 
-FIELDS = ["user", "item", "age", "gender", "occupation", "year"]
-LABELS = ["watched", "liked"]
 SETTINGS: dict[str, Any] = {"factors": 16, "rate": 1e-3, "batch": 512, "epochs": 10, "stopping": 2, "hidden": [64, 32]}
 OWN: dict[str, dict[str, Any]] = {
     "shared_bottom": {"towers": [16]},
@@ -46,95 +49,197 @@ OWN: dict[str, dict[str, Any]] = {
     "ple": {"towers": [16], "experts": 2, "shared": 2},
     "esmm": {},
 }
-ROUNDS = 3
+PARTS = ("train", "valid", "test")
 
 
-def rows(most: int) -> tuple[Array, Array]:
-    """(codes [m, fields] from 0, labels [m, 2]) in a random order."""
+def movielens(root: Path | None, most: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """(field -> codes [m], label -> [m]) of ratings, each with a film that was not rated behind it."""
     raw = source("movielens-100k")(DataSpec(source="movielens-100k"), None)
     assert isinstance(raw, Raw)
+    assert raw.items is not None
+    assert raw.users is not None
     films = raw.items.select("item", year=pl.from_epoch("released", time_unit="us").dt.year())
-    log = raw.events
-    user, item = codes(log["user"]), codes(log["item"])
-    rng = np.random.default_rng(0)
-    drawn, rated = item.copy(), np.unique(user.astype(np.int64) << 32 | item)
-    while (again := np.isin(user.astype(np.int64) << 32 | drawn, rated)).any():
-        drawn[again] = rng.integers(0, item.max() + 1, int(again.sum()))
-    first = np.unique(item, return_index=True)[1]
-    other = log.with_columns(item=log["item"].gather(first[drawn]), value=pl.lit(0.0).cast(log["value"].dtype))
-    chosen = np.random.default_rng(1).permutation(len(log))[:most]
-    both = pl.concat([log[chosen], other[chosen]])
+    both = beside(raw.events.select("user", "item", value=pl.col("value").cast(pl.Float64)), most)
     both = both.join(films, on="item", how="left", maintain_order="left")
     both = both.join(raw.users.drop("zip"), on="user", how="left", maintain_order="left")
-    x = np.stack([codes(both[name]) + 1 for name in FIELDS], 1)
+    fields = {name: codes(both[name]) for name in ("user", "item", "age", "gender", "occupation", "year")}
     value = both["value"].to_numpy()
-    mixed = np.argsort(np.tile(np.arange(len(chosen)), 2), kind="stable")  # a rating, then the film beside it
-    return x[mixed], np.stack([value > 0, value >= 4], 1).astype(np.float32)[mixed]
+    return fields, {"watched": value > 0, "liked": value >= 4}
 
 
-def samples(x: Array, y: Array) -> Samples:
-    """A plain table."""
-    m = len(x)
-    columns = {name: x[:, f].astype(np.int32) for f, name in enumerate(FIELDS)}
+def journey(root: Path | None, most: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The same of receipts: a product for each household once a basket."""
+    assert root is not None
+    lines = pl.read_parquet(root / "complete-journey" / "transactions.parquet")
+    products = pl.read_parquet(root / "complete-journey" / "products.parquet")
+    log = lines.select(
+        user="household_id",
+        item="product_id",
+        store="store_id",
+        value=pl.when(pl.col("retail_disc") > 0).then(2.0).otherwise(1.0),
+    )
+    goods = products.select("department", "brand", "product_category", "manufacturer_id", item="product_id")
+    both = beside(log, most).join(goods, on="item", how="left", maintain_order="left")
+    fields = {name: codes(both[name]) for name in ("user", "item", "store", *goods.columns) if name in both.columns}
+    value = both["value"].to_numpy()
+    return fields, {"bought": value > 0, "promoted": value > 1}
+
+
+SETS: dict[str, Callable[[Path | None, int], tuple[dict[str, Array], dict[str, Array]]]] = {
+    "movielens-100k": movielens,
+    "complete-journey": journey,
+}
+
+
+def beside(log: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Rows of a log, drawn, each followed by the same with an item that its user never had and ``value`` 0."""
+    user, item = codes(log["user"]).astype(np.int64), codes(log["item"])
+    had = np.unique(user << 32 | item)
+    chosen = np.random.default_rng(1).permutation(len(log))[:most]
+    rng, drawn = np.random.default_rng(0), item[chosen].copy()
+    while (again := np.isin(user[chosen] << 32 | drawn, had)).any():
+        drawn[again] = rng.integers(0, item.max() + 1, int(again.sum()))
+    first = np.unique(item, return_index=True)[1]
+    rows = log[chosen]
+    other = rows.with_columns(item=log["item"].gather(first[drawn]), value=pl.lit(0.0))
+    return pl.concat([rows, other])[np.arange(2 * len(chosen)).reshape(2, -1).T.ravel()]
+
+
+def samples(fields: dict[str, Array], labels: dict[str, Array], part: slice) -> Samples:
+    """A plain table of some of the rows."""
+    columns = {name: column[part].astype(np.int32) for name, column in fields.items()}
+    m = len(columns["user"])
     table = Candidates(np.arange(m, dtype=np.uint32), np.full(m, -1, np.int32), columns)
     asked = Requests.of(np.full(m, -1, np.int32), np.arange(m))
-    return Samples(asked, table, dict(zip(LABELS, y.T, strict=True)), np.ones(m, np.float32))
+    truth = {name: label[part].astype(np.float32) for name, label in labels.items()}
+    return Samples(asked, table, truth, np.ones(m, np.float32))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(OWN))
-    parser.add_argument("--peers", type=Path, required=True, help="the python of an environment with torch-rechub")
-    parser.add_argument("--most", type=int, default=100_000)
-    given = parser.parse_args()
-    x, y = rows(given.most)
-    cuts = [0, len(x) * 8 // 10, len(x) * 9 // 10, len(x)]
-    parts = {name: slice(cuts[n], cuts[n + 1]) for n, name in enumerate(("train", "valid", "test"))}
-    tables = {name: samples(x[part], y[part]) for name, part in parts.items()}
-    truth = y[parts["test"]]
-    common = {**SETTINGS, "min_count": 1, "monitor": "auc"}
-    alone = [find("rank", "dnn")(**common, label=label).fit(tables["train"], tables["valid"]) for label in LABELS]
-    single = [ranker.score(tables["test"].requests, tables["test"].candidates)["score"] for ranker in alone]
-    for model in given.models:
-        ranker = find("rank", model)(**common, **OWN[model], labels=LABELS).fit(tables["train"], tables["valid"])
-        told = ranker.score(tables["test"].requests, tables["test"].candidates)
-        spent = []
-        for _ in range(ROUNDS):
-            began = time.process_time()
-            find("rank", model)(**{**common, "epochs": 1}, **OWN[model], labels=LABELS).fit(tables["train"])
-            spent.append(time.process_time() - began)
-        with tempfile.TemporaryDirectory() as work:
-            arrays = {f"{side}_{name}": {"x": x, "y": y}[side][part] for name, part in parts.items() for side in "xy"}
-            np.savez(Path(work) / "given.npz", width=x.max(0) + 1, **arrays)
-            job = {**SETTINGS, **OWN[model], "model": model, "seed": 0, "work": work}
-            ran = subprocess.run(
-                [given.peers, HERE / "tasks_peer.py", json.dumps(job)], check=True, capture_output=True, text=True
-            )
-            peer = json.loads(ran.stdout.splitlines()[-1])
-            with np.load(Path(work) / "found.npz", allow_pickle=False) as file:
-                p = file["p"]
-        row: dict[str, Any] = {"rows": len(x), "epochs": {"ours": ranker.checks_, "peer": peer["epochs"]}}
-        for k, label in enumerate(LABELS):
-            row[label] = {"ours": auc(truth[:, k], told[label]), "peer": auc(truth[:, k], p[:, k])}
-            row[label] |= {"alone": auc(truth[:, k], single[k])}
-            for other, score in (("peer", p[:, k]), ("alone", single[k])):
-                row[label][f"beside {other}"] = interval(truth[:, k], told[label], score)
-        train = cuts[1]
-        row["rows a second"] = {"ours": train / float(np.median(spent)), "peer": train / peer["epoch_seconds"]}
-        row["rows a second"]["ratio"] = row["rows a second"]["ours"] / row["rows a second"]["peer"]
-        keep(f"tasks.{model}", {**row, "settings": {**SETTINGS, **OWN[model]}, "peer": peer["versions"], **origin()})
-        say(f"{model}: {json.dumps(row)}")
+def ours(model: str, tables: dict[str, Samples], seed: int, **more: Any) -> tuple[dict[str, Array], float]:
+    """(scores of the reported rows by label, processor's seconds of an epoch of a fit that nothing stops)."""
+    config = {**SETTINGS, **OWN.get(model, {}), "min_count": 1, "seed": seed, "device": "cpu", **more}
+    began = time.process_time()
+    find("rank", model)(**{**config, "epochs": 1}).fit(tables["train"])
+    spent = time.process_time() - began
+    ranker = find("rank", model)(**config, monitor="auc").fit(tables["train"], tables["valid"])
+    return ranker.score(tables["test"].requests, tables["test"].candidates), spent
 
 
-def interval(y: Array, own: Array, other: Array) -> list[float]:
-    """[difference of AUC, low, high], 95 % by DeLong."""
-    found = paired_auc_interval(y, own, other)
-    return [found.diff, found.low, found.high]
+def theirs(
+    python: Path, model: str, fields: dict[str, Array], labels: dict[str, Array], parts: dict[str, slice], seed: int
+) -> tuple[Array, dict[str, Any]]:
+    """([m, K] of the reported rows, what the peer says of its training)."""
+    x = np.stack([column + 1 for column in fields.values()], 1)
+    y = np.stack(list(labels.values()), 1).astype(np.float32)
+    with tempfile.TemporaryDirectory() as work:
+        arrays = {f"{side}_{name}": {"x": x, "y": y}[side][part] for name, part in parts.items() for side in "xy"}
+        np.savez(Path(work) / "given.npz", width=x.max(0) + 1, **arrays)
+        job = {**SETTINGS, **OWN[model], "model": model, "seed": seed, "work": work}
+        command = [python, HERE / "tasks_peer.py", json.dumps(job)]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        with np.load(Path(work) / "found.npz", allow_pickle=False) as file:
+            return file["p"], json.loads(ran.stdout.splitlines()[-1])
+
+
+def measure(python: Path, name: str, root: Path | None, models: list[str], seeds: int, most: int) -> None:
+    """Seed by seed, the nets of one label first."""
+    fields, labels = SETS[name](root, most)
+    m = len(fields["user"])
+    cuts = [0, m * 8 // 10, m * 9 // 10, m]
+    parts = {part: slice(cuts[n], cuts[n + 1]) for n, part in enumerate(PARTS)}
+    tables = {part: samples(fields, labels, rows) for part, rows in parts.items()}
+    truth = tables["test"].labels
+    for seed in range(seeds):
+        missing = [one for one in models if not known(name, one, m).get("seeds", {}).get(str(seed))]
+        if not missing:
+            continue
+        alone = {label: ours("dnn", tables, seed, label=label)[0]["score"] for label in labels}
+        for model in missing:
+            told, spent = ours(model, tables, seed, labels=list(labels))
+            p, peer = theirs(python, model, fields, labels, parts, seed)
+            found: dict[str, Any] = {}
+            for k, label in enumerate(labels):
+                scores = {"ours": told[label], "peer": p[:, k], "alone": alone[label]}
+                found[label] = {who: auc(truth[label], score) for who, score in scores.items()}
+            found["rows_a_second"] = {"ours": cuts[1] / spent, "peer": cuts[1] / peer["epoch_seconds"]}
+            row = known(name, model, m)
+            row = {
+                "rows": m,
+                "settings": {**SETTINGS, **OWN[model]},
+                "seeds": row.get("seeds", {}) | {str(seed): found},
+            }
+            keep(f"tasks.{name}.{model}", {**row, "peer_versions": peer["versions"], **origin()})
+            say(f"{name}/{model}, seed {seed}: {json.dumps(found)}")
+
+
+def known(name: str, model: str, rows: int) -> dict[str, Any]:
+    """The row as it stands, if it is of as many rows and of these settings."""
+    row = kept(f"tasks.{name}.{model}")
+    return row if (row.get("rows"), row.get("settings")) == (rows, {**SETTINGS, **OWN[model]}) else {}
 
 
 def origin() -> dict[str, Any]:
     """What the row was measured with."""
     return measured.provenance("bench/rank/tasks.py", LIBRARIES)
+
+
+def page() -> None:
+    """TASKS.md of all rows that are there."""
+    lines = ["# Nets of several labels", "", *(__doc__ or "").split("\n\n", 2)[2].strip().split("\n")]
+    for name in SETS:
+        rows = {model: row for model in OWN if (row := kept(f"tasks.{name}.{model}"))}
+        if not rows:
+            continue
+        row = next(iter(rows.values()))
+        lines += [
+            "",
+            f"## {name}" + (" (simulated)" if name == "complete-journey" else ""),
+            "",
+            f"`{row['command']}` · {row['rows']:,} rows · {row['machine']} · {row['date']} · load {row['load']} · "
+            f"torch-rechub {row['peer_versions']['torch-rechub']}",
+            "",
+            "| net | label | seeds | AUC | torch-rechub's | difference | own net | difference | rows a second ÷ |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        for model, row in rows.items():
+            seeds = list(row["seeds"].values())
+            ratio = np.median([one["rows_a_second"]["ours"] / one["rows_a_second"]["peer"] for one in seeds])
+            for label in (key for key in seeds[0] if key != "rows_a_second"):
+                cells = [f"`{model}`", label, str(len(seeds)), f"{np.mean([one[label]['ours'] for one in seeds]):.4f}"]
+                for other in ("peer", "alone"):
+                    found = np.array([one[label]["ours"] - one[label][other] for one in seeds])
+                    cells += [f"{np.mean([one[label][other] for one in seeds]):.4f}", said(found)]
+                lines.append(f"| {' | '.join(cells)} | {ratio:.2f} |")
+    (HERE / "TASKS.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def said(found: Array) -> str:
+    """A mean with its interval over seeds."""
+    n, mean = len(found), found.mean()
+    half = t.ppf(0.975, n - 1) * found.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]"
+
+
+def main() -> None:
+    """Measures what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, help="the python of an environment with torch-rechub")
+    parser.add_argument("--data", type=Path, help="holds the folder complete-journey")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--most", type=int, default=100_000)
+    parser.add_argument("--only", nargs="*", default=[], choices=[*SETS, *OWN], metavar="WORD")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    given = parser.parse_args()
+    if not given.page and given.peers is None:
+        parser.error("--peers: expected the python of an environment with torch-rechub")
+    models = [model for model in OWN if model in given.only] or list(OWN)
+    for name in [name for name in SETS if name in given.only] or list(SETS):
+        if name == "complete-journey" and given.data is None:
+            say(f"{name}: left out, --data says where it is")
+        elif not given.page:
+            measure(given.peers, name, given.data, models, given.seeds, given.most)
+    page()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shortlist.component import InputError
-from shortlist.rank._formula import names, value
+from shortlist.rank._formula import names, numbers, value, with_numbers
 
 COLUMNS = {"like": np.array([0.5, 0.1, 0.9]), "watch": np.array([0.2, 0.8, 0.0])}
 
@@ -63,6 +63,24 @@ def test_anything_else_is_refused_where_it_stands(text, said):
     with pytest.raises(InputError) as refused:
         names(text)
     assert said in str(refused.value)
+
+
+def test_its_numbers_from_left_to_right():
+    assert numbers("2 * like ** .5 - min(1e-3, watch) ** -0.25") == [2, 0.5, 1e-3, 0.25]
+    assert numbers("like * watch") == []
+    assert with_numbers("(2 * é ** .5\n - watch ** -0.25)", [3, 1, 4.5]) == "(3 * é ** 1\n - watch ** -4.5)"
+
+
+def test_with_other_numbers_it_is_the_same_formula():
+    for seed in range(200):
+        with np.errstate(all="ignore"):
+            text, _ = grown(np.random.default_rng(seed), 3)
+            found = numbers(text)
+            assert numbers(with_numbers(text, found)) == found
+            np.testing.assert_array_equal(value(with_numbers(text, found), COLUMNS), value(text, COLUMNS))
+        doubled = [2 * number for number in found]
+        assert numbers(with_numbers(text, doubled)) == doubled
+        assert names(with_numbers(text, doubled)) == names(text)
 
 
 def test_a_name_that_is_no_output_is_told():

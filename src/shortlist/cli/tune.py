@@ -33,6 +33,7 @@ def tune(
     channel: Annotated[list[str] | None, typer.Option(help="Tune only this channel; may be repeated.")] = None,
     ranker: Annotated[list[str] | None, typer.Option(help="Tune only this ranker; may be repeated.")] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Tune only the merge.")] = False,
+    formula: Annotated[bool, typer.Option("--formula", help="Of rankers, tune only the numbers in blend.")] = False,
     trials: Annotated[int | None, typer.Option(min=1, help="Settings to try for each; default by --budget.")] = None,
     metric: Annotated[str | None, typer.Option(help="What to maximise: ndcg@10, recall@50 ...")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search; default the recipe's.")] = None,
@@ -44,7 +45,7 @@ def tune(
 
     Channels, merge, features, samples and rankers in turn; a change stays where it gains more than chance.
 
-    With --channel, --ranker or --merge only these, 50 settings each.
+    With --channel, --ranker, --merge or --formula only these, 50 settings each.
 
     Ctrl-C keeps the best so far. What was tried is in OUT.json; the same command goes on from there.
     """
@@ -58,7 +59,7 @@ def tune(
     target = out or recipe.with_name(f"{recipe.stem}-tuned.toml")
     refuse_unwritable(target, as_json)
     names = tuple(channel or ()), tuple(ranker or ())
-    asked = tuning.Asked(*names, merge=merge, trials=trials, seconds=seconds, metric=metric, seed=seed)
+    asked = tuning.Asked(*names, merge=merge, formula=formula, trials=trials, seconds=seconds, metric=metric, seed=seed)
     if asked.whole and trials is None and budget is None:
         asked = tuning.Asked(seconds=_seconds(BUDGET), metric=metric, seed=seed)
     record = target.with_suffix(".json")

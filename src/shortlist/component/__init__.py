@@ -3,6 +3,7 @@
 from shortlist.component.component import Component, Search, explain
 from shortlist.component.powers import (
     Aims,
+    Blends,
     Compares,
     Explains,
     HasParts,
@@ -22,6 +23,7 @@ from shortlist.types import InputError  # told by everybody who has anything to 
 
 __all__ = [
     "Aims",
+    "Blends",
     "Compares",
     "Component",
     "Explains",

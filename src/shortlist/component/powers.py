@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 from shortlist.types import Array, Candidates, Float32, Float64, Int32, Requests, Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from shortlist.component.component import Component
     from shortlist.data import State, Table
@@ -114,6 +114,27 @@ class Updates(Protocol):
 
     def pace(self) -> int | None:
         """How often a service should let it learn from what was shown, in microseconds; None = not before a fit."""
+        ...
+
+
+@runtime_checkable
+class Blends(Protocol):
+    """A ranker with several outputs and a formula of them, whose numbers another fit is not needed to change."""
+
+    def outputs(self) -> list[str]:
+        """The outputs by name; before a fit those that are given."""
+        ...
+
+    def numbers(self) -> list[float]:
+        """The numbers of the formula, from left to right."""
+        ...
+
+    def formula(self, numbers: Sequence[float] | None = None) -> str:
+        """The formula, ``numbers`` in place of its own."""
+        ...
+
+    def blended(self, outputs: Mapping[str, Float32]) -> dict[str, Float32]:
+        """``outputs`` [m] by name, and the ``score`` that the formula makes of them."""
         ...
 
 

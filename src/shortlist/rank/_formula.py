@@ -9,7 +9,7 @@ Python's own parser reads them; nothing of what it reads is run.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,34 @@ def value(text: str, columns: Mapping[str, Array]) -> Float64:
     with np.errstate(all="ignore"):  # what is no number sinks, as scores do
         found = _walk(_parsed(text), text, column)
     return np.broadcast_to(np.asarray(found, np.float64), np.shape(next(iter(columns.values()))))
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers a formula has, from left to right, without their signs."""
+    return [value for _, _, value in _numbers(text)]
+
+
+def with_numbers(text: str, values: Sequence[float]) -> str:
+    """The formula with ``values`` in place of its numbers, from left to right."""
+    whole = text.strip().encode()
+    for (begins, ends, _), number in reversed(list(zip(_numbers(text), values, strict=True))):
+        whole = whole[:begins] + f"{number:g}".encode() + whole[ends:]
+    return whole.decode()
+
+
+def _numbers(text: str) -> list[tuple[int, int, float]]:
+    """(first byte, byte behind the last, value) of each number."""
+    lines = text.strip().encode().split(b"\n")
+    before = [sum(len(line) + 1 for line in lines[:at]) for at in range(len(lines))]
+    return sorted(
+        (
+            before[node.lineno - 1] + node.col_offset,
+            before[(node.end_lineno or 1) - 1] + (node.end_col_offset or 0),
+            node.value,
+        )
+        for node in ast.walk(_parsed(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float)
+    )
 
 
 def _parsed(text: str) -> ast.expr:

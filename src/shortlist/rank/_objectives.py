@@ -50,6 +50,21 @@ class Objectives(ColumnRanker):
         self.labels_ = np.array(wanted, np.str_)
         return wanted
 
+    def outputs(self) -> list[str]:
+        """The labels whose outputs the formula reads: those learned, or before a fit those named."""
+        return self.labels_.tolist() if hasattr(self, "labels_") else self.labels
+
+    def formula(self, numbers: Sequence[float] | None = None) -> str:
+        """What makes the score of the outputs, with powers where nothing is given; with other ``numbers`` in it."""
+        powers = [float(self.unblended == "product" or name == self.outputs()[-1]) for name in self.outputs()]
+        parts = [f"{name} ** {power:g}" for name, power in zip(self.outputs(), powers, strict=True)]
+        text = " * ".join(parts) if self.blend is None else self.blend
+        return text if numbers is None else _formula.with_numbers(text, numbers)
+
+    def numbers(self) -> list[float]:
+        """The numbers of the formula, from left to right."""
+        return _formula.numbers(self.formula()) if self.blend or self.outputs() else []
+
     def blended(self, outputs: Mapping[str, Float32]) -> dict[str, Float32]:
         """The outputs and the score that the formula makes of them."""
         if self.blend is None:

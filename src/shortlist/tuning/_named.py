@@ -13,7 +13,7 @@ from shortlist.documents import jsonable
 from shortlist.metrics.interval import paired_interval
 from shortlist.recipe import Recipe
 from shortlist.tuning import _study
-from shortlist.tuning._plan import Asked, Section, at, current, objectives, sections, space
+from shortlist.tuning._plan import Asked, Part, Section, at, objectives, part, sections
 from shortlist.tuning._rewrite import Path
 from shortlist.tuning._study import Budget
 from shortlist.tuning.measures import Objective
@@ -35,7 +35,8 @@ def named(recipe: Recipe, asked: Asked, root: pathlib.Path | None, seed: int) ->
         budget = Budget(trials, time.monotonic() + (end - time.monotonic()) / (len(todo) - number))
         try:
             with _study.interruptible():
-                told, chosen = _one(recipe, path, objective(recipe, path), budget, seed)
+                tried = part(recipe, path, asked.formula and path[0] == "rank")
+                told, chosen = _one(recipe, path, tried, objective(recipe, path), budget, seed)
         except KeyboardInterrupt:
             if not found:
                 raise  # nothing was measured yet
@@ -52,19 +53,18 @@ def named(recipe: Recipe, asked: Asked, root: pathlib.Path | None, seed: int) ->
 
 
 def _one(
-    recipe: Recipe, path: tuple[str, ...], objective: Objective, budget: Budget, seed: int
+    recipe: Recipe, path: tuple[str, ...], part: Part, objective: Objective, budget: Budget, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(what to tell, what to change) of one section."""
     section, where = at(recipe, path), ".".join(path)
-    tried = space(recipe, path)
-    own = current(recipe, path, tried)
 
     def measure(params: Mapping[str, Any]) -> Float64:
-        return objective.measure(_changed(section, params))
+        return objective.measure(_changed(section, part.changed(params)))
 
-    result = _study.study(tried, measure, own, budget, seed, f"tune {where}")
+    result = _study.study(part.space, measure, part.own, budget, seed, f"tune {where}")
     first, best = result.trials[0], result.trials[result.best]
-    chosen = {key: value for key, value in best.params.items() if value not in (own[key], section.get(key))}
+    different = {key: value for key, value in best.params.items() if value != part.own[key]}
+    chosen = {key: value for key, value in part.changed(different).items() if value != section.get(key)}
     figures = {
         "section": where,
         "type": section["type"],
@@ -79,7 +79,7 @@ def _one(
     }
     # hyperparameters are not rounded as figures are: a penalty of 1e-7 is no 0
     trials = [{**jsonable(asdict(trial)), "params": trial.params} for trial in result.trials]
-    told = {**jsonable(figures), "current": own, "changes": chosen, "trials": trials}
+    told = {**jsonable(figures), "current": part.own, "changes": chosen, "trials": trials}
     return told, chosen
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from shortlist import search, train
-from shortlist.component import InputError
+from shortlist.component import Blends, InputError, able
 from shortlist.progress import step
 from shortlist.recipe import Recipe
 from shortlist.tabular.experiment import CrossValidationSpec
@@ -16,6 +16,8 @@ from shortlist.tabular.samples import read_table, samples_of
 from shortlist.tuning import measures
 from shortlist.tuning.measures import Metric, Objective
 
+WIDER = 3.0
+"""A formula's numbers are tried from 0 to so many times what they are, or to 1."""
 Section = dict[str, Any]
 Keys = tuple[str, ...]
 
@@ -27,6 +29,7 @@ class Asked:
     channels: Sequence[str] = ()
     rankers: Sequence[str] = ()
     merge: bool = False
+    formula: bool = False  # of rankers only the numbers of their formulas
     trials: int | None = None  # of each section; None = 50, or as many as fit into ``seconds``
     seconds: float | None = None  # for everything together
     metric: str | None = None
@@ -35,7 +38,7 @@ class Asked:
     @property
     def whole(self) -> bool:
         """Whether no part is named, so that the whole recipe is tuned."""
-        return not (self.channels or self.rankers or self.merge)
+        return not (self.channels or self.rankers or self.merge or self.formula)
 
 
 def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
@@ -56,18 +59,48 @@ def sections(recipe: Recipe, asked: Asked) -> list[Keys]:
         raise InputError("--merge: the recipe has no channels to merge")
     paths: list[Keys] = [("recall", name) for name in recipe.recall if name in asked.channels]
     paths += [("merge",)] if asked.merge else []
-    wanted = list(recipe.rankers) if asked.whole else asked.rankers
+    everyone = asked.whole or (asked.formula and not asked.rankers)
+    wanted = list(recipe.rankers) if everyone else asked.rankers
     paths += [("rank",) if alone else ("rank", name) for name in dict.fromkeys(wanted)][: 1 if alone else None]
     kept = []
     for path in paths:
-        if space(recipe, path):
+        formula = asked.formula and path[0] == "rank"
+        if part(recipe, path, formula).space:
             kept.append(path)
-        elif not asked.whole:
+        elif formula and asked.rankers:
+            raise InputError(f"{'.'.join(path)}: no formula with numbers to tune; see blend in docs/recipes.md")
+        elif path[0] != "rank" or not everyone:
             where, kind = ".".join(path), at(recipe, path)["type"]
             raise InputError(f"{where}: {kind} declares nothing to tune; name fields in [{where}.search]")
+    if asked.formula and not any(path[0] == "rank" for path in kept):
+        raise InputError("--formula: no ranker with several labels that are named; see blend in docs/recipes.md")
     if not kept:
         raise InputError("nothing to tune: no section declares bounds or has a search table")
     return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is searched of a section."""
+
+    space: search.Space
+    own: dict[str, Any]  # what the section has now, by the names of the space
+    changed: Callable[[Mapping[str, Any]], Section]  # values by these names -> keys of the section
+
+
+def part(recipe: Recipe, path: Keys, formula: bool = False) -> Part:
+    """The hyperparameters of the section at a path, or the numbers of a ranker's formula alone."""
+    if not formula:
+        found = space(recipe, path)
+        return Part(found, current(recipe, path, found), dict)
+    blends = able(configured(recipe, path), Blends)
+    numbers = {} if blends is None else {f"number {at}": value for at, value in enumerate(blends.numbers(), 1)}
+    between = {name: search.Dimension(0.0, max(1.0, WIDER * value)) for name, value in numbers.items()}
+
+    def changed(params: Mapping[str, Any]) -> Section:
+        return {"blend": blends.formula([params.get(name, value) for name, value in numbers.items()])} if params else {}
+
+    return Part(between, numbers, changed)
 
 
 def space(recipe: Recipe, path: Keys) -> search.Space:

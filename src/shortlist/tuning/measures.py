@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.component import InputError
+from shortlist.component import Blends, InputError, able
 from shortlist.data import Dataset, State
 from shortlist.data.protocol import Questions
 from shortlist.metrics import accuracy
@@ -147,7 +147,10 @@ def merge(recipe: Recipe, early: Window, late: Window, metric: Metric) -> Object
 
 
 def rankers(schedule: Schedule, metric: Metric) -> dict[str, Objective]:
-    """Every ranker of a funnel: the same candidates and columns for all settings, made as ``fit`` makes them."""
+    """Every ranker of a funnel: the same candidates and columns for all settings, made as ``fit`` makes them.
+
+    Settings that differ in nothing but the formula of a ranker's outputs share one fit.
+    """
     schedule = schedule.until(schedule.cuts.test)
     recipe, state, pipeline = schedule.recipe, schedule.part("rank").state, schedule.recipe.pipeline()
     schedule.merge(pipeline)
@@ -155,9 +158,19 @@ def rankers(schedule: Schedule, metric: Metric) -> dict[str, Objective]:
     questions = made.questions
 
     def objective(name: str) -> Objective:
+        last: tuple[Any, Candidates] | None = None
+
         def measure(section: Mapping[str, Any]) -> Float64:
-            ranker = made.fit(recipe.component("rank", _rank(recipe, name), dict(section)))
-            return metric(made.scored(ranker, state).ranked(), questions)
+            nonlocal last
+            ranker = recipe.component("rank", _rank(recipe, name), dict(section))
+            blends, rest = able(ranker, Blends), {key: value for key, value in section.items() if key != "blend"}
+            if blends is None:
+                return metric(made.scored(made.fit(ranker), state).ranked(), questions)
+            if last is None or last[0] != rest:
+                scored = made.scored(made.fit(ranker), state)
+                last = rest, scored.select(blends.outputs())
+            outputs = {name: last[1][name] for name in last[1].columns}
+            return metric(last[1].with_columns(**blends.blended(outputs)).ranked(), questions)
 
         return Objective(str(metric), questions.requests.user, measure, _words(questions))
 
