@@ -4,7 +4,8 @@
 
 Each draft (``bench/first_hour/results.json``) is fitted once with all rankers, so that they order the same candidates.
 *Of tables* are the draft's own trees, a line and the two deep rankers that did best in the committed recipes
-(``bench/rank/funnel.toml``); the nets have the settings that were chosen there. Nothing is chosen on the test window:
+(``bench/rank/funnel.toml``), and ``dnn``, a net of one label by the log loss that nets of several labels have; the nets
+have the settings that were chosen there, and ``each`` the draft's trees, by log loss. Nothing is chosen on the test window:
 the ranker of tables that others are compared with is the one with the highest mean before it, and *served* is what
 ``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request, users drawn
 (95 %). Writes rankers.json and RANKERS.md.
@@ -41,7 +42,7 @@ from funnel import by_request  # noqa: E402
 DRAFTS = HERE.parent / "first_hour" / "results.json"
 LOGS = {"latest-small": 4, "movielens-100k": 4, "movietweetings": 7, "amazon-grocery": None}
 """By name, from which rating on something is liked; None = there are no ratings, so there is one label."""
-OF_TABLES = ("gbdt", "logistic", "wide_deep", "dcn")
+OF_TABLES = ("gbdt", "logistic", "wide_deep", "dcn", "dnn")
 OF_HISTORIES = ("din", "dien", "bst")
 OF_LABELS = ("shared_bottom", "mmoe", "ple", "esmm")
 BANDITS = ("linucb", "thompson")
@@ -54,12 +55,15 @@ def recipe_of(name: str, data: Path) -> Recipe:
     known = tomllib.loads((HERE.parent / "rank" / "funnel.toml").read_text(encoding="utf-8"))
     net = {key: value for key, value in known["wide_deep"].items() if key != "type"}
     several = {key: value for key, value in net.items() if key != "objective"}
-    rank = {"gbdt": tables["rank"], **{one: known[one] for one in OF_TABLES[1:]}}
+    rank = {"gbdt": tables["rank"], **{one: known[one] for one in OF_TABLES[1:-1]}, "dnn": {"type": "dnn", **several}}
     rank |= {one: {"type": one, **net} for one in OF_HISTORIES}
     samples = dict(tables.get("samples", {}))
     if LOGS[name] is not None:
         samples["labels"] = {"watched": {"rating": 0.5}, "liked": {"rating": LOGS[name]}}
-        rank |= {one: {"type": one, **several, "labels": ["watched", "liked"]} for one in OF_LABELS}
+        labels = ["watched", "liked"]
+        trees = {**tables["rank"], "objective": "pointwise"}
+        rank |= {one: {"type": one, **several, "labels": labels} for one in OF_LABELS}
+        rank["each"] = {"type": "each", "ranker": trees, "labels": labels}
     rank |= {one: {"type": one} for one in BANDITS}
     return parse({**tables, "samples": samples, "rank": rank})
 

@@ -8,6 +8,8 @@ items, which stand in the histories alone), and test refitted with them. The lis
 
 from __future__ import annotations
 
+import gzip
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +20,7 @@ from typing import Any
 import channel as rows_of
 import choose
 import numpy as np
+import polars as pl
 from together import read
 
 from shortlist.component import InputError, Merge
@@ -57,9 +60,18 @@ class Log:
     data: Dataset
 
     @staticmethod
-    def read(name: str, root: Path) -> Log:
-        """The log of ``root``/amazon-5core/``name``.txt.gz."""
-        spec = DataSpec.model_validate({"events": {"path": f"{name}.txt.gz", "layout": "sequences"}})
+    def read(name: str, root: Path, attributes: Path | None = None) -> Log:
+        """The log of ``root``/amazon-5core/``name``.txt.gz; the items' attributes beside it, kept in a folder."""
+        tables: dict[str, Any] = {"events": {"path": f"{name}.txt.gz", "layout": "sequences"}}
+        if attributes is not None:
+            file = (root / "amazon-5core" / f"{name}.attributes.json.gz").read_bytes()
+            told = json.loads(gzip.decompress(file)).items()
+            attributes.mkdir(parents=True, exist_ok=True)
+            path = attributes / "items.parquet"
+            rows = {"item": [item for item, _ in told], "attributes": [[str(one) for one in many] for _, many in told]}
+            pl.DataFrame(rows).write_parquet(path)
+            tables["items"] = {"path": str(path.resolve()), "columns": {"item": "item", "attributes": "list"}}
+        spec = DataSpec.model_validate(tables)
         return Log(dataset(source("tables")(spec, root / "amazon-5core"), spec))
 
     @cached_property
@@ -99,7 +111,8 @@ def told(rows: Candidates, part: Part) -> dict[str, Any]:
 
 def row(asked: Job) -> dict[str, Any]:
     """A channel or, with ``of``, a merge of channels measured before."""
-    log, work = Log.read(asked["set"], Path(asked["data"])), Path(asked["work"]) / asked["set"]
+    work = Path(asked["work"]) / asked["set"]
+    log = Log.read(asked["set"], Path(asked["data"]), work if asked.get("attributes") else None)
     return merged(log, work, asked) if "of" in asked else single(log, work, asked)
 
 

@@ -3,10 +3,11 @@
     python bench/recall/amazon_5core.py --data DIR [--work DIR] [--only WORD ...] [--again] [--tune] [--page]
 
 A row is SET/NAME, a table of ``amazon_5core.toml``: a channel with its ``type`` (its name, where none is given) and
-what is ``set``, or a merge of the rows that ``of`` lists, below them. Rows that are missing, or whose table has
-changed, are measured, each in a process of its own, and kept in ``amazon_5core.json``; ``--only`` restricts to rows
-with all the words given, ``--again`` measures them anew. ``--tune`` chooses what is ``set`` of the channels on the
-validation items alone and writes it into the table. How: ``amazon.py``. The log is DIR/amazon-5core.
+what is ``set``, with ``attributes = true`` told the brands and categories of items; or a merge of the rows that ``of``
+lists, below them. Rows that are missing, or whose table has changed, are measured, each in a process of its own, and
+kept in ``amazon_5core.json``; ``--only`` restricts to rows with all the words given, ``--again`` measures them anew.
+``--tune`` chooses what is ``set`` of the channels on the validation items alone and writes it into the table. How:
+``amazon.py``. The log is DIR/amazon-5core.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from shortlist.documents import write_text
 
 TABLE, ROWS, PAGE = HERE / "amazon_5core.toml", HERE / "amazon_5core.json", HERE / "AMAZON.md"
 HEAD = """\
-# The rows of amazon_5core.py. [SET.CHANNEL] set = { its settings }, type = "its type" where the name says another;
-# [SET.MERGE] of = [rows above], type = "weighted", set = { its settings }. Written anew by --tune: `validation` is the
-# NDCG@10 it reached there.
+# The rows of amazon_5core.py. [SET.CHANNEL] set = { its settings }, type = "its type" where the name says another,
+# attributes = true where it is told those of the items. [SET.MERGE] of = [rows above], type = "weighted", set = { its
+# settings }. Written anew by --tune: `validation` is the NDCG@10 it reached there.
 """
 PUBLISHED: dict[str, dict[str, tuple[str, str]]] = {
     "SASRec, as first reported": {"beauty": (".0318", ".0605"), "sports": (".0192", ".0350")},
@@ -66,7 +67,7 @@ def main() -> None:
         row = table[log][name]
         job = {"set": log, "name": name, "data": str(asked.data), "work": str(asked.work.resolve())}
         job |= {"type": row.get("type", name), "settings": row.get("set", {})}
-        job |= {"of": row["of"]} if "of" in row else {}
+        job |= {key: row[key] for key in ("of", "attributes") if key in row}
         if asked.tune:
             if "of" not in row:
                 job |= {"trials": asked.trials, "budget": asked.budget}
