@@ -4,11 +4,11 @@
 
 Each draft (``bench/first_hour/results.json``) is fitted once with all rankers, so that they order the same candidates.
 *Of tables* are the draft's own trees, a line and the two deep rankers that did best in the committed recipes
-(``bench/rank/funnel.toml``), and ``dnn``, a net of one label by the log loss that nets of several labels have; the nets
-have the settings that were chosen there, and ``each`` the draft's trees, by log loss. Nothing is chosen on the test window:
-the ranker of tables that others are compared with is the one with the highest mean before it, and *served* is what
-``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request, users drawn
-(95 %). Writes rankers.json and RANKERS.md.
+(``bench/rank/funnel.toml``), and ``dnn``, a net of one label by the log loss that nets of several labels have; the
+nets have the settings that were chosen there, and ``each`` the draft's trees, by log loss. Nothing is chosen on the
+test window: the ranker of tables that others are compared with is the one with the highest mean before it, and
+*served* is what ``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request,
+users drawn (95 %). Writes rankers.json and RANKERS.md.
 """
 
 from __future__ import annotations
