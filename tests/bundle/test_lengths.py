@@ -117,6 +117,15 @@ def test_events_of_nobody_are_refused(board: Path, log: str, column: str, code: 
 
 @pytest.mark.parametrize(
     ("kind", "name"),
+    [(kind, name) for kind in ("recall", "merge", "features", "rank", "rules") for name in names(kind)],
+)
+def test_what_anything_learned_fits(kind: str, name: str) -> None:
+    part = contract.subject(kind, name).fitted
+    lengths(type(part).restore(part.config(), part.state(), part.files()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
     [("rank", "tree"), ("rank", "gbdt_lr"), ("rank", "logistic"), ("rank", "fm"), ("merge", "quota")]
     + [("features", name) for name in ("neighbours", "affinity", "profile", "segment")],
 )

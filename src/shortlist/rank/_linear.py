@@ -23,7 +23,7 @@ class DesignRanker(TableRanker):
 
     sizes: ClassVar[Mapping[str, str]] = {
         **{PREFIX + name: "d" for name in ("kind_", "left_", "right_", "codes_", "first_")},
-        PREFIX + "table_": "d l",
+        PREFIX + "table_": "d b",  # wide_deep has the schema of nets beside it: no letter of theirs
         PREFIX + "width_": "q",
     }
 
