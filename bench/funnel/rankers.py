@@ -8,7 +8,8 @@ Each draft (``bench/first_hour/results.json``) is fitted once with all rankers, 
 nets have the settings that were chosen there, and ``each`` the draft's trees, by log loss. Nothing is chosen on the
 test window: the ranker of tables that others are compared with is the one with the highest mean before it, and
 *served* is what ``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request,
-users drawn (95 %). Writes rankers.json and RANKERS.md.
+users drawn (95 %). Writes rankers.json and
+RANKERS.md; ``--only`` without a name, the page alone.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def measure(recipe: Recipe) -> dict[str, Any]:
 
 def page(results: dict[str, Any]) -> str:
     """The tables."""
-    lines = ["# Rankers in four funnels", "", *(__doc__ or "").strip().split("\n\n", 1)[1].strip().split("\n")]
+    _, command, text = (__doc__ or "").strip().split("\n\n")
+    lines = ["# Rankers in four funnels", "", f"`{command.strip()}`", "", *text.split("\n")]
     for name, row in results.items():
         best = row["best of tables"]
         lines += [
@@ -108,7 +110,7 @@ def page(results: dict[str, Any]) -> str:
             "",
             f"{row['requests']:,} requests of {row['users']:,} users; merge order {row['merge']:.4f}; served: "
             f"{row['served'] or 'merge'}. {row['seconds']:.0f} s, {row['peak_GiB']:.1f} GiB, {row['cores']} cores, "
-            f"load {row['load']}.",
+            f"load {row['load']}." + absent(name, row),
             "",
             f"| ranker | before the test | NDCG@10 | minus {best} | | minus the draft's gbdt | |",
             "|---|---|---|---|---|---|---|",
@@ -119,8 +121,17 @@ def page(results: dict[str, Any]) -> str:
             for other in (best, "gbdt"):
                 cells += ["", ""] if ranker == other else said(one["minus"][other])
             lines.append(f"| {' | '.join(cells)} |")
+    if left := [log for log in LOGS if log not in results]:
+        lines += ["", f"Not measured: {', '.join(left)}."]
     made = next(iter(results.values()))
     return "\n".join([*lines, "", ", ".join(f"{k} {v}" for k, v in made["versions"].items()) + "."]) + "\n"
+
+
+def absent(name: str, row: dict[str, Any]) -> str:
+    """Which rankers the log has been measured without."""
+    wanted = [*OF_TABLES, *OF_HISTORIES, *((*OF_LABELS, "each") if LOGS[name] is not None else ()), *BANDITS]
+    missing = [ranker for ranker in wanted if ranker not in row["rankers"]]
+    return f" Not measured there: {', '.join(missing)}." if missing else ""
 
 
 def said(pair: dict[str, Any]) -> list[str]:
@@ -136,13 +147,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(LOGS), choices=LOGS, metavar="NAME")
     asked = parser.parse_args()
     file = HERE / "rankers.json"
+    results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for name in asked.only:
-        row = measure(recipe_of(name, asked.data))
-        results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        results = {log: ({**results, name: row})[log] for log in LOGS if log in {**results, name: row}}
+        results[name] = measure(recipe_of(name, asked.data))
+        results = {log: results[log] for log in LOGS if log in results}
         write_text(file, json.dumps(results, indent=1) + "\n")
-        write_text(HERE / "RANKERS.md", page(results))
-        print(page({name: row}), flush=True)
+    write_text(HERE / "RANKERS.md", page(results))
+    print(page(results))
 
 
 if __name__ == "__main__":

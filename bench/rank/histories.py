@@ -187,6 +187,8 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
 def quality(python: str, name: str, parts: Parts, wanted: list[str], seeds: int) -> None:
     """AUC and GAUC of each, seed by seed."""
     chosen = kept(f"histories.chosen.{name}")
+    if seeds and (missing := [who for who in ("peer", *wanted) if who not in chosen]):
+        raise SystemExit(f"--seeds: settings of {', '.join(missing)} on {name} are not chosen yet; add --tune")
     label, rows = parts["test"].labels["liked"], parts["test"].candidates
     who = parts["test"].requests.user[rows.request]
     row = kept(f"histories.quality.{name}")

@@ -68,6 +68,7 @@ def test_anything_else_is_refused_where_it_stands(text, said):
 def test_its_numbers_from_left_to_right():
     assert numbers("2 * like ** .5 - min(1e-3, watch) ** -0.25") == [2, 0.5, 1e-3, 0.25]
     assert numbers("like * watch") == []
+    assert with_numbers("like ** 0.123456789 * watch", [0.123456789]) == "like ** 0.123456789 * watch"
     assert with_numbers("(2 * é ** .5\n - watch ** -0.25)", [3, 1, 4.5]) == "(3 * é ** 1\n - watch ** -4.5)"
 
 

@@ -67,7 +67,7 @@ def with_numbers(text: str, values: Sequence[float]) -> str:
     """The formula with ``values`` in place of its numbers, from left to right."""
     whole = text.strip().encode()
     for (begins, ends, _), number in reversed(list(zip(_numbers(text), values, strict=True))):
-        whole = whole[:begins] + f"{number:g}".encode() + whole[ends:]
+        whole = whole[:begins] + f"{number:.12g}".encode() + whole[ends:]
     return whole.decode()
 
 
