@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import Dataset
 from shortlist.draft.nature import Nature
 from shortlist.draft.size import LARGE, Size
 from shortlist.draft.trials import Trial, Trials
-from shortlist.draft.written import inline, toml
+from shortlist.draft.written import toml
 from shortlist.progress import step
 from shortlist.questions import questions_of
 from shortlist.recipe import Recipe, parse
+from shortlist.registry import entry
 from shortlist.tuning import channels, measures
 from shortlist.types import Float64
 
@@ -31,7 +34,7 @@ FEWEST = 30
 WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
 DENSE = 100
 """A window of counts is of use where the log has so many events in it."""
-TREES = {
+TREES: dict[str, Any] = {
     "type": "gbdt",
     "objective": "lambdarank",
     "trees": 250,
@@ -42,8 +45,23 @@ TREES = {
     "rows": 0.7,
     "stopping": 30,
 }
-"""The ranker of a draft: best on the last fifth of four logs, beside xendcg, pointwise trees, a logistic regression and
+"""The trees of a draft: best on the last fifth of four logs, beside xendcg, pointwise trees, a logistic regression and
 averages of them by rank."""
+NET: dict[str, Any] = {
+    "type": "mmoe",
+    "numeric": "standard",
+    "hidden": [64, 32],
+    "dropout": 0.3,
+    "l2": 0.1,
+    "batch": 1024,
+    "rate": 3e-4,
+    "epochs": 6,
+    "checks": 3,
+    "stopping": 3,
+}
+"""The net beside them where ratings tell two labels, what is rated at all and what is liked, and torch is there."""
+WATCHED = "watched"
+"""The label of what is rated at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +97,14 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         every = [*popular, *trials.families()]
         chosen = _named(trials.chosen(every) or popular[:1])
         merge, value = trials.merge(chosen)
+    learned, rank = _rankers(recipe, data)
     sections: dict[str, Any] = {
         "recall": {name: trial.section for name, trial in chosen.items()},
         "fallback": popular[0].section,
         "merge": {**merge, "k": 300},
         "features": _features(nature, data),
-        "samples": {**_learned(recipe), "moments": 20, "negatives": 60},
-        "rank": TREES,
+        "samples": {**_learned(recipe), "moments": 20, "negatives": 60, **learned},
+        "rank": rank,
         "rules": rules,
         "evaluate": {"requests": recipe.evaluate.requests, "k": [10, 50]},
     }
@@ -104,6 +123,17 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
 def _learned(recipe: Recipe) -> dict[str, str]:
     """A ranker learns from a replay even if everybody will be asked once: one moment has too few requests."""
     return {} if recipe.evaluate.requests == "replay" else {"requests": "replay"}
+
+
+def _rankers(recipe: Recipe, data: Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(More keys of [samples], [rank]): trees; and where a rating counts as right from some value on, and what nets
+    need is there, a net that learns beside that what is rated at all.
+    """
+    rated = [event for event, least in (recipe.data.positive or {}).items() if not isinstance(least, bool)]
+    if len(rated) != 1 or not entry("rank", NET["type"]).available:
+        return {}, TREES
+    least = float(np.nanmin(data.events.value))
+    return {"labels": {WATCHED: {rated[0]: least}}}, {"gbdt": TREES, NET["type"]: NET}
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
@@ -177,8 +207,11 @@ def written(found: Funnel) -> str:
         lines += [f"[{key}]", *comment(key), *_keys(found.sections[key]), ""]
     for section in found.sections["features"]:
         lines += ["[[features]]", *_keys(section), ""]
-    for key in ("samples", "rank"):
-        lines += [f"[{key}]", *comment(key), *_keys(found.sections[key]), ""]
+    lines += ["[samples]", *comment("samples"), *_keys(found.sections["samples"]), ""]
+    rank = found.sections["rank"]
+    lines += comment("rank")
+    for head, section in {"rank": rank}.items() if "type" in rank else ((f"rank.{name}", rank[name]) for name in rank):
+        lines += [f"[{head}]", *_keys(section), ""]
     lines += comment("rules")
     for section in found.sections["rules"]:
         lines += ["[[rules]]", *_keys(section), ""]
@@ -187,19 +220,7 @@ def written(found: Funnel) -> str:
 
 
 def _keys(section: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in section.items()]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return inline(value)
-    if isinstance(value, str):
-        return toml(value)
-    return "[" + ", ".join(_value(one) for one in value) + "]"
+    return [f"{key} = {toml(value)}" for key, value in section.items()]
 
 
 PLAIN = Funnel(
