@@ -20,7 +20,7 @@ from shortlist.train import versions
 def provenance(script: str, libraries: Iterable[str] = ()) -> dict[str, Any]:
     """What figures were made with, and the versions of further libraries that are installed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    told = ["DIR" if before in ("--data", "--work", "--peers") else word for before, word in pairwise(sys.argv)]
+    told = ["DIR" if before in ("--data", "--work", "--peers", "--movietweetings") else word for before, word in pairwise(sys.argv)]
     found = versions()
     for library in libraries:
         try:
