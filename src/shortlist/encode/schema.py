@@ -11,7 +11,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.encode import _fields as kernel
-from shortlist.encode._encoder import buckets_of, codes_of, hashed, one_a_row
+from shortlist.encode._encoder import buckets_of, codes_of, hashed, stacked
 from shortlist.encode.history import EVENT, entries, last, part_of
 from shortlist.encode.inputs import Inputs
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, Int64, Ragged, Requests
@@ -173,9 +173,7 @@ class Schema:
 
     def _columns(self, names: Sequence[str], requests: Requests, candidates: Candidates) -> Float64:
         """[names, m], column by column as the candidates have them; NaN for what is not finite."""
-        x = np.empty((len(names), len(candidates)))
-        for cells, name in zip(x, names, strict=True):
-            cells[:] = one_a_row(name, column_of(name, requests, candidates))
+        x = stacked(names, [column_of(name, requests, candidates) for name in names], len(candidates))
         x[np.isinf(x)] = np.nan
         return x
 
