@@ -13,7 +13,7 @@ import pytest
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.draft import draft, trials
-from shortlist.draft.funnel import PLAIN, TREES, funnel, written
+from shortlist.draft.funnel import PLAIN, TREES, funnel, rankers, written
 from shortlist.draft.nature import Nature
 from shortlist.progress import listening
 from shortlist.questions import questions_of
@@ -166,19 +166,22 @@ def rated(folder):
 
 def test_ratings_are_learned_as_two_labels_by_a_net_beside_trees(tmp_path):
     own = rated(tmp_path)
-    found = funnel(own, train.load(own)[0])
-    assert found.sections["rank"].keys() == {"gbdt", "mmoe"}
-    assert found.sections["samples"]["labels"] == {"watched": {"rating": 1.0}}
-    tables = tomllib.loads(written(found))
-    assert {key: tables[key] for key in found.sections} == found.sections
+    labels, rank = rankers(own, train.load(own)[0])
+    assert rank.keys() == {"gbdt", "mmoe"}
+    assert labels == {"labels": {"watched": {"rating": 1.0}}}
+    sections = {**PLAIN.sections, "samples": {**PLAIN.sections["samples"], **labels}, "rank": rank}
+    tables = tomllib.loads(written(replace(PLAIN, sections=sections)))
+    assert tables == sections
     whole = parse({**HEAD, "data": own.data.model_dump(exclude_unset=True), **tables})
     assert list(whole.rankers) == ["gbdt", "mmoe"]
+
+
+def test_where_nothing_is_rated_trees_rank_alone(recipe, data):
+    assert rankers(recipe, data) == ({}, TREES)
 
 
 def test_where_no_net_can_be_fitted_trees_rank_alone(tmp_path, monkeypatch):
     own = rated(tmp_path)
     absent = lambda kind, name: replace(entry(kind, name), available=False)  # noqa: E731
     monkeypatch.setattr(sys.modules["shortlist.draft.funnel"], "entry", absent)
-    sections = funnel(own, train.load(own)[0]).sections
-    assert sections["rank"] == TREES
-    assert "labels" not in sections["samples"]
+    assert rankers(own, train.load(own)[0]) == ({}, TREES)

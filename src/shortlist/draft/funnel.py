@@ -97,7 +97,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         every = [*popular, *trials.families()]
         chosen = _named(trials.chosen(every) or popular[:1])
         merge, value = trials.merge(chosen)
-    learned, rank = _rankers(recipe, data)
+    learned, rank = rankers(recipe, data)
     sections: dict[str, Any] = {
         "recall": {name: trial.section for name, trial in chosen.items()},
         "fallback": popular[0].section,
@@ -125,7 +125,7 @@ def _learned(recipe: Recipe) -> dict[str, str]:
     return {} if recipe.evaluate.requests == "replay" else {"requests": "replay"}
 
 
-def _rankers(recipe: Recipe, data: Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
+def rankers(recipe: Recipe, data: Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
     """(More keys of [samples], [rank]): trees; and where a rating counts as right from some value on, and what nets
     need is there, a net that learns beside that what is rated at all.
     """
