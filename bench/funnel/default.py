@@ -4,7 +4,8 @@
 
 Each draft (``bench/first_hour/results.json``) is fitted with trees alone, as it was, and with the rankers and labels
 that ``shortlist init`` writes for its log now; which of them is served, ``fit`` chooses before the test window. NDCG@10
-of the slates on the test window, paired by request, users drawn (95 %). Where both drafts are the same, that is said.
+of the slates on the test window, paired by request, users drawn (95 %); one seed. Where both drafts are the same, that
+is said. Load is of the whole machine: above 1 a core, seconds are not to be trusted.
 Writes default.json and DEFAULT.md.
 """
 
@@ -26,9 +27,10 @@ from shortlist.cli import threads  # noqa: F401 - before numpy, as the command l
 from shortlist import train
 from shortlist.cli.progress import progress
 from shortlist.documents import write_text
-from shortlist.draft.funnel import TREES, rankers
+from shortlist.draft.funnel import NET, TREES, rankers
 from shortlist.evaluate.compare import compare
 from shortlist.recipe import parse
+from shortlist.registry import entry
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -49,9 +51,8 @@ def of_trees(name: str, data: Path) -> dict[str, Any]:
 
 def as_now(tables: dict[str, Any]) -> dict[str, Any]:
     """The same with what a draft ranks with now."""
-    recipe = parse(tables)
-    learned, rank = rankers(recipe, train.load(recipe)[0])
-    return {**tables, "samples": {**tables["samples"], **learned}, "rank": rank}
+    more, rank = rankers(parse(tables))
+    return {**tables, "samples": {**tables["samples"], **more}, "rank": rank}
 
 
 def fitted(tables: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -110,9 +111,11 @@ def page(results: dict[str, Any]) -> str:
         cells += [f"{one['served']}, {other['served']}", f"{one['seconds']:.0f}, {other['seconds']:.0f}"]
         cells += [f"{one['GiB']:.1f}, {other['GiB']:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
-    made = list(results.values())[-1]
-    told = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
-    return "\n".join([*lines, "", f"{made['machine']}, {made['date']}, {told}."]) + "\n"
+    lines += [""]
+    for name, row in results.items():
+        lines.append(f"- {name}: `{row['command']}`, {row['machine']}, {row['date']}, load {row['load']}")
+    told = ", ".join(f"{package} {version}" for package, version in list(results.values())[-1]["versions"].items())
+    return "\n".join([*lines, "", f"{told}."]) + "\n"
 
 
 def main() -> None:
@@ -122,6 +125,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--only", nargs="*", default=known, choices=known, metavar="NAME")
     asked = parser.parse_args()
+    if not entry("rank", NET["type"]).available:
+        parser.error(f"{NET['type']} needs torch: pip install 'shortlist[deep]'")
     file = HERE / "default.json"
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for name in asked.only:

@@ -110,7 +110,7 @@ def measure(
         print(f"{name}: {channel} {gains[channel][0]:+.4f} ± {gains[channel][1]:.4f} before the test", flush=True)
     taken = sorted(gains, key=lambda channel: -gains[channel][0])[:TAKEN] or list(channels)
     funnels = {AS_IT_STANDS: recipe, WITH_THEM: with_channels(recipe, taken)}
-    if candidates is not None:
+    if candidates is not None and candidates < recipe.merge["k"]:
         funnels[OF_FEWER] = of_fewer(funnels[WITH_THEM], candidates)
     with tempfile.TemporaryDirectory() as folder:
         runs = {what: [Path(folder) / what / str(seed) for seed in range(seeds)] for what in funnels}
@@ -134,6 +134,7 @@ def measure(
         },
         "fit_seconds": {what: documents[what]["fit_seconds"] for what in funnels},
         "milliseconds": spent,
+        "cores": os.cpu_count(),
         **measured.provenance("bench/funnel/learned.py"),
     }
 
@@ -188,7 +189,7 @@ def page(results: dict[str, Any]) -> str:
             lines.append(f"| {' | '.join(map(str, cells))} | {shares} |")
     lines += [""]
     for name, row in results.items():
-        busy = row["load"] > (os.cpu_count() or 1) * BUSY
+        busy = row["load"] > row["cores"] * BUSY
         doubt = ": the machine had other work, its timings are not to be trusted" if busy else ""
         lines.append(f"- {name}: `{row['command']}`, {row['machine']}, {row['date']}, load {row['load']}{doubt}")
     told = ", ".join(f"{package} {version}" for package, version in next(iter(results.values()))["versions"].items())

@@ -165,10 +165,11 @@ def rated(folder):
 
 
 def test_ratings_are_learned_as_two_labels_by_a_net_beside_trees(tmp_path):
+    pytest.importorskip("torch")
     own = rated(tmp_path)
-    labels, rank = rankers(own, train.load(own)[0])
+    labels, rank = rankers(own)
     assert rank.keys() == {"gbdt", "mmoe"}
-    assert labels == {"labels": {"watched": {"rating": 1.0}}}
+    assert labels == {"labels": {"rated": {"rating": True}}}
     sections = {**PLAIN.sections, "samples": {**PLAIN.sections["samples"], **labels}, "rank": rank}
     tables = tomllib.loads(written(replace(PLAIN, sections=sections)))
     assert tables == sections
@@ -176,12 +177,13 @@ def test_ratings_are_learned_as_two_labels_by_a_net_beside_trees(tmp_path):
     assert list(whole.rankers) == ["gbdt", "mmoe"]
 
 
-def test_where_nothing_is_rated_trees_rank_alone(recipe, data):
-    assert rankers(recipe, data) == ({}, TREES)
+def test_where_nothing_is_rated_trees_rank_alone(recipe, tmp_path):
+    assert rankers(recipe) == ({}, TREES)
+    bought = rated(tmp_path).data.model_copy(update={"positive": {"rating": 4.0, "buy": True}})
+    assert rankers(recipe.model_copy(update={"data": bought})) == ({}, TREES)
 
 
 def test_where_no_net_can_be_fitted_trees_rank_alone(tmp_path, monkeypatch):
-    own = rated(tmp_path)
     absent = lambda kind, name: replace(entry(kind, name), available=False)  # noqa: E731
     monkeypatch.setattr(sys.modules["shortlist.draft.funnel"], "entry", absent)
-    assert rankers(own, train.load(own)[0]) == ({}, TREES)
+    assert rankers(rated(tmp_path)) == ({}, TREES)

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.data import Dataset
@@ -60,7 +58,7 @@ NET: dict[str, Any] = {
     "stopping": 3,
 }
 """The net beside them where ratings tell two labels, what is rated at all and what is liked, and torch is there."""
-WATCHED = "watched"
+RATED = "rated"
 """The label of what is rated at all."""
 
 
@@ -97,13 +95,13 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         every = [*popular, *trials.families()]
         chosen = _named(trials.chosen(every) or popular[:1])
         merge, value = trials.merge(chosen)
-    learned, rank = rankers(recipe, data)
+    more, rank = rankers(recipe)
     sections: dict[str, Any] = {
         "recall": {name: trial.section for name, trial in chosen.items()},
         "fallback": popular[0].section,
         "merge": {**merge, "k": 300},
         "features": _features(nature, data),
-        "samples": {**_learned(recipe), "moments": 20, "negatives": 60, **learned},
+        "samples": {**_learned(recipe), "moments": 20, "negatives": 60, **more},
         "rank": rank,
         "rules": rules,
         "evaluate": {"requests": recipe.evaluate.requests, "k": [10, 50]},
@@ -117,7 +115,7 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         sections["samples"]["at_most"] = size.at_most
     if size.requests >= LARGE:
         sections["evaluate"]["at_most"] = LARGE
-    return Funnel(sections, _reasons(nature, trials, chosen, value, size))
+    return Funnel(sections, _reasons(nature, trials, chosen, value, size, rank is not TREES))
 
 
 def _learned(recipe: Recipe) -> dict[str, str]:
@@ -125,15 +123,14 @@ def _learned(recipe: Recipe) -> dict[str, str]:
     return {} if recipe.evaluate.requests == "replay" else {"requests": "replay"}
 
 
-def rankers(recipe: Recipe, data: Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(More keys of [samples], [rank]): trees; and where a rating counts as right from some value on, and what nets
-    need is there, a net that learns beside that what is rated at all.
+def rankers(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(More keys of [samples], [rank]): trees; and where the one behaviour that counts as right does so from some value
+    on, and what nets need is installed, a net beside them that also learns what is rated at all.
     """
-    rated = [event for event, least in (recipe.data.positive or {}).items() if not isinstance(least, bool)]
-    if len(rated) != 1 or not entry("rank", NET["type"]).available:
+    least = list((recipe.data.positive or {}).items())
+    if len(least) != 1 or isinstance(least[0][1], bool) or not entry("rank", NET["type"]).available:
         return {}, TREES
-    least = float(np.nanmin(data.events.value))
-    return {"labels": {WATCHED: {rated[0]: least}}}, {"gbdt": TREES, NET["type"]: NET}
+    return {"labels": {RATED: {least[0][0]: True}}}, {"gbdt": TREES, NET["type"]: NET}
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
@@ -167,7 +164,7 @@ def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
 
 
 def _reasons(
-    nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size
+    nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size, ranked: bool
 ) -> dict[str, list[str]]:
     window = trials.window.questions
     lines = {
@@ -180,6 +177,8 @@ def _reasons(
     }
     for name, trial in chosen.items():
         lines[f"recall.{name}"] = [f"{trial.order.mean():.4f}, {trial.wide.mean():.3f}"]
+    if ranked:
+        lines["rank"] = ["fit serves the better of the two, or their average; the net needs shortlist[deep]"]
     if nature.repeats > AGAIN:
         lines["rules"] = [f"no `seen`: {nature.repeats:.0%} of what users take they took before"]
     return lines

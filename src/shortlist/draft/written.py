@@ -44,7 +44,9 @@ def inline(table: Mapping[str, Any]) -> str:
 
 
 def toml(value: str | float | Iterable[Any] | Mapping[str, Any]) -> str:
-    """A value; but for tables, JSON's words and escapes are TOML's."""
+    """A value, finite; JSON's words and escapes are TOML's."""
     if isinstance(value, Mapping):
         return inline(value)
-    return json.dumps(value if isinstance(value, str | int | float) else list(value), ensure_ascii=False)
+    if isinstance(value, str | int | float):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return "[" + ", ".join(map(toml, value)) + "]"

@@ -19,8 +19,6 @@ from shortlist.types import Array, Bool, Float32, Float64, Int32, Ragged
 
 NUMBERS = (kernel.STANDARD, kernel.MISSING)
 """Kinds of field with one design column, in which a value stands; of the others 1 stands in one of several."""
-Spec = tuple[Array, Array, Array, Array, Array, Array, Array]
-"""What the kernel needs to know of fields."""
 KINDS = {
     kernel.STANDARD: "number",
     kernel.BUCKET: "bucket",
@@ -132,7 +130,7 @@ class Design(Encoder):
         of_number = np.isin(self.kind_, NUMBERS)
         place = np.cumsum(~of_number).astype(np.int32) - 1  # of a field that is crossed, among the one-hot ones
 
-        def spec(fields: Array) -> Spec:
+        def spec(fields: Array) -> kernel.Spec:
             cross, table = self.kind_[fields] == kernel.CROSS, self.table_.take(fields)
             left, right = (np.where(cross, place[of[fields]], of[fields]) for of in (self.left_, self.right_))
             return (
@@ -187,8 +185,8 @@ class Apart:
 
     own: Int32  # [v] the design column of each number
     ones: int  # how many one-hot columns a row has
-    numbers: Spec
-    hot: Spec
+    numbers: kernel.Spec
+    hot: kernel.Spec
 
     def transform(self, x: Float64) -> tuple[Int32, Float32]:
         """(the one-hot design columns [m, ones], the numbers [m, v]) of a table given as columns, ``x`` [f, m]."""

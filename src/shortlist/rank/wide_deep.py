@@ -10,8 +10,7 @@ import torch
 from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
-from shortlist.encode._encoder import stacked
-from shortlist.encode.design import Apart, Design
+from shortlist.encode.design import KINDS, NUMBERS, Apart, Design
 from shortlist.nn.flat import Flat
 from shortlist.nn.mlp import MLP
 from shortlist.nn.wide import Wide
@@ -64,17 +63,16 @@ class WideDeep(DesignRanker, LayeredRanker):
 
     def of_rows(self, requests: Requests, candidates: Candidates) -> dict[str, Array]:
         """The schema's, and of the design the one-hot ``columns`` and the numbers, ``values``."""
-        names = self.wide_columns_.tolist()
-        x = stacked(names, [candidates[name] for name in names], len(candidates))
-        x[np.isinf(x)] = np.nan  # as for the deep part
-        columns, values = self.apart_.transform(x)
+        columns, values = self.apart_.transform(self.schema_.columns(self.wide_columns_.tolist(), requests, candidates))
         return {**super().of_rows(requests, candidates), "columns": columns, "values": values}
 
     def more_inputs(self) -> dict[str, Any]:
         """The design's one-hot columns and its numbers."""
-        said = self.design().describe(self.wide_columns_)
-        apart = [[one for one in said if (one["kind"] in ("number", "missing")) == number] for number in (False, True)]
-        return dict(zip(("columns", "values"), apart, strict=True))
+        said, numbers = self.design().describe(self.wide_columns_), {KINDS[kind] for kind in NUMBERS}
+        return {
+            "columns": [one for one in said if one["kind"] not in numbers],
+            "values": [one for one in said if one["kind"] in numbers],
+        }
 
     def blank(self) -> Design:
         """The wide part's encoder, nothing learned."""
