@@ -49,6 +49,8 @@ METRIC, TAKEN = "ndcg@10", 2
 BUSY = 1.5
 """Processes that want a core, for each core, from which on timings are not to be trusted."""
 AS_IT_STANDS, WITH_THEM, OF_FEWER = "as it stands", "with them", "with them, of fewer candidates"
+STILL = 0.001
+"""A change of the merged order that is next to none."""
 ASKED, WARM = 600, 50
 """Requests whose time is taken, and those before them whose time is not."""
 
@@ -177,6 +179,15 @@ def page(results: dict[str, Any]) -> str:
                     f"{cell['baseline']['mean']:.4f} | {cell['run']['mean']:.4f} | "
                     f"{cell['diff']:+.4f} [{low:+.4f}, {high:+.4f}] | {word} | {row['seeds']} |"
                 )
+    still = [name for name, row in results.items() if abs(row["stages"][WITH_THEM]["merge"]["diff"]) < STILL]
+    if still:
+        lines += [
+            "",
+            "Why the slates gain nothing that can be told: the merged order is as good as before to within "
+            f"{STILL} of NDCG@10",
+            f"({', '.join(still)}). What the two put in front, the plain channels had put there already, and what else",
+            "they find the ranker does not put first.",
+        ]
     lines += [
         "",
         "| recipe | funnel | candidates | fit s | a request ms | of which the two |",
