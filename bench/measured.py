@@ -16,11 +16,14 @@ from typing import Any
 from shortlist.documents import write_text
 from shortlist.train import versions
 
+FOLDERS = ("--data", "--work", "--peers", "--movietweetings")
+"""Options whose value is a place on one machine."""
+
 
 def provenance(script: str, libraries: Iterable[str] = ()) -> dict[str, Any]:
     """What figures were made with, and the versions of further libraries that are installed."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    told = ["DIR" if before in ("--data", "--work", "--peers") else word for before, word in pairwise(sys.argv)]
+    told = ["DIR" if before in FOLDERS else word for before, word in pairwise(sys.argv)]
     found = versions()
     for library in libraries:
         try:

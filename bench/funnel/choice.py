@@ -92,7 +92,8 @@ def recipe_of(name: str, data: Path) -> Recipe:
     """The draft with four rankers: its own, two other objectives, and a line."""
     text = json.loads(DRAFTS.read_text(encoding="utf-8"))["sets"][name]["recipe"].replace("DATA", str(data))
     tables = tomllib.loads(text)
-    kinds = {what: {**tables["rank"], "objective": what} for what in ("lambdarank", "xendcg", "pointwise")}
+    trees = tables["rank"].get("gbdt", tables["rank"])
+    kinds = {what: {**trees, "objective": what} for what in ("lambdarank", "xendcg", "pointwise")}
     return parse({**tables, "rank": {**kinds, "logistic": {"type": "logistic"}}})
 
 

@@ -1,12 +1,14 @@
 """Is a funnel better for two channels that learn with a net, and what do they cost a request?
 
     python bench/funnel/learned.py [--only NAME ...] [--movietweetings DIR] [--seeds 3] [--channels NAME ...]
+        [--candidates N]
 
 To each committed recipe every learned channel, or those named, is added alone, with its defaults; the two that gain
 most before the test window, by NDCG@10 on the windows that choose among rankers, are then added together: two that are
 named are taken as they are. That funnel
 is fitted and paired with the recipe as it stands, seed by seed, on the test window; requests are asked one after the
-other of both bundles. Writes learned.json and LEARNED.md.
+other of both bundles. With ``--candidates``, so is one more funnel, whose ranker is given so many rows of the merge.
+Writes learned.json and LEARNED.md.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -36,11 +39,18 @@ from shortlist.recipe import Recipe, parse, read
 from shortlist.train.choice import MERGE, Choice
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import measured  # noqa: E402
+
 RECIPES = HERE.parent.parent / "recipes"
 CHANNELS = ("sasrec", "bert4rec", "two_tower", "youtube_dnn", "mind", "lightgcn", "eges", "fm")
 METRIC, TAKEN = "ndcg@10", 2
 BUSY = 1.5
 """Processes that want a core, for each core, from which on timings are not to be trusted."""
+AS_IT_STANDS, WITH_THEM, OF_FEWER = "as it stands", "with them", "with them, of fewer candidates"
+STILL = 0.001
+"""A change of the merged order that is next to none."""
 ASKED, WARM = 600, 50
 """Requests whose time is taken, and those before them whose time is not."""
 
@@ -80,7 +90,15 @@ def latency(bundle: Path) -> dict[str, Any]:
     return {name: float(np.median(spent[WARM:])) * 1e3 for name, spent in told.items()}
 
 
-def measure(name: str, data: Path | None, seeds: int, channels: Sequence[str]) -> dict[str, Any]:
+def of_fewer(recipe: Recipe, candidates: int) -> Recipe:
+    """The recipe with so many rows of the merge ranked."""
+    tables = recipe.model_dump(mode="json", exclude_unset=True)
+    return parse({**tables, "merge": {**tables["merge"], "k": candidates}})
+
+
+def measure(
+    name: str, data: Path | None, seeds: int, channels: Sequence[str], candidates: int | None
+) -> dict[str, Any]:
     """What every channel gains before the test, and what the best two do on it."""
     recipe = read(RECIPES / f"{name}.toml")
     gains = {}
@@ -93,7 +111,9 @@ def measure(name: str, data: Path | None, seeds: int, channels: Sequence[str]) -
         gains[channel] = gain(values, own, users)
         print(f"{name}: {channel} {gains[channel][0]:+.4f} ± {gains[channel][1]:.4f} before the test", flush=True)
     taken = sorted(gains, key=lambda channel: -gains[channel][0])[:TAKEN] or list(channels)
-    funnels = {"as it stands": recipe, "with them": with_channels(recipe, taken)}
+    funnels = {AS_IT_STANDS: recipe, WITH_THEM: with_channels(recipe, taken)}
+    if candidates is not None and candidates < recipe.merge["k"]:
+        funnels[OF_FEWER] = of_fewer(funnels[WITH_THEM], candidates)
     with tempfile.TemporaryDirectory() as folder:
         runs = {what: [Path(folder) / what / str(seed) for seed in range(seeds)] for what in funnels}
         documents = {}
@@ -102,20 +122,22 @@ def measure(name: str, data: Path | None, seeds: int, channels: Sequence[str]) -
                 with progress():
                     seeded = one.model_copy(update={"seed": recipe.seed + seed})
                     documents[what] = train.fit(seeded, root=data, out=out).evaluation.document
-        pair = compare([runs["as it stands"], runs["with them"]])["pairs"][0]
+        pairs = {what: compare([runs[AS_IT_STANDS], runs[what]])["pairs"][0] for what in list(funnels)[1:]}
         spent = {what: latency(out[0] / "bundle") for what, out in runs.items()}
     return {
         "before the test": {"requests": len(own), "users": len(np.unique(users)), "gain": gains},
         "taken": taken,
-        "requests": pair["requests"],
-        "users": pair["users"],
+        "candidates": {what: one.merge["k"] for what, one in funnels.items()},
+        "requests": pairs[WITH_THEM]["requests"],
+        "users": pairs[WITH_THEM]["users"],
         "seeds": seeds,
-        "stages": {stage: pair["stages"][stage][METRIC] for stage in ("slate", "merge")},
+        "stages": {
+            what: {stage: pair["stages"][stage][METRIC] for stage in ("slate", "merge")} for what, pair in pairs.items()
+        },
         "fit_seconds": {what: documents[what]["fit_seconds"] for what in funnels},
         "milliseconds": spent,
-        "versions": train.versions(),
         "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
+        **measured.provenance("bench/funnel/learned.py"),
     }
 
 
@@ -123,8 +145,6 @@ def page(results: dict[str, Any]) -> str:
     """The tables of LEARNED.md."""
     lines = [
         "# Two learned channels more",
-        "",
-        "`python bench/funnel/learned.py --movietweetings DIR`",
         "",
         "Learned channels were added to the committed recipe, each alone, with its defaults. Before the test window,",
         "on the windows that choose among rankers, NDCG@10 of what its first ranker would serve changes by (± a",
@@ -146,32 +166,45 @@ def page(results: dict[str, Any]) -> str:
         "The two with the highest mean were then added together, and the test window was looked at once. Pairs are by",
         "request, users drawn, seeds a random effect (95 %). Milliseconds are of one request after another, medians.",
         "",
-        "| recipe | added | list | as it stands | with them | difference | | seeds |",
-        "|---|---|---|---|---|---|---|---|",
+        "| recipe | added | candidates | list | as it stands | with them | difference | | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in results.items():
-        for stage, cell in row["stages"].items():
-            low, high = cell["low"], cell["high"]
-            word = "above" if low > 0 else "below" if high < 0 else "cannot be told apart"
-            lines.append(
-                f"| {name} | {', '.join(row['taken'])} | {stage} | {cell['baseline']['mean']:.4f} | "
-                f"{cell['run']['mean']:.4f} | {cell['diff']:+.4f} [{low:+.4f}, {high:+.4f}] | {word} | {row['seeds']} |"
-            )
+        for what, stages in row["stages"].items():
+            for stage, cell in stages.items():
+                low, high = cell["low"], cell["high"]
+                word = "above" if low > 0 else "below" if high < 0 else "cannot be told apart"
+                lines.append(
+                    f"| {name} | {', '.join(row['taken'])} | {row['candidates'][what]} | {stage} | "
+                    f"{cell['baseline']['mean']:.4f} | {cell['run']['mean']:.4f} | "
+                    f"{cell['diff']:+.4f} [{low:+.4f}, {high:+.4f}] | {word} | {row['seeds']} |"
+                )
+    still = [name for name, row in results.items() if abs(row["stages"][WITH_THEM]["merge"]["diff"]) < STILL]
+    if still:
+        lines += [
+            "",
+            "Why the slates gain nothing that can be told: the merged order is as good as before to within "
+            f"{STILL} of NDCG@10",
+            f"({', '.join(still)}). What the two put in front, the plain channels had put there already, and what else",
+            "they find the ranker does not put first.",
+        ]
     lines += [
         "",
-        "| recipe | fit s, as it stands | with them | a request ms, as it stands | with them | of which the two |",
+        "| recipe | funnel | candidates | fit s | a request ms | of which the two |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in results.items():
-        one, other = (row["milliseconds"][what] for what in ("as it stands", "with them"))
-        fits = [f"{row['fit_seconds'][what]:.0f}" for what in ("as it stands", "with them")]
-        shares = ", ".join(f"{channel} {other[channel]:.2f}" for channel in row["taken"])
-        lines.append(f"| {name} | {' | '.join(fits)} | {one['p50']:.2f} | {other['p50']:.2f} | {shares} |")
-    if busy := [name for name, row in results.items() if row["load"] > row["cores"] * BUSY]:
-        lines += ["", f"The machine had other work, so timings are not to be trusted: {', '.join(busy)}."]
-    made = next(iter(results.values()))
-    told = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
-    return "\n".join([*lines, "", f"{made['cores']} cores, {told}."]) + "\n"
+        for what, spent in row["milliseconds"].items():
+            shares = ", ".join(f"{channel} {spent[channel]:.2f}" for channel in row["taken"] if channel in spent)
+            cells = [name, what, row["candidates"][what], f"{row['fit_seconds'][what]:.0f}", f"{spent['p50']:.2f}"]
+            lines.append(f"| {' | '.join(map(str, cells))} | {shares} |")
+    lines += [""]
+    for name, row in results.items():
+        busy = row["load"] > row["cores"] * BUSY
+        doubt = ": the machine had other work, its timings are not to be trusted" if busy else ""
+        lines.append(f"- {name}: `{row['command']}`, {row['machine']}, {row['date']}, load {row['load']}{doubt}")
+    told = ", ".join(f"{package} {version}" for package, version in next(iter(results.values()))["versions"].items())
+    return "\n".join([*lines, "", f"{told}."]) + "\n"
 
 
 def main() -> None:
@@ -181,6 +214,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=names, choices=names, metavar="NAME")
     parser.add_argument("--movietweetings", type=Path, help="folder of that data set")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--candidates", type=int, help="rows ranked in one more funnel")
     parser.add_argument("--channels", nargs="*", default=list(CHANNELS), choices=CHANNELS, metavar="NAME")
     asked = parser.parse_args()
     file = HERE / "learned.json"
@@ -190,7 +224,7 @@ def main() -> None:
             print("movietweetings: left out, --movietweetings says where it is")
             continue
         data = asked.movietweetings if name == "movietweetings" else None
-        results[name] = measure(name, data, asked.seeds, asked.channels)
+        results[name] = measure(name, data, asked.seeds, asked.channels, asked.candidates)
         write_text(file, json.dumps(results, indent=1) + "\n")
         write_text(HERE / "LEARNED.md", page(results))
     print(page(results))

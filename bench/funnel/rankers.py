@@ -56,15 +56,15 @@ def recipe_of(name: str, data: Path) -> Recipe:
     known = tomllib.loads((HERE.parent / "rank" / "funnel.toml").read_text(encoding="utf-8"))
     net = {key: value for key, value in known["wide_deep"].items() if key != "type"}
     several = {key: value for key, value in net.items() if key != "objective"}
-    rank = {"gbdt": tables["rank"], **{one: known[one] for one in OF_TABLES[1:-1]}, "dnn": {"type": "dnn", **several}}
+    trees = tables["rank"].get("gbdt", tables["rank"])
+    rank = {"gbdt": trees, **{one: known[one] for one in OF_TABLES[1:-1]}, "dnn": {"type": "dnn", **several}}
     rank |= {one: {"type": one, **net} for one in OF_HISTORIES}
-    samples = dict(tables.get("samples", {}))
+    samples = {key: value for key, value in tables.get("samples", {}).items() if key != "labels"}
     if LOGS[name] is not None:
         samples["labels"] = {"watched": {"rating": 0.5}, "liked": {"rating": LOGS[name]}}
         labels = ["watched", "liked"]
-        trees = {**tables["rank"], "objective": "pointwise"}
         rank |= {one: {"type": one, **several, "labels": labels} for one in OF_LABELS}
-        rank["each"] = {"type": "each", "ranker": trees, "labels": labels}
+        rank["each"] = {"type": "each", "ranker": {**trees, "objective": "pointwise"}, "labels": labels}
     rank |= {one: {"type": one} for one in BANDITS}
     return parse({**tables, "samples": samples, "rank": rank})
 

@@ -13,11 +13,12 @@ import pytest
 from shortlist import train
 from shortlist.component import InputError
 from shortlist.draft import draft, trials
-from shortlist.draft.funnel import PLAIN, funnel, written
+from shortlist.draft.funnel import PLAIN, TREES, funnel, rankers, written
 from shortlist.draft.nature import Nature
 from shortlist.progress import listening
 from shortlist.questions import questions_of
 from shortlist.recipe import parse
+from shortlist.registry import entry
 
 sys.path.insert(0, str(Path(__file__).parent))
 from layouts import shop
@@ -153,3 +154,36 @@ def test_a_funnel_that_is_asked_once_is_drafted_for_that(tmp_path):
     assert "requests" not in often["samples"]
     with pytest.raises(InputError, match="--requests last: expected replay or start"):
         draft(path, requests="last")
+
+
+def rated(folder):
+    """A recipe for a shop whose customers say from 1 to 5 what they think of a thing."""
+    lines = [f"u{row.user},i{row.item},{row.rating},{row.seconds}" for row in shop(3000)]
+    (folder / "log.csv").write_text("\n".join(["user,item,value,time", *lines, ""]))
+    events = {"path": str(folder / "log.csv")}
+    return parse({**HEAD, "data": {"split": SPLIT, "events": events, "positive": {"rating": 4}}})
+
+
+def test_ratings_are_learned_as_two_labels_by_a_net_beside_trees(tmp_path):
+    pytest.importorskip("torch")
+    own = rated(tmp_path)
+    labels, rank = rankers(own)
+    assert rank.keys() == {"gbdt", "mmoe"}
+    assert labels == {"labels": {"rated": {"rating": True}}}
+    sections = {**PLAIN.sections, "samples": {**PLAIN.sections["samples"], **labels}, "rank": rank}
+    tables = tomllib.loads(written(replace(PLAIN, sections=sections)))
+    assert tables == sections
+    whole = parse({**HEAD, "data": own.data.model_dump(exclude_unset=True), **tables})
+    assert list(whole.rankers) == ["gbdt", "mmoe"]
+
+
+def test_where_nothing_is_rated_trees_rank_alone(recipe, tmp_path):
+    assert rankers(recipe) == ({}, TREES)
+    bought = rated(tmp_path).data.model_copy(update={"positive": {"rating": 4.0, "buy": True}})
+    assert rankers(recipe.model_copy(update={"data": bought})) == ({}, TREES)
+
+
+def test_where_no_net_can_be_fitted_trees_rank_alone(tmp_path, monkeypatch):
+    absent = lambda kind, name: replace(entry(kind, name), available=False)  # noqa: E731
+    monkeypatch.setattr(sys.modules["shortlist.draft.funnel"], "entry", absent)
+    assert rankers(rated(tmp_path)) == ({}, TREES)

@@ -79,6 +79,17 @@ def test_the_matrix_is_its_definition_column_by_column():
     assert 0 < design.crossed().sum() < design.width_
 
 
+def test_numbers_apart_from_one_hot_columns_are_the_same_entries():
+    train, x = table(400, 0), table(200, 1)
+    design = Design(buckets=7, crosses=[("colour", "age"), ("price", "colour")], cross_min_count=8)
+    apart = design.fit(train, NAMES, CODES).apart()
+    columns, values = apart.transform(np.ascontiguousarray(x.T))
+    got = np.zeros((200, design.width_))
+    got[:, apart.own] = values
+    np.put_along_axis(got, columns.astype(int), 1, axis=1)
+    np.testing.assert_array_equal(got, design.matrix(x).toarray())
+
+
 def test_crosses_of_all_pairs_are_the_pairs_one_by_one():
     train = table(300, 2)
     every = Design(crosses="all").fit(train, NAMES, CODES)

@@ -147,11 +147,11 @@ def test_flat_has_the_size_it_says(numeric):
 
 
 def test_wide_is_a_sparse_product():
-    wide = Wide(6)
+    wide = Wide(6, torch.tensor([3, 2]))
     with torch.no_grad():
         wide.table.copy_(torch.arange(6.0)[:, None])
     columns, values = torch.tensor([[1, 5], [0, 2]], dtype=torch.int32), torch.tensor([[2.0, 1.0], [9.0, 0.5]])
-    assert wide(columns, values).tolist() == [7.0, 1.0]
+    assert wide(columns, values).tolist() == [1 + 5 + 3 * 2.0 + 2 * 1.0, 0 + 2 + 3 * 9.0 + 2 * 0.5]
 
 
 def test_dropout_draws_from_its_own_generator_and_keeps_the_mean():

@@ -120,10 +120,27 @@ def by_the_contract(said, columns, past):
     return made
 
 
+@pytest.mark.parametrize("config", [{"columns": ["kind"]}, {"columns": ["a"], "wide_buckets": 0}, {"columns": ["tags"]}])
+def test_a_wide_part_without_numbers_or_without_one_hot_columns(config):
+    samples = everything()
+    ranker = find("rank", "wide_deep")(epochs=1, batch=64, **config).fit(samples)
+    inputs = ranker.inputs(samples.requests, samples.candidates)
+    assert 0 in (inputs.rows["columns"].shape[1], inputs.rows["values"].shape[1])
+    np.testing.assert_allclose(ranker.predict(inputs), predict(ranker.net(), inputs), atol=1e-5, rtol=1e-5)
+    assert ranker._scorer is not None
+
+
+def test_a_file_that_reads_other_columns_is_made_again_of_the_weights():
+    samples = everything()
+    ranker = find("rank", "wide_deep")(**CONFIG).fit(samples)
+    expected = score(ranker, samples)
+    other = find("rank", "wide_deep")(**{**CONFIG, "wide_buckets": 0}).fit(samples)
+    old = type(ranker).restore(ranker.config(), ranker.state(), other.files())
+    np.testing.assert_array_equal(score(old, samples), expected)
+
+
 def cells(column, row):
     kind = column["kind"]
-    if kind == "one":
-        return [1]
     value = row[column["column"]]
     if kind == "missing":
         return [np.isnan(value)]
@@ -141,8 +158,6 @@ def cells(column, row):
 
 def design(column, row):
     """The same for columns of the wide part."""
-    if column["kind"] in ("number", "missing"):
-        return [column["first"]]
     if column["kind"] != "cross":
         return cells(column, row)
     a, b = ({**one, "first": 0} for one in column["of"])

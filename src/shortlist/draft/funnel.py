@@ -13,10 +13,11 @@ from shortlist.data import Dataset
 from shortlist.draft.nature import Nature
 from shortlist.draft.size import LARGE, Size
 from shortlist.draft.trials import Trial, Trials
-from shortlist.draft.written import inline, toml
+from shortlist.draft.written import toml
 from shortlist.progress import step
 from shortlist.questions import questions_of
 from shortlist.recipe import Recipe, parse
+from shortlist.registry import entry
 from shortlist.tuning import channels, measures
 from shortlist.types import Float64
 
@@ -31,7 +32,7 @@ FEWEST = 30
 WINDOWS = ("3h", "12h", "1d", "3d", "7d", "30d", "90d")
 DENSE = 100
 """A window of counts is of use where the log has so many events in it."""
-TREES = {
+TREES: dict[str, Any] = {
     "type": "gbdt",
     "objective": "lambdarank",
     "trees": 250,
@@ -42,8 +43,23 @@ TREES = {
     "rows": 0.7,
     "stopping": 30,
 }
-"""The ranker of a draft: best on the last fifth of four logs, beside xendcg, pointwise trees, a logistic regression and
+"""The trees of a draft: best on the last fifth of four logs, beside xendcg, pointwise trees, a logistic regression and
 averages of them by rank."""
+NET: dict[str, Any] = {
+    "type": "mmoe",
+    "numeric": "standard",
+    "hidden": [64, 32],
+    "dropout": 0.3,
+    "l2": 0.1,
+    "batch": 1024,
+    "rate": 3e-4,
+    "epochs": 6,
+    "checks": 3,
+    "stopping": 3,
+}
+"""The net beside them where ratings tell two labels, what is rated at all and what is liked, and torch is there."""
+RATED = "rated"
+"""The label of what is rated at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +95,14 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         every = [*popular, *trials.families()]
         chosen = _named(trials.chosen(every) or popular[:1])
         merge, value = trials.merge(chosen)
+    more, rank = rankers(recipe)
     sections: dict[str, Any] = {
         "recall": {name: trial.section for name, trial in chosen.items()},
         "fallback": popular[0].section,
         "merge": {**merge, "k": 300},
         "features": _features(nature, data),
-        "samples": {**_learned(recipe), "moments": 20, "negatives": 60},
-        "rank": TREES,
+        "samples": {**_learned(recipe), "moments": 20, "negatives": 60, **more},
+        "rank": rank,
         "rules": rules,
         "evaluate": {"requests": recipe.evaluate.requests, "k": [10, 50]},
     }
@@ -98,12 +115,22 @@ def funnel(recipe: Recipe, data: Dataset) -> Funnel:
         sections["samples"]["at_most"] = size.at_most
     if size.requests >= LARGE:
         sections["evaluate"]["at_most"] = LARGE
-    return Funnel(sections, _reasons(nature, trials, chosen, value, size))
+    return Funnel(sections, _reasons(nature, trials, chosen, value, size, rank is not TREES))
 
 
 def _learned(recipe: Recipe) -> dict[str, str]:
     """A ranker learns from a replay even if everybody will be asked once: one moment has too few requests."""
     return {} if recipe.evaluate.requests == "replay" else {"requests": "replay"}
+
+
+def rankers(recipe: Recipe) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(More keys of [samples], [rank]): trees; and where the one behaviour that counts as right does so from some value
+    on, and what nets need is installed, a net beside them that also learns what is rated at all.
+    """
+    least = list((recipe.data.positive or {}).items())
+    if len(least) != 1 or isinstance(least[0][1], bool) or not entry("rank", NET["type"]).available:
+        return {}, TREES
+    return {"labels": {RATED: {least[0][0]: True}}}, {"gbdt": TREES, NET["type"]: NET}
 
 
 def _named(trials: Sequence[Trial]) -> dict[str, Trial]:
@@ -137,7 +164,7 @@ def _features(nature: Nature, data: Dataset) -> list[dict[str, Any]]:
 
 
 def _reasons(
-    nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size
+    nature: Nature, trials: Trials, chosen: Mapping[str, Trial], value: Float64, size: Size, ranked: bool
 ) -> dict[str, list[str]]:
     window = trials.window.questions
     lines = {
@@ -150,6 +177,8 @@ def _reasons(
     }
     for name, trial in chosen.items():
         lines[f"recall.{name}"] = [f"{trial.order.mean():.4f}, {trial.wide.mean():.3f}"]
+    if ranked:
+        lines["rank"] = ["fit serves the better of the two, or their average; the net needs shortlist[deep]"]
     if nature.repeats > AGAIN:
         lines["rules"] = [f"no `seen`: {nature.repeats:.0%} of what users take they took before"]
     return lines
@@ -177,8 +206,11 @@ def written(found: Funnel) -> str:
         lines += [f"[{key}]", *comment(key), *_keys(found.sections[key]), ""]
     for section in found.sections["features"]:
         lines += ["[[features]]", *_keys(section), ""]
-    for key in ("samples", "rank"):
-        lines += [f"[{key}]", *comment(key), *_keys(found.sections[key]), ""]
+    lines += ["[samples]", *comment("samples"), *_keys(found.sections["samples"]), ""]
+    rank = found.sections["rank"]
+    lines += comment("rank")
+    for head, section in {"rank": rank}.items() if "type" in rank else ((f"rank.{name}", rank[name]) for name in rank):
+        lines += [f"[{head}]", *_keys(section), ""]
     lines += comment("rules")
     for section in found.sections["rules"]:
         lines += ["[[rules]]", *_keys(section), ""]
@@ -187,19 +219,7 @@ def written(found: Funnel) -> str:
 
 
 def _keys(section: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in section.items()]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return inline(value)
-    if isinstance(value, str):
-        return toml(value)
-    return "[" + ", ".join(_value(one) for one in value) + "]"
+    return [f"{key} = {toml(value)}" for key, value in section.items()]
 
 
 PLAIN = Funnel(

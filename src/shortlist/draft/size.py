@@ -49,15 +49,15 @@ class Size:
     @staticmethod
     def of(recipe: Recipe, known: Dataset, state: State, questions: Questions) -> Size:
         """Channels and features fitted on what is ``known``, and a few of the questions replayed."""
-        pipeline, base = recipe.pipeline(), _resident()
+        pipeline, base, labels = recipe.pipeline(), _resident(), recipe.samples.labels
         began = time.process_time()
         pipeline.fit(known)
         fitted = time.process_time() - began
         few = np.linspace(0, len(questions) - 1, min(ASKED, len(questions))).astype(int)
         warm, rest = (questions.take(part) for part in np.split(few, [len(few) // 3]))
-        samples.from_funnel(pipeline, warm, state, negatives=recipe.samples.negatives, seed=recipe.seed)
+        samples.from_funnel(pipeline, warm, state, labels=labels, negatives=recipe.samples.negatives, seed=recipe.seed)
         began = time.process_time()
-        judged = samples.from_funnel(pipeline, rest, state)
+        judged = samples.from_funnel(pipeline, rest, state, labels=labels)
         spent = time.process_time() - began
         learned = samples.thinned(judged, recipe.samples.negatives)
         n = max(len(rest), 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from shortlist.draft.look import Look
 
@@ -37,11 +38,15 @@ def key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml(name)
 
 
-def inline(table: Mapping[str, str]) -> str:
+def inline(table: Mapping[str, Any]) -> str:
     """A table in one line."""
-    return "{ " + ", ".join(f"{key} = {toml(value)}" for key, value in table.items()) + " }"
+    return "{ " + ", ".join(f"{key(name)} = {toml(value)}" for name, value in table.items()) + " }"
 
 
-def toml(value: str | Iterable[str]) -> str:
-    """A string or list of strings; JSON's escapes are TOML's."""
-    return json.dumps(value if isinstance(value, str) else list(value), ensure_ascii=False)
+def toml(value: str | float | Iterable[Any] | Mapping[str, Any]) -> str:
+    """A value, finite; JSON's words and escapes are TOML's."""
+    if isinstance(value, Mapping):
+        return inline(value)
+    if isinstance(value, str | int | float):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return "[" + ", ".join(map(toml, value)) + "]"

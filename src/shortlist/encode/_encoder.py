@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,17 @@ def one_a_row(name: str, column: Array) -> Array:
         found = f"shape {column.shape}" if column.ndim != 1 else f"the type {column.dtype}"
         raise InputError(f"feature column {name!r}: expected one number or code a row, found {found}")
     return column
+
+
+def stacked(names: Sequence[str], columns: Sequence[Array], m: int, dtype: Any = np.float64) -> Array:
+    """[f, m]: feature columns [m] one under the other; raises ``InputError`` for one that ``one_a_row`` refuses."""
+    x = np.empty((len(columns), m), dtype)
+    try:  # all at once takes a third of the time of one after the other
+        np.concatenate(columns or [x.ravel()], out=x.reshape(-1))
+    except (TypeError, ValueError):  # one is text or a list: which?
+        for cells, name, column in zip(x, names, columns, strict=True):
+            cells[:] = one_a_row(name, column)
+    return x
 
 
 def known_values(values: Array, min_count: int) -> Array:

@@ -10,7 +10,8 @@ from shortlist.types import Array
 STANDARD, BUCKET, CATEGORY, MISSING, CROSS = range(5)
 """Kinds of field: a standardised number, its bucket, a category, "is missing", a pair of earlier fields."""
 
-
+Spec = tuple[Array, Array, Array, Array, Array, Array, Array]
+"""What ``encode`` needs to know of k fields: its arguments from ``kind`` to ``table``."""
 STRIP = 128
 """Rows taken together: what is written of them stays in the innermost caches."""
 

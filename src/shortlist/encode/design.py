@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +17,8 @@ from shortlist.encode._encoder import Encoder, buckets_of, codes_of, known_value
 from shortlist.encode.standardise import moments
 from shortlist.types import Array, Bool, Float32, Float64, Int32, Ragged
 
+NUMBERS = (kernel.STANDARD, kernel.MISSING)
+"""Kinds of field with one design column, in which a value stands; of the others 1 stands in one of several."""
 KINDS = {
     kernel.STANDARD: "number",
     kernel.BUCKET: "bucket",
@@ -117,11 +120,31 @@ class Design(Encoder):
         """``(columns, values)``, each [m, fields]: the design column of each entry and what stands in it."""
         shape = (len(x), int((self.first_ >= 0).sum()))
         columns, values = np.empty(shape, np.int32), np.empty(shape, np.float32)
-        x = np.ascontiguousarray(x.T, np.float64)
         table = self.table_
         spec = (self.kind_, self.left_, self.right_, self.codes_, self.first_, table.offsets, table["value"])
-        kernel.encode(x, *spec, columns, values)
+        kernel.encode(np.ascontiguousarray(x.T, np.float64), *spec, columns, values)
         return columns, values
+
+    def apart(self) -> Apart:
+        """The same entries, numbers apart from one-hot columns."""
+        of_number = np.isin(self.kind_, NUMBERS)
+        place = np.cumsum(~of_number).astype(np.int32) - 1  # of a field that is crossed, among the one-hot ones
+
+        def spec(fields: Array) -> kernel.Spec:
+            cross, table = self.kind_[fields] == kernel.CROSS, self.table_.take(fields)
+            left, right = (np.where(cross, place[of[fields]], of[fields]) for of in (self.left_, self.right_))
+            return (
+                self.kind_[fields],
+                left,
+                right,
+                self.codes_[fields],
+                self.first_[fields],
+                table.offsets,
+                table["value"],
+            )
+
+        numbers, ones = np.flatnonzero(of_number), np.flatnonzero(~of_number)
+        return Apart(self.first_[numbers], int((self.first_[ones] >= 0).sum()), spec(numbers), spec(ones))
 
     def describe(self, names: Array) -> list[dict[str, Any]]:
         """What ``transform`` puts into each place, so that another program can do it: plain values for JSON.
@@ -154,6 +177,24 @@ class Design(Encoder):
     def matrix(self, x: Float64) -> sp.csr_matrix:
         """CSR [m, width]: the same entries as a matrix."""
         return to_csr(*self.transform(x), width=self.width_)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A design as numbers, each with a column of its own, and as one-hot columns, in which 1 stands."""
+
+    own: Int32  # [v] the design column of each number
+    ones: int  # how many one-hot columns a row has
+    numbers: kernel.Spec
+    hot: kernel.Spec
+
+    def transform(self, x: Float64) -> tuple[Int32, Float32]:
+        """(the one-hot design columns [m, ones], the numbers [m, v]) of a table given as columns, ``x`` [f, m]."""
+        columns = np.empty((x.shape[1], self.ones), np.int32)
+        values = np.empty((x.shape[1], len(self.own)), np.float32)
+        kernel.encode(x, *self.numbers, np.empty((0, 0), np.int32), values)
+        kernel.encode(x, *self.hot, columns, np.empty((0, 0), np.float32))
+        return columns, values
 
 
 def to_csr(columns: Int32, values: Float32, width: int) -> sp.csr_matrix:

@@ -11,7 +11,7 @@ import numpy as np
 
 from shortlist.component import InputError
 from shortlist.encode import _fields as kernel
-from shortlist.encode._encoder import buckets_of, codes_of, hashed, one_a_row
+from shortlist.encode._encoder import buckets_of, codes_of, hashed, stacked
 from shortlist.encode.history import EVENT, entries, last, part_of
 from shortlist.encode.inputs import Inputs
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int32, Int64, Ragged, Requests
@@ -22,7 +22,6 @@ CODED = (BUCKET, CATEGORY)
 PAST = (HISTORY, HISTORY_BUCKET)
 """What belongs to a request rather than to a row: codes of its last events, and buckets of their values and ages."""
 POOLED = (LIST, *PAST)
-Spec = tuple[Array, Array, Array, Array, Array, Array, Array]
 """What ``encode``'s kernel knows of the fields."""
 EXACT = 2**53
 """Codes below it are told apart in double precision."""
@@ -136,19 +135,19 @@ class Schema:
     def _numbers(self, requests: Requests, candidates: Candidates) -> Float32:
         numbers, gaps, spec = self._standard
         out = np.empty((len(candidates), len(numbers) + len(gaps)), np.float32)
-        kernel.encode(self._columns(numbers, requests, candidates), *spec, np.empty((0, 0), np.int32), out)
+        kernel.encode(self.columns(numbers, requests, candidates), *spec, np.empty((0, 0), np.int32), out)
         return out
 
     def _codes(self, requests: Requests, candidates: Candidates) -> Int32:
         names, hashed_codes, spec = self._coded
         codes = np.empty((len(candidates), len(names)), np.int32)
-        kernel.encode(self._columns(names, requests, candidates), *spec, codes, np.empty((0, 0), np.float32))
+        kernel.encode(self.columns(names, requests, candidates), *spec, codes, np.empty((0, 0), np.float32))
         for f in hashed_codes:
             codes[:, f] = self.rows_of(f, column_of(str(self.names[f]), requests, candidates))
         return codes
 
     @cached_property
-    def _coded(self) -> tuple[list[str], list[int], Spec]:
+    def _coded(self) -> tuple[list[str], list[int], kernel.Spec]:
         """The coded fields' names, which of them are hashed, and what the kernel needs: coded fields come first.
 
         A code is first + 1 + place in the vocabulary, or among the edges; first where unknown, or missing.
@@ -160,7 +159,7 @@ class Schema:
         return self.names[coded].tolist(), np.flatnonzero(self.hashed[coded]).tolist(), spec
 
     @cached_property
-    def _standard(self) -> tuple[list[str], Int64, Spec]:
+    def _standard(self) -> tuple[list[str], Int64, kernel.Spec]:
         """The numbers, then which of them had gaps."""
         numbers = self.of_kind(NUMBER)
         gaps = np.flatnonzero(self.gaps[numbers])
@@ -171,11 +170,9 @@ class Schema:
         starts = np.minimum(2 * np.arange(len(left) + 1), len(moments))
         return self.names[numbers].tolist(), gaps, (kinds, left, left, zeros.astype(np.int64), zeros, starts, moments)
 
-    def _columns(self, names: Sequence[str], requests: Requests, candidates: Candidates) -> Float64:
+    def columns(self, names: Sequence[str], requests: Requests, candidates: Candidates) -> Float64:
         """[names, m], column by column as the candidates have them; NaN for what is not finite."""
-        x = np.empty((len(names), len(candidates)))
-        for cells, name in zip(x, names, strict=True):
-            cells[:] = one_a_row(name, column_of(name, requests, candidates))
+        x = stacked(names, [column_of(name, requests, candidates) for name in names], len(candidates))
         x[np.isinf(x)] = np.nan
         return x
 

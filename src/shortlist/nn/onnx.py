@@ -157,15 +157,28 @@ class Scorer:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._names = [tensor.name for tensor in self._session.get_inputs()]  # one without a column may be left out
+        read = self._session.get_inputs()
+        self._names = [tensor.name for tensor in read]  # one without a column may be left out
+        self._widths = {tensor.name: tensor.shape[1] for tensor in read if len(tensor.shape) > 1}
         self._width = [size for size in self._session.get_outputs()[0].shape[1:] if isinstance(size, int)]
+
+    def reads(self, inputs: Inputs | Streamed) -> bool:
+        """Whether the file was made for such arrays: one saved by an earlier version may read others."""
+        given = {name: array.shape[1] for name, array in inputs.part(0, 1).named().items() if array.ndim > 1}
+        return all(given.get(name) == width for name, width in self._widths.items() if isinstance(width, int))
 
     def predict(self, inputs: Inputs | Streamed) -> Float32:
         """[m, ...]: what the net answers to each row."""
         m = len(inputs)
         if m <= CHUNK and isinstance(inputs, Inputs):
             return self._run(inputs)
-        return np.concatenate([self._run(inputs.part(at, at + CHUNK)) for at in range(0, m, CHUNK)])
+        found: Float32 | None = None  # filled as it goes: answers kept among larger arrays would split the heap
+        for at in range(0, max(m, 1), CHUNK):
+            answer = self._run(inputs.part(at, at + CHUNK))
+            found = np.empty((m, *answer.shape[1:]), np.float32) if found is None else found
+            found[at : at + CHUNK] = answer
+        assert found is not None
+        return found
 
     def _run(self, inputs: Inputs) -> Float32:
         if not len(inputs):

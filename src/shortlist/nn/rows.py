@@ -145,12 +145,15 @@ def predict(net: nn.Module, inputs: Inputs | Streamed) -> Float32:
     net.eval()
     parameter = next(net.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
+    found: Float32 | None = None  # filled as it goes: answers kept among a chunk's larger tensors would split the heap
     with torch.inference_mode():
-        parts = [
-            net({name: tensor.to(device) for name, tensor in tensors_of(inputs.part(a, a + CHUNK)).items()})
-            for a in range(0, max(1, len(inputs)), CHUNK)
-        ]
-        return np.asarray((parts[0] if len(parts) == 1 else torch.cat(parts)).cpu().numpy(), np.float32)
+        for a in range(0, max(1, len(inputs)), CHUNK):
+            read = tensors_of(inputs.part(a, a + CHUNK))
+            answer = net({name: tensor.to(device) for name, tensor in read.items()}).float().cpu().numpy()
+            found = np.empty((len(inputs), *answer.shape[1:]), np.float32) if found is None else found
+            found[a : a + CHUNK] = answer
+    assert found is not None
+    return found
 
 
 def auc(label: Array, score: Array) -> float:

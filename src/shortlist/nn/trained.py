@@ -92,6 +92,10 @@ class Trained(Plan):
         """[m, ...]: the net's answer to each row, by onnxruntime or torch."""
         if self._scorer is None and onnx.can_score() and self.native() is not None:
             self._scorer = onnx.Scorer(self.model_.tobytes(), self.threads)
+            if not self._scorer.reads(inputs):  # the file is older than this version, the weights are as good as new
+                self.__dict__.pop("model_")
+                file = self.native()
+                self._scorer = None if file is None else onnx.Scorer(file, self.threads)
         if self._scorer is not None:
             return np.asarray(self._scorer.predict(inputs), np.float32)
         with loop.threads(self.threads):

@@ -8,14 +8,18 @@ from torch.nn import functional
 
 
 class Wide(nn.Module):
-    """y = Σ_j x_j t_{c_j}: rows of ``Design`` (column numbers c and values x, [m, e]) times one weight a column.
+    """y = Σ_j x_j t_{a_j} + Σ_k t_{c_k}: numbers x [m, v], each with a weight of its own, t_{a_j} (``own`` [v]), and
+    one-hot columns c [m, e] (``Apart``).
 
     Begins at zero, as logistic regression does.
     """
 
-    def __init__(self, width: int) -> None:
+    own: Tensor
+
+    def __init__(self, width: int, own: Tensor) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(width, 1))
+        self.register_buffer("own", own, persistent=False)
 
     def reset(self, generator: torch.Generator) -> None:
         """Nothing is drawn."""
@@ -23,4 +27,5 @@ class Wide(nn.Module):
 
     def forward(self, columns: Tensor, values: Tensor) -> Tensor:
         """[m]."""
-        return (functional.embedding(columns, self.table).squeeze(2) * values).sum(1)
+        linear = values @ self.table.index_select(0, self.own)
+        return (linear + functional.embedding(columns, self.table).sum(1)).squeeze(1)

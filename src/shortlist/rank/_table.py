@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from shortlist.component import InputError, Ranker
-from shortlist.encode._encoder import one_a_row
+from shortlist.encode._encoder import stacked
 from shortlist.rank._calibration import apply_isotonic, fit_centred, unsampled
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Samples
 
@@ -50,15 +50,10 @@ class ColumnRanker(Ranker):
     def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
         """[m, f]: the learned columns side by side; a missing number is NaN, a missing code -1."""
         names, columns = self.columns_.tolist(), candidates.columns
-        x = np.empty((len(names), len(candidates)), dtype)  # column by column, as the candidates have them
-        try:  # all at once takes a third of the time of one after the other
-            np.concatenate([columns[name] for name in names], out=x.reshape(-1))
-        except (KeyError, TypeError, ValueError):  # one is missing, text or a list: which?
-            for cells, name in zip(x, names, strict=True):
-                if name not in columns:
-                    raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it") from None
-                cells[:] = one_a_row(name, columns[name])
-        return x.T
+        for name in names:
+            if name not in columns:
+                raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it")
+        return stacked(names, [columns[name] for name in names], len(candidates), dtype).T
 
 
 class TableRanker(ColumnRanker):

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from torch import Tensor, nn
 
-from shortlist.encode.design import Design
+from shortlist.encode.design import KINDS, NUMBERS, Apart, Design
 from shortlist.nn.flat import Flat
 from shortlist.nn.mlp import MLP
 from shortlist.nn.wide import Wide
@@ -37,10 +37,13 @@ class WideDeep(DesignRanker, LayeredRanker):
     cross_min_count: Annotated[int, Field(ge=1)] = 10
     """How often a pair must occur in training to get a weight of its own."""
 
+    _apart: Any = PrivateAttr(default=None)
+
     def build(self) -> nn.Module:
         """Untrained."""
         flat = Flat(self.schema_, self.factors, self.numeric)
-        return _Net(Wide(max(1, int(self.__dict__["design_width_"]))), flat, self.layers(flat.size))
+        wide = Wide(max(1, int(self.__dict__["design_width_"])), torch.from_numpy(self.apart_.own))
+        return _Net(wide, flat, self.layers(flat.size))
 
     def learn_inputs(self, requests: Requests, candidates: Candidates) -> None:
         """Learns the schema and the wide part's design."""
@@ -48,21 +51,28 @@ class WideDeep(DesignRanker, LayeredRanker):
         flat = [name in candidates and candidates[name].ndim == 1 for name in self.columns_.tolist()]
         self.wide_columns_, codes = self.columns_[flat], self.categorical_[flat]
         self.fit_design((_cells(candidates[name]) for name in self.wide_columns_.tolist()), self.wide_columns_, codes)
+        self._apart = None
+
+    @property
+    def apart_(self) -> Apart:
+        """The wide part's design."""
+        if self._apart is None:
+            self._apart = self.design().apart()
+        found: Apart = self._apart
+        return found
 
     def of_rows(self, requests: Requests, candidates: Candidates) -> dict[str, Array]:
-        """The schema's, and ``columns`` and ``values`` of the design."""
-        x = np.empty((len(self.wide_columns_), len(candidates)))  # column by column, as the candidates have them
-        for row, name in zip(x, self.wide_columns_.tolist(), strict=True):
-            row[:] = candidates[name]
-        x[np.isinf(x)] = np.nan  # as for the deep part
-        columns, values = self.design().transform(x.T)
+        """The schema's, and of the design the one-hot ``columns`` and the numbers, ``values``."""
+        columns, values = self.apart_.transform(self.schema_.columns(self.wide_columns_.tolist(), requests, candidates))
         return {**super().of_rows(requests, candidates), "columns": columns, "values": values}
 
     def more_inputs(self) -> dict[str, Any]:
-        """The design's columns and the values in them."""
-        said = self.design().describe(self.wide_columns_)
-        values = [one if one["kind"] in ("number", "missing") else {"kind": "one"} for one in said]
-        return {"columns": said, "values": values}
+        """The design's one-hot columns and its numbers."""
+        said, numbers = self.design().describe(self.wide_columns_), {KINDS[kind] for kind in NUMBERS}
+        return {
+            "columns": [one for one in said if one["kind"] not in numbers],
+            "values": [one for one in said if one["kind"] in numbers],
+        }
 
     def blank(self) -> Design:
         """The wide part's encoder, nothing learned."""
