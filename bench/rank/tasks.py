@@ -5,11 +5,12 @@
 PYTHON is that of an environment with torch-rechub. MovieLens-100K: every rating is a row that was watched, liked from 4
 on. Complete Journey (below DIR; **simulated** according to its package): a line of a receipt was bought, promoted where
 the shop gave a discount. Beside each row stands one with an item drawn at random that its user never had: neither.
---most of them, 8:1:1 at random. Both read the same fields, with the same widths, step size and batches, and the later
-rows stop training; each label's own net is ``dnn``. Differences of AUC are paired by seed (95 %). Rows a second are of
-processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in
-results/tasks.SET.MODEL.json, TASKS.md is written from all that are there; a seed that is there is not measured again.
-The peer's perceptrons standardise each layer over the batch and cannot do without; ours have their defaults.
+--most of them, 8:1:1 at random. Both read the same fields, with the same widths and batches, and the later rows stop
+training; each label's own net is ``dnn``. Everybody's step size is the one of three that the later rows like best by
+mean AUC, with a seed that is not reported; and whether layers are standardised over the batch, but for the peer, which
+cannot do without. Differences of AUC are paired by seed (95 %). Rows a second are of processor time: ours of the whole
+fit, the peer's of its training loop alone. A row is kept in results/tasks.SET.MODEL.json, TASKS.md is written from all
+that are there; a seed that is there is not measured again.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ from shortlist.types import Array, Candidates, Requests, Samples
 # isort: split
 import measured
 
-SETTINGS: dict[str, Any] = {"factors": 16, "rate": 1e-3, "batch": 512, "epochs": 10, "stopping": 2, "hidden": [64, 32]}
+SETTINGS: dict[str, Any] = {"factors": 16, "batch": 512, "epochs": 20, "stopping": 2, "hidden": [64, 32]}
+RATES, UNREPORTED = (1e-3, 2e-3, 4e-3), 1000
+"""Step sizes to choose from, and the seed of the choice."""
 OWN: dict[str, dict[str, Any]] = {
     "shared_bottom": {"towers": [16]},
     "mmoe": {"towers": [16], "experts": 4},
@@ -115,31 +118,42 @@ def samples(fields: dict[str, Array], labels: dict[str, Array], part: slice) -> 
     return Samples(asked, table, truth, np.ones(m, np.float32))
 
 
-def ours(model: str, tables: dict[str, Samples], seed: int, **more: Any) -> tuple[dict[str, Array], float]:
-    """(scores of the reported rows by label, processor's seconds of an epoch of a fit that nothing stops)."""
+Scores = dict[str, dict[str, Array]]
+"""Of the later rows and of those that are reported, by label."""
+
+
+def ours(model: str, tables: dict[str, Samples], seed: int, **more: Any) -> tuple[Scores, float]:
+    """(scores, processor's seconds of an epoch of a fit that nothing stops)."""
     config = {**SETTINGS, **OWN.get(model, {}), "min_count": 1, "seed": seed, "device": "cpu", **more}
     began = time.process_time()
     find("rank", model)(**{**config, "epochs": 1}).fit(tables["train"])
     spent = time.process_time() - began
     ranker = find("rank", model)(**config, monitor="auc").fit(tables["train"], tables["valid"])
-    return ranker.score(tables["test"].requests, tables["test"].candidates), spent
+    return {part: ranker.score(tables[part].requests, tables[part].candidates) for part in PARTS[1:]}, spent
 
 
 def theirs(
-    python: Path, model: str, fields: dict[str, Array], labels: dict[str, Array], parts: dict[str, slice], seed: int
-) -> tuple[Array, dict[str, Any]]:
-    """([m, K] of the reported rows, what the peer says of its training)."""
+    python: Path,
+    model: str,
+    fields: dict[str, Array],
+    labels: dict[str, Array],
+    parts: dict[str, slice],
+    seed: int,
+    rate: float,
+) -> tuple[Scores, dict[str, Any]]:
+    """(scores, what the peer says of its training)."""
     x = np.stack([column + 1 for column in fields.values()], 1)
     y = np.stack(list(labels.values()), 1).astype(np.float32)
     with tempfile.TemporaryDirectory() as work:
         arrays = {f"{side}_{name}": {"x": x, "y": y}[side][part] for name, part in parts.items() for side in "xy"}
         np.savez(Path(work) / "given.npz", width=x.max(0) + 1, **arrays)
-        job = {**SETTINGS, **OWN[model], "model": model, "seed": seed, "work": work}
+        job = {**SETTINGS, **OWN[model], "model": model, "seed": seed, "rate": rate, "work": work}
         command = [python, HERE / "tasks_peer.py", json.dumps(job)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
         with np.load(Path(work) / "found.npz", allow_pickle=False) as file:
-            return file["p"], json.loads(ran.stdout.splitlines()[-1])
+            scores = {part: dict(zip(labels, file[part].T, strict=True)) for part in PARTS[1:]}
+        return scores, json.loads(ran.stdout.splitlines()[-1])
 
 
 def measure(python: Path, name: str, root: Path | None, models: list[str], seeds: int, most: int) -> None:
@@ -150,17 +164,48 @@ def measure(python: Path, name: str, root: Path | None, models: list[str], seeds
     parts = {part: slice(cuts[n], cuts[n + 1]) for n, part in enumerate(PARTS)}
     tables = {part: samples(fields, labels, rows) for part, rows in parts.items()}
     truth = tables["test"].labels
+    chosen = kept(f"tasks.{name}.chosen")
+    if chosen.get("rows") != m:
+        chosen = {"rows": m, "settings": {}}
+    settings = chosen["settings"]
+
+    def choose(who: str, scores: Callable[..., Scores], grid: list[dict[str, Any]]) -> None:
+        """The best of ``grid`` for somebody; kept with all that was tried."""
+        if who in settings:
+            return
+        tried = []
+        for given in grid:
+            found = scores(**given)["valid"]
+            one = [auc(tables["valid"].labels[label], found[label]) for label in labels if label in found]
+            tried.append({**given, "auc": float(np.mean(one))})
+            say(f"{name}/{who}: {tried[-1]}")
+        best = max(tried, key=lambda one: one["auc"])
+        settings[who] = {"set": {key: best[key] for key in grid[0]}, "tried": tried}
+        keep(f"tasks.{name}.chosen", {**chosen, **origin()})
+
+    grid = [{"rate": rate, "batch_norm": norm} for norm in (False, True) for rate in RATES]
+    for label in labels:
+        choose(f"dnn {label}", lambda label=label, **given: dnn(tables, UNREPORTED, label, given), grid)
+    for one in models:
+        choose(one, lambda one=one, **given: ours(one, tables, UNREPORTED, labels=list(labels), **given)[0], grid)
+        peers = [{"rate": rate} for rate in RATES]
+        choose(
+            f"peer {one}",
+            lambda one=one, rate=0.0: theirs(python, one, fields, labels, parts, UNREPORTED, rate)[0],
+            peers,
+        )
+
     for seed in range(seeds):
         missing = [one for one in models if not known(name, one, m).get("seeds", {}).get(str(seed))]
         if not missing:
             continue
-        alone = {label: ours("dnn", tables, seed, label=label)[0]["score"] for label in labels}
+        alone = {label: dnn(tables, seed, label, settings[f"dnn {label}"]["set"])["test"][label] for label in labels}
         for model in missing:
-            told, spent = ours(model, tables, seed, labels=list(labels))
-            p, peer = theirs(python, model, fields, labels, parts, seed)
+            told, spent = ours(model, tables, seed, labels=list(labels), **settings[model]["set"])
+            p, peer = theirs(python, model, fields, labels, parts, seed, **settings[f"peer {model}"]["set"])
             found: dict[str, Any] = {}
-            for k, label in enumerate(labels):
-                scores = {"ours": told[label], "peer": p[:, k], "alone": alone[label]}
+            for label in labels:
+                scores = {"ours": told["test"][label], "peer": p["test"][label], "alone": alone[label]}
                 found[label] = {who: auc(truth[label], score) for who, score in scores.items()}
             found["rows_a_second"] = {"ours": cuts[1] / spent, "peer": cuts[1] / peer["epoch_seconds"]}
             row = known(name, model, m)
@@ -171,6 +216,11 @@ def measure(python: Path, name: str, root: Path | None, models: list[str], seeds
             }
             keep(f"tasks.{name}.{model}", {**row, "peer_versions": peer["versions"], **origin()})
             say(f"{name}/{model}, seed {seed}: {json.dumps(found)}")
+
+
+def dnn(tables: dict[str, Samples], seed: int, label: str, given: dict[str, Any]) -> Scores:
+    """The scores of a label's own net."""
+    return {part: {label: one["score"]} for part, one in ours("dnn", tables, seed, label=label, **given)[0].items()}
 
 
 def known(name: str, model: str, rows: int) -> dict[str, Any]:
@@ -199,6 +249,8 @@ def page() -> None:
             f"`{row['command']}` · {row['rows']:,} rows · {row['machine']} · {row['date']} · load {row['load']} · "
             f"torch-rechub {row['peer_versions']['torch-rechub']}",
             "",
+            "Chosen: " + "; ".join(f"{who} {json.dumps(one['set'])}" for who, one in chosen_of(name).items()) + ".",
+            "",
             "| net | label | seeds | AUC | torch-rechub's | difference | own net | difference | rows a second ÷ |",
             "|---|---|---|---|---|---|---|---|---|",
         ]
@@ -212,6 +264,12 @@ def page() -> None:
                     cells += [f"{np.mean([one[label][other] for one in seeds]):.4f}", said(found)]
                 lines.append(f"| {' | '.join(cells)} | {ratio:.2f} |")
     (HERE / "TASKS.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def chosen_of(name: str) -> dict[str, Any]:
+    """By who, the settings that were chosen on a set, and what was tried."""
+    found: dict[str, Any] = kept(f"tasks.{name}.chosen").get("settings", {})
+    return found
 
 
 def said(found: Array) -> str:

@@ -79,7 +79,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         if since == job["stopping"]:
             break
     model.load_state_dict(weights)
-    np.savez(work / "found.npz", p=probabilities("test"))
+    np.savez(work / "found.npz", valid=probabilities("valid"), test=probabilities("test"))
     versions = {name: metadata.version(name) for name in ("torch-rechub", "torch")}
     return {"epoch_seconds": min(spent), "epochs": len(spent), "versions": versions}
 
