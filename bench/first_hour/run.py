@@ -176,6 +176,14 @@ def asked_alike(recipe: dict[str, Any], drafted: dict[str, Any], root: Path, out
     return figures(out)
 
 
+def by_trees_alone(results: dict[str, Any]) -> list[str]:
+    """Which logs were drafted before a net stood beside the trees of ratings."""
+    texts = {name: row.get("recipe", "") for name, row in results.items()}
+    names = [name for name, text in texts.items() if "\npositive = {" in text and "\n[rank]\n" in text]
+    said = "drafted before a net stood beside the trees; what that adds: [../funnel/DEFAULT.md](../funnel/DEFAULT.md)."
+    return [f"{', '.join(names)}: {said}", ""] if names else []
+
+
 def markdown(results: dict[str, Any], made: dict[str, Any]) -> str:
     """The page."""
     versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
@@ -187,6 +195,7 @@ def markdown(results: dict[str, Any], made: dict[str, Any]) -> str:
         f"{made['cores']} cores, {versions}. NDCG@10 on the test window (replay); differences are paired, 95 %, users "
         "resampled. Seconds of a machine that did other things as well.",
         "",
+        *by_trees_alone(results),
         "| set | requests | best channel | merge | slate | slate − channel | slate − merge | served | by hand | "
         "tuned | init + fit, s | GiB |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",

@@ -46,6 +46,13 @@ def test_seconds_are_those_of_fits_rows_and_trees():
     assert SIZE.told().startswith("about 43 s of one core and 1.")
 
 
+def test_a_net_beside_the_trees_takes_its_epochs_and_its_looks():
+    both = replace(SIZE, epochs=6, checks=18)
+    rows = 6 * 2.4 * 4_000 * 50 + 18 * 0.2 * 4_000 * 300 / 3
+    assert both.seconds - SIZE.seconds == pytest.approx(2e-5 * rows)
+    assert both.memory - SIZE.memory == pytest.approx(300 * 2**20)
+
+
 def test_rows_and_columns_are_those_of_the_funnel(tmp_path):
     rows = [f"u{row.user},i{row.item},{row.seconds}" for row in shop(3000)]
     (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows, ""]))

@@ -120,7 +120,9 @@ def by_the_contract(said, columns, past):
     return made
 
 
-@pytest.mark.parametrize("config", [{"columns": ["kind"]}, {"columns": ["a"], "wide_buckets": 0}, {"columns": ["tags"]}])
+@pytest.mark.parametrize(
+    "config", [{"columns": ["kind"]}, {"columns": ["a"], "wide_buckets": 0}, {"columns": ["tags"]}]
+)
 def test_a_wide_part_without_numbers_or_without_one_hot_columns(config):
     samples = everything()
     ranker = find("rank", "wide_deep")(epochs=1, batch=64, **config).fit(samples)

@@ -32,6 +32,12 @@ EARLIER = 1 / 3
 """How much more growing takes because rankers of three fifths are judged too: .6 beside .8 and the whole."""
 
 
+PASS, LOOK = 2e-5, 1 / 3
+"""Seconds a row takes a net each epoch, and what part of that where it only says when to stop."""
+TORCH = 300 * 2**20
+"""Bytes of torch and of a net's rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """Of a recipe that was tried on a few requests."""
@@ -45,6 +51,8 @@ class Size:
     hard: int  # hard rules: the test asks once more for each, to see what it costs
     base: float  # bytes in use before there are any rows
     history: float  # bytes of a request's history
+    epochs: int = 0  # of nets that learn beside the trees
+    checks: int = 0  # how often those look at the rows that say when to stop
 
     @staticmethod
     def of(recipe: Recipe, known: Dataset, state: State, questions: Questions) -> Size:
@@ -61,6 +69,7 @@ class Size:
         spent = time.process_time() - began
         learned = samples.thinned(judged, recipe.samples.negatives)
         n = max(len(rest), 1)
+        nets = [section for section in recipe.rankers.values() if "epochs" in section]
         history = questions.requests.history
         return Size(
             requests=min(len(questions) + questions.dropped, LARGE),
@@ -72,6 +81,8 @@ class Size:
             hard=sum(isinstance(rule, HardRule) for rule in pipeline.rules.values()),
             base=base,
             history=sum(column.nbytes for column in history.columns.values()) / max(len(questions), 1),
+            epochs=sum(net["epochs"] for net in nets),
+            checks=sum(net["epochs"] * net.get("checks", 1) for net in nets),
         )
 
     @property
@@ -92,7 +103,9 @@ class Size:
         learned = min(self.requests, self.at_most)
         asked = self.requests * (1 + self.hard)
         grown = (1 + EARLIER) * 0.8 * learned * self._row(self.learned) * GROWN
-        return 3 * self.channels + (learned + asked) * self.request + grown
+        taught = self.epochs * (0.6 + 0.8 + 1) * learned * self.learned
+        looked = self.checks * 0.2 * learned * self.judged * LOOK
+        return 3 * self.channels + (learned + asked) * self.request + grown + PASS * (taught + looked)
 
     def _memory(self, requests: int) -> float:
         """The rows as they are kept, four fifths of them learned from; their table while it is handed over to the
@@ -105,7 +118,7 @@ class Size:
             learned * CELL + (early + judged) * (CELL + 1) + max(early, judged) * CELL,
             (learned + judged) * (CELL + 1) + max(learned, judged) * CELL,
         )
-        return self.base + MERGE + COPIES * requests * self.history + 2 * batch + rows
+        return self.base + (TORCH if self.epochs else 0) + MERGE + COPIES * requests * self.history + 2 * batch + rows
 
     def _row(self, rows: float) -> float:
         return rows * self.columns
