@@ -55,11 +55,19 @@ def quality(asked: argparse.Namespace) -> None:
                 keep(row_name, {"settings": config, **row, **provenance()})
                 say(f"{log}/{protocol}/{name}: {brief(row)}")
                 fresh = True
-            if fresh or "merges" not in kept(f"{log}.{protocol}"):
+            if missing := without_lists(log, protocol, asked.work):
+                say(f"{log}/{protocol}: not joined, no lists of {', '.join(missing)} in --work; run without channels")
+            elif fresh or "merges" not in kept(f"{log}.{protocol}"):
                 row = called("together", job, 4 * asked.limit)
                 keep(f"{log}.{protocol}", {**row, **provenance()})
                 say(f"{log}/{protocol}: together {row.get('chosen_merge', row)}")
             page.write(RESULTS, HERE / "RESULTS.md")
+
+
+def without_lists(log: str, protocol: str, work: Path) -> list[str]:
+    """Channels that have a row but no lists in this folder: joined without them, the others would seem to add more."""
+    answered = [name for name in names("recall") if "fit_seconds" in kept(f"{log}.{protocol}.{name}")]
+    return [name for name in answered if not (work / log / protocol / f"{name}.test.parquet").exists()]
 
 
 def brief(row: dict[str, Any]) -> str:
