@@ -30,8 +30,6 @@ GROWN = 1e-6
 """Seconds a cell learned from takes while 250 trees are grown on it, and grown again on the whole window."""
 EARLIER = 1 / 3
 """How much more growing takes because rankers of three fifths are judged too: .6 beside .8 and the whole."""
-
-
 PASS, LOOK = 2e-5, 1 / 3
 """Seconds a row takes a net each epoch, and what part of that where it only says when to stop."""
 TORCH = 300 * 2**20

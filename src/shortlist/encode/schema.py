@@ -22,7 +22,6 @@ CODED = (BUCKET, CATEGORY)
 PAST = (HISTORY, HISTORY_BUCKET)
 """What belongs to a request rather than to a row: codes of its last events, and buckets of their values and ages."""
 POOLED = (LIST, *PAST)
-"""What ``encode``'s kernel knows of the fields."""
 EXACT = 2**53
 """Codes below it are told apart in double precision."""
 
