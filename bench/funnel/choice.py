@@ -20,9 +20,9 @@ from typing import Any
 from shortlist.cli import threads  # noqa: F401 - before numpy, as the command line: the same figures
 
 # isort: split
-import tomllib
 
 import numpy as np
+from drafts import tables_of
 
 from shortlist import train
 from shortlist.data import State
@@ -34,7 +34,6 @@ from shortlist.train.rankers import RankerSamples, samples_for_rankers
 from shortlist.types import Array, Float64
 
 HERE = Path(__file__).parent
-DRAFTS = HERE.parent / "first_hour" / "results.json"
 LOGS = ("latest-small", "movielens-100k", "amazon-grocery", "movietweetings")
 WAYS = ("best", "quickest", "averaged", "weighted", "better")
 QUICKER = 2.0
@@ -90,10 +89,8 @@ class Window:
 
 def recipe_of(name: str, data: Path) -> Recipe:
     """The draft with four rankers: its own, two other objectives, and a line."""
-    text = json.loads(DRAFTS.read_text(encoding="utf-8"))["sets"][name]["recipe"].replace("DATA", str(data))
-    tables = tomllib.loads(text)
-    trees = tables["rank"].get("gbdt", tables["rank"])
-    kinds = {what: {**trees, "objective": what} for what in ("lambdarank", "xendcg", "pointwise")}
+    tables = tables_of(name, data)
+    kinds = {what: {**tables["rank"], "objective": what} for what in ("lambdarank", "xendcg", "pointwise")}
     return parse({**tables, "rank": {**kinds, "logistic": {"type": "logistic"}}})
 
 

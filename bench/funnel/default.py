@@ -15,7 +15,6 @@ import argparse
 import json
 import sys
 import tempfile
-import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,18 +34,16 @@ from shortlist.registry import entry
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from drafts import known, tables_of  # noqa: E402
+
 import measured  # noqa: E402
 
-DRAFTS = HERE.parent / "first_hour" / "results.json"
 METRIC = "ndcg@10"
 
 
 def of_trees(name: str, data: Path) -> dict[str, Any]:
     """The draft's tables, ranked by trees alone."""
-    text = json.loads(DRAFTS.read_text(encoding="utf-8"))["sets"][name]["recipe"].replace("DATA", str(data))
-    tables = tomllib.loads(text)
-    samples = {key: value for key, value in tables["samples"].items() if key != "labels"}
-    return {**tables, "samples": samples, "rank": TREES}
+    return {**tables_of(name, data), "rank": TREES}
 
 
 def as_now(tables: dict[str, Any]) -> dict[str, Any]:
@@ -120,10 +117,10 @@ def page(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures what was asked for and rewrites the page."""
-    known = list(json.loads(DRAFTS.read_text(encoding="utf-8"))["sets"])
+    logs = known()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
-    parser.add_argument("--only", nargs="*", default=known, choices=known, metavar="NAME")
+    parser.add_argument("--only", nargs="*", default=logs, choices=logs, metavar="NAME")
     asked = parser.parse_args()
     if not entry("rank", NET["type"]).available:
         parser.error(f"{NET['type']} needs torch: pip install 'shortlist[deep]'")
@@ -131,7 +128,7 @@ def main() -> None:
     results = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for name in asked.only:
         results[name] = measure(name, asked.data)
-        results = {log: results[log] for log in known if log in results}
+        results = {log: results[log] for log in logs if log in results}
         write_text(file, json.dumps(results, indent=1) + "\n")
         write_text(HERE / "DEFAULT.md", page(results))
     print(page(results))

@@ -38,9 +38,10 @@ from shortlist.recipe import Recipe, parse
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "rank"))
 
+from drafts import tables_of  # noqa: E402
+
 from funnel import by_request  # noqa: E402
 
-DRAFTS = HERE.parent / "first_hour" / "results.json"
 LOGS = {"latest-small": 4, "movielens-100k": 4, "movietweetings": 7, "amazon-grocery": None}
 """By name, from which rating on something is liked; None = there are no ratings, so there is one label."""
 OF_TABLES = ("gbdt", "logistic", "wide_deep", "dcn", "dnn")
@@ -51,15 +52,14 @@ BANDITS = ("linucb", "thompson")
 
 def recipe_of(name: str, data: Path) -> Recipe:
     """The draft with all rankers."""
-    text = json.loads(DRAFTS.read_text(encoding="utf-8"))["sets"][name]["recipe"].replace("DATA", str(data))
-    tables = tomllib.loads(text)
+    tables = tables_of(name, data)
     known = tomllib.loads((HERE.parent / "rank" / "funnel.toml").read_text(encoding="utf-8"))
     net = {key: value for key, value in known["wide_deep"].items() if key != "type"}
     several = {key: value for key, value in net.items() if key != "objective"}
-    trees = tables["rank"].get("gbdt", tables["rank"])
+    trees = tables["rank"]
     rank = {"gbdt": trees, **{one: known[one] for one in OF_TABLES[1:-1]}, "dnn": {"type": "dnn", **several}}
     rank |= {one: {"type": one, **net} for one in OF_HISTORIES}
-    samples = {key: value for key, value in tables.get("samples", {}).items() if key != "labels"}
+    samples = dict(tables["samples"])
     if LOGS[name] is not None:
         samples["labels"] = {"watched": {"rating": 0.5}, "liked": {"rating": LOGS[name]}}
         labels = ["watched", "liked"]
