@@ -44,7 +44,7 @@ PEERS = {"din": "DIN", "dien": "DIEN", "bst": "BST"}
 READERS = tuple(PEERS)
 ROWS, ITEMS, WIDTH = 300, 2000, 8
 HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
-GRID = {"rate": [5e-4, 2e-3], "l2": [1e-5, 1e-4, 1e-3]}
+GRID = {"rate": [5e-4, 2e-3], "l2": [1e-5, 1e-4, 1e-3, 1e-2, 3e-2]}
 USUAL = {"rate": 2e-3, "l2": 1e-5}
 UNREPORTED = 1000
 """The seed with which settings are chosen."""
@@ -170,11 +170,11 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
     row = kept(f"histories.chosen.{name}")
     label = parts["valid"].labels["liked"]
     for who in [*wanted, "peer"]:
-        if who in row:
-            continue
-        tried = []
+        tried = row.get(who, {}).get("tried", [])
         for values in itertools.product(*GRID.values()):
             settings = dict(zip(GRID, values, strict=True))
+            if any(settings.items() <= one.items() for one in tried):
+                continue
             how = (parts, settings, UNREPORTED, EPOCHS, STOPPING)
             scores = theirs(python, "din", *how)[1] if who == "peer" else ours(who, *how)[1]
             tried.append({**settings, "auc": auc(label, scores["valid"])})
