@@ -5,10 +5,11 @@
 
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
-model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, by AUC of the rows that stop
-training, with a seed that is not reported. ``--seeds``: AUC and GAUC of the reported rows, beside DIN; a seed that is
-there with the same settings is not measured again. All read user, item and the 50 items before, with the same widths
-and batches. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
+model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, and then of ours how far vectors
+begin from zero and an average of weights, by AUC of the rows that stop training, with a seed that is not reported.
+``--seeds``: AUC and GAUC of the reported rows, beside DIN; a seed that is there with the same settings is not measured
+again. All read user, item and the 50 items before, with the same widths and batches. Words are sets (``past_rows.py``)
+and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ PEERS = {"din": "DIN", "dien": "DIEN", "bst": "BST"}
 READERS = tuple(PEERS)
 ROWS, ITEMS, WIDTH = 300, 2000, 8
 HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
-GRID = {"rate": [5e-4, 2e-3], "l2": [1e-5, 1e-4, 1e-3, 1e-2, 3e-2]}
+GRID = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)]
+MORE = [{"deviation": d, "average": a} for d in (0.05, 0.001) for a in (0.0, 0.99, 0.998) if (d, a) != (0.05, 0.0)]
+"""Beside the best of ``GRID``, for ours: how far vectors begin from zero (theirs: 1e-4), and an average of weights."""
 USUAL = {"rate": 2e-3, "l2": 1e-5}
 UNREPORTED = 1000
 """The seed with which settings are chosen."""
@@ -117,6 +120,7 @@ def ours(
     config |= {"ids": ["item", "user"], "history": LENGTH, "history_carries": ["age"] if name == "bst" else []}
     config |= {"din": {"attention": ATTENTION}, "bst": {"width": WIDTH, "heads": HEADS}}.get(name, {})
     config |= {"rate": settings["rate"], "embedding_l2": settings["l2"], "monitor": "auc", "device": "cpu"}
+    config |= {key: settings[key] for key in MORE[0] if key in settings}
     ranker = find("rank", name)(**config, epochs=epochs, stopping=stopping)
     began = time.process_time()
     ranker.fit(parts["train"], parts["valid"] if stopping else None)
@@ -169,19 +173,26 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
     """Settings of each of ours and of DIN by AUC of the rows that stop training, and all that was tried."""
     row = kept(f"histories.chosen.{name}")
     label = parts["valid"].labels["liked"]
-    for who in [*wanted, "peer"]:
-        tried = row.get(who, {}).get("tried", [])
-        for values in itertools.product(*GRID.values()):
-            settings = dict(zip(GRID, values, strict=True))
-            if any(settings.items() <= one.items() for one in tried):
+
+    def best_of(who: str, tried: list[dict[str, float]], grid: list[dict[str, float]]) -> dict[str, float]:
+        """The best of what was tried, after ``grid``; what was tried before is not tried again."""
+        for settings in grid:
+            if settings in [{key: value for key, value in one.items() if key != "auc"} for one in tried]:
                 continue
             how = (parts, settings, UNREPORTED, EPOCHS, STOPPING)
             scores = theirs(python, "din", *how)[1] if who == "peer" else ours(who, *how)[1]
             tried.append({**settings, "auc": auc(label, scores["valid"])})
             say(f"{name}/{who}: {tried[-1]}")
         best = max(tried, key=lambda one: one["auc"])
-        row[who] = {"settings": {key: best[key] for key in GRID}, "tried": tried}
+        row[who] = {"settings": {key: value for key, value in best.items() if key != "auc"}, "tried": tried}
         keep(f"histories.chosen.{name}", {**row, **provenance()})
+        return row[who]["settings"]
+
+    for who in [*wanted, "peer"]:
+        tried = row.get(who, {}).get("tried", [])
+        best = best_of(who, tried, GRID)
+        if who != "peer":
+            best_of(who, tried, [{**best, **more} for more in MORE])
 
 
 def quality(python: str, name: str, parts: Parts, wanted: list[str], seeds: int) -> None:

@@ -6,16 +6,17 @@ PYTHON is that of an environment with torch-rechub. MovieLens-100K: every rating
 on. Complete Journey (below DIR; **simulated** according to its package): a line of a receipt was bought, promoted where
 the shop gave a discount. Beside each row stands one with an item drawn at random that its user never had: neither.
 --most of them, 8:1:1 at random. Both read the same fields, with the same widths and batches, and the later rows stop
-training; each label's own net is ``dnn``. Everybody's step size is the one of three that the later rows like best by
-mean AUC, with a seed that is not reported; and whether layers are standardised over the batch, but for the peer, which
-cannot do without. Differences of AUC are paired by seed (95 %). Rows a second are of processor time: ours of the whole
-fit, the peer's of its training loop alone. A row is kept in results/tasks.SET.MODEL.json, TASKS.md is written from all
-that are there; a seed that is there is not measured again.
+training; each label's own net is ``dnn``. Everybody's step size and the deviation of his first vectors are those that
+the later rows like best by mean AUC, of four and two, with a seed that is not reported; and whether layers are
+standardised over the batch, but for the peer, which cannot do without. Differences of AUC are paired by seed (95 %).
+Rows a second are of processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in
+results/tasks.SET.MODEL.json, TASKS.md is written from all that are there; a seed that is there is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -44,8 +45,15 @@ from shortlist.types import Array, Candidates, Requests, Samples
 import measured
 
 SETTINGS: dict[str, Any] = {"factors": 16, "batch": 512, "epochs": 20, "stopping": 2, "hidden": [64, 32]}
-RATES, UNREPORTED = (1e-3, 2e-3, 4e-3), 1000
-"""Step sizes to choose from, and the seed of the choice."""
+UNREPORTED = 1000
+"""The seed with which settings are chosen."""
+RATES = (1e-3, 2e-3, 4e-3, 8e-3)
+GRID = [
+    {"rate": rate, "batch_norm": norm, "deviation": deviation}
+    for deviation, norm, rate in itertools.product((0.05, 0.001), (False, True), RATES)
+]
+PEER_GRID = [{"rate": rate, "deviation": deviation} for deviation, rate in itertools.product((1e-4, 0.05), RATES)]
+"""Its vectors begin with 1e-4 unless told otherwise."""
 OWN: dict[str, dict[str, Any]] = {
     "shared_bottom": {"towers": [16]},
     "mmoe": {"towers": [16], "experts": 4},
@@ -139,7 +147,7 @@ def theirs(
     labels: dict[str, Array],
     parts: dict[str, slice],
     seed: int,
-    rate: float,
+    given: dict[str, float],
 ) -> tuple[Scores, dict[str, Any]]:
     """(scores, what the peer says of its training)."""
     x = np.stack([column + 1 for column in fields.values()], 1)
@@ -147,7 +155,7 @@ def theirs(
     with tempfile.TemporaryDirectory() as work:
         arrays = {f"{side}_{name}": {"x": x, "y": y}[side][part] for name, part in parts.items() for side in "xy"}
         np.savez(Path(work) / "given.npz", width=x.max(0) + 1, **arrays)
-        job = {**SETTINGS, **OWN[model], "model": model, "seed": seed, "rate": rate, "work": work}
+        job = {**SETTINGS, **OWN[model], "model": model, "seed": seed, **given, "work": work}
         command = [python, HERE / "tasks_peer.py", json.dumps(job)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
@@ -170,11 +178,11 @@ def measure(python: Path, name: str, root: Path | None, models: list[str], seeds
     settings = chosen["settings"]
 
     def choose(who: str, scores: Callable[..., Scores], grid: list[dict[str, Any]]) -> None:
-        """The best of ``grid`` for somebody; kept with all that was tried."""
-        if who in settings:
-            return
-        tried = []
+        """The best of ``grid`` for somebody; kept with all that was tried, which is not tried again."""
+        tried = settings.get(who, {}).get("tried", [])
         for given in grid:
+            if any(given.items() <= one.items() for one in tried):
+                continue
             found = scores(**given)["valid"]
             one = [auc(tables["valid"].labels[label], found[label]) for label in labels if label in found]
             tried.append({**given, "auc": float(np.mean(one))})
@@ -183,36 +191,38 @@ def measure(python: Path, name: str, root: Path | None, models: list[str], seeds
         settings[who] = {"set": {key: best[key] for key in grid[0]}, "tried": tried}
         keep(f"tasks.{name}.chosen", {**chosen, **origin()})
 
-    grid = [{"rate": rate, "batch_norm": norm} for norm in (False, True) for rate in RATES]
     for label in labels:
-        choose(f"dnn {label}", lambda label=label, **given: dnn(tables, UNREPORTED, label, given), grid)
+        choose(f"dnn {label}", lambda label=label, **given: dnn(tables, UNREPORTED, label, given), GRID)
     for one in models:
-        choose(one, lambda one=one, **given: ours(one, tables, UNREPORTED, labels=list(labels), **given)[0], grid)
-        peers = [{"rate": rate} for rate in RATES]
+        choose(one, lambda one=one, **given: ours(one, tables, UNREPORTED, labels=list(labels), **given)[0], GRID)
         choose(
             f"peer {one}",
-            lambda one=one, rate=0.0: theirs(python, one, fields, labels, parts, UNREPORTED, rate)[0],
-            peers,
+            lambda one=one, **given: theirs(python, one, fields, labels, parts, UNREPORTED, given)[0],
+            PEER_GRID,
         )
 
+    of_all = {who: one["set"] for who, one in settings.items()}
+    given = {
+        one: {who: of_all[who] for who in (one, f"peer {one}", *(f"dnn {label}" for label in labels))} for one in models
+    }
     for seed in range(seeds):
-        missing = [one for one in models if not known(name, one, m).get("seeds", {}).get(str(seed))]
+        missing = [one for one in models if not known(name, one, m, given[one]).get("seeds", {}).get(str(seed))]
         if not missing:
             continue
-        alone = {label: dnn(tables, seed, label, settings[f"dnn {label}"]["set"])["test"][label] for label in labels}
+        alone = {label: dnn(tables, seed, label, of_all[f"dnn {label}"])["test"][label] for label in labels}
         for model in missing:
-            told, spent = ours(model, tables, seed, labels=list(labels), **settings[model]["set"])
-            p, peer = theirs(python, model, fields, labels, parts, seed, **settings[f"peer {model}"]["set"])
+            told, spent = ours(model, tables, seed, labels=list(labels), **of_all[model])
+            p, peer = theirs(python, model, fields, labels, parts, seed, of_all[f"peer {model}"])
             found: dict[str, Any] = {}
             for label in labels:
                 scores = {"ours": told["test"][label], "peer": p["test"][label], "alone": alone[label]}
                 found[label] = {who: auc(truth[label], score) for who, score in scores.items()}
             found["rows_a_second"] = {"ours": cuts[1] / spent, "peer": cuts[1] / peer["epoch_seconds"]}
-            row = known(name, model, m)
             row = {
                 "rows": m,
                 "settings": {**SETTINGS, **OWN[model]},
-                "seeds": row.get("seeds", {}) | {str(seed): found},
+                "chosen": given[model],
+                "seeds": known(name, model, m, given[model]).get("seeds", {}) | {str(seed): found},
             }
             keep(f"tasks.{name}.{model}", {**row, "peer_versions": peer["versions"], **origin()})
             say(f"{name}/{model}, seed {seed}: {json.dumps(found)}")
@@ -223,10 +233,10 @@ def dnn(tables: dict[str, Samples], seed: int, label: str, given: dict[str, Any]
     return {part: {label: one["score"]} for part, one in ours("dnn", tables, seed, label=label, **given)[0].items()}
 
 
-def known(name: str, model: str, rows: int) -> dict[str, Any]:
-    """The row as it stands, if it is of as many rows and of these settings."""
-    row = kept(f"tasks.{name}.{model}")
-    return row if (row.get("rows"), row.get("settings")) == (rows, {**SETTINGS, **OWN[model]}) else {}
+def known(name: str, model: str, rows: int, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The row as it stands, if it is of as many rows, of these settings and of what was chosen."""
+    row, same = kept(f"tasks.{name}.{model}"), {"rows": rows, "settings": {**SETTINGS, **OWN[model]}, "chosen": chosen}
+    return row if same.items() <= row.items() else {}
 
 
 def origin() -> dict[str, Any]:

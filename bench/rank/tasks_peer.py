@@ -38,6 +38,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     import torch
     from sklearn.metrics import roc_auc_score
     from torch_rechub.basic.features import SparseFeature
+    from torch_rechub.basic.initializers import RandomNormal
     from torch_rechub.trainers import MTLTrainer
     from torch_rechub.utils.data import DataGenerator
 
@@ -47,7 +48,8 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     with np.load(work / "given.npz", allow_pickle=False) as file:
         given = dict(file)
     width = given["width"].tolist()
-    fields = [SparseFeature(f"c{f}", rows, job["factors"]) for f, rows in enumerate(width)]
+    start = RandomNormal(0, job["deviation"])
+    fields = [SparseFeature(f"c{f}", rows, job["factors"], initializer=start) for f, rows in enumerate(width)]
     k = given["y_train"].shape[1]
 
     def columns(part: str) -> dict[str, Any]:

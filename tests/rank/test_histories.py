@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from shortlist.component import InputError
-from shortlist.nn.rows import auc, predict, tensors_of
+from shortlist.nn.rows import Rows, auc, predict, tensors_of
 from shortlist.registry import find
 from shortlist.types import Ragged, Requests
 
@@ -81,6 +81,24 @@ def test_padding_never_changes_a_score(name):
     short = replace(inputs, asked={field: array[:, -2:] for field, array in inputs.asked.items()})
     assert (inputs.asked["history"][:, :-2] == 0).all()
     np.testing.assert_allclose(predict(ranker.net(), short), predict(ranker.net(), inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_stops_training_is_read_by_length_and_is_what_is_scored(name, monkeypatch):
+    ranker, test = quick(name), bought_lately(20, seed=2)
+    inputs = ranker.inputs(test.requests, test.candidates)
+    there = np.arange(10) >= 10 - np.random.default_rng(0).integers(0, 11, 20)[:, None]
+    inputs = replace(inputs, asked={field: np.where(there, array, 0) for field, array in inputs.asked.items()})
+    whole = predict(ranker.net(), inputs)
+    monkeypatch.setattr("shortlist.nn.rows.CHUNK", 24)
+    read, net = [], ranker.net()
+    hook = net.register_forward_pre_hook(lambda _, given: read.append(given[0]["history"].shape[1]))
+    none = np.zeros(len(whole), np.float32)
+    found = Rows(inputs, none, none, windows=["history"]).answers(net)
+    hook.remove()
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    assert read == sorted(read)
+    assert read[0] <= 2
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -6,7 +6,7 @@ A deep ranker is one file ``rank/NAME.py`` with a configuration and a net::
         \"""ŷ = ...formula.  ...  Source: ...\"""
 
         def build(self) -> nn.Module:
-            fields = Fields(self.schema_, self.factors + 1, self.numeric)
+            fields = self.fields(self.factors + 1)
             return _Net(fields, self.layers(fields.count * self.factors))
 
     class _Net(nn.Module):                       # ``forward`` reads as the paper

@@ -19,13 +19,21 @@ class Flat(nn.Module):
     there.
     """
 
-    def __init__(self, schema: Schema, width: int, numeric: str = "standard", *, histories: bool = True) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        width: int,
+        numeric: str = "standard",
+        deviation: float = 0.05,
+        *,
+        histories: bool = True,
+    ) -> None:
         super().__init__()
         p = len(schema.of_kind(NUMBER))
         self.plain = numeric == "standard" and p > 0
         gaps = int(schema.gaps.sum())
         with_vectors = schema.without_numbers() if self.plain else schema
-        self.fields = Fields(with_vectors, width, numeric, histories=histories)
+        self.fields = Fields(with_vectors, width, numeric, deviation, histories=histories)
         self.size = self.fields.count * width + (p + gaps if self.plain else 0)
 
     def forward(self, x: Mapping[str, Tensor]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -118,19 +118,27 @@ class Rows:
             taken[REQUEST] = torch.from_numpy(at)
         return taken
 
+    def answers(self, net: nn.Module) -> Float32:
+        """[m, ...]: what the net says to each row, those with histories of about one length at once."""
+        if not self.windows or self.inputs.request is None:
+            return predict(net, self.inputs)
+        order = np.argsort(self.lengths[self.inputs.request], kind="stable")
+        parts = (order[a : a + CHUNK] for a in range(0, max(1, len(order)), CHUNK))
+        return _answers(net, len(self), ((rows, self._inputs(torch.from_numpy(rows))) for rows in parts))
+
     def loss(self, net: nn.Module, loss: RowLoss) -> float:
         """Of all rows."""
         group = np.zeros(len(self), np.int64)
         if self.offsets is not None:
             group = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-        given = (predict(net, self.inputs), self.label, self.weight, group)
+        given = (self.answers(net), self.label, self.weight, group)
         return float(loss(*map(torch.from_numpy, given)))
 
     def figure(self, loss: RowLoss, monitor: str) -> Callable[[nn.Module], float] | None:
         """What is looked at: the loss, or 1 - AUC; smaller is better. None where it is the same for every net."""
         positives = int((self.label > 0).sum())
         if monitor == "auc":
-            return (lambda net: 1 - auc(self.label, predict(net, self.inputs))) if 0 < positives < len(self) else None
+            return (lambda net: 1 - auc(self.label, self.answers(net))) if 0 < positives < len(self) else None
         telling = len(self) > 0 and (loss is not softmax or positives > 0)
         return (lambda net: self.loss(net, loss)) if telling else None
 
@@ -142,16 +150,22 @@ def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
 
 def predict(net: nn.Module, inputs: Inputs | Streamed) -> Float32:
     """[m, ...]: what the net answers to each row."""
+    starts = range(0, max(1, len(inputs)), CHUNK)
+    parts = ((slice(a, a + CHUNK), tensors_of(inputs.part(a, a + CHUNK))) for a in starts)
+    return _answers(net, len(inputs), parts)
+
+
+def _answers(net: nn.Module, m: int, parts: Iterable[tuple[Array | slice, Mapping[str, Tensor]]]) -> Float32:
+    """[m, ...] of ``parts``: which rows, and what the net reads of them."""
     net.eval()
     parameter = next(net.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     found: Float32 | None = None  # filled as it goes: answers kept among a chunk's larger tensors would split the heap
     with torch.inference_mode():
-        for a in range(0, max(1, len(inputs)), CHUNK):
-            read = tensors_of(inputs.part(a, a + CHUNK))
+        for rows, read in parts:
             answer = net({name: tensor.to(device) for name, tensor in read.items()}).float().cpu().numpy()
-            found = np.empty((len(inputs), *answer.shape[1:]), np.float32) if found is None else found
-            found[a : a + CHUNK] = answer
+            found = np.empty((m, *answer.shape[1:]), np.float32) if found is None else found
+            found[rows] = answer
     assert found is not None
     return found
 

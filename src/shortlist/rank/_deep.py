@@ -15,6 +15,8 @@ from shortlist.encode.learn import learn_schema
 from shortlist.encode.options import Options
 from shortlist.encode.schema import Schema
 from shortlist.nn import onnx
+from shortlist.nn.fields import Fields
+from shortlist.nn.flat import Flat
 from shortlist.nn.loss import LOSSES
 from shortlist.nn.mlp import MLP, Activation
 from shortlist.nn.rows import Batch, Rows
@@ -39,6 +41,9 @@ class NetRanker(Trained, Options, ColumnRanker):
 
     factors: Annotated[int, Field(ge=1), Search(4, 32, log=True)] = 8
     """Width of each field's vector."""
+    deviation: Annotated[float, Field(gt=0)] = 0.05
+    """Standard deviation of the fields' first vectors. Those of values met once or twice stay near their first ones, by
+    luck: where most ids are rare, 0.001 ranks better."""
     ids: list[Literal["item", "user"]] = []
     """Which of the codes of item and user to learn from as well."""
     monitor: Literal["loss", "auc"] = "loss"
@@ -121,6 +126,14 @@ class NetRanker(Trained, Options, ColumnRanker):
         missing = [name for name in self.ids if name not in self.columns_]
         self.columns_ = np.array([*self.columns_.tolist(), *missing], np.str_)
         self.categorical_ = np.append(self.categorical_, np.ones(len(missing), np.bool_))
+
+    def fields(self, width: int) -> Fields:
+        """Every field of a row as a vector of ``width``, not yet drawn."""
+        return Fields(self.schema_, width, self.numeric, self.deviation)
+
+    def flat(self) -> Flat:
+        """A row as one long vector, not yet drawn."""
+        return Flat(self.schema_, self.factors, self.numeric, self.deviation)
 
     def traced(self) -> Inputs:
         """Three rows of two requests in which everything is missing."""

@@ -49,7 +49,7 @@ class TaskRanker(Objectives, Layered, NetRanker):
 
     def build(self) -> nn.Module:
         """The net of ``tasks`` over the flat row."""
-        net = self.tasks(Flat(self.schema_, self.factors, self.numeric))
+        net = self.tasks(self.flat())
         if self.weights == "uncertainty":
             net.uncertainty = Uncertainty(len(self.labels_))
         return net

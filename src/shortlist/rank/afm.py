@@ -32,7 +32,7 @@ class AFM(DeepRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        fields = Fields(self.schema_, self.factors + 1, self.numeric)
+        fields = self.fields(self.factors + 1)
         return _Net(fields, PairAttention(fields.count, self.factors, self.attention), self.factors, self.dropout)
 
 

@@ -37,7 +37,7 @@ class DCN(LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        flat = Flat(self.schema_, self.factors, self.numeric)
+        flat = self.flat()
         cross: CrossVector | CrossMatrix
         if self.version == 1:
             cross = CrossVector(flat.size, self.crosses)

@@ -24,7 +24,7 @@ class DeepFM(LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        fields = Fields(self.schema_, self.factors + 1, self.numeric)
+        fields = self.fields(self.factors + 1)
         return _Net(fields, self.layers(fields.count * self.factors))
 
 

@@ -22,7 +22,7 @@ class DNN(LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        flat = Flat(self.schema_, self.factors, self.numeric)
+        flat = self.flat()
         return _Net(flat, self.layers(flat.size))
 
 

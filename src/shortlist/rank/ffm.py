@@ -29,7 +29,7 @@ class FFM(DeepRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        return _Net(Fields(self.schema_, len(self.schema_.names) * self.factors + 1, self.numeric))
+        return _Net(self.fields(len(self.schema_.names) * self.factors + 1))
 
 
 class _Net(nn.Module):

@@ -23,7 +23,7 @@ class FM(DeepRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        return _Net(Fields(self.schema_, self.factors + 1, self.numeric))
+        return _Net(self.fields(self.factors + 1))
 
 
 class _Net(nn.Module):

@@ -34,7 +34,7 @@ class FNN(LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        fields = _Begun(self.schema_, self.factors + 1, self.numeric)
+        fields = _Begun(self.schema_, self.factors + 1, self.numeric, self.deviation)
         return _Net(fields, self.layers(fields.count * (self.factors + 1)))
 
     def train(self, net: nn.Module, batches: loop.Batches, figure: loop.Figure | None, until: int, share: float) -> int:

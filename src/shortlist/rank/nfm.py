@@ -26,7 +26,7 @@ class NFM(LayeredRanker):
         """Untrained."""
         norm = nn.BatchNorm1d(self.factors) if self.batch_norm else nn.Identity()
         pooled = nn.Sequential(norm, Dropout(self.dropout))
-        return _Net(Fields(self.schema_, self.factors + 1, self.numeric), pooled, self.layers(self.factors))
+        return _Net(self.fields(self.factors + 1), pooled, self.layers(self.factors))
 
 
 class _Net(nn.Module):

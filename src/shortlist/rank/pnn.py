@@ -29,7 +29,7 @@ class PNN(LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        fields, d = Fields(self.schema_, self.factors, self.numeric), self.factors
+        fields, d = self.fields(self.factors), self.factors
         products: InnerProducts | OuterProducts | KernelProducts
         if self.product == "inner":
             products = InnerProducts(fields.count)

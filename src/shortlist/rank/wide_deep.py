@@ -41,7 +41,7 @@ class WideDeep(DesignRanker, LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        flat = Flat(self.schema_, self.factors, self.numeric)
+        flat = self.flat()
         wide = Wide(max(1, int(self.__dict__["design_width_"])), torch.from_numpy(self.apart_.own))
         return _Net(wide, flat, self.layers(flat.size))
 

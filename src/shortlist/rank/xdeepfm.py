@@ -33,7 +33,7 @@ class XDeepFM(LayeredRanker):
 
     def build(self) -> nn.Module:
         """Untrained."""
-        fields = Fields(self.schema_, self.factors + 1, self.numeric)
+        fields = self.fields(self.factors + 1)
         return _Net(fields, CIN(fields.count, self.crosses), self.layers(fields.count * self.factors))
 
 
