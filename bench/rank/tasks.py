@@ -7,9 +7,9 @@ on. Complete Journey (below DIR; **simulated** according to its package): a line
 the shop gave a discount. Beside each row stands one with an item drawn at random that its user never had: neither.
 --most of them, 8:1:1 at random. Both read the same fields, with the same widths and batches, and the later rows stop
 training; each label's own net is ``dnn``. Everybody's step size and the deviation of his first vectors are those that
-the later rows like best by mean AUC, of four and two, with a seed that is not reported; and whether layers are
-standardised over the batch, but for the peer, which cannot do without. Differences of AUC are paired by seed (95 %).
-Rows a second are of processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in
+the later rows like best by mean AUC, with a seed that is not reported; and whether layers are standardised over the
+batch, but for the peer, which cannot do without. Differences of AUC are paired by seed (95 %). Rows a second are of
+processor time: ours of the whole fit, the peer's of its training loop alone. A row is kept in
 results/tasks.SET.MODEL.json, TASKS.md is written from all that are there; a seed that is there is not measured again.
 """
 
@@ -259,7 +259,11 @@ def page() -> None:
             f"`{row['command']}` · {row['rows']:,} rows · {row['machine']} · {row['date']} · load {row['load']} · "
             f"torch-rechub {row['peer_versions']['torch-rechub']}",
             "",
-            "Chosen: " + "; ".join(f"{who} {json.dumps(one['set'])}" for who, one in chosen_of(name).items()) + ".",
+            "Chosen: "
+            + "; ".join(
+                f"{who} {json.dumps(one['set'])} of {len(one['tried'])}" for who, one in chosen_of(name).items()
+            )
+            + ".",
             "",
             "| net | label | seeds | AUC | torch-rechub's | difference | own net | difference | rows a second ÷ |",
             "|---|---|---|---|---|---|---|---|---|",

@@ -211,11 +211,9 @@ class Candidates:
 
     def take(self, rows: Array | slice) -> Candidates:
         """The rows numbered (or masked by) ``rows``. The caller keeps requests ascending."""
-        if not isinstance(rows, slice) and rows.dtype == bool:
-            rows = np.flatnonzero(rows)  # once, not for every column
-        return Candidates(
-            self.request[rows], self.item[rows], {name: column[rows] for name, column in self.columns.items()}
-        )
+        numbers = rows if isinstance(rows, slice) or rows.dtype != bool else np.flatnonzero(rows)  # found once, for all
+        columns = {name: column[numbers] for name, column in self.columns.items()}
+        return Candidates(self.request[rows], self.item[numbers], columns)  # a mask of another length is refused
 
     def select(self, names: Iterable[str]) -> Candidates:
         """The same rows with only the columns named."""

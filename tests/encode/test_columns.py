@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shortlist.encode._encoder import buckets_of, codes_of, known_values, quantile_edges, stacked
+from shortlist.encode._encoder import buckets_of, codes_of, known_values, quantile_edges
 from shortlist.encode.hashing import Hashing
 from shortlist.encode.log import Log
 from shortlist.encode.standardise import moments
@@ -25,31 +25,6 @@ def test_a_vocabulary_numbers_frequent_values_and_trains_the_code_of_the_rest():
     assert codes_of(column, known).tolist() == [3, 3, 3, 2, 2, 1, 1, 0]  # 9 is rare: code 0 in training already
     assert codes_of(np.array([100, 3]), known).tolist() == [0, 2]
     assert codes_of(np.array(["a", "b", "", "z"]), known_values(np.array(["b", "a", ""]), 1)).tolist() == [2, 3, 1, 0]
-
-
-def test_columns_that_stand_under_each_other_are_not_copied():
-    whole = np.arange(20, dtype=np.float32).reshape(5, 4).copy()
-    names = ["a", "b", "c"]
-    found = stacked(names, list(whole[1:4]), 4, np.float32)
-    assert np.shares_memory(found, whole)
-    np.testing.assert_array_equal(found, whole[1:4])
-    with pytest.raises(ValueError, match="read-only"):
-        found[0, 0] = 1
-    whole[0, 0] = 1  # the columns themselves can be written to as before
-    others = {
-        "another order": [whole[2], whole[1], whole[3]],
-        "one between": [whole[1], whole[3], whole[4]],
-        "one of its own": [whole[1], whole[2].copy(), whole[3]],
-        "one of another array": [whole[1], whole.copy()[2], whole[3]],
-        "codes": [whole[1], whole[2].astype(np.int32), whole[3]],
-        "backwards": [row[::-1] for row in whole[1:4]],
-    }
-    for name, columns in others.items():
-        found = stacked(names, columns, 4, np.float32)
-        assert not np.shares_memory(found, whole), name
-        np.testing.assert_array_equal(found, np.array(columns), name)
-    assert stacked(names, list(whole[1:4]), 4).dtype == np.float64
-    assert stacked(names, [row[:2] for row in whole[1:4]], 2, np.float32).tolist() == whole[1:4, :2].tolist()
 
 
 @pytest.mark.parametrize("column", [np.array([1, 2]), np.empty(0, np.int32)])

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shortlist import train
-from shortlist.encode._encoder import stacked
 from shortlist.recipe import POSITIVE, read
 from shortlist.train import rankers
-from shortlist.train.samples import joined, thinned, weighted
+from shortlist.train.samples import thinned, weighted
 from shortlist.types import Candidates, Requests, Samples
 
 
@@ -34,22 +33,6 @@ def test_age_halves_a_rows_weight():
     assert weight[2] / weight[1] == pytest.approx(2)
     assert weight[1] / weight[0] == pytest.approx(2)
     assert weight.mean() == pytest.approx(1)
-
-
-def test_joined_numbers_are_a_table_already():
-    columns = {"x": np.float32([1, 2, 3]), "code": np.int32([4, 5, 6]), "y": np.float32([7, 8, 9])}
-    parts = [
-        Candidates(np.uint32([n] * 3), np.arange(3, dtype=np.int32), {k: v + n for k, v in columns.items()})
-        for n in range(2)
-    ]
-    whole = joined(parts)
-    assert not parts
-    assert list(whole.columns) == ["x", "code", "y"]
-    assert whole.request.tolist() == [0, 0, 0, 1, 1, 1]
-    for name, column in columns.items():
-        np.testing.assert_array_equal(whole[name], np.concatenate([column, column + 1]))
-    table = stacked(["x", "y"], [whole["x"], whole["y"]], 6, np.float32)
-    assert np.shares_memory(table, whole["x"])
 
 
 @given(st.lists(st.integers(-1, 3), min_size=1, max_size=12), st.sampled_from([None, 4]))

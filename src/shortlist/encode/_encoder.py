@@ -37,12 +37,7 @@ def one_a_row(name: str, column: Array) -> Array:
 
 
 def stacked(names: Sequence[str], columns: Sequence[Array], m: int, dtype: Any = np.float64) -> Array:
-    """[f, m]: feature columns [m] one under the other; raises ``InputError`` for one that ``one_a_row`` refuses.
-
-    Where they stand so in memory already it is a view that cannot be written to: rows to learn from are large.
-    """
-    if (there := _block(columns, m, dtype)) is not None:
-        return there
+    """[f, m]: feature columns [m] one under the other; raises ``InputError`` for one that ``one_a_row`` refuses."""
     x = np.empty((len(columns), m), dtype)
     try:  # all at once takes a third of the time of one after the other
         np.concatenate(columns or [x.ravel()], out=x.reshape(-1))
@@ -50,21 +45,6 @@ def stacked(names: Sequence[str], columns: Sequence[Array], m: int, dtype: Any =
         for cells, name, column in zip(x, names, columns, strict=True):
             cells[:] = one_a_row(name, column)
     return x
-
-
-def _block(columns: Sequence[Array], m: int, dtype: Any) -> Array | None:
-    """The part of an array [r, m] whose rows ``columns`` are, in that order; None where they are not."""
-    whole = columns[0].base if columns and m else None
-    if not isinstance(whole, np.ndarray) or whole.shape[1:] != (m,) or whole.dtype != dtype:
-        return None
-    if any(column.base is not whole or column.shape != (m,) or not column.flags.c_contiguous for column in columns):
-        return None
-    row = [(column.ctypes.data - whole.ctypes.data) // whole.strides[0] for column in columns]
-    if row != list(range(row[0], row[0] + len(row))):
-        return None
-    found: Array = whole[row[0] : row[0] + len(row)]
-    found.flags.writeable = False
-    return found
 
 
 def known_values(values: Array, min_count: int) -> Array:

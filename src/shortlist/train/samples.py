@@ -97,20 +97,13 @@ def _numbered(rows: Candidates, first: int) -> Candidates:
 
 
 def joined(parts: list[Candidates]) -> Candidates:
-    """The rows of all parts, which are used up: each column is let go of once it is joined.
-
-    The numbers stand one under the other in one array, so that a ranker's table of them is a view.
-    """
+    """The rows of all parts, which are used up: each column is let go of once it is joined."""
     if not parts:
         return Candidates.empty()
     bare = Candidates.concat([part.select([]) for part in parts])
     columns = [dict(part.columns) for part in parts]
     parts.clear()
-    numbers = [name for name, column in columns[0].items() if column.ndim == 1 and column.dtype == np.float32]
-    rows = dict(zip(numbers, np.empty((len(numbers), len(bare)), np.float32), strict=True))
-    whole = bare.with_columns(
-        **{name: np.concatenate([p.pop(name) for p in columns], out=rows.get(name)) for name in list(columns[0])}
-    )
+    whole = bare.with_columns(**{name: np.concatenate([p.pop(name) for p in columns]) for name in list(columns[0])})
     give_back()
     return whole
 
