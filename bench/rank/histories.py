@@ -5,8 +5,8 @@
 
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
-model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, and then of ours how far vectors
-begin from zero and an average of weights, by AUC of the rows that stop training, with a seed that is not reported.
+model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN (of bst also whether it is standardised over a batch), then
+of ours how far vectors begin from zero and an average of weights, by AUC of the rows that stop training, with a seed that is not reported.
 ``--seeds``: AUC and GAUC of the reported rows, beside DIN; a seed that is there with the same settings is not measured
 again. All read user, item and the 50 items before, with the same widths and batches. Words are sets (``past_rows.py``)
 and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
@@ -46,6 +46,9 @@ READERS = tuple(PEERS)
 ROWS, ITEMS, WIDTH = 300, 2000, 8
 HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
 GRID = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)]
+GRIDS = {"bst": [*GRID, *({**one, "batch_norm": False} for one in GRID)]}
+"""What one has more of: standardised over a batch, inputs that are zero where histories are short mean another thing in
+every batch of about one length."""
 MORE = [{"deviation": d, "average": a} for d in (0.05, 0.001) for a in (0.0, 0.99, 0.998) if (d, a) != (0.05, 0.0)]
 """Beside the best of ``GRID``, for ours: how far vectors begin from zero (theirs: 1e-4), and an average of weights."""
 USUAL = {"rate": 2e-3, "l2": 1e-5}
@@ -120,7 +123,7 @@ def ours(
     config |= {"ids": ["item", "user"], "history": LENGTH, "history_carries": ["age"] if name == "bst" else []}
     config |= {"din": {"attention": ATTENTION}, "bst": {"width": WIDTH, "heads": HEADS}}.get(name, {})
     config |= {"rate": settings["rate"], "embedding_l2": settings["l2"], "monitor": "auc", "device": "cpu"}
-    config |= {key: settings[key] for key in MORE[0] if key in settings}
+    config |= {key: value for key, value in settings.items() if key not in GRID[0]}
     ranker = find("rank", name)(**config, epochs=epochs, stopping=stopping)
     began = time.process_time()
     ranker.fit(parts["train"], parts["valid"] if stopping else None)
@@ -190,7 +193,7 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
 
     for who in [*wanted, "peer"]:
         tried = row.get(who, {}).get("tried", [])
-        best = best_of(who, tried, GRID)
+        best = best_of(who, tried, GRIDS.get(who, GRID))
         if who != "peer":
             best_of(who, tried, [{**best, **more} for more in MORE])
 
