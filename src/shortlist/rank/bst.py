@@ -27,8 +27,8 @@ class BST(HistoryRanker):
 
     The target is one of the sequence, so all of it is worked out once a row. Of the first layer the attention among
     the events is not: once a request, and of the target's only w products a row are left. Each further layer costs w²
-    products a row. Its inputs are zero where a history is short: with ``dice`` or ``batch_norm`` a batch of histories of
-    one length has other means than a request has, and little of what is learned may hold.
+    products a row. Its inputs are zero where a history is short: with ``dice`` or ``batch_norm``, a batch of histories
+    of one length has other means than a request has, and little of what is learned may hold.
 
     Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba.
     """
