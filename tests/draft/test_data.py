@@ -15,7 +15,7 @@ import pytest
 from shortlist.component import InputError
 from shortlist.data.sources.tables import load
 from shortlist.data.spec import DataSpec
-from shortlist.draft import draft
+from shortlist.draft import draft, section
 
 draw = random.Random(0)
 LOG = [
@@ -260,6 +260,6 @@ def test_what_cannot_be_drafted(tmp_path, content, message):
 def test_real_logs(log, rows):
     if not (SHARED / log).is_file():
         pytest.skip(f"no copy of {log} in {SHARED}")
-    _, raw = read(SHARED / log)
+    raw = load(DataSpec.model_validate(tomllib.loads("\n".join(section(SHARED / log)))["data"]), None)
     assert raw.events.height == rows
     assert raw.rejected.is_empty()
