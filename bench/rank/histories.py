@@ -178,24 +178,29 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
     label = parts["valid"].labels["liked"]
 
     def best_of(who: str, tried: list[dict[str, float]], grid: list[dict[str, float]]) -> dict[str, float]:
-        """The best of what was tried, after ``grid``; what was tried before is not tried again."""
+        """The best of ``grid``; all that was tried is kept, with the best of it, and not tried again."""
         for settings in grid:
-            if settings in [{key: value for key, value in one.items() if key != "auc"} for one in tried]:
+            if settings in map(without_auc, tried):
                 continue
             how = (parts, settings, UNREPORTED, EPOCHS, STOPPING)
             scores = theirs(python, "din", *how)[1] if who == "peer" else ours(who, *how)[1]
             tried.append({**settings, "auc": auc(label, scores["valid"])})
             say(f"{name}/{who}: {tried[-1]}")
-        best = max(tried, key=lambda one: one["auc"])
-        row[who] = {"settings": {key: value for key, value in best.items() if key != "auc"}, "tried": tried}
+        tried.sort(key=lambda one: -one["auc"])
+        row[who] = {"settings": without_auc(tried[0]), "tried": tried}
         keep(f"histories.chosen.{name}", {**row, **provenance()})
-        return row[who]["settings"]
+        return next(settings for settings in map(without_auc, tried) if settings in grid)
 
     for who in [*wanted, "peer"]:
         tried = row.get(who, {}).get("tried", [])
         best = best_of(who, tried, GRIDS.get(who, GRID))
         if who != "peer":
             best_of(who, tried, [{**best, **more} for more in MORE])
+
+
+def without_auc(one: dict[str, float]) -> dict[str, float]:
+    """The settings of something tried."""
+    return {key: value for key, value in one.items() if key != "auc"}
 
 
 def quality(python: str, name: str, parts: Parts, wanted: list[str], seeds: int) -> None:
@@ -273,7 +278,8 @@ def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
     """A table of a set: each of ours beside DIN, paired by seed."""
     counts = ", ".join(f"{n:,} {part}" for part, n in row["rows"].items())
     lines = [
-        f"Rows: {counts}. Differences are over seeds (95 %). Chosen by AUC of the rows that stop training: "
+        f"Rows: {counts}. Differences are over seeds (95 %). Chosen by AUC of the rows that stop training, of grids "
+        "that were made wider, since the best stood at their edge, after seeds of narrower ones had been reported: "
         + "; ".join(f"{who} {json.dumps(chosen[who]['settings'])}" for who in ("peer", *READERS) if who in chosen)
         + ".",
         "",

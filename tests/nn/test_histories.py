@@ -232,7 +232,7 @@ def test_target_and_entries_have_the_same_vectors(name):
     codes, lists = BRAND, np.stack([BRAND, np.roll(BRAND, 1)], 1)
     for column in (codes, lists):
         schema, windows, x = read({"other": np.tile(np.int32([1, 2]), (6, 1)), name: column})
-        net = drawn(Histories(schema, windows, 4, "quantile"), dtype=torch.float)
+        net = drawn(Histories(schema, 4, "quantile", windows), dtype=torch.float)
         table = net.flat.fields.table.detach()
         q = net.item(x).detach()
         assert (net.target, net.entry) == (8, 16)
@@ -257,10 +257,10 @@ def test_target_and_entries_have_the_same_vectors(name):
 
 def test_an_attribute_that_the_row_lacks_is_the_entries_alone():
     schema, windows, _ = read({"price": np.ones(6, np.float32)})
-    net = Histories(schema, windows, 4, "quantile")
+    net = Histories(schema, 4, "quantile", windows)
     assert (net.target, net.entry) == (4, 16)
     with pytest.raises(InputError, match="ids: expected the target among the columns, found no codes 'name'"):
-        Histories(schema, [Window("history", 3, (), "name")], 4, "quantile")
+        Histories(schema, 4, "quantile", [Window("history", 3, (), "name")])
 
 
 def test_batches_are_of_about_one_length_and_cut_to_the_longest():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +31,9 @@ class Histories(nn.Module):
     for which the row has no column, the behaviour, the value and the age are the entries' alone.
     """
 
-    def __init__(
-        self, schema: Schema, windows: Sequence[Window], width: int, numeric: str, deviation: float = 0.05
-    ) -> None:
+    def __init__(self, schema: Schema, width: int, numeric: str, windows: Sequence[Window], **options: Any) -> None:
         super().__init__()
-        self.flat = Flat(schema, width, numeric, deviation, histories=False)
+        self.flat = Flat(schema, width, numeric, histories=False, **options)
         twins = {part: _twin(schema, windows[0], part) for part in windows[0].parts().values()}
         shared = {part: twin for part, twin in twins.items() if twin}
         if "" not in shared:

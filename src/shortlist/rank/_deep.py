@@ -43,7 +43,7 @@ class NetRanker(Trained, Options, ColumnRanker):
     """Width of each field's vector."""
     deviation: Annotated[float, Field(gt=0)] = 0.05
     """Standard deviation of the fields' first vectors. Those of values met once or twice stay near their first ones, by
-    luck: where most ids are rare, 0.001 ranks better."""
+    luck: where most ids are rare, 0.001 may rank better."""
     ids: list[Literal["item", "user"]] = []
     """Which of the codes of item and user to learn from as well."""
     monitor: Literal["loss", "auc"] = "loss"
@@ -133,7 +133,7 @@ class NetRanker(Trained, Options, ColumnRanker):
 
     def flat(self) -> Flat:
         """A row as one long vector, not yet drawn."""
-        return Flat(self.schema_, self.factors, self.numeric, self.deviation)
+        return Flat(self.schema_, self.factors, self.numeric, deviation=self.deviation)
 
     def traced(self) -> Inputs:
         """Three rows of two requests in which everything is missing."""

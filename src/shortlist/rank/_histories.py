@@ -46,4 +46,4 @@ class HistoryRanker(LayeredRanker):
 
     def histories(self) -> Histories:
         """What the net reads, not yet drawn."""
-        return Histories(self.schema_, self.windows(), self.factors, self.numeric, self.deviation)
+        return Histories(self.schema_, self.factors, self.numeric, self.windows(), deviation=self.deviation)
