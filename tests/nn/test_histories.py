@@ -52,20 +52,18 @@ def plain(net):
     return {name: tensor.detach().numpy() for name, tensor in net.state_dict().items()}
 
 
-def test_dice_is_its_formula_and_padding_has_no_part_in_its_moments():
+def test_dice_is_its_formula():
     dice, x = drawn(Dice(3)), torch.randn(2, 5, 3, dtype=torch.double, generator=torch.Generator().manual_seed(1))
-    known = torch.tensor([[False, False, True, True, True], [True] * 5])
-    counted = x[known].numpy()
+    counted = x.flatten(0, 1).numpy()
     mean, variance, slope = counted.mean(0), counted.var(0), plain(dice)["slope"]
     p = sigmoid((x.numpy() - mean) / np.sqrt(variance + EPSILON))
     expected = p * x.numpy() + (1 - p) * slope * x.numpy()
-    np.testing.assert_allclose(dice(x, known).detach(), expected)
+    np.testing.assert_allclose(dice(x).detach(), expected)
     np.testing.assert_allclose(dice.mean, 0.1 * mean)
     np.testing.assert_allclose(dice.variance, 0.9 + 0.1 * variance)
     before = plain(dice)
-    none = dice(x, torch.zeros(2, 5, dtype=torch.bool))
-    assert none.isfinite().all()
-    np.testing.assert_array_equal(dice.mean, before["mean"])  # nothing came in that counts
+    assert dice(x[:0]).shape == (0, 5, 3)
+    np.testing.assert_array_equal(dice.mean, before["mean"])  # nothing came in
     p = sigmoid((x.numpy() - before["mean"]) / np.sqrt(before["variance"] + EPSILON))
     np.testing.assert_allclose(dice.eval()(x).detach(), p * x.numpy() + (1 - p) * slope * x.numpy())
 
@@ -97,6 +95,31 @@ def test_an_interest_is_the_sum_of_entries_or_their_mean_by_share(past):
             weight = weight / max(weight.sum(), 1e-30) if share else weight
             np.testing.assert_allclose(found[row], weight @ entries.vectors[request].numpy(), atol=1e-12)
     assert (Interest(unit, share=True)(entries, target)[0] == 0).all()  # nothing was done
+
+
+def test_pairs_are_each_row_with_the_entries_that_are_there(past):
+    entries, target = past
+    pairs = entries.pairs()
+    there = [(row, *k) for row, request in enumerate(entries.of.tolist())
+             for k in entries.vectors[request][entries.known[request]].tolist()]  # fmt: skip
+    found = zip(pairs.row.tolist(), pairs.entries[pairs.entry].tolist(), strict=True)
+    assert [(row, *k) for row, k in found] == there
+    unit = drawn(ActivationUnit(K, S, [6, 3], "tanh"))
+    whole = unit(entries, target)[entries.known[entries.of]]
+    torch.testing.assert_close(unit.of_pairs(pairs, target), whole)
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_an_interest_is_the_same_in_training_and_padding_has_no_part_in_its_moments(past, share):
+    entries, target = past
+    same = drawn(Interest(ActivationUnit(K, S, [6], "tanh"), share=share))
+    torch.testing.assert_close(same.train()(entries, target), same.eval()(entries, target))
+    interest = drawn(Interest(ActivationUnit(K, S, [6], "dice"), share=share)).train()
+    vectors, known = (torch.cat([part * 0, part], 1) for part in (entries.vectors, entries.known))
+    wide = entries._replace(vectors=vectors, known=known.bool())
+    torch.testing.assert_close(interest(wide, target), interest(entries, target))
+    nothing = entries._replace(known=torch.zeros_like(entries.known))
+    assert (interest(nothing, target) == 0).all()
 
 
 def test_augru_is_its_formula_and_of_full_attention_a_gru(past):
@@ -183,13 +206,13 @@ def test_gradients_are_the_finite_differences(past):
     dice, interest = drawn(Dice(K)), drawn(Interest(ActivationUnit(K, S, [3], "dice"), share=False))
     augru, layer = drawn(AUGRU(K, 2)), drawn(BehaviourLayer(4, 2, 0.0))
     attention = torch.rand(M, W, dtype=torch.double, generator=torch.Generator().manual_seed(2)).requires_grad_()
-    assert check(lambda v: dice(v, entries.known), (vectors,))
+    assert check(dice, (vectors,))
     assert check(lambda v, q: interest(entries._replace(vectors=v), q), (vectors, target))
     assert check(lambda v, a: augru(v, a, entries.of)[-1], (vectors, attention))
     four = torch.randn(M, 4, dtype=torch.double, generator=torch.Generator().manual_seed(5), requires_grad=True)
     assert check(lambda v, q: layer.beside(v[..., :4], entries.known, q, entries.of), (vectors, four))
     for net, call in (
-        (dice, lambda: dice(vectors, entries.known)),
+        (dice, lambda: dice(vectors)),
         (interest, lambda: interest(entries, target)),
         (augru, lambda: augru(vectors, attention, entries.of)[-1]),
         (layer, lambda: layer.beside(vectors[..., :4], entries.known, four, entries.of)),
@@ -273,7 +296,7 @@ def test_batches_are_of_about_one_length_and_cut_to_the_longest():
     inputs = Inputs({"row": np.arange(n * each)}, asked, request)
     for offsets in (None, np.arange(n + 1) * each):
         label = np.zeros(n * each, np.float32)
-        rows = Rows(inputs, label, label + 1, offsets, ["history", "recent"])
+        rows = Rows(inputs, label, label + 1, offsets, ["history", "recent"], by_length=True)
         met, padding = [], 0
         batches = list(rows.epoch(60, torch.Generator().manual_seed(1)))
         again = list(rows.epoch(60, torch.Generator().manual_seed(1)))

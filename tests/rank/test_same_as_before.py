@@ -16,12 +16,17 @@ from shortlist.nn import loop  # noqa: E402
 from shortlist.nn.mlp import Dropout  # noqa: E402
 from shortlist.nn.rows import predict  # noqa: E402
 from shortlist.rank._deep import DeepRanker, LayeredRanker  # noqa: E402
+from shortlist.rank._histories import HistoryRanker  # noqa: E402
 from shortlist.rank.fm import FM  # noqa: E402
 from shortlist.registry import entry, find, names  # noqa: E402
 from shortlist.types import HISTORY, Candidates, Ragged, Requests, Samples  # noqa: E402
 
 AVAILABLE = [name for name in names("rank") if entry("rank", name).available]
-DEEP = [name for name in AVAILABLE if issubclass(cls := find("rank", name), DeepRanker) and not cls.by_length]
+DEEP = [
+    name
+    for name in AVAILABLE
+    if issubclass(cls := find("rank", name), DeepRanker) and not issubclass(cls, HistoryRanker)
+]
 WAYS = [
     {},
     {"average": 0.9, "schedule": "cosine", "checks": 2, "numeric": "piecewise"},

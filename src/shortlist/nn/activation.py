@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shortlist.nn.dice import Dice
-from shortlist.nn.histories import Entries
+from shortlist.nn.histories import Entries, Pairs
 from shortlist.nn.mlp import Activation, activated
 
 
@@ -32,19 +31,30 @@ class ActivationUnit(nn.Module):
 
     def forward(self, entries: Entries, target: Tensor) -> Tensor:
         """[m, w] of ``target`` [m, q]."""
-        first = self.layers[0]
+        once, a_row, shared, of_product = self._apart(entries.vectors, target)
+        products = functional.linear(shared.index_select(0, entries.of) * target.unsqueeze(1), of_product)
+        return self._rest(once.index_select(0, entries.of) + (products + a_row.unsqueeze(1)))
+
+    def of_pairs(self, pairs: Pairs, target: Tensor) -> Tensor:
+        """[p] of ``target`` [m, q]."""
+        once, a_row, shared, of_product = self._apart(pairs.entries, target)
+        row, entry = pairs.row, pairs.entry
+        products = functional.linear(shared.index_select(0, entry) * target.index_select(0, row), of_product)
+        return self._rest(once.index_select(0, entry) + (products + a_row.index_select(0, row)))
+
+    def _apart(self, k: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """W_k k + W_d s + b of entries [..., k], (W_q - W_d) q of rows [m, q]; s, and W_p."""
+        first, s = self.layers[0], k[..., : q.shape[1]]
         assert isinstance(first, nn.Linear)
         of_entry, of_target, of_difference, of_product = first.weight.split(self.sizes, 1)
-        shared, of = entries.vectors[..., : entries.shared], entries.of
-        once = functional.linear(entries.vectors, of_entry, first.bias) + functional.linear(shared, of_difference)
-        a_row = functional.linear(target, of_target - of_difference)
-        pairs = functional.linear(shared.index_select(0, of) * target.unsqueeze(1), of_product)
-        z = once.index_select(0, of) + (pairs + a_row.unsqueeze(1))
-        known = entries.known.index_select(0, of)
+        once = functional.linear(k, of_entry, first.bias) + functional.linear(s, of_difference)
+        return once, functional.linear(q, of_target - of_difference), s, of_product
+
+    def _rest(self, z: Tensor) -> Tensor:
+        """a [...] of what enters the first bend [..., width]."""
         for number, bend in enumerate(self.bends):
-            z = self.layers[number](z) if number else z
-            z = bend(z, known) if isinstance(bend, Dice) else bend(z)
-        return functional.linear(z, self.out.weight).squeeze(2) + self.out.bias
+            z = bend(self.layers[number](z) if number else z)
+        return functional.linear(z, self.out.weight).squeeze(-1) + self.out.bias
 
 
 class Interest(nn.Module):
@@ -58,11 +68,22 @@ class Interest(nn.Module):
         self.unit, self.share = unit, share
 
     def forward(self, entries: Entries, target: Tensor) -> Tensor:
-        """[m, k] of ``target`` [m, q]; zero where there are no entries."""
-        at, known = entries.vectors.index_select(0, entries.of), entries.known.index_select(0, entries.of)
+        """[m, k] of ``target`` [m, q]; zero where there are no entries.
+
+        Learning, what is padding is left out before anything is made of it, so a step may have histories of any length:
+        what an activation learns of its inputs is of entries alone, and of as many short histories as there are.
+        """
+        known = entries.known.index_select(0, entries.of)
+        if self.training:
+            pairs = entries.pairs()
+            a = self.unit.of_pairs(pairs, target)
+            if self.share:
+                a = shares(a.new_zeros(known.shape).masked_scatter(known, a), known)[known]
+            v = a.unsqueeze(1) * pairs.entries.index_select(0, pairs.entry)
+            return v.new_zeros(len(target), v.shape[1]).index_add(0, pairs.row, v)
         a = self.unit(entries, target)
         a = shares(a, known) if self.share else a * known
-        return (a.unsqueeze(1) @ at).squeeze(1)
+        return (a.unsqueeze(1) @ entries.vectors.index_select(0, entries.of)).squeeze(1)
 
 
 def shares(a: Tensor, known: Tensor) -> Tensor:

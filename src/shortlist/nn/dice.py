@@ -13,7 +13,7 @@ class Dice(nn.Module):
     """f(s) = p s + (1 - p) α s, p = σ((s - E[s]) / √(V[s] + ε)), a slope α for each of ``width`` outputs.
 
     A PReLU whose corner is smooth and lies at the mean of what comes in. Mean and variance are those of the step in
-    training (of the entries that are ``known``: padding has no part in them), running ones afterwards.
+    training, running ones afterwards.
 
     Source: Zhou et al. (2018), Deep Interest Network for Click-Through Rate Prediction.
     """
@@ -33,25 +33,24 @@ class Dice(nn.Module):
         nn.init.zeros_(self.mean)
         nn.init.ones_(self.variance)
 
-    def forward(self, x: Tensor, known: Tensor | None = None) -> Tensor:
-        """The shape of ``x`` [..., width]; ``known`` [...]: what counts, all if none is given."""
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of ``x`` [..., width]."""
         if self.training:
-            centred, variance = self._moments(x, known)
+            centred, variance = self._moments(x)
         else:
             centred, variance = x - self.mean, self.variance
         p = torch.sigmoid(centred * torch.rsqrt(variance + EPSILON))
         return x * (self.slope + p * (1 - self.slope))
 
-    def _moments(self, x: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``x`` less its mean, and its variance; the running ones follow."""
-        counts = torch.ones(x.shape[:-1], device=x.device) if known is None else known
-        weight = counts.flatten().to(x.dtype)
-        total = weight.sum()
-        if not total:
-            return x - self.mean, self.variance
-        mean = weight @ x.flatten(0, -2) / total  # as products: twice as fast as reductions over rows
+        rows = x.flatten(0, -2)
+        if not len(rows):
+            return x, self.variance
+        weight = rows.new_full((len(rows),), 1 / len(rows))
+        mean = weight @ rows  # as products: twice as fast as reductions over rows
         centred = x - mean
-        variance = weight @ centred.flatten(0, -2).square() / total
+        variance = weight @ centred.flatten(0, -2).square()
         with torch.no_grad():
             self.mean.lerp_(mean.to(self.mean.dtype), MOMENTUM)
             self.variance.lerp_(variance.to(self.variance.dtype), MOMENTUM)

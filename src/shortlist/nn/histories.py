@@ -23,6 +23,21 @@ class Entries(NamedTuple):
     known: Tensor  # [n, w]: what is no padding
     of: Tensor  # [m] which of the n each row belongs to
 
+    def pairs(self) -> Pairs:
+        """Every row with every entry of its request, without padding."""
+        row, column = self.known.index_select(0, self.of).nonzero(as_tuple=True)
+        number = self.known.flatten().cumsum(0) - 1
+        entry = number.index_select(0, self.of.index_select(0, row) * self.known.shape[1] + column)
+        return Pairs(self.vectors[self.known], row, entry)
+
+
+class Pairs(NamedTuple):
+    """Rows with entries, p in all."""
+
+    entries: Tensor  # [e, k]: those of all requests
+    row: Tensor  # [p] of the m
+    entry: Tensor  # [p] of the e
+
 
 class Histories(nn.Module):
     """x = flat row [m, ``size``], q = target [m, ``target``], k = entries [n, w, ``entry``] of each window.

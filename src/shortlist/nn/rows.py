@@ -44,14 +44,16 @@ class Batch:
 class Rows:
     """What a net learns from: ``loop.Batches`` in random order, each row once an epoch.
 
-    With ``windows`` the order is random among rows of about one length, and a batch has no more padding than it needs.
+    With ``windows`` a batch has no more padding than it needs; with ``by_length`` its order is random among rows of
+    about one length only, and it needs next to none.
     """
 
     inputs: Inputs | Streamed
     label: Float32  # [m]
     weight: Float32  # [m]
     offsets: Int64 | None = None  # [n + 1] where each request's rows begin, if requests must stay whole
-    windows: Sequence[str] = ()  # histories that rows of a batch have about as long, and cut to the longest of them
+    windows: Sequence[str] = ()  # histories that are cut to the longest of a batch
+    by_length: bool = False  # whether a batch's rows have those about as long
 
     def __len__(self) -> int:
         return len(self.label)
@@ -90,7 +92,7 @@ class Rows:
 
     def _parts(self, n: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
         """The numbers of what is shuffled, a part a step."""
-        if self.windows and self.inputs.request is not None:
+        if self.by_length and self.windows and self.inputs.request is not None:
             first = np.arange(n) if self.offsets is None else self.offsets[:-1]
             yield from map(torch.from_numpy, by_length(self.lengths[self.inputs.request[first]], steps, generator))
             return

@@ -64,7 +64,7 @@ class NetRanker(Trained, Options, ColumnRanker):
     }
     lists: ClassVar[bool] = True
     by_length: ClassVar[bool] = False
-    """Whether rows with histories of about one length are learned from together: where each entry is dear."""
+    """Whether rows with histories of about one length are learned from together: where padding costs as entries do."""
     _schema: Any = PrivateAttr(default=None)
     _attributes: dict[str, Array] = PrivateAttr(default_factory=dict)
 
@@ -192,8 +192,9 @@ class DeepRanker(NetRanker, TableRanker):
             offsets = rows.offsets(len(samples.requests))
             offsets = offsets[np.append(np.diff(offsets) > 0, True)]
         inputs = self.streamed(samples.requests, rows)
-        windows = [window.name for window in self.windows()] if self.by_length else []
-        return Rows(inputs, (y > 0).astype(np.float32), weight.astype(np.float32), offsets, windows)
+        windows = [window.name for window in self.windows()]
+        label = (y > 0).astype(np.float32)
+        return Rows(inputs, label, weight.astype(np.float32), offsets, windows, self.by_length)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(z)}``, or z itself where the order was learned."""
