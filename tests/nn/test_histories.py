@@ -19,6 +19,7 @@ from shortlist.nn.dice import EPSILON, Dice
 from shortlist.nn.histories import Entries, Histories
 from shortlist.nn.loop import initialise
 from shortlist.nn.rows import Rows, tensors_of
+from shortlist.rank.dien import _Evolution
 from shortlist.types import HISTORY, Candidates, Ragged, Requests
 
 N, M, W, S, K = 3, 5, 4, 2, 5
@@ -100,13 +101,27 @@ def test_an_interest_is_the_sum_of_entries_or_their_mean_by_share(past):
 def test_pairs_are_each_row_with_the_entries_that_are_there(past):
     entries, target = past
     pairs = entries.pairs()
-    there = [(row, *k) for row, request in enumerate(entries.of.tolist())
-             for k in entries.vectors[request][entries.known[request]].tolist()]  # fmt: skip
-    found = zip(pairs.row.tolist(), pairs.entries[pairs.entry].tolist(), strict=True)
-    assert [(row, *k) for row, k in found] == there
+    k, places = entries.vectors, [(row, place) for place in range(W) for row in (3, 4, 1, 2, 0)]
+    expected = [(row, place) for row, place in places if entries.known[entries.of[row], place]]
+    assert list(zip(pairs.row.tolist(), pairs.place.tolist(), strict=True)) == expected
+    there = torch.stack([k[entries.of[row], place] for row, place in expected])
+    assert torch.equal(pairs.entries[pairs.entry], there)
+    assert pairs.counts() == [2, 2, 4, 4]
     unit = drawn(ActivationUnit(K, S, [6, 3], "tanh"))
-    whole = unit(entries, target)[entries.known[entries.of]]
-    torch.testing.assert_close(unit.of_pairs(pairs, target), whole)
+    at = (pairs.row, pairs.place)
+    torch.testing.assert_close(unit.of_pairs(pairs, target), unit(entries, target)[at])
+    a = torch.randn(M, W, dtype=torch.double, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(pairs.shares(a[at]), shares(a, entries.known[entries.of])[at])
+
+
+def test_parts_are_each_row_once_by_length_of_its_history(past):
+    entries, _ = past
+    found = entries.parts()
+    assert [rows.tolist() for rows, _ in found] == [[3, 4], [1, 2], [0]]
+    for (rows, part), (request, w) in zip(found, [(2, 4), (1, 2), (0, 1)], strict=True):
+        assert part.of.tolist() == [0] * len(rows)
+        assert torch.equal(part.vectors, entries.vectors[request : request + 1, W - w :])
+        assert torch.equal(part.known, entries.known[request : request + 1, W - w :])
 
 
 @pytest.mark.parametrize("share", [False, True])
@@ -148,6 +163,28 @@ def test_augru_is_its_formula_and_of_full_attention_a_gru(past):
     torch.testing.assert_close(torch.stack(net(entries.vectors, ones), 1), gru(entries.vectors)[0])
 
 
+def test_augru_of_pairs_begins_each_row_with_its_first_entry(past):
+    entries, _ = past
+    net, pairs = drawn(AUGRU(K, 3)), entries.pairs()
+    a = torch.rand(M, W, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+    whole = net(entries.vectors, a * entries.known[entries.of], entries.of)
+    found = net.of_pairs(pairs.entries, a[pairs.row, pairs.place], pairs)
+    for place in range(W):
+        torch.testing.assert_close(found[place], whole[place][pairs.row[pairs.place == place]])
+
+
+def test_dien_learns_of_pairs_what_it_scores(past):
+    entries, target = past
+    net = drawn(_Evolution(K, S))
+    h = net.train().interests(entries)
+    torch.testing.assert_close(h, net.eval().interests(entries)[entries.known])
+    whole = net(entries, net.interests(entries), target)
+    net.train()
+    torch.testing.assert_close(net(entries, h, target), whole)
+    nobody = entries._replace(known=torch.zeros_like(entries.known))
+    assert (net(nobody, net.interests(nobody), target) == 0).all()
+
+
 def test_an_entry_without_attention_leaves_the_state(past):
     entries, _ = past
     net = drawn(AUGRU(K, 3))
@@ -163,8 +200,9 @@ def test_the_auxiliary_loss_is_its_formula(past):
     states = torch.randn(N, W, S, dtype=torch.double, generator=torch.Generator().manual_seed(3))
     told = NextEntry()
     told.generator = torch.Generator().manual_seed(4)
-    e = entries.vectors[..., :S]
-    found = told(states, e, entries.known).item()
+    e, there = entries.vectors[..., :S], entries.known
+    request = there.nonzero()[:, 0]
+    found = told(states[there], e[there], request).item()
     pairs = [(request, t) for request in range(N) for t in range(W - 1) if entries.known[request, t]]
     drawn_ = torch.randint(6, (len(pairs),), generator=torch.Generator().manual_seed(4)).tolist()
     every, losses = e[entries.known], []
@@ -173,7 +211,7 @@ def test_the_auxiliary_loss_is_its_formula(past):
         right = sigmoid(float(h @ e[request, t + 1]))
         losses.append(-np.log(right) - np.log(1 - sigmoid(float(h @ every[wrong]))))
     assert found == pytest.approx(np.mean(losses))
-    assert told(states[:1], e[:1], entries.known[:1]).item() == 0
+    assert told(states[0], e[0], torch.arange(W)).item() == 0
 
 
 @pytest.mark.parametrize("heads", [1, 2])
@@ -286,7 +324,7 @@ def test_an_attribute_that_the_row_lacks_is_the_entries_alone():
         Histories(schema, 4, "quantile", [Window("history", 3, (), "name")])
 
 
-def test_batches_are_of_about_one_length_and_cut_to_the_longest():
+def test_batches_are_cut_to_the_longest_history():
     rng = np.random.default_rng(0)
     n, each, w = 400, 3, 20
     lengths = rng.integers(0, w + 1, n)
@@ -296,22 +334,22 @@ def test_batches_are_of_about_one_length_and_cut_to_the_longest():
     inputs = Inputs({"row": np.arange(n * each)}, asked, request)
     for offsets in (None, np.arange(n + 1) * each):
         label = np.zeros(n * each, np.float32)
-        rows = Rows(inputs, label, label + 1, offsets, ["history", "recent"], by_length=True)
-        met, padding = [], 0
-        batches = list(rows.epoch(60, torch.Generator().manual_seed(1)))
-        again = list(rows.epoch(60, torch.Generator().manual_seed(1)))
+        rows = Rows(inputs, label, label + 1, offsets, ["history", "recent"])
+        met, widths = [], set()
+        batches = list(rows.epoch(300, torch.Generator().manual_seed(1)))
+        again = list(rows.epoch(300, torch.Generator().manual_seed(1)))
         for batch, same in zip(batches, again, strict=True):
             x = batch.inputs
             assert torch.equal(x["row"], same.inputs["row"])
             met += x["row"].tolist()
             own = torch.from_numpy(request)[x["row"]]
-            longest = lengths[own].max()
-            assert x["history"].shape == x["history.age"].shape == (len(own.unique()), max(1, longest))
-            assert x["recent"].shape[1] == min(5, max(1, longest))
+            longest = max(1, lengths[own].max())
+            widths.add(longest)
+            assert x["history"].shape == x["history.age"].shape == (len(own.unique()), longest)
+            assert x["recent"].shape[1] == min(5, longest)
             last = x["history"].index_select(0, x["request"])[:, -1]
             assert torch.equal(last, torch.where(torch.from_numpy(lengths)[own] > 0, 1 + own, 0).int())
-            padding += int((x["history"] == 0).sum())
         assert sorted(met) == list(range(n * each))
         assert [b.inputs["row"].tolist() for b in batches] != [b.inputs["row"].tolist() for b in
-                rows.epoch(60, torch.Generator().manual_seed(2))]  # fmt: skip
-        assert padding < 0.1 * sum(batch.inputs["history"].numel() for batch in batches)
+                rows.epoch(300, torch.Generator().manual_seed(2))]  # fmt: skip
+        assert len(widths) > 5

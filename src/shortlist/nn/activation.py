@@ -73,15 +73,13 @@ class Interest(nn.Module):
         Learning, what is padding is left out before anything is made of it, so a step may have histories of any length:
         what an activation learns of its inputs is of entries alone, and of as many short histories as there are.
         """
-        known = entries.known.index_select(0, entries.of)
         if self.training:
             pairs = entries.pairs()
             a = self.unit.of_pairs(pairs, target)
-            if self.share:
-                a = shares(a.new_zeros(known.shape).masked_scatter(known, a), known)[known]
+            a = pairs.shares(a) if self.share else a
             v = a.unsqueeze(1) * pairs.entries.index_select(0, pairs.entry)
             return v.new_zeros(len(target), v.shape[1]).index_add(0, pairs.row, v)
-        a = self.unit(entries, target)
+        a, known = self.unit(entries, target), entries.known.index_select(0, entries.of)
         a = shares(a, known) if self.share else a * known
         return (a.unsqueeze(1) @ entries.vectors.index_select(0, entries.of)).squeeze(1)
 

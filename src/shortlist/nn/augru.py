@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from shortlist.nn.histories import Pairs
 
 
 class AUGRU(nn.Module):
@@ -29,11 +33,23 @@ class AUGRU(nn.Module):
         given = self.entry(entries).transpose(0, 1)  # [w, n, 3 width]
         if of is not None:
             given = given.index_select(1, of)
-        of_gates, of_new = given.split([2 * self.width, self.width], 2)
+        h = entries.new_zeros(attention.shape[0], self.width)
+        return self._states(h, given.unbind(0), attention.t().unsqueeze(2).unbind(0))
+
+    def of_pairs(self, entries: Tensor, attention: Tensor, pairs: Pairs) -> list[Tensor]:
+        """The same of ``entries`` [e, size] and ``attention`` [p]: after each place those rows that have begun."""
+        counts = pairs.counts()
+        given = self.entry(entries).index_select(0, pairs.entry)
+        return self._states(entries.new_zeros(0, self.width), given.split(counts), attention.unsqueeze(1).split(counts))
+
+    def _states(self, h: Tensor, given: Sequence[Tensor], attention: Sequence[Tensor]) -> list[Tensor]:
+        """Of each entry W i + b [m, 3 width] and a [m, 1]; there may be more rows than before, which begin with it."""
         from_gates, from_new = self.state.weight.t().split([2 * self.width, self.width], 1)
-        h = given.new_zeros(attention.shape[0], self.width)
         states = []
-        for gates, new, a in zip(of_gates, of_new, attention.t().unsqueeze(2), strict=True):
+        for x, a in zip(given, attention, strict=True):
+            gates, new = x.split([2 * self.width, self.width], 1)
+            if self.training and len(x) > len(h):
+                h = functional.pad(h, (0, 0, 0, len(x) - len(h)))
             r, u = torch.sigmoid(torch.addmm(gates, h, from_gates)).chunk(2, 1)
             h = torch.lerp(h, torch.tanh(torch.addcmul(new, r, h @ from_new)), a * u)
             states.append(h)
@@ -50,12 +66,12 @@ class NextEntry(nn.Module):
 
     generator: torch.Generator | None = None
 
-    def forward(self, states: Tensor, entries: Tensor, known: Tensor) -> Tensor:
-        """Of ``states`` and ``entries`` [n, w, d], padded on the left; 0 where no entry has a next."""
-        there, e = known[:, :-1], entries[known]
-        h, right = states[:, :-1][there], entries[:, 1:][there]
+    def forward(self, states: Tensor, entries: Tensor, request: Tensor) -> Tensor:
+        """Of ``states`` and ``entries`` [e, d], those of a ``request`` [e] in order; 0 where no entry has a next."""
+        there = request[1:] == request[:-1]
+        h, right = states[:-1][there], entries[1:][there]
         if not len(h):
             return states.sum() * 0
-        drawn = torch.randint(len(e), (len(h),), generator=self.generator).to(e.device)
-        wrong = e.index_select(0, drawn)
+        drawn = torch.randint(len(entries), (len(h),), generator=self.generator).to(entries.device)
+        wrong = entries.index_select(0, drawn)
         return (functional.softplus(-(h * right).sum(1)) + functional.softplus((h * wrong).sum(1))).mean()

@@ -23,20 +23,52 @@ class Entries(NamedTuple):
     known: Tensor  # [n, w]: what is no padding
     of: Tensor  # [m] which of the n each row belongs to
 
-    def pairs(self) -> Pairs:
-        """Every row with every entry of its request, without padding."""
-        row, column = self.known.index_select(0, self.of).nonzero(as_tuple=True)
+    def pairs(self, of: Tensor | None = None) -> Pairs:
+        """Every row with every entry of its request, without padding; ``of`` in place of the rows'."""
+        of = self.of if of is None else of
+        length = self.known.sum(1).index_select(0, of)
+        longest = length.argsort(descending=True)
+        of, known = of.index_select(0, longest), self.known.index_select(0, of.index_select(0, longest))
+        place, row = known.t().nonzero(as_tuple=True)
         number = self.known.flatten().cumsum(0) - 1
-        entry = number.index_select(0, self.of.index_select(0, row) * self.known.shape[1] + column)
-        return Pairs(self.vectors[self.known], row, entry)
+        entry = number.index_select(0, of.index_select(0, row) * known.shape[1] + place)
+        return Pairs(self.vectors[self.known], longest.index_select(0, row), entry, place, known.shape)
+
+    def parts(self) -> list[tuple[Tensor, Entries]]:
+        """Rows by length of history, and their requests' entries cut to the longest: one part for each halving of w."""
+        length, w = self.known.sum(1), self.known.shape[1]
+        halvings = torch.log2(w / length.clamp(min=1)).long().index_select(0, self.of)
+        found = []
+        for number in halvings.unique().tolist():
+            rows = (halvings == number).nonzero().squeeze(1)
+            requests, of = self.of.index_select(0, rows).unique(return_inverse=True)
+            cut = slice(w - max(1, int(length.index_select(0, requests).max())), w)
+            vectors, known = self.vectors.index_select(0, requests), self.known.index_select(0, requests)
+            found.append((rows, Entries(vectors[:, cut], self.shared, known[:, cut], of)))
+        return found
 
 
 class Pairs(NamedTuple):
-    """Rows with entries, p in all."""
+    """Rows with entries of theirs, p in all: place after place of the window, rows with the longest histories first.
 
-    entries: Tensor  # [e, k]: those of all requests
+    As padding is on the left, the rows of a place are those of the place before and some more.
+    """
+
+    entries: Tensor  # [e, k]: those of all requests, one after the other
     row: Tensor  # [p] of the m
     entry: Tensor  # [p] of the e
+    place: Tensor  # [p] of the w
+    shape: Sequence[int]  # (m, w)
+
+    def counts(self) -> list[int]:
+        """How many rows each place has."""
+        counts: list[int] = self.place.bincount(minlength=self.shape[1]).tolist()
+        return counts
+
+    def shares(self, a: Tensor) -> Tensor:
+        """[p]: softmax of ``a`` [p] over each row's."""
+        every = a.new_full(self.shape, -torch.inf).index_put((self.row, self.place), a)
+        return torch.softmax(every, 1)[self.row, self.place]
 
 
 class Histories(nn.Module):

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from shortlist.encode.inputs import REQUEST, Inputs, Streamed
 from shortlist.nn.loss import RowLoss, softmax
-from shortlist.nn.sequences import by_length
 from shortlist.types import Array, Float32, Int64, spans
 
 CHUNK = 2048
@@ -44,8 +43,7 @@ class Batch:
 class Rows:
     """What a net learns from: ``loop.Batches`` in random order, each row once an epoch.
 
-    With ``windows`` a batch has no more padding than it needs; with ``by_length`` its order is random among rows of
-    about one length only, and it needs next to none.
+    Batches have histories of whatever length: of about one length only, their means would not be those of rows to come.
     """
 
     inputs: Inputs | Streamed
@@ -53,7 +51,6 @@ class Rows:
     weight: Float32  # [m]
     offsets: Int64 | None = None  # [n + 1] where each request's rows begin, if requests must stay whole
     windows: Sequence[str] = ()  # histories that are cut to the longest of a batch
-    by_length: bool = False  # whether a batch's rows have those about as long
 
     def __len__(self) -> int:
         return len(self.label)
@@ -82,23 +79,15 @@ class Rows:
     def order(self, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Row numbers, and which of the step's requests each row belongs to (or nothing of use)."""
         n, offsets = self.groups, self.offsets
-        for part in self._parts(n, steps, generator):
+        order = torch.randperm(n, generator=generator)
+        for step in range(steps):
+            part = order[n * step // steps : n * (step + 1) // steps]
             if offsets is None:
                 yield part, part
             else:
                 starts, ends = offsets[part], offsets[part + 1]
                 group = np.repeat(np.arange(len(part)), ends - starts)
                 yield torch.from_numpy(spans(starts, ends)), torch.from_numpy(group)
-
-    def _parts(self, n: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """The numbers of what is shuffled, a part a step."""
-        if self.by_length and self.windows and self.inputs.request is not None:
-            first = np.arange(n) if self.offsets is None else self.offsets[:-1]
-            yield from map(torch.from_numpy, by_length(self.lengths[self.inputs.request[first]], steps, generator))
-            return
-        order = torch.randperm(n, generator=generator)
-        for step in range(steps):
-            yield order[n * step // steps : n * (step + 1) // steps]
 
     @cached_property
     def lengths(self) -> Int64:

@@ -63,8 +63,6 @@ class NetRanker(Trained, Options, ColumnRanker):
         "weights_": "w v",
     }
     lists: ClassVar[bool] = True
-    by_length: ClassVar[bool] = False
-    """Whether rows with histories of about one length are learned from together: where padding costs as entries do."""
     _schema: Any = PrivateAttr(default=None)
     _attributes: dict[str, Array] = PrivateAttr(default_factory=dict)
 
@@ -194,7 +192,7 @@ class DeepRanker(NetRanker, TableRanker):
         inputs = self.streamed(samples.requests, rows)
         windows = [window.name for window in self.windows()]
         label = (y > 0).astype(np.float32)
-        return Rows(inputs, label, weight.astype(np.float32), offsets, windows, self.by_length)
+        return Rows(inputs, label, weight.astype(np.float32), offsets, windows)
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": σ(z)}``, or z itself where the order was learned."""

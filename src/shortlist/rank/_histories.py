@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,6 @@ class HistoryRanker(LayeredRanker):
 
     The target's id is a column (``ids``), and entries share its vectors, as they do those of ``profile.item.NAME``.
     """
-
-    by_length: ClassVar[bool] = True
 
     activation: Activation = "dice"
     """What follows each layer."""

@@ -27,8 +27,7 @@ class BST(HistoryRanker):
 
     The target is one of the sequence, so all of it is worked out once a row. Of the first layer the attention among
     the events is not: once a request, and of the target's only w products a row are left. Each further layer costs w²
-    products a row. Its inputs are zero where a history is short: with ``dice`` or ``batch_norm``, a batch of histories
-    of one length has other means than a request has, and little of what is learned may hold.
+    products a row.
 
     Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba.
     """
@@ -85,6 +84,15 @@ class _Sequence(nn.Module):
         nn.init.normal_(self.target, 0, 0.05, generator=generator)
 
     def forward(self, entries: Entries, q: Tensor) -> Tensor:
+        if not self.training:
+            return self._of(entries, q)
+        parts = entries.parts()
+        rows = torch.cat([rows for rows, _ in parts])
+        return torch.cat([self._of(part, q.index_select(0, rows)) for rows, part in parts]).index_select(
+            0, rows.argsort()
+        )
+
+    def _of(self, entries: Entries, q: Tensor) -> Tensor:
         shared, _ = self.event.weight.split(self.sizes, 1)
         past, target = self.event(entries.vectors), functional.linear(q, shared) + self.target
         known = functional.pad(entries.known.index_select(0, entries.of), (0, 1), value=True)

@@ -87,15 +87,25 @@ class _Evolution(nn.Module):
         self.next = NextEntry()
 
     def interests(self, entries: Entries) -> Tensor:
-        """[n, w, q]: once a request."""
-        return torch.stack(self.extract(entries.vectors, entries.known.to(entries.vectors.dtype)), 1)
+        """[n, w, q]: once a request; learning [e, q], without padding."""
+        if not self.training:
+            return torch.stack(self.extract(entries.vectors, entries.known.to(entries.vectors.dtype)), 1)
+        pairs = entries.pairs(torch.arange(len(entries.known), device=entries.of.device))
+        k = pairs.entries
+        return torch.cat(self.extract.of_pairs(k, k.new_ones(len(k)), pairs)).index_select(0, pairs.entry.argsort())
 
     def forward(self, entries: Entries, h: Tensor, target: Tensor) -> Tensor:
         """[m, q]: what the interests have become."""
-        at, known = h.index_select(0, entries.of), entries.known.index_select(0, entries.of)
-        a = shares((at @ self.relate(target).unsqueeze(2)).squeeze(2), known)
-        return self.evolve(h, a, entries.of)[-1]
+        if not self.training:
+            at, known = h.index_select(0, entries.of), entries.known.index_select(0, entries.of)
+            a = shares((at @ self.relate(target).unsqueeze(2)).squeeze(2), known)
+            return self.evolve(h, a, entries.of)[-1]
+        pairs = entries.pairs()
+        a = (h.index_select(0, pairs.entry) * self.relate(target).index_select(0, pairs.row)).sum(1)
+        last = self.evolve.of_pairs(h, pairs.shares(a), pairs)[-1]
+        return last.new_zeros(len(target), last.shape[1]).index_copy(0, pairs.row[len(pairs.row) - len(last) :], last)
 
     def ill(self, entries: Entries, h: Tensor) -> Tensor:
         """The auxiliary loss."""
-        return self.next(h, entries.vectors[..., : entries.shared], entries.known)
+        h = h if self.training else h[entries.known]
+        return self.next(h, entries.vectors[entries.known][:, : entries.shared], entries.known.nonzero()[:, 0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -29,8 +29,6 @@ class DIN(HistoryRanker):
     Source: Zhou, Song, Zhu, Fan, Zhu, Ma, Yan, Jin, Li, Gai (2018), Deep Interest Network for Click-Through Rate
     Prediction.
     """
-
-    by_length: ClassVar[bool] = False  # padding costs nothing here
 
     attention: Annotated[
         list[Annotated[int, Field(ge=1)]], Field(min_length=1), Search(choices=([16], [36], [80, 40]))
