@@ -65,15 +65,14 @@ class BoostedTrees(TreeRanker):
     def _learned(self, samples: Samples) -> Rows:
         """Learns columns and categories; the rows to grow trees on."""
         observed, y, weight = self.target(samples)
-        return self._rows(samples, self.learn_table(samples.candidates, observed), observed, y, weight)
+        return self._rows(samples, self.learn_rows(samples.candidates, observed), observed, y, weight)
 
     def _encoded(self, samples: Samples) -> Rows:
         """The rows that say when to stop."""
         observed, y, weight = self.target(samples)
-        x = self.encode(samples.candidates)
-        return self._rows(samples, x if observed.all() else x[observed], observed, y, weight)
+        return self._rows(samples, self.rows_of(samples.candidates, observed), observed, y, weight)
 
-    def _rows(self, samples: Samples, x: Float32, observed: Bool, y: Float64, weight: Float64) -> Rows:
+    def _rows(self, samples: Samples, x: list[Float32], observed: Bool, y: Float64, weight: Float64) -> Rows:
         if self.objective == "pointwise":
             return x, (y > 0).astype(np.float64), weight, None
         return x, np.clip(np.rint(y), 0, 30), weight, group_sizes(samples, observed)

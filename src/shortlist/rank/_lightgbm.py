@@ -6,6 +6,7 @@ from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+import pyarrow as pa
 
 from shortlist.component import InputError
 from shortlist.memory import give_back
@@ -37,13 +38,14 @@ def train_lightgbm(
 
     def dataset(rows: Makes, reference: lgb.Dataset | None = None) -> lgb.Dataset:
         x, y, weight, groups = rows()
+        table = pa.Table.from_arrays([pa.array(column) for column in x], columns)  # no copy: read where they stand
         return lgb.Dataset(
-            x, y, weight=weight, group=groups, feature_name=columns, categorical_feature=codes, reference=reference,
+            table, y, weight=weight, group=groups, feature_name=columns, categorical_feature=codes, reference=reference,
             params=params, free_raw_data=True,
         ).construct()  # fmt: skip
 
     data = dataset(train)
-    give_back()  # LightGBM's sample of the rows, and the table: the next one is about to be made
+    give_back()  # LightGBM's sample of the rows
     later = dataset(valid, data) if valid is not None and stopping else None
     if later is None or not later.num_data():
         booster = lgb.train(params, data, trees)

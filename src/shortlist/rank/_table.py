@@ -49,11 +49,14 @@ class ColumnRanker(Ranker):
 
     def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
         """[m, f]: the learned columns side by side; a missing number is NaN, a missing code -1."""
-        names, columns = self.columns_.tolist(), candidates.columns
-        for name in names:
-            if name not in columns:
+        return stacked(self.columns_.tolist(), self.learned(candidates), len(candidates), dtype).T
+
+    def learned(self, candidates: Candidates) -> list[Array]:
+        """The learned columns [m], as they come."""
+        for name in self.columns_.tolist():
+            if name not in candidates:
                 raise InputError(f"feature column {name!r} is missing: the ranker was fitted with it")
-        return stacked(names, [columns[name] for name in names], len(candidates), dtype).T
+        return [candidates[name] for name in self.columns_.tolist()]
 
 
 class TableRanker(ColumnRanker):

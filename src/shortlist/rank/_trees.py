@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from shortlist.encode import _fields as kernel
-from shortlist.encode._encoder import known_values
+from shortlist.encode._encoder import known_values, one_a_row
 from shortlist.rank._forest import Forest
 from shortlist.rank._table import TableRanker
 from shortlist.types import Array, Bool, Candidates, Float32, Float64, Int64, Ragged, Samples
 
-Rows = tuple[Float32, Float64, Float64, Int64 | None]
-"""``(x [m, f], label [m], weight [m], rows per request or None)``"""
+Rows = tuple[Sequence[Float32], Float64, Float64, Int64 | None]
+"""``(f columns [m], label [m], weight [m], rows per request or None)``"""
 Makes = Callable[[], Rows]
-"""Makes the rows when the library is about to take them over: two large tables need not stand side by side."""
+"""Makes the rows when the library is about to take them over: two large sets need not stand side by side."""
 
 
 class TreeRanker(TableRanker):
@@ -36,19 +36,31 @@ class TreeRanker(TableRanker):
     native: ClassVar[str] = "model.txt"
     """What the file with the library's own model is called."""
 
-    def learn_table(self, candidates: Candidates, observed: Bool) -> Float32:
-        """[observed, f]: learns columns and categories, and returns the encoded rows."""
+    def learn_rows(self, candidates: Candidates, observed: Bool) -> list[Float32]:
+        """Learns columns and categories, and returns ``rows`` of those that are ``observed`` [m]."""
         self.learn_columns(candidates)
         codes = self._categories(candidates)[:, observed]
         known = [known_values(cells[cells >= 0], self.min_count) for cells in codes]
         offsets = np.cumsum([0, *map(len, known)]).astype(np.int64)
         self.known_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *known])})
-        x = self.table(candidates, np.float32)
-        return self._coded(x if observed.all() else x[observed], codes)
+        return self.rows_of(candidates, observed)
+
+    def rows_of(self, candidates: Candidates, observed: Bool) -> list[Float32]:
+        """The columns as the trees see them, f x [observed]; a column of numbers is no copy where all rows are."""
+        coded = iter(self._renumbered(self._categories(candidates)[:, observed]))
+        rows = slice(None) if observed.all() else observed
+        names, columns = self.columns_.tolist(), self.learned(candidates)
+        return [
+            next(coded) if code else np.ascontiguousarray(one_a_row(name, column)[rows], np.float32)
+            for name, column, code in zip(names, columns, self.categorical_, strict=True)
+        ]
 
     def encode(self, candidates: Candidates) -> Float32:
         """[m, f]: the rows as the trees see them."""
-        return self._coded(self.table(candidates, np.float32), self._categories(candidates))
+        x = self.table(candidates, np.float32)
+        if self.categorical_.any():
+            x.T[self.categorical_] = self._renumbered(self._categories(candidates))
+        return x
 
     def _categories(self, candidates: Candidates) -> Float64:
         """[c, m]: the columns of categories in double precision, which tells all codes apart."""
@@ -58,16 +70,16 @@ class TreeRanker(TableRanker):
             row[:] = candidates[name]
         return cells
 
-    def _coded(self, x: Float32, codes: Float64) -> Float32:
-        """``x`` [m, f] with the columns of categories, ``codes`` [c, m], renumbered."""
+    def _renumbered(self, codes: Float64) -> Float32:
+        """[c, m]: ``codes`` [c, m] by the learned vocabularies."""
         c, m = codes.shape
-        if c:
-            place, known = np.arange(c, dtype=np.int32), self.known_
-            spec = np.full(c, kernel.CATEGORY, np.int8), place, place, known.lengths, np.zeros(c, np.int32)
-            found = np.empty((m, c), np.int32)
-            kernel.encode(codes, *spec, known.offsets, known["value"], found, np.empty((0, 0), np.float32))
-            x.T[self.categorical_] = np.where(codes < 0, np.nan, found.T)
-        return x
+        if not c:
+            return np.empty((0, m), np.float32)
+        place, known = np.arange(c, dtype=np.int32), self.known_
+        spec = np.full(c, kernel.CATEGORY, np.int8), place, place, known.lengths, np.zeros(c, np.int32)
+        found = np.empty((m, c), np.int32)
+        kernel.encode(codes, *spec, known.offsets, known["value"], found, np.empty((0, 0), np.float32))
+        return np.where(codes < 0, np.nan, found.T).astype(np.float32)
 
     def keep(self, forest: Forest, native: bytes) -> None:
         """Stores what was learned."""

@@ -57,14 +57,14 @@ class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
 
     def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)
-        x = self.learn_table(samples.candidates, observed)
+        x = self.learn_rows(samples.candidates, observed)
         positive = (y > 0).astype(np.float64)
         early = self._early(samples)[samples.candidates.request[observed]]
-        rows: Rows = (x[early], positive[early], weight[early], None)
+        rows: Rows = ([column[early] for column in x], positive[early], weight[early], None)
         names = self.columns_.tolist()
         self.keep(*train_lightgbm(lambda: rows, None, self.categorical_, names, self.trees, 0, self._params()))
         late = ~early if self.share < 1 else early
-        parts = [to_csr(*self._leaf_columns(x[late]), width=self._leaf_width)]
+        parts = [to_csr(*self._leaf_columns(np.stack([column[late] for column in x], 1)), width=self._leaf_width)]
         penalties = [np.full(self._leaf_width, self.leaf_l2)]
         if self.original:
             table = self.table(samples.candidates)[observed][late]

@@ -9,6 +9,7 @@ import xgboost as xgb
 from pydantic import Field
 
 from shortlist.component import Search
+from shortlist.encode._encoder import stacked
 from shortlist.rank._boosting import BoostedTrees
 from shortlist.rank._trees import Makes
 from shortlist.rank._xgboost import read_xgboost
@@ -59,7 +60,8 @@ class XGBoost(BoostedTrees):
         return len(self.forest) - 1  # the last tree holds the base score
 
     def _matrix(self, rows: Makes) -> xgb.DMatrix:
-        x, label, weight, sizes = rows()
+        columns, label, weight, sizes = rows()
+        x = stacked(self.columns_.tolist(), columns, len(label), np.float32).T
         if sizes is not None:
             starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
             weight = np.add.reduceat(weight, starts) / sizes  # XGBoost takes one weight a request here
