@@ -5,8 +5,8 @@
 
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
-model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN (of bst also whether it is
-standardised over a batch), then of ours how far vectors begin from zero and an average of weights, by AUC of the rows
+model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN (of din and DIN also whether events
+count by softmax, of bst whether it is standardised over a batch), then of ours how far vectors begin from zero and an average of weights, by AUC of the rows
 that stop training, with a seed that is not reported. ``--seeds``: AUC and GAUC of the reported rows, beside DIN; a seed
 that is there with the same settings is not measured again. All read user, item and the 50 items before, with the same
 widths and batches. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
@@ -48,13 +48,17 @@ HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512,
 WIDE = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)]
 GRID = [one for one in WIDE if one["l2"] >= 1e-3]
 """Weaker penalties were far behind for every entrant, and are tried for the peer only."""
-GRIDS = {"peer": WIDE, "bst": [*GRID, *({**one, "batch_norm": False} for one in GRID)]}
+GRIDS: dict[str, list[dict[str, Any]]] = {
+    "din": [*GRID, *({**one, "weights": "share"} for one in GRID)],
+    "bst": [*GRID, *({**one, "batch_norm": False} for one in GRID)],
+    "peer": [*WIDE, *({**one, "softmax": True} for one in GRID)],
+}
 MORE = [{"deviation": d, "average": a} for d in (0.05, 0.001) for a in (0.0, 0.99) if (d, a) != (0.05, 0.0)]
 """Beside the best of ``GRID``, for ours: how far vectors begin from zero (theirs: 1e-4), and an average of weights."""
 USUAL = {"rate": 2e-3, "l2": 1e-5}
 UNREPORTED = 1000
 """The seed with which settings are chosen."""
-Settings = Mapping[str, float]
+Settings = Mapping[str, Any]
 
 
 def made_up(requests: int, seed: int) -> Samples:
@@ -177,7 +181,7 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
     row = kept(f"histories.chosen.{name}")
     label = parts["valid"].labels["liked"]
 
-    def best_of(who: str, tried: list[dict[str, float]], grid: list[dict[str, float]]) -> dict[str, float]:
+    def best_of(who: str, tried: list[dict[str, Any]], grid: list[dict[str, Any]]) -> dict[str, Any]:
         """The best of ``grid``; all that was tried is kept, with the best of it, and not tried again."""
         for settings in grid:
             if settings in map(without_auc, tried):
@@ -198,7 +202,7 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
             best_of(who, tried, [{**best, **more} for more in MORE])
 
 
-def without_auc(one: dict[str, float]) -> dict[str, float]:
+def without_auc(one: dict[str, Any]) -> dict[str, Any]:
     """The settings of something tried."""
     return {key: value for key, value in one.items() if key != "auc"}
 

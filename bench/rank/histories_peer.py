@@ -53,7 +53,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     elif job["model"] == "BST":
         model = BST([user], [sequence("history")], [target], hidden, nhead=job["heads"], dropout=0.0)
     else:
-        attention = {"dims": job["attention"], "activation": "dice"}
+        attention = {"dims": job["attention"], "activation": "dice", "use_softmax": job.get("softmax", False)}
         model = DIN([user], [sequence("history")], [target], hidden, attention)
     loaders = DataGenerator(x["train"], given["train_label"]).generate_dataloader(
         x_val=x["valid"],
