@@ -5,11 +5,12 @@
 
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
-model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN (of din and DIN also whether events
-count by softmax, of bst whether it is standardised over a batch), then of ours how far vectors begin from zero and an average of weights, by AUC of the rows
-that stop training, with a seed that is not reported. ``--seeds``: AUC and GAUC of the reported rows, beside DIN; a seed
-that is there with the same settings is not measured again. All read user, item and the 50 items before, with the same
-widths and batches. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
+model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, of din and DIN also whether events
+count by softmax, of bst whether it is standardised over a batch; then of ours how far vectors begin from zero and an
+average of weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and GAUC
+of the reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user, item
+and the 50 items before, with the same widths and batches. Words are sets (``past_rows.py``) and rankers. Writes
+``results/histories.*.json`` and HISTORIES.md.
 """
 
 from __future__ import annotations
