@@ -67,7 +67,7 @@ class Pairs(NamedTuple):
 
     def shares(self, a: Tensor) -> Tensor:
         """[p]: softmax of ``a`` [p] over each row's."""
-        every = a.new_full(self.shape, -torch.inf).index_put((self.row, self.place), a)
+        every = a.new_full(self.shape, -1e9).index_put((self.row, self.place), a)
         return torch.softmax(every, 1)[self.row, self.place]
 
 
