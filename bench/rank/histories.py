@@ -292,7 +292,11 @@ def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in READERS:
-        both = [each for each in row["seeds"].values() if name in each and "peer" in each]
+        both = [
+            each
+            for each in row["seeds"].values()
+            if all(each.get(who, {}).get("settings") == chosen[who]["settings"] for who in (name, "peer"))
+        ]
         if not both:
             continue
         cells = []

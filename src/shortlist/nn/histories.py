@@ -27,7 +27,7 @@ class Entries(NamedTuple):
         """Every row with every entry of its request, without padding; ``of`` in place of the rows'."""
         of = self.of if of is None else of
         length = self.known.sum(1).index_select(0, of)
-        longest = length.argsort(descending=True)
+        longest = length.argsort(descending=True, stable=True)
         of, known = of.index_select(0, longest), self.known.index_select(0, of.index_select(0, longest))
         place, row = known.t().nonzero(as_tuple=True)
         number = self.known.flatten().cumsum(0) - 1
