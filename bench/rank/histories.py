@@ -284,7 +284,8 @@ def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{n:,} {part}" for part, n in row["rows"].items())
     lines = [
         f"Rows: {counts}. Differences are over seeds (95 %). Chosen by AUC of the rows that stop training, of grids "
-        "that were made wider, since the best stood at their edge, after seeds of narrower ones had been reported: "
+        "that were made wider, since the best stood at their edge, after seeds of narrower ones had been reported "
+        "(*older*: not measured again since batches mix histories of all lengths): "
         + "; ".join(f"{who} {json.dumps(chosen[who]['settings'])}" for who in ("peer", *READERS) if who in chosen)
         + ".",
         "",
@@ -295,10 +296,11 @@ def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
         both = [
             each
             for each in row["seeds"].values()
-            if all(each.get(who, {}).get("settings") == chosen[who]["settings"] for who in (name, "peer"))
+            if all(who in each and each[who]["settings"] == chosen[who]["settings"] for who in (name, "peer"))
         ]
         if not both:
             continue
+        older = ", older" if chosen[name].get("older") else ""
         cells = []
         for figure in ("auc", "gauc"):
             own, other = (np.array([each[who][figure] for each in both]) for who in (name, "peer"))
@@ -306,7 +308,7 @@ def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
             half = t.ppf(0.975, n - 1) * (own - other).std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
             said = f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]"
             cells += [f"{own.mean():.4f}", f"{other.mean():.4f}", said]
-        lines += [f"| `{name}` | {len(both)} | {' | '.join(cells)} |"]
+        lines += [f"| `{name}`{older} | {len(both)} | {' | '.join(cells)} |"]
     return lines
 
 
