@@ -10,6 +10,7 @@ from splits import Table
 
 from shortlist.component import Ranker
 from shortlist.metrics.ranking import auc, calibration_error, calibration_ratio, gauc, log_loss
+from shortlist.rank._histories import HistoryRanker
 from shortlist.rank._table import TableRanker
 from shortlist.registry import find, names
 from shortlist.types import Samples
@@ -29,7 +30,7 @@ Settings = dict[str, Any]
 def entrants() -> list[str]:
     """Every ranker that reads tables, and the plan's variants of them."""
     found = {name: find("rank", name) for name in names("rank")}
-    read = [n for n, cls in found.items() if issubclass(cls, TableRanker) and not getattr(cls, "by_length", False)]
+    read = [n for n, cls in found.items() if issubclass(cls, TableRanker) and not issubclass(cls, HistoryRanker)]
     return read + [name for name, model in PLAN["models"].items() if name not in read and kind(name) in read]
 
 

@@ -1,4 +1,4 @@
-"""Blocks over histories against plain definitions in numpy, and finite differences; batches of about one length."""
+"""Blocks over histories against plain definitions in numpy, and finite differences; batches cut to their longest."""
 
 from __future__ import annotations
 
@@ -183,6 +183,19 @@ def test_dien_learns_of_pairs_what_it_scores(past):
     torch.testing.assert_close(net(entries, h, target), whole)
     nobody = entries._replace(known=torch.zeros_like(entries.known))
     assert (net(nobody, net.interests(nobody), target) == 0).all()
+
+
+def test_in_half_precision_states_stay_whole(past):
+    entries, target = past
+    entries, target = entries._replace(vectors=entries.vectors.float()), target.float()
+    net, interest = _Evolution(K, S), Interest(ActivationUnit(K, S, [4], "dice"), share=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        for training in (True, False):
+            net.train(training), interest.train(training)
+            evolved = net(entries, net.interests(entries), target)
+            assert evolved.dtype == torch.float
+            assert evolved.isfinite().all()
+            assert interest(entries, target).isfinite().all()
 
 
 def test_an_entry_without_attention_leaves_the_state(past):

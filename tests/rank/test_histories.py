@@ -83,6 +83,36 @@ def test_padding_never_changes_a_score(name):
     np.testing.assert_allclose(predict(ranker.net(), short), predict(ranker.net(), inputs), atol=1e-5)
 
 
+def of_all_lengths(samples, w=10):
+    """The same with histories of 0 to ``w`` events."""
+    past = samples.requests.history
+    length = np.random.default_rng(5).integers(0, w + 1, len(samples.requests))
+    mask = np.tile(np.arange(w), len(length)) >= w - np.repeat(length, w)
+    return replace(samples, requests=replace(samples.requests, history=past.keep(mask)))
+
+
+@pytest.mark.parametrize("objective", ["pointwise", "softmax"])
+@pytest.mark.parametrize("name", READERS)
+def test_histories_of_all_lengths_are_learned_from_as_they_are_scored(name, objective):
+    """Read as in training, rows have the logits that they have with padding."""
+    config = {"activation": "tanh", "recent": 4, "recent_within": "2d", "objective": objective, "batch": 64}
+    train, test = of_all_lengths(bought_lately(100)), of_all_lengths(bought_lately(40, seed=2))
+    ranker = find("rank", name)(
+        **{**SMALL, "ids": ["item"], "history_carries": ["event", "age"], "epochs": 2, **config}
+    )
+    ranker = ranker.fit(train, test)
+    read = ranker.inputs(test.requests, test.candidates)
+    known = (read.asked["history"] > 0).sum(1)
+    assert known.min() == 0
+    assert known.max() == 10
+    whole = predict(ranker.net(), read)
+    assert np.isfinite(whole).all()
+    with torch.inference_mode():
+        learning = ranker.net().train()(tensors_of(read)).numpy()
+    ranker.net().eval()
+    np.testing.assert_allclose(learning, whole, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_what_stops_training_is_read_by_length_and_is_what_is_scored(name, monkeypatch):
     ranker, test = quick(name), bought_lately(20, seed=2)

@@ -191,3 +191,20 @@ def test_gbdt_lr_with_the_columns_beside_the_leaves_survives_saving():
     alone = GBDTLR(trees=10, original=False).fit(train)
     assert len(ranker.coefficients_) > len(alone.coefficients_)
     assert auc(later, score(ranker, later)) > 0.75
+
+
+def test_later_rows_without_a_category_or_with_text_in_it_are_refused_by_name():
+    valid = made_up(seed=1)
+    columns = {name: column for name, column in valid.candidates.columns.items() if name != "kind"}
+    text = {**columns, "kind": np.array(["a"] * len(valid.candidates))}
+    for change, message in ((columns, "feature column 'kind' is missing"), (text, "feature column 'kind': expected")):
+        rows = replace(valid.candidates, columns=change)
+        with pytest.raises(InputError, match=message):
+            GBDT(trees=3).fit(made_up(), replace(valid, candidates=rows))
+
+
+def test_later_rows_without_a_label_stop_nothing():
+    valid = made_up(seed=1)
+    nothing = replace(valid, labels={name: np.full_like(y, np.nan) for name, y in valid.labels.items()})
+    alone, beside = GBDT(trees=5).fit(made_up()), GBDT(trees=5).fit(made_up(), nothing)
+    assert beside.files() == alone.files()

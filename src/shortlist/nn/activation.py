@@ -70,8 +70,8 @@ class Interest(nn.Module):
     def forward(self, entries: Entries, target: Tensor) -> Tensor:
         """[m, k] of ``target`` [m, q]; zero where there are no entries.
 
-        Learning, what is padding is left out before anything is made of it, so a step may have histories of any length:
-        what an activation learns of its inputs is of entries alone, and of as many short histories as there are.
+        Learning, padding is left out before anything is made of it: a step may have histories of any length, and the
+        moments of an activation are those of entries.
         """
         if self.training:
             pairs = entries.pairs()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,27 +31,33 @@ class AUGRU(nn.Module):
         given = self.entry(entries).transpose(0, 1)  # [w, n, 3 width]
         if of is not None:
             given = given.index_select(1, of)
-        h = entries.new_zeros(attention.shape[0], self.width)
-        return self._states(h, given.unbind(0), attention.t().unsqueeze(2).unbind(0))
+        h, weights, states = entries.new_zeros(attention.shape[0], self.width), self._weights(), []
+        for x, a in zip(given, attention.t().unsqueeze(2), strict=True):
+            h = self._after(h, x, a, *weights)
+            states.append(h)
+        return states
 
     def of_pairs(self, entries: Tensor, attention: Tensor, pairs: Pairs) -> list[Tensor]:
         """The same of ``entries`` [e, size] and ``attention`` [p]: after each place those rows that have begun."""
         counts = pairs.counts()
-        given = self.entry(entries).index_select(0, pairs.entry)
-        return self._states(entries.new_zeros(0, self.width), given.split(counts), attention.unsqueeze(1).split(counts))
-
-    def _states(self, h: Tensor, given: Sequence[Tensor], attention: Sequence[Tensor]) -> list[Tensor]:
-        """Of each entry W i + b [m, 3 width] and a [m, 1]; there may be more rows than before, which begin with it."""
-        from_gates, from_new = self.state.weight.t().split([2 * self.width, self.width], 1)
-        states = []
-        for x, a in zip(given, attention, strict=True):
-            gates, new = x.split([2 * self.width, self.width], 1)
-            if self.training and len(x) > len(h):
-                h = functional.pad(h, (0, 0, 0, len(x) - len(h)))
-            r, u = torch.sigmoid(torch.addmm(gates, h, from_gates)).chunk(2, 1)
-            h = torch.lerp(h, torch.tanh(torch.addcmul(new, r, h @ from_new)), a * u)
+        given, each = self.entry(entries).index_select(0, pairs.entry).split(counts), attention.unsqueeze(1)
+        h, weights, states = entries.new_zeros(0, self.width), self._weights(), []
+        for x, a in zip(given, each.split(counts), strict=True):
+            h = self._after(functional.pad(h, (0, 0, 0, len(x) - len(h))), x, a, *weights)
             states.append(h)
         return states
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        """Uᵀ of both gates [width, 2 width], and of the new state."""
+        from_gates, from_new = self.state.weight.t().split([2 * self.width, self.width], 1)
+        return from_gates, from_new
+
+    def _after(self, h: Tensor, x: Tensor, a: Tensor, from_gates: Tensor, from_new: Tensor) -> Tensor:
+        """h_t of h_{t-1} [m, width], W i + b [m, 3 width] and a [m, 1]."""
+        of_gates, of_new = x.split([2 * self.width, self.width], 1)
+        r, u = torch.sigmoid(torch.addmm(of_gates, h, from_gates)).chunk(2, 1)
+        new = torch.tanh(torch.addcmul(of_new, r, h @ from_new))
+        return torch.lerp(h, new.type_as(h), (a * u).type_as(h))  # in half precision states stay whole
 
 
 class NextEntry(nn.Module):

@@ -47,10 +47,10 @@ class Dice(nn.Module):
         rows = x.flatten(0, -2)
         if not len(rows):
             return x, self.variance
-        weight = rows.new_full((len(rows),), 1 / len(rows))
-        mean = weight @ rows  # as products: twice as fast as reductions over rows
+        ones = rows.new_ones(len(rows))
+        mean = ones @ rows / len(rows)  # as products: twice as fast as reductions over rows
         centred = x - mean
-        variance = weight @ centred.flatten(0, -2).square()
+        variance = ones @ centred.flatten(0, -2).square() / len(rows)
         with torch.no_grad():
             self.mean.lerp_(mean.to(self.mean.dtype), MOMENTUM)
             self.variance.lerp_(variance.to(self.variance.dtype), MOMENTUM)

@@ -26,13 +26,13 @@ class Entries(NamedTuple):
     def pairs(self, of: Tensor | None = None) -> Pairs:
         """Every row with every entry of its request, without padding; ``of`` in place of the rows'."""
         of = self.of if of is None else of
-        length = self.known.sum(1).index_select(0, of)
-        longest = length.argsort(descending=True, stable=True)
-        of, known = of.index_select(0, longest), self.known.index_select(0, of.index_select(0, longest))
+        order = self.known.sum(1).index_select(0, of).argsort(descending=True, stable=True)
+        of = of.index_select(0, order)
+        known = self.known.index_select(0, of)
         place, row = known.t().nonzero(as_tuple=True)
         number = self.known.flatten().cumsum(0) - 1
         entry = number.index_select(0, of.index_select(0, row) * known.shape[1] + place)
-        return Pairs(self.vectors[self.known], longest.index_select(0, row), entry, place, known.shape)
+        return Pairs(self.vectors[self.known], order.index_select(0, row), entry, place, known.shape)
 
     def parts(self) -> list[tuple[Tensor, Entries]]:
         """Rows by length of history, and their requests' entries cut to the longest: one part for each halving of w."""

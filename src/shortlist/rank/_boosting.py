@@ -46,7 +46,8 @@ class BoostedTrees(TreeRanker):
     def fit(self, samples: Samples, valid: Samples | None = None) -> Self:
         """Learns the trees; with ``valid``, how many of them."""
         self.learn_columns(samples.candidates)
-        later = None if valid is None or not self.stopping else partial(self._encoded, self.matched(valid, samples))
+        stops = valid is not None and self.stopping > 0 and self.target(valid)[0].any()
+        later = partial(self._encoded, self.matched(valid, samples)) if valid is not None and stops else None
         self._grow(partial(self._learned, samples), later, self.trees)
         return self.calibrate(samples, valid)
 
@@ -65,12 +66,12 @@ class BoostedTrees(TreeRanker):
     def _learned(self, samples: Samples) -> Rows:
         """Learns columns and categories; the rows to grow trees on."""
         observed, y, weight = self.target(samples)
-        return self._rows(samples, self.learn_rows(samples.candidates, observed), observed, y, weight)
+        return self._rows(samples, self.learn_tree_columns(samples.candidates, observed), observed, y, weight)
 
     def _encoded(self, samples: Samples) -> Rows:
         """The rows that say when to stop."""
         observed, y, weight = self.target(samples)
-        return self._rows(samples, self.rows_of(samples.candidates, observed), observed, y, weight)
+        return self._rows(samples, self.tree_columns(samples.candidates, observed), observed, y, weight)
 
     def _rows(self, samples: Samples, x: list[Float32], observed: Bool, y: Float64, weight: Float64) -> Rows:
         if self.objective == "pointwise":

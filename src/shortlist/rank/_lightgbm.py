@@ -38,7 +38,7 @@ def train_lightgbm(
 
     def dataset(rows: Makes, reference: lgb.Dataset | None = None) -> lgb.Dataset:
         x, y, weight, groups = rows()
-        table = pa.Table.from_arrays([pa.array(column) for column in x], columns)  # no copy: read where they stand
+        table = pa.Table.from_arrays([pa.array(column) for column in x], columns)  # read where they stand
         return lgb.Dataset(
             table, y, weight=weight, group=groups, feature_name=columns, categorical_feature=codes, reference=reference,
             params=params, free_raw_data=True,
@@ -47,7 +47,7 @@ def train_lightgbm(
     data = dataset(train)
     give_back()  # LightGBM's sample of the rows
     later = dataset(valid, data) if valid is not None and stopping else None
-    if later is None or not later.num_data():
+    if later is None:
         booster = lgb.train(params, data, trees)
     else:
         callbacks: list[Any] = [lgb.early_stopping(stopping, first_metric_only=True, verbose=False)]

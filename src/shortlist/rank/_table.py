@@ -49,9 +49,9 @@ class ColumnRanker(Ranker):
 
     def table(self, candidates: Candidates, dtype: Any = np.float64) -> Array:
         """[m, f]: the learned columns side by side; a missing number is NaN, a missing code -1."""
-        return stacked(self.columns_.tolist(), self.learned(candidates), len(candidates), dtype).T
+        return stacked(self.columns_.tolist(), self.read_columns(candidates), len(candidates), dtype).T
 
-    def learned(self, candidates: Candidates) -> list[Array]:
+    def read_columns(self, candidates: Candidates) -> list[Array]:
         """The learned columns [m], as they come."""
         for name in self.columns_.tolist():
             if name not in candidates:

@@ -36,23 +36,25 @@ class TreeRanker(TableRanker):
     native: ClassVar[str] = "model.txt"
     """What the file with the library's own model is called."""
 
-    def learn_rows(self, candidates: Candidates, observed: Bool) -> list[Float32]:
-        """Learns columns and categories, and returns ``rows`` of those that are ``observed`` [m]."""
+    def learn_tree_columns(self, candidates: Candidates, observed: Bool) -> list[Float32]:
+        """Learns columns and categories, and returns ``tree_columns`` of the rows that are ``observed`` [m]."""
         self.learn_columns(candidates)
-        codes = self._categories(candidates)[:, observed]
+        codes = self._categories(candidates, observed)
         known = [known_values(cells[cells >= 0], self.min_count) for cells in codes]
         offsets = np.cumsum([0, *map(len, known)]).astype(np.int64)
         self.known_ = Ragged(offsets, {"value": np.concatenate([np.empty(0), *known])})
-        return self.rows_of(candidates, observed)
+        return self.tree_columns(candidates, observed, codes)
 
-    def rows_of(self, candidates: Candidates, observed: Bool) -> list[Float32]:
-        """The columns as the trees see them, f x [observed]; a column of numbers is no copy where all rows are."""
-        coded = iter(self._renumbered(self._categories(candidates)[:, observed]))
-        rows = slice(None) if observed.all() else observed
-        names, columns = self.columns_.tolist(), self.learned(candidates)
+    def tree_columns(self, candidates: Candidates, observed: Bool, codes: Float64 | None = None) -> list[Float32]:
+        """The columns as the trees see them, f x [observed]; one of float32 is no copy where all rows are.
+
+        ``codes``: ``_categories`` of the same rows, if they are there already.
+        """
+        columns, rows = self.read_columns(candidates), slice(None) if observed.all() else observed
+        coded = iter(self._renumbered(self._categories(candidates, observed) if codes is None else codes))
         return [
             next(coded) if code else np.ascontiguousarray(one_a_row(name, column)[rows], np.float32)
-            for name, column, code in zip(names, columns, self.categorical_, strict=True)
+            for name, column, code in zip(self.columns_.tolist(), columns, self.categorical_, strict=True)
         ]
 
     def encode(self, candidates: Candidates) -> Float32:
@@ -62,12 +64,13 @@ class TreeRanker(TableRanker):
             x.T[self.categorical_] = self._renumbered(self._categories(candidates))
         return x
 
-    def _categories(self, candidates: Candidates) -> Float64:
-        """[c, m]: the columns of categories in double precision, which tells all codes apart."""
+    def _categories(self, candidates: Candidates, observed: Bool | None = None) -> Float64:
+        """[c, m]: the columns of categories in double precision, which tells all codes apart; of all rows or some."""
         names = self.columns_[self.categorical_].tolist()
-        cells = np.empty((len(names), len(candidates)))
+        rows = slice(None) if observed is None or observed.all() else observed
+        cells = np.empty((len(names), len(candidates) if observed is None else int(observed.sum())))
         for row, name in zip(cells, names, strict=True):
-            row[:] = candidates[name]
+            row[:] = one_a_row(name, candidates[name])[rows]
         return cells
 
     def _renumbered(self, codes: Float64) -> Float32:

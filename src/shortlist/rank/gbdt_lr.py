@@ -57,7 +57,7 @@ class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
 
     def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)
-        x = self.learn_rows(samples.candidates, observed)
+        x = self.learn_tree_columns(samples.candidates, observed)
         positive = (y > 0).astype(np.float64)
         early = self._early(samples)[samples.candidates.request[observed]]
         rows: Rows = ([column[early] for column in x], positive[early], weight[early], None)

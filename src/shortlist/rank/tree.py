@@ -39,7 +39,7 @@ class Tree(TreeRanker, UnstoppedRanker):
 
     def _learn(self, samples: Samples) -> Self:
         observed, y, weight = self.target(samples)
-        x = self.learn_rows(samples.candidates, observed)
+        x = self.learn_tree_columns(samples.candidates, observed)
         rows: Rows = (x, (y > 0).astype(np.float64), weight, None)
         params = {
             "objective": "regression",

@@ -62,6 +62,7 @@ class XGBoost(BoostedTrees):
     def _matrix(self, rows: Makes) -> xgb.DMatrix:
         columns, label, weight, sizes = rows()
         x = stacked(self.columns_.tolist(), columns, len(label), np.float32).T
+        del columns
         if sizes is not None:
             starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
             weight = np.add.reduceat(weight, starts) / sizes  # XGBoost takes one weight a request here
