@@ -35,7 +35,8 @@ class DIN(HistoryRanker):
     ] = [36]
     """Widths of the layers that say how much an event matters, each followed by ``activation`` too."""
     weights: Annotated[Literal["sum", "share"], Search(choices=("sum", "share"))] = "sum"
-    """Whether events count by a (the paper's), or by softmax of a, which a history's length does not change."""
+    """Whether events count by a (the paper's), or by softmax of a, which a history's length does not change: better on
+    the three logs of bench/rank/HISTORIES.md."""
 
     def build(self) -> nn.Module:
         """Untrained."""
