@@ -20,7 +20,7 @@ class AUGRU(nn.Module):
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.widths = width, [2 * width, width]
         self.entry, self.state = nn.Linear(size, 3 * width), nn.Linear(width, 3 * width, bias=False)
 
     def forward(self, entries: Tensor, attention: Tensor, of: Tensor | None = None) -> list[Tensor]:
@@ -32,8 +32,8 @@ class AUGRU(nn.Module):
         if of is not None:
             given = given.index_select(1, of)
         h, weights, states = entries.new_zeros(attention.shape[0], self.width), self._weights(), []
-        for x, a in zip(given, attention.t().unsqueeze(2), strict=True):
-            h = self._after(h, x, a, *weights)
+        for gates, new, a in zip(*given.split(self.widths, 2), attention.t().unsqueeze(2), strict=True):
+            h = self._after(h, gates, new, a, *weights)
             states.append(h)
         return states
 
@@ -43,18 +43,17 @@ class AUGRU(nn.Module):
         given, each = self.entry(entries).index_select(0, pairs.entry).split(counts), attention.unsqueeze(1)
         h, weights, states = entries.new_zeros(0, self.width), self._weights(), []
         for x, a in zip(given, each.split(counts), strict=True):
-            h = self._after(functional.pad(h, (0, 0, 0, len(x) - len(h))), x, a, *weights)
+            h = self._after(functional.pad(h, (0, 0, 0, len(x) - len(h))), *x.split(self.widths, 1), a, *weights)
             states.append(h)
         return states
 
-    def _weights(self) -> tuple[Tensor, Tensor]:
+    def _weights(self) -> tuple[Tensor, ...]:
         """Uᵀ of both gates [width, 2 width], and of the new state."""
-        from_gates, from_new = self.state.weight.t().split([2 * self.width, self.width], 1)
-        return from_gates, from_new
+        return self.state.weight.t().split(self.widths, 1)
 
-    def _after(self, h: Tensor, x: Tensor, a: Tensor, from_gates: Tensor, from_new: Tensor) -> Tensor:
-        """h_t of h_{t-1} [m, width], W i + b [m, 3 width] and a [m, 1]."""
-        of_gates, of_new = x.split([2 * self.width, self.width], 1)
+    def _after(self, h: Tensor, of_gates: Tensor, of_new: Tensor, a: Tensor, *weights: Tensor) -> Tensor:
+        """h_t of h_{t-1} [m, width]; W i + b of both gates [m, 2 width] and of the new state, a [m, 1]."""
+        from_gates, from_new = weights
         r, u = torch.sigmoid(torch.addmm(of_gates, h, from_gates)).chunk(2, 1)
         new = torch.tanh(torch.addcmul(of_new, r, h @ from_new))
         return torch.lerp(h, new.type_as(h), (a * u).type_as(h))  # in half precision states stay whole
