@@ -188,7 +188,8 @@ def test_dien_learns_of_pairs_what_it_scores(past):
 def test_in_half_precision_states_stay_whole(past):
     entries, target = past
     entries, target = entries._replace(vectors=entries.vectors.float()), target.float()
-    net, interest = _Evolution(K, S), Interest(ActivationUnit(K, S, [4], "dice"), share=True)
+    blocks = _Evolution(K, S), Interest(ActivationUnit(K, S, [4], "dice"), share=True)
+    net, interest = (drawn(block, dtype=torch.float) for block in blocks)
     with torch.autocast("cpu", torch.bfloat16):
         for training in (True, False):
             net.train(training), interest.train(training)
