@@ -48,7 +48,7 @@ ROWS, ITEMS, WIDTH = 300, 2000, 8
 HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
 WIDE = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)]
 GRID = [one for one in WIDE if one["l2"] >= 1e-3]
-"""Weaker penalties were far behind for every entrant, and are tried for the peer only."""
+"""Weaker penalties were never the best of an entrant on any set before, and are tried for the peer only."""
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "din": [*GRID, *({**one, "weights": "share"} for one in GRID)],
     "bst": [*GRID, *({**one, "batch_norm": False} for one in GRID)],
@@ -266,13 +266,15 @@ def page() -> None:
             f"One epoch of {first['rows']:,} rows of MovieLens-100K by time, up to {LENGTH} films before each; time of",
             "the processor. Ours has the reading of the samples in it, theirs the loader of its data.",
             "",
-            "| ranker | rows a second | beside | rows a second | ratio (median of rounds, least to most) |",
-            "| --- | --- | --- | --- | --- |",
+            "| ranker | rows a second | beside | rows a second | ratio (median of rounds, least to most) | load |",
+            "| --- | --- | --- | --- | --- | --- |",
         ]
         for name, row in timed.items():
             for other, r in row["beside"].items():
                 ratio = f"{r['ratio']:.2f} ({r['least']:.2f} to {r['most']:.2f})"
-                lines += [f"| `{name}` | {row['ours']:,.0f} | {PEERS[other]} | {r['peer']:,.0f} | {ratio} |"]
+                lines += [
+                    f"| `{name}` | {row['ours']:,.0f} | {PEERS[other]} | {r['peer']:,.0f} | {ratio} | {row['load']} |"
+                ]
     for name in SETS:
         if row := kept(f"histories.quality.{name}"):
             lines += ["", f"## {name}", "", *told(row), *quality_lines(row, kept(f"histories.chosen.{name}"))]
@@ -285,7 +287,8 @@ def quality_lines(row: dict[str, Any], chosen: dict[str, Any]) -> list[str]:
     lines = [
         f"Rows: {counts}. Differences are over seeds (95 %). Chosen by AUC of the rows that stop training, of grids "
         "that were made wider, since the best stood at their edge, after seeds of narrower ones had been reported "
-        "(*older*: not measured again since batches mix histories of all lengths): "
+        "(*older*: not measured again since batches mix histories of all lengths; 20 seeds: run on after ten had been "
+        "seen): "
         + "; ".join(f"{who} {json.dumps(chosen[who]['settings'])}" for who in ("peer", *READERS) if who in chosen)
         + ".",
         "",
