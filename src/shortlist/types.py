@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.order import falling
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -234,9 +236,7 @@ class Candidates:
 
     def ranked(self, by: str = "score") -> Candidates:
         """Rows ordered by falling ``by`` within each request; NaN and infinities sink; ties by item code."""
-        score = np.asarray(self.columns[by], np.float64)
-        score = np.where(np.isfinite(score), score, -np.inf)
-        return self.take(np.lexsort((self.item, -score, self.request)))
+        return self.take(falling(self.columns[by], self.item, self.request))
 
     def head(self, k: int) -> Candidates:
         """The first ``k`` rows of each request, in the order they have."""
@@ -250,11 +250,8 @@ class Candidates:
 
     def rank_of(self, by: str = "score") -> Int64:
         """[m]: place of each row, from 1, if its request were ordered by falling ``by``."""
-        score = np.asarray(self.columns[by], np.float64)
-        score = np.where(np.isfinite(score), score, -np.inf)
-        order = np.lexsort((self.item, -score, self.request))
         rank = np.empty(len(self), np.int64)
-        rank[order] = self.positions() + 1
+        rank[falling(self.columns[by], self.item, self.request)] = self.positions() + 1
         return rank
 
     def frame(self) -> pl.DataFrame:

@@ -70,7 +70,7 @@ def test_popular_far_beyond_the_list_is_ranked_too(world):
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 5, 40).astype(np.float32)
     offsets = np.array([0, 40])
-    small, large = np.empty((3, 40), np.float32), np.empty((3, 40), np.float32)
-    _rows.popularity(offsets, counts, np.array([100.0]), small)
-    _rows.popularity(offsets, counts * 10_000, np.array([100.0]), large)
-    np.testing.assert_array_equal(small[2], large[2])
+    both = np.stack([counts, counts * 10_000], 1)[:, None]  # [m, 1, W]
+    views = np.empty((1, 2, 3, 40), np.float32)
+    _rows.popularities(offsets, both, np.full((1, 1, 2), 100.0), np.empty(0), views, np.empty((1, 0, 40), np.float32))
+    np.testing.assert_array_equal(views[0, 0, 2], views[0, 1, 2])

@@ -2,118 +2,117 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numba import njit
 
+from shortlist.order import SHIFT, sortable
 from shortlist.types import Array
 
+NO_VALUE = sortable(np.array([np.nan], np.float32))[0]
 
-@njit(cache=True)
-def order(values: Array, keys: Array, spare: Array, places: Array, moved: Array, bins: Array) -> None:
-    """places[:n] = the order that sorts values [n] (float32, no NaN), by radix; the others are room to work in."""
-    n = len(values)
-    bits = values.view(np.uint32)
-    for r in range(n):
-        b = bits[r] if values[r] != 0 else np.uint32(0)  # -0 is 0
-        keys[r] = ~b if b >> np.uint32(31) else b | np.uint32(0x80000000)
-        places[r] = r
-    for digit in range(4):
-        shift = np.uint32(8 * digit)
-        bins[:] = 0
-        for r in range(n):
-            bins[((keys[r] >> shift) & np.uint32(255)) + 1] += 1
-        for d in range(1, 256):
-            bins[d] += bins[d - 1]
-        for r in range(n):
-            d = (keys[r] >> shift) & np.uint32(255)
-            spare[bins[d]] = keys[r]
-            moved[bins[d]] = places[r]
-            bins[d] += 1
-        keys, spare, places, moved = spare, keys, moved, places
+
+def percentiles(offsets: Array, values: Array, out: Array) -> None:
+    """out[c, r] = (rows of the request with a smaller value + half of those with the same) / rows with a value.
+
+    Of columns [C, m] of float32 without infinities, NaN where there is no value.
+    """
+    keys = sortable(values).astype(np.uint64) << SHIFT | np.arange(values.shape[1], dtype=np.uint64)
+    for a, b in itertools.pairwise(offsets.tolist()):
+        keys[:, a:b].sort()  # numpy's is vectorised; no two keys are equal, so whatever way it goes about it
+    placed(offsets, keys, out)
 
 
 @njit(cache=True)
-def percentile(offsets: Array, values: Array, out: Array) -> None:
-    """out[r] = (rows of the request with a smaller value + half of those with the same) / rows with a value."""
-    m = len(values)
-    keys, spare = np.empty(m, np.uint32), np.empty(m, np.uint32)
-    places, moved = np.empty(m, np.int32), np.empty(m, np.int32)
-    known, rows, bins = np.empty(m, np.float32), np.empty(m, np.int32), np.empty(257, np.int32)
-    for q in range(len(offsets) - 1):
-        n = 0
-        for r in range(offsets[q], offsets[q + 1]):
-            if np.isnan(values[r]):
-                out[r] = np.nan
-            else:
-                known[n], rows[n] = values[r], r
-                n += 1
-        order(known[:n], keys, spare, places, moved, bins)
-        a = 0
-        while a < n:
-            b = a + 1
-            while b < n and known[places[b]] == known[places[a]]:
-                b += 1
-            for k in range(a, b):
-                out[rows[places[k]]] = 0.5 * (a + b) / n
-            a = b
+def placed(offsets: Array, keys: Array, out: Array) -> None:
+    """The percentiles of keys [C, m], each ``sortable`` value and its row behind it, sorted within each request."""
+    for c in range(len(keys)):
+        for q in range(len(offsets) - 1):
+            first, last = offsets[q], offsets[q + 1]
+            while last > first and np.uint32(keys[c, last - 1] >> SHIFT) == NO_VALUE:
+                last -= 1
+                out[c, np.uint32(keys[c, last])] = np.nan
+            a = first
+            while a < last:
+                b = a + 1
+                while b < last and keys[c, b] >> SHIFT == keys[c, a] >> SHIFT:
+                    b += 1
+                for k in range(a, b):
+                    out[c, np.uint32(keys[c, k])] = (0.5 * (a + b) - first) / (last - first)
+                a = b
 
 
 @njit(cache=True)
-def relative(offsets: Array, values: Array, ratio: Array, z: Array) -> None:
-    """Against the request's other values: value / best (NaN unless the best is above 0) and (value - mean) / sd."""
+def ratios(offsets: Array, values: Array, out: Array) -> None:
+    """value / the request's best, NaN unless that is above 0; of values without infinities, NaN where there is none."""
     for q in range(len(offsets) - 1):
         a, b = offsets[q], offsets[q + 1]
-        n, best, mean = 0, -np.inf, 0.0
+        best = -np.inf
         for r in range(a, b):
-            if np.isfinite(values[r]):
+            if values[r] > best:
+                best = values[r]
+        for r in range(a, b):
+            out[r] = values[r] / best if best > 0 else np.nan
+
+
+@njit(cache=True)
+def standardised(offsets: Array, values: Array, out: Array) -> None:
+    """(value - mean) / sd of such values of a request; 0 where they are all the same."""
+    for q in range(len(offsets) - 1):
+        a, b = offsets[q], offsets[q + 1]
+        n, mean, square = 0, 0.0, 0.0
+        for r in range(a, b):
+            if not np.isnan(values[r]):
                 n += 1
-                best = max(best, values[r])
                 mean += values[r]
         mean /= max(n, 1)
-        square = 0.0
         for r in range(a, b):
-            if np.isfinite(values[r]):
+            if not np.isnan(values[r]):
                 square += (values[r] - mean) ** 2
         sd = np.sqrt(square / max(n, 1))
         for r in range(a, b):
-            known = np.isfinite(values[r])
-            ratio[r] = values[r] / best if known and best > 0 else np.nan
-            z[r] = np.nan if not known else (values[r] - mean) / sd if sd > 1e-12 else 0.0
+            out[r] = (values[r] - mean) / sd if sd > 1e-12 else 0.0 if values[r] == values[r] else np.nan
+
+
+def popularities(offsets: Array, counts: Array, totals: Array, ratios: Array, out: Array, trends: Array) -> None:
+    """Of counts [m, E, W] and the log's totals [n, E, W]: three columns out[e, w] and how the windows compare.
+
+    out[e, w] = log(1 + c), c / total, percentile in the request; trends[e, w] = log2((ratios[w] x count of window
+    w + 1) / (count of window w + 1 + 1)); ``ratios`` has W - 2.
+    """
+    many = counts.max(0, initial=0) * len(totals) > 64 * len(counts)  # more than a histogram is good for
+    of_log(offsets, counts, totals, ratios, many, out, trends)
+    if many.any():
+        places = np.empty((many.sum(), len(counts)), np.float32)
+        percentiles(offsets, counts[:, many].T.astype(np.float32, "C"), places)
+        out[many, 2] = places
 
 
 @njit(cache=True)
-def popularities(offsets: Array, counts: Array, totals: Array, ratios: Array, out: Array, trends: Array) -> None:
-    """Of counts [m, E, W] and the log's totals [n, E, W]: ``popularity`` in out[e, w] and how the windows compare.
-
-    trends[e, w] = log2((ratios[w] x count of window w + 1) / (count of window w + 1 + 1)); ``ratios`` has W - 2.
-    """
+def of_log(offsets: Array, counts: Array, totals: Array, ratios: Array, many: Array, out: Array, trends: Array) -> None:
+    """What ``popularities`` says; without the percentiles of columns of which there are ``many`` [E, W]."""
     for e in range(counts.shape[1]):
         for w in range(counts.shape[2]):
-            popularity(offsets, counts[:, e, w], totals[:, e, w], out[e, w])
+            popularity(offsets, counts[:, e, w], totals[:, e, w], many[e, w], out[e, w])
         for w in range(len(ratios)):
             for r in range(len(counts)):
                 trends[e, w, r] = np.log2((counts[r, e, w] * ratios[w] + 1) / (counts[r, e, w + 1] + 1))
 
 
 @njit(cache=True)
-def popularity(offsets: Array, counts: Array, totals: Array, out: Array) -> None:
+def popularity(offsets: Array, counts: Array, totals: Array, many: bool, out: Array) -> None:
     """Of one column of counts [m]: out[0] = log(1 + c), out[1] = c / total, out[2] = percentile in the request.
 
-    Counts are whole numbers, so that a histogram ranks them without sorting.
+    Counts are whole numbers: unless they are ``many`` a histogram ranks them without sorting.
     """
-    size = 0
-    for q in range(len(offsets) - 1):
-        for r in range(offsets[q], offsets[q + 1]):
-            size = max(size, int(counts[r]))
-    below, plain = np.zeros(size + 2, np.int64), np.empty(len(counts), np.float32)
+    below = np.zeros(2 if many or not len(counts) else int(counts.max()) + 2, np.int64)
     for q in range(len(offsets) - 1):
         a, b = offsets[q], offsets[q + 1]
-        if a == b:
-            continue
-        top = 0
-        for r in range(a, b):
-            top = max(top, int(counts[r]))
-        if top <= 64 * (b - a):
+        if not many:
+            top = 0
+            for r in range(a, b):
+                top = max(top, int(counts[r]))
             below[: top + 2] = 0
             for r in range(a, b):
                 below[int(counts[r]) + 1] += 1
@@ -122,10 +121,6 @@ def popularity(offsets: Array, counts: Array, totals: Array, out: Array) -> None
             for r in range(a, b):
                 c = int(counts[r])
                 out[2, r] = 0.5 * (below[c] + below[c + 1]) / (b - a)
-        else:
-            for r in range(a, b):
-                plain[r] = counts[r]
-            percentile(offsets[q : q + 2], plain, out[2])
         total = totals[q]
         for r in range(a, b):
             out[0, r] = np.log1p(counts[r])
@@ -136,16 +131,15 @@ def popularity(offsets: Array, counts: Array, totals: Array, out: Array) -> None
 def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array, over: Array) -> None:
     """The columns of C channels from their scores, ranks and dense scores, each [C, m] with NaN where there is none.
 
-    out[c] = found, rank, percentile, ratio, dense percentile, dense ratio, dense z; over = found, best rank, fusion.
+    out[c] = found, rank, percentile, ratio, [4] as it is, dense ratio, dense z; over = found, best rank, fusion.
     """
-    unused = np.empty(score.shape[1], np.float32)
     over[0, :] = 0
     over[1, :] = np.nan
     over[2, :] = 0
     for c in range(len(score)):
-        relative(offsets, score[c], out[c, 3], unused)
-        percentile(offsets, dense[c], out[c, 4])
-        relative(offsets, dense[c], out[c, 5], out[c, 6])
+        ratios(offsets, score[c], out[c, 3])
+        ratios(offsets, dense[c], out[c, 5])
+        standardised(offsets, dense[c], out[c, 6])
         for q in range(len(offsets) - 1):
             deepest = np.float32(0)
             for r in range(offsets[q], offsets[q + 1]):

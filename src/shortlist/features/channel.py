@@ -38,13 +38,14 @@ class Channel(Feature):
         wanted = [f"{name}.{part}" for part in PARTS for name in names]
         said = _stacked(candidates, ["score", *wanted])
         merged, (score, rank, dense) = said[0], said[1:].reshape(len(PARTS), len(names), m)
-        columns, over = np.empty((len(names), len(COLUMNS), m), np.float32), np.empty((3, m), np.float32)
-        _rows.channels(offsets, score, rank, dense, columns, over)
-        ratio, unused = np.empty((2, m), np.float32)
-        _rows.relative(offsets, merged, ratio, unused)
+        columns, over = np.empty((len(COLUMNS), len(names), m), np.float32), np.empty((3, m), np.float32)
+        _rows.channels(offsets, score, rank, dense, columns.swapaxes(0, 1), over)
+        _rows.percentiles(offsets, dense, columns[4])
+        ratio = np.empty(m, np.float32)
+        _rows.ratios(offsets, merged, ratio)
         place = (candidates.positions() + 1).astype(np.float32)
         out: dict[str, Array] = {
-            f"channel.{name}.{column}": columns[c, k]
+            f"channel.{name}.{column}": columns[k, c]
             for c, name in enumerate(names)
             for k, column in enumerate(COLUMNS)
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from shortlist.component import InputError, Ranker, Retriever, Scores, able
 from shortlist.data import State
+from shortlist.order import falling
 from shortlist.pipeline.pipeline import DENSE
 from shortlist.types import Candidates, Float32, Requests, Samples
 
@@ -37,10 +38,9 @@ class ByChannel(Ranker):
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": [m]}``."""
         told = candidates.columns.get(self.channel + DENSE, np.full(len(candidates), np.nan))
-        score = np.where(np.isfinite(told), told, -np.inf)
-        place = np.empty(len(candidates), np.float32)
-        place[np.lexsort((-score, candidates.request))] = candidates.positions() + 1  # equals stay as they were merged
-        return {"score": -place}
+        merged, score = candidates.positions(), np.empty(len(candidates), np.float32)
+        score[falling(told, merged, candidates.request)] = -(merged + 1)  # equals stay as they were merged
+        return {"score": score}
 
 
 def by_channel(section: Mapping[str, Any], recall: Mapping[str, Retriever]) -> ByChannel:

@@ -1,0 +1,37 @@
+"""Orders by one number a row, beside the plain sort of several columns."""
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shortlist.order import falling, sortable
+
+singles = st.floats(width=32) | st.sampled_from([0.0, -0.0, math.nan, -math.nan, math.inf, -math.inf, 1.0, 1.0])
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.lists(singles, max_size=8), max_size=4), st.booleans(), st.data())
+def test_falling_is_by_request_score_and_ties(lists, precise, data):
+    request = np.repeat(np.arange(len(lists)), [len(row) for row in lists]).astype(np.uint32)
+    score = np.array([v for row in lists for v in row], np.float32)
+    ties = np.array(data.draw(st.permutations(range(len(score)))), np.int32)
+    if precise and len(score):
+        score = score.astype(np.float64)
+        score[0] = 0.1  # is no float32
+    plain = np.where(np.isfinite(score), score, -np.inf)
+    expected = sorted(range(len(score)), key=lambda r: (request[r], -plain[r], ties[r]))
+    assert falling(score, ties, request).tolist() == expected
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(singles, max_size=20))
+def test_sortable_numbers_sort_as_their_values_with_none_last(values):
+    array = np.array(values, np.float32)
+    found = sortable(array)
+    plain = [(math.isnan(v), 0.0 if math.isnan(v) else v) for v in array.tolist()]
+    for v, a in zip(plain, found, strict=True):
+        assert [v < w for w in plain] == (a < found).tolist()
+        assert [v == w for w in plain] == (a == found).tolist()
+    assert (found[np.isnan(array)] == 0xFFFFFFFF).all()
