@@ -6,11 +6,11 @@
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
 model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, of din and DIN also whether events
-count by softmax, of bst whether it is standardised over a batch; then of ours how far vectors begin from zero and an
-average of weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and GAUC
-of the reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user, item
-and the 50 items before, with the same widths and batches. Words are sets (``past_rows.py``) and rankers. Writes
-``results/histories.*.json`` and HISTORIES.md.
+count by softmax, of bst which places are read and where its norms stand; then of ours how far vectors begin from zero
+and an average of weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and
+GAUC of the reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user,
+item and the 50 items before, in vectors as wide and batches as large; bst also how long ago each was, and is as wide as
+both. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ GRID = [one for one in WIDE if one["l2"] >= 1e-3]
 """Weaker penalties were never the best of an entrant on any set before, and are tried for the peer only."""
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "din": [*GRID, *({**one, "weights": "share"} for one in GRID)],
-    "bst": [*GRID, *({**one, "batch_norm": False} for one in GRID)],
+    "bst": [
+        *({**one, "pooling": pooling} for one in GRID for pooling in ("concat", "target")),
+        *({**one, "norm": "after"} for one in GRID if one["l2"] == 1e-3),
+    ],
     "peer": [*WIDE, *({**one, "softmax": True} for one in GRID)],
 }
 MORE = [{"deviation": d, "average": a} for d in (0.05, 0.001) for a in (0.0, 0.99) if (d, a) != (0.05, 0.0)]
@@ -126,7 +129,7 @@ def ours(
     """Seconds of the processor, of everything that ``fit`` does; scores of the later parts."""
     config = {"factors": WIDTH, "hidden": HIDDEN, "batch": BATCH, "batch_norm": True, "min_count": 1, "seed": seed}
     config |= {"ids": ["item", "user"], "history": LENGTH, "history_carries": ["age"] if name == "bst" else []}
-    config |= {"din": {"attention": ATTENTION}, "bst": {"width": WIDTH, "heads": HEADS}}.get(name, {})
+    config |= {"din": {"attention": ATTENTION}, "bst": {"width": 2 * WIDTH, "heads": HEADS}}.get(name, {})
     config |= {"rate": settings["rate"], "embedding_l2": settings["l2"], "monitor": "auc", "device": "cpu"}
     config |= {key: value for key, value in settings.items() if key not in GRID[0]}
     ranker = find("rank", name)(**config, epochs=epochs, stopping=stopping)

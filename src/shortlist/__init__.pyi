@@ -227,6 +227,8 @@ class BST(_Ranker):
         width: int = 16,
         heads: int = 2,
         blocks: int = 1,
+        norm: _Literal["before", "after"] = "before",
+        pooling: _Literal["concat", "target"] = "concat",
     ) -> None: ...
 
 class Blacklist(_HardRule):

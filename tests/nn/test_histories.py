@@ -228,11 +228,12 @@ def test_the_auxiliary_loss_is_its_formula(past):
     assert told(states[0], e[0], torch.arange(W)).item() == 0
 
 
+@pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_a_layer_beside_its_target_is_the_layer_over_both(past, heads):
+def test_a_layer_beside_its_target_is_the_layer_over_both(past, heads, before):
     """The attention among events is worked out once a request, and the answer is that of each row on its own."""
     entries, _ = past
-    layer = drawn(BehaviourLayer(4, heads, 0.0))
+    layer = drawn(BehaviourLayer(4, heads, 0.0, before=before))
     x, target = entries.vectors[..., :4], torch.randn(M, 4, dtype=torch.double)
     found = layer.beside(x, entries.known, target, entries.of)
     of = entries.of
@@ -242,6 +243,19 @@ def test_a_layer_beside_its_target_is_the_layer_over_both(past, heads):
     assert found.isfinite().all()
     short = layer.beside(x[1:2, 2:], entries.known[1:2, 2:], target[1:3], torch.zeros(2, dtype=torch.long))
     torch.testing.assert_close(found[1:3, 2:], short)  # padding changes nothing
+    torch.testing.assert_close(layer.target(x, entries.known, target, of), found[:, -1])
+
+
+def test_norms_stand_behind_what_a_layer_adds_or_before(past):
+    entries, _ = past
+    x, known = entries.vectors[..., :4], torch.ones_like(entries.known)
+    for before in (False, True):
+        layer = drawn(BehaviourLayer(4, 1, 0.0, before=before))
+        first, second, bias = layer.first, layer.second, torch.zeros(1, dtype=torch.double)
+        seen = layer.attention(first(x) if before else x, bias)
+        y = x + seen if before else first(x + seen)
+        expected = y + layer.feed(second(y)) if before else second(y + layer.feed(y))
+        torch.testing.assert_close(layer(x, known), expected)
 
 
 def test_shares_of_nothing_are_zero():
@@ -263,6 +277,7 @@ def test_gradients_are_the_finite_differences(past):
     assert check(lambda v, a: augru(v, a, entries.of)[-1], (vectors, attention))
     four = torch.randn(M, 4, dtype=torch.double, generator=torch.Generator().manual_seed(5), requires_grad=True)
     assert check(lambda v, q: layer.beside(v[..., :4], entries.known, q, entries.of), (vectors, four))
+    assert check(lambda v, q: layer.target(v[..., :4], entries.known, q, entries.of), (vectors, four))
     for net, call in (
         (dice, lambda: dice(vectors)),
         (interest, lambda: interest(entries, target)),

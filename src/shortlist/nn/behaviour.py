@@ -17,14 +17,17 @@ HIDDEN = -1e9
 
 
 class BehaviourLayer(nn.Module):
-    """y = norm(x + attention(x)), then norm(y + W₂ leaky(W₁ y)): a transformer's layer with its norms behind.
+    """y = x + attention(norm(x)), then y + W₂ leaky(W₁ norm(y)): a transformer's layer.
 
-    Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba.
+    Not ``before`` it, the norms stand behind what is added: y = norm(x + attention(x)), then norm(y + W₂ leaky(W₁ y)).
+
+    Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba;
+    Xiong et al. (2020), On Layer Normalization in the Transformer Architecture (norms before).
     """
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, *, before: bool = True) -> None:
         super().__init__()
-        self.attention = Attention(width, heads)
+        self.attention, self.before = Attention(width, heads), before
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
         self.feed = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(), Dropout(dropout), nn.Linear(width, width))
         self.dropout = Dropout(dropout)
@@ -32,7 +35,7 @@ class BehaviourLayer(nn.Module):
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """[m, w, d] of ``x`` [m, w, d]; what is not ``known`` [m, w] nobody sees."""
         bias = torch.zeros_like(known, dtype=x.dtype).masked_fill(~known, HIDDEN)[:, None, None]
-        return self._after(x, self.attention(x, bias))
+        return self._after(x, self.attention(self._normed(x), bias))
 
     def beside(self, past: Tensor, known: Tensor, target: Tensor, of: Tensor) -> Tensor:
         """[m, w + 1, d]: the same of ``past`` [n, w, d] with ``target`` [m, d] behind it, ``of`` [m] which of the n.
@@ -43,23 +46,48 @@ class BehaviourLayer(nn.Module):
         """
         heads, (w, d) = self.attention.heads, past.shape[1:]
         c = d // heads
-        into = self.attention.into
-        q, k, v = into(past).view(-1, w, 3, heads, c).permute(2, 0, 3, 1, 4)  # each [n, heads, w, c]
-        q_t, k_t, v_t = into(target).view(-1, 3, heads, 1, c).unbind(1)  # each [m, heads, 1, c]
+        q, k, v = self._into(past).view(-1, w, 3, heads, c).permute(2, 0, 3, 1, 4)  # each [n, heads, w, c]
+        q_t, k_t, v_t = self._into(target).view(-1, 3, heads, 1, c).unbind(1)  # each [m, heads, 1, c]
         q = q / math.sqrt(c)
         s = q @ k.transpose(-1, -2) + torch.zeros_like(known, dtype=q.dtype).masked_fill(~known, HIDDEN)[:, None, None]
         among, weight = torch.softmax(s, -1) @ v, torch.logsumexp(s, -1)
         p = torch.sigmoid((q.index_select(0, of) @ k_t.transpose(-1, -2)).squeeze(3) - weight.index_select(0, of))
         among = among.index_select(0, of)
         of_events = among + p.unsqueeze(3) * (v_t - among)  # [m, heads, w, c]
-        keys, values = torch.cat([k.index_select(0, of), k_t], 2), torch.cat([v.index_select(0, of), v_t], 2)
-        seen = functional.pad(known.index_select(0, of), (0, 1), value=True)[:, None, None]
-        of_target = shares(q_t @ keys.transpose(-1, -2) / math.sqrt(c), seen) @ values
+        of_target = _seen(q_t, k_t, v_t, k, v, known, of)
         both = torch.cat([of_events, of_target], 2).transpose(1, 2).reshape(-1, w + 1, d)
         x = torch.cat([past.index_select(0, of), target.unsqueeze(1)], 1)
         return self._after(x, self.attention.out(both))
 
+    def target(self, past: Tensor, known: Tensor, target: Tensor, of: Tensor) -> Tensor:
+        """[m, d]: the last place of ``beside`` alone, w products of a row and none of the events among themselves."""
+        heads, d = self.attention.heads, past.shape[2]
+        k, v = self._into(past)[..., d:].unflatten(2, (2, heads, -1)).permute(2, 0, 3, 1, 4)
+        q_t, k_t, v_t = self._into(target).view(-1, 3, heads, 1, d // heads).unbind(1)
+        seen = _seen(q_t, k_t, v_t, k, v, known, of)
+        return self._after(target, self.attention.out(seen.flatten(1)))
+
+    def _into(self, x: Tensor) -> Tensor:
+        """[..., 3 d]: queries, keys and values."""
+        into: Tensor = self.attention.into(self._normed(x))
+        return into
+
+    def _normed(self, x: Tensor) -> Tensor:
+        """What attention reads."""
+        normed: Tensor = self.first(x) if self.before else x
+        return normed
+
     def _after(self, x: Tensor, seen: Tensor) -> Tensor:
-        y = self.first(x + self.dropout(seen))
+        y = x + self.dropout(seen)
+        if self.before:
+            return y + self.dropout(self.feed(self.second(y)))
+        y = self.first(y)
         out: Tensor = self.second(y + self.dropout(self.feed(y)))
         return out
+
+
+def _seen(q: Tensor, k: Tensor, v: Tensor, past_k: Tensor, past_v: Tensor, known: Tensor, of: Tensor) -> Tensor:
+    """[m, heads, 1, c]: the attention of targets [m, heads, 1, c] to the events [n, heads, w, c] and to themselves."""
+    keys, values = torch.cat([past_k.index_select(0, of), k], 2), torch.cat([past_v.index_select(0, of), v], 2)
+    there = functional.pad(known.index_select(0, of), (0, 1), value=True)[:, None, None]
+    return shares(q @ keys.transpose(-1, -2) / math.sqrt(k.shape[-1]), there) @ values
