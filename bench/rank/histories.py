@@ -6,8 +6,8 @@
 PYTHON is that of an environment with torch-rechub. ``--latency``: one request of 300 rows with a history of 50 events,
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
 model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, of din and DIN also whether events
-count by softmax, of bst which places are read and where its norms stand; then of ours how far vectors begin from zero
-and an average of weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and
+count by softmax, of bst which places are read; then of ours how far vectors begin from zero and an average of
+weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and
 GAUC of the reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user,
 item and the 50 items before, in vectors as wide and batches as large; bst also how long ago each was, and is as wide as
 both. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
@@ -50,10 +50,11 @@ WIDE = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4,
 GRID = [one for one in WIDE if one["l2"] >= 1e-3]
 """Weaker penalties were never the best of an entrant on any set before, and are tried for the peer only."""
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "din": [*GRID, *({**one, "weights": "share"} for one in GRID)],
+    "din": [{**one, "weights": weights} for one in GRID for weights in ("share", "sum")],
     "bst": [
-        *({**one, "pooling": pooling} for one in GRID for pooling in ("concat", "target")),
-        *({**one, "norm": "after"} for one in GRID if one["l2"] == 1e-3),
+        {**one, "pooling": pooling, "deviation": 0.05, "average": 0.99}
+        for one in GRID
+        for pooling in ("concat", "target")
     ],
     "peer": [*WIDE, *({**one, "softmax": True} for one in GRID)],
 }

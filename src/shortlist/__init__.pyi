@@ -432,7 +432,7 @@ class DIEN(_Ranker):
     ) -> None: ...
 
 class DIN(_Ranker):
-    """ŷ = σ(b + MLP([x, v])), v = Σ_j a(k_j, q) k_j, a(k, q) = MLP([k, q, s - q, s ∘ q])."""
+    """ŷ = σ(b + MLP([x, v])), v = Σ_j w_j k_j, w = softmax_j a(k_j, q), a(k, q) = MLP([k, q, s - q, s ∘ q])."""
 
     def __init__(
         self,
@@ -475,7 +475,7 @@ class DIN(_Ranker):
         recent: int = 0,
         recent_within: int | str | None = None,
         attention: list[int] = ...,
-        weights: _Literal["sum", "share"] = "sum",
+        weights: _Literal["share", "sum"] = "share",
     ) -> None: ...
 
 class DNN(_Ranker):

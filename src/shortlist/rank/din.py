@@ -17,7 +17,7 @@ from shortlist.rank._histories import HistoryRanker
 
 
 class DIN(HistoryRanker):
-    """ŷ = σ(b + MLP([x, v])), v = Σ_j a(k_j, q) k_j, a(k, q) = MLP([k, q, s - q, s ∘ q]).
+    """ŷ = σ(b + MLP([x, v])), v = Σ_j w_j k_j, w = softmax_j a(k_j, q), a(k, q) = MLP([k, q, s - q, s ∘ q]).
 
     k = [s, behaviour, value, age] is an event of the history, s its item and attributes, q those of the target, by the
     same vectors; x the row's columns, q among them. Which of a user's interests counts depends on what is looked at.
@@ -34,9 +34,9 @@ class DIN(HistoryRanker):
         list[Annotated[int, Field(ge=1)]], Field(min_length=1), Search(choices=([16], [36], [80, 40]))
     ] = [36]
     """Widths of the layers that say how much an event matters, each followed by ``activation`` too."""
-    weights: Annotated[Literal["sum", "share"], Search(choices=("sum", "share"))] = "sum"
-    """Whether events count by a (the paper's), or by softmax of a, which a history's length does not change: better on
-    the three logs of bench/rank/HISTORIES.md."""
+    weights: Annotated[Literal["share", "sum"], Search(choices=("share", "sum"))] = "share"
+    """Whether events count by softmax of a, which a history's length does not change, or by a, as in the paper. By
+    softmax ranked better on the three logs of bench/rank/HISTORIES.md."""
 
     def build(self) -> nn.Module:
         """Untrained."""
