@@ -51,16 +51,17 @@ def undecided(before: Candidates, after: Candidates) -> Candidates:
 
 def foremost(rows: Candidates, k: int) -> Bool:
     """[m]: ``rows.rank_of() <= k``, found without sorting all rows."""
-    score = np.asarray(rows["score"], np.float64)
+    score = rows["score"]
     score = np.where(np.isfinite(score), score, -np.inf)
     kept = np.ones(len(rows), bool)
-    starts = np.flatnonzero(np.append(True, rows.request[1:] != rows.request[:-1])[: len(rows)])
+    starts = np.flatnonzero(np.append(True, rows.request[1:] != rows.request[:-1])[: len(rows)]).tolist()
     for first, last in itertools.pairwise([*starts, len(rows)]):
         if last - first > k:
-            own = score[first:last]
+            own, mine = score[first:last], kept[first:last]
             least = np.partition(own, len(own) - k)[len(own) - k]
-            kept[first:last] = own > least
-            equal = np.flatnonzero(own == least)
-            left = k - int(kept[first:last].sum())
-            kept[first + equal[np.argsort(rows.item[first + equal])[:left]]] = True
+            np.greater_equal(own, least, out=mine)
+            if np.count_nonzero(mine) > k:
+                np.greater(own, least, out=mine)
+                equal = np.flatnonzero(own == least)
+                mine[equal[np.argsort(rows.item[first + equal])[: k - np.count_nonzero(mine)]]] = True
     return kept
