@@ -7,10 +7,10 @@ PYTHON is that of an environment with torch-rechub. ``--latency``: one request o
 whole ``Ranker.score`` on one core. ``--speed``: one epoch of ``--rows`` rows (time of the processor), beside the same
 model and beside DIN. ``--tune``: step size and penalty of each of ours and of DIN, of din and DIN also whether events
 count by softmax, of bst which places are read; then of ours how far vectors begin from zero and an average of
-weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and
-GAUC of the reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user,
-item and the 50 items before, in vectors as wide and batches as large; bst also how long ago each was, and is as wide as
-both. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
+weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and GAUC of the
+reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user, item and
+the 50 items before, in vectors as wide and batches as large; bst also how long ago each was, and is as wide as both.
+Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ from shortlist.types import Array, Candidates, Ragged, Requests, Samples  # noqa
 
 PEERS = {"din": "DIN", "dien": "DIEN", "bst": "BST"}
 READERS = tuple(PEERS)
+FORMS = {**{name: (name, dict[str, Any]()) for name in READERS}, "bst-target": ("bst", {"pooling": "target"})}
+"""What is timed: rankers as they come, and bst when the target's place alone is read."""
 ROWS, ITEMS, WIDTH = 300, 2000, 8
 HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
 WIDE = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)]
@@ -90,17 +92,17 @@ def made_up(requests: int, seed: int) -> Samples:
 
 
 def latency() -> None:
-    """Keeps a row for each ranker."""
+    """Keeps a row for each form."""
     train, one = made_up(30, 0), made_up(1, 1)
-    for name in READERS:
-        ranker = find("rank", name)(epochs=1).fit(train)
+    for form, (name, settings) in FORMS.items():
+        ranker = find("rank", name)(epochs=1, **settings).fit(train)
         read = ranker.inputs(one.requests, one.candidates)
         apart = float(np.abs(ranker.predict(read) - predict(ranker.net(), read)).max())
         calls = {"score": lambda r=ranker: r.score(one.requests, one.candidates)}
         clock, computed = timed(calls)["score"]
         row = {"clock_ms": round(clock, 3), "cpu_ms": round(computed, 3), "apart_from_torch": apart}
-        keep(f"histories.latency.{name}", {**row, **provenance()})
-        say(f"{name}: {row}")
+        keep(f"histories.latency.{form}", {**row, **provenance()})
+        say(f"{form}: {row}")
 
 
 def plain(parts: Parts) -> dict[str, Array]:
@@ -156,29 +158,31 @@ def theirs(
             return json.loads(done.stdout.splitlines()[-1]), dict(file)
 
 
-def speed(python: str, name: str, rows: int) -> None:
+def speed(python: str, form: str, rows: int) -> None:
     """One epoch, in turn; a ratio is the median of those of the rounds."""
+    name, settings = FORMS[form]
+    settings = {**USUAL, **settings}
     parts = SETS["movielens-100k"](None)
     few = {part: samples.take(np.arange(min(len(samples), rows))) for part, samples in parts.items()}
     few |= {part: few[part].take(np.arange(min(len(few[part]), 1000))) for part in ("valid", "test")}
-    ours(name, {**few, "train": few["train"].take(np.arange(2000))}, USUAL, 0, 1, 0)  # what is compiled once
+    ours(name, {**few, "train": few["train"].take(np.arange(2000))}, settings, 0, 1, 0)  # what is compiled once
     beside, own = dict.fromkeys(dict.fromkeys([name, "din"])), []
     spent: dict[str, list[float]] = {other: [] for other in beside}
     found: dict[str, Any] = {}
     for seed in range(ROUNDS):
-        own.append(ours(name, few, USUAL, seed, 1, 0)[0])
+        own.append(ours(name, few, settings, seed, 1, 0)[0])
         for other in beside:
             found, _ = theirs(python, other, few, USUAL, seed, 1, 0)
             spent[other].append(found["cpu_s"])
         against = ", ".join(f"{seconds[-1]:.2f} ({other})" for other, seconds in spent.items())
-        say(f"{name}: {own[-1]:.2f} s of the processor against {against}")
+        say(f"{form}: {own[-1]:.2f} s of the processor against {against}")
     n, row = len(few["train"]), dict[str, Any]()
     for other, seconds in spent.items():
         ratio = np.array(seconds) / np.array(own)
         told = {"peer": n / np.median(seconds), "ratio": float(np.median(ratio))}
         row[other] = {**told, "least": float(ratio.min()), "most": float(ratio.max())}
     row = {"rows": n, "rounds": ROUNDS, "ours": n / np.median(own), "beside": row}
-    keep(f"histories.speed.{name}", {**row, "peer_versions": found["versions"], **provenance()})
+    keep(f"histories.speed.{form}", {**row, "peer_versions": found["versions"], **provenance()})
 
 
 def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
@@ -247,7 +251,7 @@ def provenance() -> dict[str, Any]:
 def page() -> None:
     """HISTORIES.md of all rows that are there."""
     lines = ["# Rankers that look at a history"]
-    rows = {name: kept(f"histories.latency.{name}") for name in READERS}
+    rows = {form: kept(f"histories.latency.{form}") for form in FORMS}
     if all(rows.values()):
         lines += [
             "",
@@ -259,7 +263,7 @@ def page() -> None:
             "| --- | --- | --- | --- |",
         ]
         lines += [f"| `{n}` | {r['clock_ms']} | {r['cpu_ms']} | {r['apart_from_torch']:.1g} |" for n, r in rows.items()]
-    timed = {name: row for name in READERS if (row := kept(f"histories.speed.{name}"))}
+    timed = {form: row for form in FORMS if (row := kept(f"histories.speed.{form}"))}
     if timed:
         first = next(iter(timed.values()))
         lines += [
@@ -342,8 +346,8 @@ def main() -> None:
     wanted = [name for name in READERS if name in asked.only] or list(READERS)
     if asked.latency:
         latency()
-    for name in wanted if asked.speed else ():
-        speed(asked.peers, name, asked.rows)
+    for form in [form for form, (name, _) in FORMS.items() if name in wanted] if asked.speed else ():
+        speed(asked.peers, form, asked.rows)
     sets = [name for name in SETS if name in asked.only] or list(SETS)
     for name in sets if asked.tune or asked.seeds else ():
         if name != "movielens-100k" and asked.data is None:
