@@ -12,14 +12,14 @@ singles = st.floats(width=32) | st.sampled_from([0.0, -0.0, math.nan, -math.nan,
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.lists(st.lists(singles, max_size=8), max_size=4), st.booleans(), st.data())
+@given(st.lists(st.lists(singles, max_size=8), max_size=4), st.sampled_from([None, 0.1, 1e300]), st.data())
 def test_falling_is_by_request_score_and_ties(lists, precise, data):
     request = np.repeat(np.arange(len(lists)), [len(row) for row in lists]).astype(np.uint32)
     score = np.array([v for row in lists for v in row], np.float32)
     ties = np.array(data.draw(st.permutations(range(len(score)))), np.int32)
     if precise and len(score):
         score = score.astype(np.float64)
-        score[0] = 0.1  # is no float32
+        score[0] = precise  # which is no float32
     plain = np.where(np.isfinite(score), score, -np.inf)
     expected = sorted(range(len(score)), key=lambda r: (request[r], -plain[r], ties[r]))
     assert falling(score, ties, request).tolist() == expected

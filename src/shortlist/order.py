@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,16 +28,18 @@ def falling(score: Array, ties: Array, request: Array) -> Int64:
 
     What is not finite sinks to the end of its request.
     """
-    score = np.asarray(score)
-    single = score.astype(np.float32)
     known = np.isfinite(score)
-    if not np.array_equal(single[known], score[known]):  # float64 with more than float32 holds
-        return np.lexsort((ties, np.where(known, -score, np.inf), request))
-    key = sortable(np.where(known, -single, np.float32(np.inf))).astype(np.uint64) << SHIFT | ties.astype(np.uint64)
+    single = score
+    if score.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            single, score = score.astype(np.float32), score.astype(np.float64)
+        if not np.array_equal(single[known], score[known]):  # more than float32 holds
+            return np.lexsort((ties, np.where(known, -score, np.inf), request))
+    key = sortable(np.where(known, -single, np.float32(np.inf))).astype(np.uint64) << SHIFT
+    key |= ties.astype(np.uint32)
     starts = np.flatnonzero(request[1:] != request[:-1]) + 1
     order = np.empty(len(key), np.int64)
-    bounds: list[Any] = [0, *starts.tolist(), len(key)]
-    for a, b in itertools.pairwise(bounds):  # numpy's sort of short arrays of numbers is vectorised
+    for a, b in itertools.pairwise([0, *starts.tolist(), len(key)]):  # numpy's sort of short arrays of numbers is vectorised
         order[a:b] = key[a:b].argsort()
         order[a:b] += a
     return order
