@@ -39,7 +39,7 @@ def falling(score: Array, ties: Array, request: Array) -> Int64:
     key |= ties.astype(np.uint32)
     starts = np.flatnonzero(request[1:] != request[:-1]) + 1
     order = np.empty(len(key), np.int64)
-    for a, b in itertools.pairwise([0, *starts.tolist(), len(key)]):  # numpy's sort of short arrays of numbers is vectorised
+    for a, b in itertools.pairwise([0, *starts.tolist(), len(key)]):  # vectorised by numpy, as lexsort is not
         order[a:b] = key[a:b].argsort()
         order[a:b] += a
     return order
