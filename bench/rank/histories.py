@@ -9,8 +9,8 @@ model and beside DIN. ``--tune``: step size and penalty of each of ours and of D
 count by softmax, of bst which places are read; then of ours how far vectors begin from zero and an average of
 weights; by AUC of the rows that stop training, with a seed that is not reported. ``--seeds``: AUC and GAUC of the
 reported rows, beside DIN; a seed that is there with the same settings is not measured again. All read user, item and
-the 50 items before, in vectors as wide and batches as large; bst also how long ago each was, and is as wide as both.
-Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
+the 50 items before, in vectors as wide and batches as large; bst also how long ago each was, and its layer is as wide
+as both together. Words are sets (``past_rows.py``) and rankers. Writes ``results/histories.*.json`` and HISTORIES.md.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     ],
     "peer": [*WIDE, *({**one, "softmax": True} for one in GRID)],
 }
-MORE = [{"deviation": d, "average": a} for d in (0.05, 0.001) for a in (0.0, 0.99) if (d, a) != (0.05, 0.0)]
-"""Beside the best of ``GRID``, for ours: how far vectors begin from zero (theirs: 1e-4), and an average of weights."""
+PLAIN = {"deviation": 0.05, "average": 0.0}
+MORE = [{"deviation": d, "average": a} for d in (0.05, 0.001) for a in (0.0, 0.99)]
+"""Beside the best of the grid, for ours: how far vectors begin from zero (theirs: 1e-4), and an average of weights."""
 USUAL = {"rate": 2e-3, "l2": 1e-5}
 UNREPORTED = 1000
 """The seed with which settings are chosen."""
@@ -208,7 +209,7 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
         tried = row.get(who, {}).get("tried", [])
         best = best_of(who, tried, GRIDS.get(who, GRID))
         if who != "peer":
-            best_of(who, tried, [{**best, **more} for more in MORE])
+            best_of(who, tried, [{**best, **more} for more in MORE if {**PLAIN, **best} != {**best, **more}])
 
 
 def without_auc(one: dict[str, Any]) -> dict[str, Any]:
@@ -252,10 +253,11 @@ def page() -> None:
     """HISTORIES.md of all rows that are there."""
     lines = ["# Rankers that look at a history"]
     rows = {form: kept(f"histories.latency.{form}") for form in FORMS}
-    if all(rows.values()):
+    rows = {form: row for form, row in rows.items() if row}
+    if rows:
         lines += [
             "",
-            *told(rows["din"]),
+            *told(next(iter(rows.values()))),
             f"One request of {ROWS} rows, ten numbers, {LENGTH} events with behaviour, value and age; p50 of 60 in the",
             "quietest of eight rounds, whole `Ranker.score`.",
             "",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.order import falling
+from shortlist.sorting import falling
 
 if TYPE_CHECKING:
     import polars as pl

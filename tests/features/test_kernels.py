@@ -104,7 +104,7 @@ def test_ratio_to_the_best_and_distance_from_the_mean(lists):
     offsets = np.cumsum([0, *map(len, lists)])
     values = np.array([v for row in lists for v in row], np.float32)
     ratio, z = np.full((2, len(values)), 9, np.float32)
-    _rows.ratios(offsets, values, ratio)
+    _rows.of_best(offsets, values, ratio)
     _rows.standardised(offsets, values, z)
     at = 0
     for row in lists:

@@ -7,10 +7,11 @@ import itertools
 import numpy as np
 from numba import njit
 
-from shortlist.order import SHIFT, sortable
+from shortlist.sorting import SHIFT, sortable
 from shortlist.types import Array
 
-NO_VALUE = sortable(np.array([np.nan], np.float32))[0]
+NONE = sortable(np.array([np.nan], np.float32))[0]
+"""What no value sorts as."""
 
 
 def percentiles(offsets: Array, values: Array, out: Array) -> None:
@@ -30,7 +31,7 @@ def placed(offsets: Array, keys: Array, out: Array) -> None:
     for c in range(len(keys)):
         for q in range(len(offsets) - 1):
             first, last = offsets[q], offsets[q + 1]
-            while last > first and np.uint32(keys[c, last - 1] >> SHIFT) == NO_VALUE:
+            while last > first and np.uint32(keys[c, last - 1] >> SHIFT) == NONE:
                 last -= 1
                 out[c, np.uint32(keys[c, last])] = np.nan
             a = first
@@ -44,7 +45,7 @@ def placed(offsets: Array, keys: Array, out: Array) -> None:
 
 
 @njit(cache=True)
-def ratios(offsets: Array, values: Array, out: Array) -> None:
+def of_best(offsets: Array, values: Array, out: Array) -> None:
     """value / the request's best, NaN unless that is above 0; of values without infinities, NaN where there is none."""
     for q in range(len(offsets) - 1):
         a, b = offsets[q], offsets[q + 1]
@@ -58,7 +59,7 @@ def ratios(offsets: Array, values: Array, out: Array) -> None:
 
 @njit(cache=True)
 def standardised(offsets: Array, values: Array, out: Array) -> None:
-    """(value - mean) / sd of such values of a request; 0 where they are all the same."""
+    """(value - mean) / sd of the request's values, 0 where they are all the same; NaN where there is none."""
     for q in range(len(offsets) - 1):
         a, b = offsets[q], offsets[q + 1]
         n, mean, square = 0, 0.0, 0.0
@@ -82,7 +83,7 @@ def popularities(offsets: Array, counts: Array, totals: Array, ratios: Array, ou
     w + 1) / (count of window w + 1 + 1)); ``ratios`` has W - 2.
     """
     many = counts.max(0, initial=0) * len(totals) > 64 * len(counts)  # more than a histogram is good for
-    of_log(offsets, counts, totals, ratios, many, out, trends)
+    counted(offsets, counts, totals, ratios, many, out, trends)
     if many.any():
         places = np.empty((many.sum(), len(counts)), np.float32)
         percentiles(offsets, counts[:, many].T.astype(np.float32, "C"), places)
@@ -90,7 +91,9 @@ def popularities(offsets: Array, counts: Array, totals: Array, ratios: Array, ou
 
 
 @njit(cache=True)
-def of_log(offsets: Array, counts: Array, totals: Array, ratios: Array, many: Array, out: Array, trends: Array) -> None:
+def counted(
+    offsets: Array, counts: Array, totals: Array, ratios: Array, many: Array, out: Array, trends: Array
+) -> None:
     """What ``popularities`` says; without the percentiles of columns of which there are ``many`` [E, W]."""
     for e in range(counts.shape[1]):
         for w in range(counts.shape[2]):
@@ -131,15 +134,16 @@ def popularity(offsets: Array, counts: Array, totals: Array, many: bool, out: Ar
 def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array, over: Array) -> None:
     """The columns of C channels from their scores, ranks and dense scores, each [C, m] with NaN where there is none.
 
-    out[c] = found, rank, percentile, ratio, [4] as it is, dense ratio, dense z; over = found, best rank, fusion.
+    out[:, c] = found, rank, percentile, ratio, then (left to ``percentiles``) dense percentile, dense ratio, dense z;
+    over = found, best rank, fusion.
     """
     over[0, :] = 0
     over[1, :] = np.nan
     over[2, :] = 0
     for c in range(len(score)):
-        ratios(offsets, score[c], out[c, 3])
-        ratios(offsets, dense[c], out[c, 5])
-        standardised(offsets, dense[c], out[c, 6])
+        of_best(offsets, score[c], out[3, c])
+        of_best(offsets, dense[c], out[5, c])
+        standardised(offsets, dense[c], out[6, c])
         for q in range(len(offsets) - 1):
             deepest = np.float32(0)
             for r in range(offsets[q], offsets[q + 1]):
@@ -147,9 +151,9 @@ def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array
             for r in range(offsets[q], offsets[q + 1]):
                 place = rank[c, r]
                 silent = np.isnan(place)
-                out[c, 0, r] = 0 if silent else 1
-                out[c, 1, r] = place
-                out[c, 2, r] = np.nan if silent else 1 - (place - 0.5) / deepest
+                out[0, c, r] = 0 if silent else 1
+                out[1, c, r] = place
+                out[2, c, r] = np.nan if silent else 1 - (place - 0.5) / deepest
                 if not silent:
                     over[0, r] += 1
                     over[1, r] = place if np.isnan(over[1, r]) else min(over[1, r], place)

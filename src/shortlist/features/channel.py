@@ -39,10 +39,10 @@ class Channel(Feature):
         said = _stacked(candidates, ["score", *wanted])
         merged, (score, rank, dense) = said[0], said[1:].reshape(len(PARTS), len(names), m)
         columns, over = np.empty((len(COLUMNS), len(names), m), np.float32), np.empty((3, m), np.float32)
-        _rows.channels(offsets, score, rank, dense, columns.swapaxes(0, 1), over)
-        _rows.percentiles(offsets, dense, columns[4])
+        _rows.channels(offsets, score, rank, dense, columns, over)
+        _rows.percentiles(offsets, dense, columns[COLUMNS.index("dense.percentile")])
         ratio = np.empty(m, np.float32)
-        _rows.ratios(offsets, merged, ratio)
+        _rows.of_best(offsets, merged, ratio)
         place = (candidates.positions() + 1).astype(np.float32)
         out: dict[str, Array] = {
             f"channel.{name}.{column}": columns[k, c]

@@ -61,8 +61,9 @@ class BehaviourLayer(nn.Module):
 
     def target(self, past: Tensor, known: Tensor, target: Tensor, of: Tensor) -> Tensor:
         """[m, d]: the last place of ``beside`` alone, w products of a row and none of the events among themselves."""
-        heads, d = self.attention.heads, past.shape[2]
-        k, v = self._into(past)[..., d:].unflatten(2, (2, heads, -1)).permute(2, 0, 3, 1, 4)
+        heads, d, into = self.attention.heads, past.shape[2], self.attention.into
+        both = functional.linear(self._normed(past), into.weight[d:], into.bias[d:])  # no queries of events
+        k, v = both.unflatten(2, (2, heads, -1)).permute(2, 0, 3, 1, 4)
         q_t, k_t, v_t = self._into(target).view(-1, 3, heads, 1, d // heads).unbind(1)
         seen = _seen(q_t, k_t, v_t, k, v, known, of)
         return self._after(target, self.attention.out(seen.flatten(1)))

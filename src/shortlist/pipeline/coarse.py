@@ -9,8 +9,8 @@ import numpy as np
 
 from shortlist.component import InputError, Ranker, Retriever, Scores, able
 from shortlist.data import State
-from shortlist.order import falling
 from shortlist.pipeline.pipeline import DENSE
+from shortlist.sorting import falling
 from shortlist.types import Candidates, Float32, Requests, Samples
 
 OWN = ("reads", "teacher")

@@ -27,8 +27,8 @@ class BST(HistoryRanker):
 
     The target is one of the sequence, so all of it is worked out once a row. Of the first layer the attention among
     the events is not: once a request, and of the target's only w products a row are left. Each further layer costs w²
-    products a row. ``pooling = "target"`` of one layer costs w products of a row, and its perceptron is as narrow as
-    that of DIN.
+    products a row. With ``pooling = "target"`` the last layer costs w products of a row, and the perceptron reads one
+    place in place of w + 1.
 
     Source: Chen, Zhao, Li, Huang, Ou (2019), Behavior Sequence Transformer for E-commerce Recommendation in Alibaba;
     Xiong et al. (2020), On Layer Normalization in the Transformer Architecture (norms before).
@@ -44,7 +44,7 @@ class BST(HistoryRanker):
     """Layers of the transformer; the paper found one best."""
     norm: Annotated[Literal["before", "after"], Search(choices=("before", "after"))] = "before"
     """Whether a layer's norms stand behind what it adds, as in the paper, or before, so that vectors pass through it at
-    the length they have: it learned more of every planted world, and ranked better on both logs of Amazon."""
+    the length they have: of two planted worlds of three more was learned so, of the third the same."""
     pooling: Annotated[Literal["concat", "target"], Search(choices=("concat", "target"))] = "concat"
     """What the perceptron reads of the transformer: every place, as in the paper, or the target's alone."""
 
@@ -106,19 +106,22 @@ class _Sequence(nn.Module):
             0, rows.argsort()
         )
 
+    def _layers(self) -> list[BehaviourLayer]:
+        return [block for block in self.blocks if isinstance(block, BehaviourLayer)]
+
     def _of(self, entries: Entries, q: Tensor) -> Tensor:
         shared, _ = self.event.weight.split(self.sizes, 1)
         past, target = self.event(entries.vectors), functional.linear(q, shared) + self.target
-        known = functional.pad(entries.known.index_select(0, entries.of), (0, 1), value=True)
-        first, *more = self.blocks
-        assert isinstance(first, BehaviourLayer)
         past, target = self.dropout(past), self.dropout(target)
+        first, *more = self._layers()
         if self.alone and not more:
             return first.target(past, entries.known, target, entries.of)
         y = first.beside(past, entries.known, target, entries.of)
-        for block in more:
+        known = functional.pad(entries.known.index_select(0, entries.of), (0, 1), value=True)
+        for block in more[:-1] if self.alone else more:
             y = block(y, known)
         if self.alone:
-            return y[:, -1]
+            each = torch.ones_like(entries.of).cumsum(0) - 1  # not arange, whose length a file for onnxruntime fixes
+            return more[-1].target(y[:, :-1], known[:, :-1], y[:, -1], each)
         y = (y * known.unsqueeze(2)).flatten(1)
         return functional.pad(y, ((self.length + 1) * y.shape[1] // known.shape[1] - y.shape[1], 0))
