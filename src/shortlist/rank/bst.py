@@ -46,8 +46,9 @@ class BST(HistoryRanker):
     """Whether a layer's norms stand behind what it adds, as in the paper, or before, so that vectors pass through it at
     the length they have: of two planted worlds of three more was learned so, of the third the same."""
     pooling: Annotated[Literal["concat", "target"], Search(choices=("concat", "target"))] = "concat"
-    """What the perceptron reads of the transformer: every place, as in the paper, or the target's alone. That costs less
-    and was chosen on the three logs of bench/rank/HISTORIES.md, but of one layer knows nothing of the events' order."""
+    """What the perceptron reads of the transformer: every place, as in the paper, or the target's alone. That costs
+    less and ranked better on the logs of bench/rank/HISTORIES.md, but of one layer it does not know the events' order.
+    """
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
