@@ -1,6 +1,6 @@
 """What pre-ranking 1,000 rows to 200 loses and what it saves: by labels, taught by the ranker, by a channel's score.
 
-    python bench/rank/prerank.py --data DIR [--only SET ...] [--window test] [--learn N] [--ask N] [--again]
+    python bench/rank/prerank.py --data DIR [--only SET ...] [--window test] [--learn N] [--ask N]
 
 The committed MovieLens recipe, and its ranker on Amazon Grocery, with 1,000 merged rows a request. ``all`` has no
 pre-ranker. Channels are fitted once for all. ``--window validation`` asks the window before the test's, on which the
@@ -186,8 +186,7 @@ def page(rows: list[tuple[str, dict[str, Any]]]) -> str:
         "a ranker learned from the lists that the pre-ranker leaves, but where it is said. Settings were chosen",
         "on the validation window of movielens-100k, channels on each set's own. Time is the processor's, of features,",
         f"pre-ranker and ranker, in batches of {BATCH}; one request alone has fixed costs that stay.",
-        "Between runs the time of one and the same forest differed, it is not known why, so two sets were run again:",
-        "with the same settings, of fewer requests, after a channel's order was found with less sorting.",
+        "Between runs the time of one and the same forest differed, it is not known why.",
         f"The mark: at least {100 * QUALITY:.0f} % of the NDCG@{K} at no more than {100 * SHARE:.0f} % of the time.",
     ]
     for name, row in rows:
@@ -225,14 +224,12 @@ def main() -> None:
     parser.add_argument("--window", choices=WINDOWS, default="test")
     parser.add_argument("--learn", type=int, default=1000, help="requests learned from, at most")
     parser.add_argument("--ask", type=int, default=800, help="requests asked, at most")
-    parser.add_argument("--again", action="store_true", help="keep the rows beside those of an earlier run")
     asked = parser.parse_args()
     for name in asked.only or [one for one, table in sets().items() if asked.window == "test" or "like" not in table]:
         row = measure(name, asked.data, asked.window, asked.learn, asked.ask)
-        keep(f"prerank.{name}.{'again' if asked.again else asked.window}", {**row, **provenance()})
+        keep(f"prerank.{name}.{asked.window}", {**row, **provenance()})
         say(f"{name}: {[(way, round(told['kept'], 4), round(told['share'], 3)) for way, told in row['ways'].items()]}")
-    runs = [(name, run) for run in ("test", "again", "validation") for name in sets()]
-    rows = [(f"{name}, run again" if run == "again" else name, kept(f"prerank.{name}.{run}")) for name, run in runs]
+    rows = [(name, kept(f"prerank.{name}.{window}")) for window in ("test", "validation") for name in sets()]
     write_text(HERE / "PRERANK.md", page([(name, row) for name, row in rows if row]))
 
 
