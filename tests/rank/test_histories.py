@@ -170,7 +170,7 @@ def test_one_more_event_moves_the_scores_and_a_stranger_has_some(name):
     moved = ranker.score(replace(test.requests, history=later), test.candidates)["score"]
     apart = np.abs(moved - before)
     assert apart.max() > 0.1
-    assert (apart > 1e-5).reshape(20, -1).any(1).mean() > 0.6  # of the requests; a sure score stays sure
+    assert (apart > 1e-5).reshape(20, -1).any(1).mean() > 0.4  # of the requests; a sure score stays sure
     nobody = ranker.score(Requests.of(np.full(20, -1), test.requests.time), test.candidates)["score"]
     assert ((nobody > 0) & (nobody < 1)).all()
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shortlist.nn.histories import Entries, Pairs
+from shortlist.nn.histories import Entries
 from shortlist.nn.mlp import Activation, activated
 
 
 class ActivationUnit(nn.Module):
     """a_j = wᵀ f(W [k_j, q, s_j - q, s_j ∘ q] + b) + c, of entry k_j = [s_j, ...] and target q; f may be more layers.
 
-    W = [W_k, W_q, W_d, W_p]: what W_k k_j + W_d s_j + b makes of an entry is worked out once a request, (W_q - W_d) q
-    once a row, and only W_p (s_j ∘ q) for each pair of them.
+    W = [W_k, W_q, W_d, W_p]: of many rows of a request what W_k k_j + W_d s_j + b makes of an entry is worked out once,
+    (W_q - W_d) q once a row, and only W_p (s_j ∘ q) for each pair of them.
 
     Source: Zhou et al. (2018), Deep Interest Network for Click-Through Rate Prediction.
     """
@@ -31,24 +31,19 @@ class ActivationUnit(nn.Module):
 
     def forward(self, entries: Entries, target: Tensor) -> Tensor:
         """[m, w] of ``target`` [m, q]."""
-        once, a_row, shared, of_product = self._apart(entries.vectors, target)
-        products = functional.linear(shared.index_select(0, entries.of) * target.unsqueeze(1), of_product)
-        return self._rest(once.index_select(0, entries.of) + (products + a_row.unsqueeze(1)))
-
-    def of_pairs(self, pairs: Pairs, target: Tensor) -> Tensor:
-        """[p] of ``target`` [m, q]."""
-        once, a_row, shared, of_product = self._apart(pairs.entries, target)
-        row, entry = pairs.row, pairs.entry
-        products = functional.linear(shared.index_select(0, entry) * target.index_select(0, row), of_product)
-        return self._rest(once.index_select(0, entry) + (products + a_row.index_select(0, row)))
-
-    def _apart(self, k: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """W_k k + W_d s + b of entries [..., k], (W_q - W_d) q of rows [m, q]; s, and W_p."""
-        first, s = self.layers[0], k[..., : q.shape[1]]
+        first, k = self.layers[0], entries.vectors
         assert isinstance(first, nn.Linear)
         of_entry, of_target, of_difference, of_product = first.weight.split(self.sizes, 1)
+        s = k[..., : target.shape[1]]
         once = functional.linear(k, of_entry, first.bias) + functional.linear(s, of_difference)
-        return once, functional.linear(q, of_target - of_difference), s, of_product
+        a_row = functional.linear(target, of_target - of_difference)
+        products = functional.linear(s.index_select(0, entries.of) * target.unsqueeze(1), of_product)
+        return self._rest(once.index_select(0, entries.of) + (products + a_row.unsqueeze(1)))
+
+    def of_pairs(self, k: Tensor, q: Tensor) -> Tensor:
+        """[p] of entries [p, k], each with its target [p, q]; the plain formula is quicker where rows are few."""
+        s = k[:, : q.shape[1]]
+        return self._rest(self.layers[0](torch.cat([k, q, s - q, s * q], 1)))
 
     def _rest(self, z: Tensor) -> Tensor:
         """a [...] of what enters the first bend [..., width]."""
@@ -75,9 +70,9 @@ class Interest(nn.Module):
         """
         if self.training:
             pairs = entries.pairs()
-            a = self.unit.of_pairs(pairs, target)
-            a = pairs.shares(a) if self.share else a
-            v = a.unsqueeze(1) * pairs.entries.index_select(0, pairs.entry)
+            k = pairs.entries.index_select(0, pairs.entry)
+            a = self.unit.of_pairs(k, target.index_select(0, pairs.row))
+            v = (pairs.shares(a) if self.share else a).unsqueeze(1) * k
             return v.new_zeros(len(target), v.shape[1]).index_add(0, pairs.row, v)
         a, known = self.unit(entries, target), entries.known.index_select(0, entries.of)
         a = shares(a, known) if self.share else a * known

@@ -13,7 +13,7 @@ class Dice(nn.Module):
     """f(s) = p s + (1 - p) α s, p = σ((s - E[s]) / √(V[s] + ε)), a slope α for each of ``width`` outputs.
 
     A PReLU whose corner is smooth and lies at the mean of what comes in. Mean and variance are those of the step in
-    training, running ones afterwards.
+    training, running ones afterwards, as of ``BatchNorm1d``.
 
     Source: Zhou et al. (2018), Deep Interest Network for Click-Through Rate Prediction.
     """
@@ -35,23 +35,9 @@ class Dice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape of ``x`` [..., width]."""
-        if self.training:
-            centred, variance = self._moments(x)
+        if self.training and x.numel() > x.shape[-1]:  # of one row nothing varies
+            rows = x.flatten(0, -2)
+            z = torch.batch_norm(rows, None, None, self.mean, self.variance, True, MOMENTUM, EPSILON, False).view_as(x)
         else:
-            centred, variance = x - self.mean, self.variance
-        p = torch.sigmoid(centred * torch.rsqrt(variance + EPSILON))
-        return x * (self.slope + p * (1 - self.slope))
-
-    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``x`` less its mean, and its variance; the running ones follow."""
-        rows = x.flatten(0, -2)
-        if not len(rows):
-            return x, self.variance
-        ones = rows.new_ones(len(rows))
-        mean = ones @ rows / len(rows)  # as products: twice as fast as reductions over rows
-        centred = x - mean
-        variance = ones @ centred.flatten(0, -2).square() / len(rows)
-        with torch.no_grad():
-            self.mean.lerp_(mean.to(self.mean.dtype), MOMENTUM)
-            self.variance.lerp_(variance.to(self.variance.dtype), MOMENTUM)
-        return centred, variance
+            z = (x - self.mean) * torch.rsqrt(self.variance + EPSILON)
+        return x * torch.addcmul(self.slope, torch.sigmoid(z), 1 - self.slope)
