@@ -47,7 +47,7 @@ READERS = tuple(PEERS)
 FORMS = {**{name: (name, dict[str, Any]()) for name in READERS}, "bst-target": ("bst", {"pooling": "target"})}
 """What is timed: rankers as they come, and bst when the target's place alone is read."""
 ROWS, ITEMS, WIDTH = 300, 2000, 8
-HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 3
+HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 5
 WIDE = [{"rate": rate, "l2": l2} for rate in (5e-4, 2e-3) for l2 in (1e-5, 1e-4, 1e-3, 1e-2, 3e-2)]
 GRID = [one for one in WIDE if one["l2"] >= 1e-3]
 """Weaker penalties were never the best of an entrant on any set before, and are tried for the peer only."""
