@@ -172,8 +172,7 @@ def test_augru_of_pairs_begins_each_row_with_its_first_entry(past):
     a = torch.rand(M, W, dtype=torch.double, generator=torch.Generator().manual_seed(2))
     whole = net(entries.vectors, a * entries.known[entries.of], entries.of)
     found = net.of_pairs(pairs.entries, a[pairs.row, pairs.place], pairs)
-    for place in range(W):
-        torch.testing.assert_close(found[place], whole[place][pairs.row[pairs.place == place]])
+    torch.testing.assert_close(found, torch.stack(whole)[pairs.place, pairs.row])
 
 
 def test_dien_learns_of_pairs_what_it_scores(past):
@@ -278,6 +277,9 @@ def test_gradients_are_the_finite_differences(past):
     assert check(dice, (vectors,))
     assert check(lambda v, q: interest(entries._replace(vectors=v), q), (vectors, target))
     assert check(lambda v, a: augru(v, a, entries.of)[-1], (vectors, attention))
+    pairs = entries.pairs()
+    k, a = (x.detach().clone().requires_grad_() for x in (pairs.entries, attention[pairs.row, pairs.place]))
+    assert check(lambda k, a: augru.of_pairs(k, a, pairs), (k, a))
     four = torch.randn(M, 4, dtype=torch.double, generator=torch.Generator().manual_seed(5), requires_grad=True)
     assert check(lambda v, q: layer.beside(v[..., :4], entries.known, q, entries.of), (vectors, four))
     assert check(lambda v, q: layer.target(v[..., :4], entries.known, q, entries.of), (vectors, four))
@@ -285,6 +287,7 @@ def test_gradients_are_the_finite_differences(past):
         (dice, lambda: dice(vectors)),
         (interest, lambda: interest(entries, target)),
         (augru, lambda: augru(vectors, attention, entries.of)[-1]),
+        (augru, lambda: augru.of_pairs(k, a, pairs)),
         (layer, lambda: layer.beside(vectors[..., :4], entries.known, four, entries.of)),
     ):
         for name, weight in net.named_parameters():

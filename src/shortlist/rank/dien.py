@@ -92,7 +92,7 @@ class _Evolution(nn.Module):
             return torch.stack(self.extract(entries.vectors, entries.known.to(entries.vectors.dtype)), 1)
         pairs = entries.pairs(torch.arange(len(entries.known), device=entries.of.device))
         k = pairs.entries
-        return torch.cat(self.extract.of_pairs(k, k.new_ones(len(k)), pairs)).index_select(0, pairs.entry.argsort())
+        return self.extract.of_pairs(k, k.new_ones(len(k)), pairs).index_select(0, pairs.entry.argsort())
 
     def forward(self, entries: Entries, h: Tensor, target: Tensor) -> Tensor:
         """[m, q]: what the interests have become."""
@@ -102,8 +102,9 @@ class _Evolution(nn.Module):
             return self.evolve(h, a, entries.of)[-1]
         pairs = entries.pairs()
         a = (h.index_select(0, pairs.entry) * self.relate(target).index_select(0, pairs.row)).sum(1)
-        last = self.evolve.of_pairs(h, pairs.shares(a), pairs)[-1]
-        return last.new_zeros(len(target), last.shape[1]).index_copy(0, pairs.row[len(pairs.row) - len(last) :], last)
+        states = self.evolve.of_pairs(h, pairs.shares(a), pairs)
+        last = slice(len(states) - sum(pairs.counts()[-1:]), None)
+        return states.new_zeros(len(target), states.shape[1]).index_copy(0, pairs.row[last], states[last])
 
     def ill(self, entries: Entries, h: Tensor) -> Tensor:
         """The auxiliary loss."""
