@@ -1,7 +1,8 @@
 """torch-rechub's models of a history, on arrays that histories.py hands over: PYTHON histories_peer.py JSON
 
 Runs in an environment with torch-rechub and without this package. Reads WORK/given.npz, writes WORK/found.npz
-(``valid`` and ``test``, a chance a row) and prints one line of JSON.
+(``valid`` and ``test``, a chance a row) and prints one line of JSON: seconds of training, and milliseconds in which the
+model answers a request of so many rows, all with full histories.
 """
 
 from __future__ import annotations
@@ -77,7 +78,21 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         later = {"valid": loaders[1], "test": loaders[2]}
         found = {part: np.array(trainer.predict(model, loader), np.float32) for part, loader in later.items()}
     np.savez(Path(job["work"]) / "found.npz", **found)
-    return {"cpu_s": spent, "versions": {name: metadata.version(name) for name in ("torch", "torch-rechub")}}
+    rows, w, clock = job["rows"], x["test"]["history"].shape[1], []
+    shapes = {"item": (rows,), "history": (rows, w)} | ({"other": (rows, w)} if evolves else {})
+    one = {name: torch.randint(1, items, shape) for name, shape in shapes.items()}
+    one["user"] = torch.zeros(rows, dtype=torch.long)
+    model.eval()
+    with torch.no_grad():
+        for _ in range(job["times"]):
+            started = time.perf_counter()
+            model(one)
+            clock.append(1e3 * (time.perf_counter() - started))
+    return {
+        "cpu_s": spent,
+        "request_ms": float(np.median(clock)),
+        "versions": {name: metadata.version(name) for name in ("torch", "torch-rechub")},
+    }
 
 
 if __name__ == "__main__":
