@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 from numba import njit
 
-from shortlist.sorting import SHIFT, sortable
 from shortlist.types import Array
+from shortlist.types.sorting import SHIFT, sortable
 
 NONE = sortable(np.array([np.nan], np.float32))[0]
 """What no value sorts as."""

@@ -10,8 +10,8 @@ import numpy as np
 from shortlist.component import InputError, Ranker, Retriever, Scores, able
 from shortlist.data import State
 from shortlist.pipeline.pipeline import DENSE
-from shortlist.sorting import falling
 from shortlist.types import Candidates, Float32, Requests, Samples
+from shortlist.types.sorting import falling
 
 OWN = ("reads", "teacher")
 """Keys of ``[prerank]`` that are none of its ranker's."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.sorting import falling
+from shortlist.types.sorting import falling
 
 if TYPE_CHECKING:
     import polars as pl
