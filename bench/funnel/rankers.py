@@ -9,8 +9,9 @@ nets have the settings that were chosen there, and ``each`` the draft's trees, b
 test window: the ranker of tables that others are compared with is the one with the highest mean before it, and
 *served* is what ``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request,
 users drawn (95 %). The rows of din, dien and bst on movietweetings and amazon-grocery were measured before their
-batches mixed histories of all lengths, din counted events by softmax, and bst had its norms before what a layer adds,
-which rank better (../rank/HISTORIES.md). Writes rankers.json and RANKERS.md; ``--only`` without a name, the page alone.
+batches mixed histories of all lengths and din counted events by softmax; on the other two bst had its norms before
+what a layer adds (norm = "before"), which is no default. Writes rankers.json and RANKERS.md; ``--only`` without a name,
+the page alone.
 """
 
 from __future__ import annotations

@@ -45,7 +45,10 @@ from shortlist.types import Array, Candidates, Ragged, Requests, Samples  # noqa
 
 PEERS = {"din": "DIN", "dien": "DIEN", "bst": "BST"}
 READERS = tuple(PEERS)
-FORMS = {**{name: (name, dict[str, Any]()) for name in READERS}, "bst-target": ("bst", {"pooling": "target"})}
+FORMS = {
+    **{name: (name, dict[str, Any]()) for name in READERS},
+    "bst-target": ("bst", {"norm": "before", "pooling": "target"}),
+}
 """What is timed: rankers as they come, and bst when the target's place alone is read."""
 ROWS, ITEMS, WIDTH = 300, 2000, 8
 HIDDEN, ATTENTION, BATCH, HEADS, EPOCHS, STOPPING, ROUNDS = [64, 32], [36], 512, 2, 10, 2, 5
@@ -55,7 +58,7 @@ GRID = [one for one in WIDE if one["l2"] >= 1e-3]
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "din": [{**one, "weights": weights} for one in GRID for weights in ("share", "sum")],
     "bst": [
-        {**one, "pooling": pooling, "deviation": 0.05, "average": 0.99}
+        {**one, "norm": "before", "pooling": pooling, "deviation": 0.05, "average": 0.99}
         for one in GRID
         for pooling in ("concat", "target")
     ],

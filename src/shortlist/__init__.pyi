@@ -227,7 +227,7 @@ class BST(_Ranker):
         width: int = 16,
         heads: int = 2,
         blocks: int = 1,
-        norm: _Literal["before", "after"] = "before",
+        norm: _Literal["after", "before"] = "after",
         pooling: _Literal["concat", "target"] = "concat",
     ) -> None: ...
 

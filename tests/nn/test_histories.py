@@ -272,7 +272,7 @@ def test_gradients_are_the_finite_differences(past):
     vectors, target = entries.vectors.requires_grad_(), target.requires_grad_()
     check = torch.autograd.gradcheck
     dice, interest = drawn(Dice(K)), drawn(Interest(ActivationUnit(K, S, [3], "dice"), share=False))
-    augru, layer = drawn(AUGRU(K, 2)), drawn(BehaviourLayer(4, 2, 0.0))
+    augru, layer = drawn(AUGRU(K, 2)), drawn(BehaviourLayer(4, 2, 0.0, before=True))
     attention = torch.rand(M, W, dtype=torch.double, generator=torch.Generator().manual_seed(2)).requires_grad_()
     assert check(dice, (vectors,))
     assert check(lambda v, q: interest(entries._replace(vectors=v), q), (vectors, target))

@@ -19,8 +19,13 @@ from ._tables import score
 
 WORLDS = {"din": bought_lately, "dien": drifted, "bst": last_word}
 READERS = list(WORLDS)
-ALONE = {"pooling": "target"}
-FORMS = [*((name, {}) for name in READERS), ("bst", ALONE), ("bst", {**ALONE, "blocks": 2}), ("bst", {"norm": "after"})]
+ALONE = {"norm": "before", "pooling": "target"}
+FORMS = [
+    *((name, {}) for name in READERS),
+    ("bst", ALONE),
+    ("bst", {**ALONE, "blocks": 2}),
+    ("bst", {"norm": "before"}),
+]
 SMALL = {"columns": ["noise"], "batch": 256, "buckets": 12, "history": 10, "rate": 0.01}
 
 

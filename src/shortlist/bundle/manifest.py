@@ -17,8 +17,8 @@ from shortlist.data import Behaviours
 from shortlist.data.order import Clock
 
 FORMAT = 3
-"""2: ``users/`` holds what was shown. 3: what a recipe leaves to ``din`` and ``bst`` is ``weights`` by share, and norms
-before: a bundle holds the recipe as it was written, so an older one would be scored by another net."""
+"""2: ``users/`` holds what was shown. 3: what a recipe leaves to ``din`` is ``weights`` by share: a bundle holds the
+recipe as it was written, so an older one would be scored by another net."""
 HASHED = ("format", "recipe", "ranker", "behaviours", "fitted_until", "watermark", "files")
 """What makes a bundle the one it is; people's data (``users``, ``user_files``) and notes lie outside."""
 _PLAIN = r"[^/\\\x00.][^/\\\x00]*"

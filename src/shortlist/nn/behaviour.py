@@ -25,7 +25,7 @@ class BehaviourLayer(nn.Module):
     Xiong et al. (2020), On Layer Normalization in the Transformer Architecture (norms before).
     """
 
-    def __init__(self, width: int, heads: int, dropout: float, *, before: bool = True) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, *, before: bool) -> None:
         super().__init__()
         self.attention, self.before = Attention(width, heads), before
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)

@@ -42,9 +42,10 @@ class BST(HistoryRanker):
     """Heads of each layer; they divide ``width``."""
     blocks: Annotated[int, Field(ge=1), Search(choices=(1, 2))] = 1
     """Layers of the transformer; the paper found one best."""
-    norm: Annotated[Literal["before", "after"], Search(choices=("before", "after"))] = "before"
+    norm: Annotated[Literal["after", "before"], Search(choices=("after", "before"))] = "after"
     """Whether a layer's norms stand behind what it adds, as in the paper, or before, so that vectors pass through it at
-    the length they have: of two planted worlds of three more was learned so, of the third the same."""
+    the length they have: of two planted worlds of three more was learned so, and with the target's place alone it
+    ranked better on three logs of shown rows (bench/rank/HISTORIES.md); over every place, in a funnel, worse."""
     pooling: Annotated[Literal["concat", "target"], Search(choices=("concat", "target"))] = "concat"
     """What the perceptron reads of the transformer: every place, as in the paper, or the target's alone. That costs
     less and ranked better on the logs of bench/rank/HISTORIES.md, but of one layer it does not know the events' order.
