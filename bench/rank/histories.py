@@ -233,7 +233,8 @@ def tune(python: str, name: str, parts: Parts, wanted: list[str]) -> None:
             best_of(who, tried, [{**best, **more} for more in MORE if {**PLAIN, **best} != {**best, **more}])
         close = [one for one in tried if one["auc"] > tried[0]["auc"] - CLOSE]
         for one in close if len(close) > 1 else ():
-            one.setdefault("more", [valid(who, without_auc(one), seed) for seed in UNREPORTED[1:]])
+            if "more" not in one:
+                one["more"] = [valid(who, without_auc(one), seed) for seed in UNREPORTED[1:]]
             say(f"{name}/{who}: {one}")
         row[who]["settings"] = without_auc(max(close, key=lambda one: np.mean([one["auc"], *one.get("more", [])])))
         keep(f"histories.chosen.{name}", {**row, **provenance()})
