@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from shortlist.nn.dice import Dice
 from shortlist.nn.histories import Entries
 from shortlist.nn.mlp import Activation, activated
 
@@ -15,8 +16,8 @@ from shortlist.nn.mlp import Activation, activated
 class ActivationUnit(nn.Module):
     """a_j = wᵀ f(W [k_j, q, s_j - q, s_j ∘ q] + b) + c, of entry k_j = [s_j, ...] and target q; f may be more layers.
 
-    W = [W_k, W_q, W_d, W_p]: of many rows of a request what W_k k_j + W_d s_j + b makes of an entry is worked out once,
-    (W_q - W_d) q once a row, and only W_p (s_j ∘ q) for each pair of them.
+    W = [W_k, W_q, W_d, W_p]: of many rows of a request what W_k k_j + W_d s_j + b makes of an entry is worked out once.
+    The rest, W_p (s_j ∘ q) + (W_q - W_d) q, is a product of [s_j, 1] and a matrix that is worked out once a row.
 
     Source: Zhou et al. (2018), Deep Interest Network for Click-Through Rate Prediction.
     """
@@ -33,12 +34,19 @@ class ActivationUnit(nn.Module):
         """[m, w] of ``target`` [m, q]."""
         first, k = self.layers[0], entries.vectors
         assert isinstance(first, nn.Linear)
-        of_entry, of_target, of_difference, of_product = first.weight.split(self.sizes, 1)
+        weight, bias, bend = first.weight, first.bias, self.bends[0]
+        alone = isinstance(bend, Dice) and len(self.bends) == 1
+        if alone:
+            weight, bias = bend.standardised(weight, bias)
+        of_entry, of_target, of_difference, of_product = weight.split(self.sizes, 1)
         s = k[..., : target.shape[1]]
-        once = functional.linear(k, of_entry, first.bias) + functional.linear(s, of_difference)
-        a_row = functional.linear(target, of_target - of_difference)
-        products = functional.linear(s.index_select(0, entries.of) * target.unsqueeze(1), of_product)
-        return self._rest(once.index_select(0, entries.of) + (products + a_row.unsqueeze(1)))
+        once = functional.linear(k, of_entry, bias) + functional.linear(s, of_difference)
+        by_row = functional.linear(target, of_target - of_difference).unsqueeze(1)
+        by_row = torch.cat([target.unsqueeze(2) * of_product.t(), by_row], 1)  # [m, q + 1, width]
+        pairs = functional.pad(s, (0, 1), value=1.0).index_select(0, entries.of) @ by_row
+        z = (pairs + once.index_select(0, entries.of)).flatten(0, 1)
+        a = bend.weighed(z, self.out) if alone else self._rest(z)
+        return a.view(-1, k.shape[1])
 
     def of_pairs(self, k: Tensor, q: Tensor) -> Tensor:
         """[p] of entries [p, k], each with its target [p, q]; the plain formula is quicker where rows are few."""
@@ -49,7 +57,8 @@ class ActivationUnit(nn.Module):
         """a [...] of what enters the first bend [..., width]."""
         for number, bend in enumerate(self.bends):
             z = bend(self.layers[number](z) if number else z)
-        return functional.linear(z, self.out.weight).squeeze(-1) + self.out.bias
+        a: Tensor = self.out(z).squeeze(-1)
+        return a
 
 
 class Interest(nn.Module):
