@@ -34,10 +34,8 @@ class ActivationUnit(nn.Module):
         """[m, w] of ``target`` [m, q]."""
         first, k = self.layers[0], entries.vectors
         assert isinstance(first, nn.Linear)
-        weight, bias, bend = first.weight, first.bias, self.bends[0]
-        alone = isinstance(bend, Dice) and len(self.bends) == 1
-        if alone:
-            weight, bias = bend.standardised(weight, bias)
+        dice = self.bends[0] if len(self.bends) == 1 and isinstance(self.bends[0], Dice) else None
+        weight, bias = dice.standardised(first) if dice is not None else (first.weight, first.bias)
         of_entry, of_target, of_difference, of_product = weight.split(self.sizes, 1)
         s = k[..., : target.shape[1]]
         once = functional.linear(k, of_entry, bias) + functional.linear(s, of_difference)
@@ -45,7 +43,7 @@ class ActivationUnit(nn.Module):
         by_row = torch.cat([target.unsqueeze(2) * of_product.t(), by_row], 1)  # [m, q + 1, width]
         pairs = functional.pad(s, (0, 1), value=1.0).index_select(0, entries.of) @ by_row
         z = (pairs + once.index_select(0, entries.of)).flatten(0, 1)
-        a = bend.weighed(z, self.out) if alone else self._rest(z)
+        a = dice.weighed(z, self.out) if dice is not None else self._rest(z)
         return a.view(-1, k.shape[1])
 
     def of_pairs(self, k: Tensor, q: Tensor) -> Tensor:

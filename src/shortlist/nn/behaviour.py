@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shortlist.nn.activation import shares
 from shortlist.nn.mlp import Dropout
 from shortlist.nn.transformer import Attention
 
@@ -28,45 +27,58 @@ class BehaviourLayer(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float, *, before: bool) -> None:
         super().__init__()
         self.attention, self.before = Attention(width, heads), before
+        self.scale = math.sqrt(width // heads)
         self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
         self.feed = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(), Dropout(dropout), nn.Linear(width, width))
         self.dropout = Dropout(dropout)
+        own = torch.eye(heads).repeat_interleave(width // heads, 1)
+        self.own = nn.Buffer(own, persistent=False)  # [heads, d]: which places of a vector a head has
+        self.same = nn.Buffer(torch.cat([own.t() @ own, own]), persistent=False)  # [d + heads, d]: those of one head
+        self.each = nn.Buffer(torch.diag_embed(own).flatten(0, 1), persistent=False)  # [heads · d, d]: of each its own
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:
         """[m, w, d] of ``x`` [m, w, d]; what is not ``known`` [m, w] nobody sees."""
-        bias = torch.zeros_like(known, dtype=x.dtype).masked_fill(~known, HIDDEN)[:, None, None]
-        return self._after(x, self.attention(self._normed(x), bias))
+        return self._after(x, self.attention(self._normed(x), _hidden(known).unsqueeze(1)))
 
     def beside(self, past: Tensor, known: Tensor, target: Tensor, of: Tensor) -> Tensor:
         """[m, w + 1, d]: the same of ``past`` [n, w, d] with ``target`` [m, d] behind it, ``of`` [m] which of the n.
 
         An event i sees the others and the target t: softmax over all of them is (1 - p) A_i + p v_t, A_i the attention
         to the others alone and p = σ(q_i · k_t / √c - log Σ_j exp(q_i · k_j / √c)). So A and the logarithm are worked
-        out once a request, and a target costs w inner products rather than w².
+        out once a request, and a target costs w inner products rather than w². p is there once for each place of its
+        head's values, by a matrix that has the head's k_t in so many columns: no axis is turned and none stretched.
         """
-        heads, (w, d) = self.attention.heads, past.shape[1:]
-        c = d // heads
-        q, k, v = self._into(past).view(-1, w, 3, heads, c).permute(2, 0, 3, 1, 4)  # each [n, heads, w, c]
-        q_t, k_t, v_t = self._into(target).view(-1, 3, heads, 1, c).unbind(1)  # each [m, heads, 1, c]
-        q = q / math.sqrt(c)
-        s = q @ k.transpose(-1, -2) + torch.zeros_like(known, dtype=q.dtype).masked_fill(~known, HIDDEN)[:, None, None]
-        among, weight = torch.softmax(s, -1) @ v, torch.logsumexp(s, -1)
-        p = torch.sigmoid((q.index_select(0, of) @ k_t.transpose(-1, -2)).squeeze(3) - weight.index_select(0, of))
+        heads, out = self.attention.heads, self.attention.out
+        q, k, v = self._into(past).chunk(3, 2)  # each [n, w, d]
+        q_t, k_t, v_t = self._into(target).chunk(3, 1)  # each [m, d]
+        q, hidden = q / self.scale, _hidden(known)
+        by_q, by_k, by_v = (each.unflatten(2, (heads, -1)).transpose(1, 2) for each in (q, k, v))
+        s = by_q @ by_k.transpose(-1, -2) + hidden.unsqueeze(1)  # [n, heads, w, w]
+        among, weight = (torch.softmax(s, -1) @ by_v).transpose(1, 2).flatten(2), torch.logsumexp(s, -1)
+        keys = functional.pad(k_t, (0, heads), value=-1.0).unsqueeze(2) * self.same
+        p = torch.sigmoid(torch.cat([q, weight.transpose(1, 2)], 2).index_select(0, of) @ keys)  # [m, w, d]
         among = among.index_select(0, of)
-        of_events = among + p.unsqueeze(3) * (v_t - among)  # [m, heads, w, c]
-        of_target = _seen(q_t, k_t, v_t, k, v, known, of)
-        both = torch.cat([of_events, of_target], 2).transpose(1, 2).reshape(-1, w + 1, d)
-        x = torch.cat([past.index_select(0, of), target.unsqueeze(1)], 1)
-        return self._after(x, self.attention.out(both))
+        seen = out((among - p * among).flatten(0, 1)).view(p.shape) + p @ (v_t.unsqueeze(2) * out.weight.t())
+        events = self._after(past.index_select(0, of), seen)
+        seen = self._seen(q_t, k_t, v_t, k.index_select(0, of), v.index_select(0, of), hidden.index_select(0, of))
+        return torch.cat([events, self._after(target, out(seen)).unsqueeze(1)], 1)
 
     def target(self, past: Tensor, known: Tensor, target: Tensor, of: Tensor) -> Tensor:
         """[m, d]: the last place of ``beside`` alone, w products of a row and none of the events among themselves."""
-        heads, d, into = self.attention.heads, past.shape[2], self.attention.into
+        d, into = past.shape[2], self.attention.into
         both = functional.linear(self._normed(past), into.weight[d:], into.bias[d:])  # no queries of events
-        k, v = both.unflatten(2, (2, heads, -1)).permute(2, 0, 3, 1, 4)
-        q_t, k_t, v_t = self._into(target).view(-1, 3, heads, 1, d // heads).unbind(1)
-        seen = _seen(q_t, k_t, v_t, k, v, known, of)
-        return self._after(target, self.attention.out(seen.flatten(1)))
+        k, v = (each.index_select(0, of) for each in both.chunk(2, 2))
+        q_t, k_t, v_t = self._into(target).chunk(3, 1)
+        seen = self._seen(q_t, k_t, v_t, k, v, _hidden(known).index_select(0, of))
+        return self._after(target, self.attention.out(seen))
+
+    def _seen(self, q: Tensor, k: Tensor, v: Tensor, past_k: Tensor, past_v: Tensor, hidden: Tensor) -> Tensor:
+        """[m, d]: the attention of targets [m, d] to their events [m, w, d] and to themselves."""
+        q = q / self.scale
+        by_head = q.unsqueeze(1) * self.own  # [m, heads, d]
+        s = torch.cat([by_head @ past_k.transpose(1, 2) + hidden, ((q * k) @ self.own.t()).unsqueeze(2)], 2)
+        events, itself = torch.softmax(s, 2).split([past_k.shape[1], 1], 2)
+        return (events @ past_v + itself * v.unsqueeze(1)).flatten(1) @ self.each
 
     def _into(self, x: Tensor) -> Tensor:
         """[..., 3 d]: queries, keys and values."""
@@ -79,16 +91,16 @@ class BehaviourLayer(nn.Module):
         return normed
 
     def _after(self, x: Tensor, seen: Tensor) -> Tensor:
-        y = x + self.dropout(seen)
+        """The rest of the layer, place by place."""
+        y = (x + self.dropout(seen)).flatten(0, -2)  # of a matrix a product and its bias are one step
         if self.before:
-            return y + self.dropout(self.feed(self.second(y)))
-        y = self.first(y)
-        out: Tensor = self.second(y + self.dropout(self.feed(y)))
-        return out
+            y = y + self.dropout(self.feed(self.second(y)))
+        else:
+            y = self.first(y)
+            y = self.second(y + self.dropout(self.feed(y)))
+        return y.view(x.shape)
 
 
-def _seen(q: Tensor, k: Tensor, v: Tensor, past_k: Tensor, past_v: Tensor, known: Tensor, of: Tensor) -> Tensor:
-    """[m, heads, 1, c]: the attention of targets [m, heads, 1, c] to the events [n, heads, w, c] and to themselves."""
-    keys, values = torch.cat([past_k.index_select(0, of), k], 2), torch.cat([past_v.index_select(0, of), v], 2)
-    there = functional.pad(known.index_select(0, of), (0, 1), value=True)[:, None, None]
-    return shares(q @ keys.transpose(-1, -2) / math.sqrt(k.shape[-1]), there) @ values
+def _hidden(known: Tensor) -> Tensor:
+    """[n, 1, w]: what is added to the attention to events of which ``known`` [n, w] are no padding."""
+    return torch.zeros_like(known, dtype=torch.float).masked_fill(~known, HIDDEN).unsqueeze(1)

@@ -43,10 +43,10 @@ class Dice(nn.Module):
             z = (x - self.mean) * torch.rsqrt(self.variance + EPSILON)
         return x * torch.addcmul(self.slope, torch.sigmoid(z), 1 - self.slope)
 
-    def standardised(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    def standardised(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
         """Of a layer s = W i + b before it, the W and b of z = (s - E[s]) / √(V[s] + ε), by the running moments."""
         scale = torch.rsqrt(self.variance + EPSILON)
-        return weight * scale.unsqueeze(1), (bias - self.mean) * scale
+        return layer.weight * scale.unsqueeze(1), (layer.bias - self.mean) * scale
 
     def weighed(self, z: Tensor, out: nn.Linear) -> Tensor:
         """[m, out]: what ``out`` makes of f(s), given z [m, width]; s = E[s] + z √(V[s] + ε) is not written down.

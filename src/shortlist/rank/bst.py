@@ -87,7 +87,7 @@ class _Sequence(nn.Module):
     def __init__(self, read: Histories, window: Window, ranker: BST) -> None:
         super().__init__()
         width, self.alone = ranker.width, ranker.pooling == "target"
-        self.length, self.sizes = window.length, [read.target, read.entry - read.target]
+        self.size, self.sizes = (window.length + 1) * width, [read.target, read.entry - read.target]
         before = ranker.norm == "before"
         self.event = nn.Linear(read.entry, width)
         self.target = nn.Parameter(torch.empty(width))  # in place of an event's behaviour, value and age
@@ -106,9 +106,8 @@ class _Sequence(nn.Module):
             return self._of(entries, q)
         parts = entries.parts()
         rows = torch.cat([rows for rows, _ in parts])
-        return torch.cat([self._of(part, q.index_select(0, rows)) for rows, part in parts]).index_select(
-            0, rows.argsort()
-        )
+        found = torch.cat([self._of(part, q.index_select(0, rows)) for rows, part in parts])
+        return found.index_select(0, rows.argsort())
 
     def _layers(self) -> list[BehaviourLayer]:
         return [block for block in self.blocks if isinstance(block, BehaviourLayer)]
@@ -121,11 +120,12 @@ class _Sequence(nn.Module):
         if self.alone and not more:
             return first.target(past, entries.known, target, entries.of)
         y = first.beside(past, entries.known, target, entries.of)
-        known = functional.pad(entries.known.index_select(0, entries.of), (0, 1), value=True)
+        known = functional.pad(entries.known, (0, 1), value=True)
         for block in more[:-1] if self.alone else more:
-            y = block(y, known)
+            y = block(y, known.index_select(0, entries.of))
         if self.alone:
             each = torch.ones_like(entries.of).cumsum(0) - 1  # not arange, whose length a file for onnxruntime fixes
-            return more[-1].target(y[:, :-1], known[:, :-1], y[:, -1], each)
-        y = (y * known.unsqueeze(2)).flatten(1)
-        return functional.pad(y, ((self.length + 1) * y.shape[1] // known.shape[1] - y.shape[1], 0))
+            return more[-1].target(y[:, :-1], entries.known.index_select(0, entries.of), y[:, -1], each)
+        there = known.to(y.dtype).unsqueeze(2).expand(-1, -1, y.shape[2]).flatten(1)
+        y = y.flatten(1) * there.index_select(0, entries.of)
+        return functional.pad(y, (self.size - y.shape[1], 0))  # a part may be cut to its longest history
