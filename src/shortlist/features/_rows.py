@@ -19,7 +19,9 @@ def percentiles(offsets: Array, values: Array, out: Array) -> None:
 
     Of columns [C, m] of float32 without infinities, NaN where there is no value.
     """
-    keys = sortable(values).astype(np.uint64) << SHIFT | np.arange(values.shape[1], dtype=np.uint64)
+    keys = sortable(values).astype(np.uint64)
+    keys <<= SHIFT  # in place: a system that clears the pages of each new array takes as long as the sorting
+    keys |= np.arange(values.shape[1], dtype=np.uint64)
     for a, b in itertools.pairwise(offsets.tolist()):
         keys[:, a:b].sort()  # numpy's is vectorised; no two keys are equal, so whatever way it goes about it
     placed(offsets, keys, out)
@@ -44,7 +46,7 @@ def placed(offsets: Array, keys: Array, out: Array) -> None:
                 a = b
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def of_best(offsets: Array, values: Array, out: Array) -> None:
     """value / the request's best, NaN unless that is above 0; of values without infinities, NaN where there is none."""
     for q in range(len(offsets) - 1):
@@ -57,7 +59,7 @@ def of_best(offsets: Array, values: Array, out: Array) -> None:
             out[r] = values[r] / best if best > 0 else np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def standardised(offsets: Array, values: Array, out: Array) -> None:
     """(value - mean) / sd of the request's values, 0 where they are all the same; NaN where there is none."""
     for q in range(len(offsets) - 1):
@@ -130,7 +132,7 @@ def popularity(offsets: Array, counts: Array, totals: Array, many: bool, out: Ar
             out[1, r] = counts[r] / total if total > 0 else np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array, over: Array) -> None:
     """The columns of C channels from their scores, ranks and dense scores, each [C, m] with NaN where there is none.
 
@@ -138,26 +140,42 @@ def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array
     over = found, best rank, fusion.
     """
     over[0, :] = 0
-    over[1, :] = np.nan
+    over[1, :] = np.inf
     over[2, :] = 0
     for c in range(len(score)):
         of_best(offsets, score[c], out[3, c])
         of_best(offsets, dense[c], out[5, c])
         standardised(offsets, dense[c], out[6, c])
         for q in range(len(offsets) - 1):
+            a, b = offsets[q], offsets[q + 1]
             deepest = np.float32(0)
-            for r in range(offsets[q], offsets[q + 1]):
-                deepest = max(deepest, rank[c, r]) if not np.isnan(rank[c, r]) else deepest
-            for r in range(offsets[q], offsets[q + 1]):
-                place = rank[c, r]
-                silent = np.isnan(place)
-                out[0, c, r] = 0 if silent else 1
-                out[1, c, r] = place
-                out[2, c, r] = np.nan if silent else 1 - (place - 0.5) / deepest
-                if not silent:
-                    over[0, r] += 1
-                    over[1, r] = place if np.isnan(over[1, r]) else min(over[1, r], place)
-                    over[2, r] += 1 / (60 + place)
+            for r in range(a, b):
+                if rank[c, r] > deepest:
+                    deepest = rank[c, r]
+            reached(rank[c, a:b], deepest, out[0, c, a:b], out[1, c, a:b], out[2, c, a:b])
+            joined(rank[c, a:b], over[0, a:b], over[1, a:b], over[2, a:b])
+    for r in range(over.shape[1]):
+        if over[1, r] == np.inf:
+            over[1, r] = np.nan
+
+
+@njit(cache=True, error_model="numpy")
+def reached(rank: Array, deepest: float, found: Array, place: Array, percentile: Array) -> None:
+    """One channel's columns of its ranks in a request."""
+    for r in range(len(rank)):
+        found[r] = 1 if rank[r] == rank[r] else 0
+        place[r] = rank[r]
+        percentile[r] = 1 - (rank[r] - 0.5) / deepest
+
+
+@njit(cache=True, error_model="numpy")
+def joined(rank: Array, found: Array, best: Array, fusion: Array) -> None:
+    """Adds one channel's ranks in a request to what is said over all."""
+    for r in range(len(rank)):
+        place = rank[r] if rank[r] == rank[r] else np.float32(np.inf)  # no branch, which nobody could foretell
+        found[r] += 1 if place < np.inf else 0
+        best[r] = min(best[r], place)
+        fusion[r] += 1 / (60 + place)
 
 
 @njit(cache=True)
