@@ -109,13 +109,14 @@ def test_scoring_rows_do_not_change_what_was_learned():
     assert all((design.state()[name] == array).all() for name, array in before.items())
 
 
-def test_weighted_sum_is_the_product_with_the_matrix():
-    x = table(50, 3)
-    design = Design(buckets=5).fit(x, NAMES, CODES)
-    weights = np.random.default_rng(0).normal(size=design.width_)
-    out = np.empty(50)
+@pytest.mark.parametrize("rows", [0, 1, 50, 300])
+def test_weighted_sum_is_the_product_with_the_matrix(rows):
+    design = Design(buckets=5, crosses="all", cross_min_count=1).fit(table(50, 3), NAMES, CODES)
+    x, weights = table(rows, 4), np.random.default_rng(0).normal(size=design.width_)
+    out = np.empty(rows)
     kernel.weighted(*design.transform(x), weights, 0.5, out)
     np.testing.assert_allclose(out, design.matrix(x) @ weights + 0.5, atol=1e-12)
+    np.testing.assert_allclose(design.weighted(x, weights, 0.5), out, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 24, 25, 63, 64, 1000, 1023])

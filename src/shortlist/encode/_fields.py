@@ -61,45 +61,106 @@ def encode(
     """
     k, m = len(kind), x.shape[1]
     codes, cells, at = np.empty((k, STRIP), np.int64), np.empty(STRIP), np.empty(STRIP, np.int64)
+    value = np.empty(STRIP, np.float32)
     for begin in range(0, m, STRIP):
         size = min(STRIP, m - begin)
         shown = 0
         for field in range(k):
-            start, end, code = starts[field], starts[field + 1], codes[field]
-            if kind[field] == CROSS:
-                a, b, by = codes[left[field]], codes[right[field]], width[right[field]]
-                for row in range(size):
-                    cells[row] = a[row] * by + b[row]
-            else:
-                cells[:size] = x[left[field], begin : begin + size]
-            if kind[field] == CROSS or kind[field] == CATEGORY:
-                place(table, start, end, cells[:size], at[:size])
-                for row in range(size):
-                    known = start + at[row] < end and table[start + at[row]] == cells[row]
-                    code[row] = at[row] + 1 if known else 0
-            elif kind[field] == BUCKET:
-                place(table, start, end, cells[:size], at[:size])
-                for row in range(size):
-                    code[row] = 0 if np.isnan(cells[row]) else 1 + at[row]
-            else:
-                code[:size] = 0
+            read(field, begin, size, x, kind, left, right, width, starts, table, codes, cells, at)
             if first[field] < 0:
                 continue
             if columns.shape[0]:
                 for row in range(size):
-                    columns[begin + row, shown] = first[field] + code[row]
+                    columns[begin + row, shown] = first[field] + codes[field, row]
             if values.shape[0]:
-                if kind[field] == STANDARD:
-                    mean, deviation = table[start], table[start + 1]
-                    for row in range(size):
-                        cell = cells[row]
-                        values[begin + row, shown] = (cell - mean) / deviation if np.isfinite(cell) else 0.0
-                elif kind[field] == MISSING:
-                    for row in range(size):
-                        values[begin + row, shown] = 1.0 if np.isnan(cells[row]) else 0.0
-                else:
-                    values[begin : begin + size, shown] = 1.0
+                stands(kind[field], table[starts[field] : starts[field + 1]], cells[:size], value)
+                values[begin : begin + size, shown] = value[:size]
             shown += 1
+
+
+@numba.njit(cache=True)
+def summed(
+    x: Array,
+    kind: Array,
+    left: Array,
+    right: Array,
+    width: Array,
+    first: Array,
+    starts: Array,
+    table: Array,
+    weights: Array,
+    out: Array,
+) -> None:
+    """out_r += Σ_j values[r, j] weights[columns[r, j]] of what ``encode`` makes of ``x``, which is not written down."""
+    k, m = len(kind), x.shape[1]
+    codes, cells, at = np.empty((k, STRIP), np.int64), np.empty(STRIP), np.empty(STRIP, np.int64)
+    value = np.empty(STRIP, np.float32)
+    for begin in range(0, m, STRIP):
+        size = min(STRIP, m - begin)
+        for field in range(k):
+            read(field, begin, size, x, kind, left, right, width, starts, table, codes, cells, at)
+            if first[field] < 0:
+                continue
+            stands(kind[field], table[starts[field] : starts[field + 1]], cells[:size], value)
+            if kind[field] == STANDARD or kind[field] == MISSING:
+                weight = weights[first[field]]
+                for row in range(size):
+                    out[begin + row] += value[row] * weight
+            else:
+                for row in range(size):
+                    out[begin + row] += weights[first[field] + codes[field, row]]
+
+
+@numba.njit(cache=True)
+def read(
+    field: int,
+    begin: int,
+    size: int,
+    x: Array,
+    kind: Array,
+    left: Array,
+    right: Array,
+    width: Array,
+    starts: Array,
+    table: Array,
+    codes: Array,
+    cells: Array,
+    at: Array,
+) -> None:
+    """One field of the ``size`` rows from ``begin`` on: ``cells`` as they stand in ``x``, and ``codes[field]``."""
+    start, end, code = starts[field], starts[field + 1], codes[field]
+    if kind[field] == CROSS:
+        a, b, by = codes[left[field]], codes[right[field]], width[right[field]]
+        for row in range(size):
+            cells[row] = a[row] * by + b[row]
+    else:
+        cells[:size] = x[left[field], begin : begin + size]
+    if kind[field] == CROSS or kind[field] == CATEGORY:
+        place(table, start, end, cells[:size], at[:size])
+        for row in range(size):
+            known = start + at[row] < end and table[start + at[row]] == cells[row]
+            code[row] = at[row] + 1 if known else 0
+    elif kind[field] == BUCKET:
+        place(table, start, end, cells[:size], at[:size])
+        for row in range(size):
+            code[row] = 0 if np.isnan(cells[row]) else 1 + at[row]
+    else:
+        code[:size] = 0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def stands(kind: int, entries: Array, cells: Array, value: Array) -> None:
+    """``value``: what stands in a field's design column, of cells and its part of the table."""
+    if kind == STANDARD:
+        mean, deviation = entries[0], entries[1]
+        for row in range(len(cells)):
+            standard = (cells[row] - mean) / deviation
+            value[row] = standard if np.isfinite(cells[row]) else 0.0
+    elif kind == MISSING:
+        for row in range(len(cells)):
+            value[row] = 1.0 if np.isnan(cells[row]) else 0.0
+    else:
+        value[: len(cells)] = 1.0
 
 
 @numba.njit(cache=True)

@@ -120,10 +120,19 @@ class Design(Encoder):
         """``(columns, values)``, each [m, fields]: the design column of each entry and what stands in it."""
         shape = (len(x), int((self.first_ >= 0).sum()))
         columns, values = np.empty(shape, np.int32), np.empty(shape, np.float32)
-        table = self.table_
-        spec = (self.kind_, self.left_, self.right_, self.codes_, self.first_, table.offsets, table["value"])
-        kernel.encode(np.ascontiguousarray(x.T, np.float64), *spec, columns, values)
+        kernel.encode(np.ascontiguousarray(x.T, np.float64), *self.spec(), columns, values)
         return columns, values
+
+    def weighted(self, x: Float64, weights: Float64, bias: float) -> Float64:
+        """[m]: bias + Σ_j values[:, j] weights[columns[:, j]] of ``transform``."""
+        out = np.full(len(x), bias)
+        kernel.summed(np.ascontiguousarray(x.T, np.float64), *self.spec(), weights, out)
+        return out
+
+    def spec(self) -> kernel.Spec:
+        """All fields, as ``kernel.encode`` takes them."""
+        table = self.table_
+        return self.kind_, self.left_, self.right_, self.codes_, self.first_, table.offsets, table["value"]
 
     def apart(self) -> Apart:
         """The same entries, numbers apart from one-hot columns."""

@@ -116,8 +116,5 @@ class GBDTLR(TreeRanker, LinearRanker, UnstoppedRanker):
         columns, values = self._leaf_columns(self.encode(candidates))
         kernel.weighted(columns, values, self.coefficients_[: self._leaf_width], self.intercept_, z)
         if self.original:
-            beside = np.empty(len(candidates))
-            columns, values = self.design().transform(self.table(candidates))
-            kernel.weighted(columns, values, self.coefficients_[self._leaf_width :], 0.0, beside)
-            z = z + beside
+            z += self.design().weighted(self.table(candidates), self.coefficients_[self._leaf_width :], 0.0)
         return {"score": self.probability(sigmoid(z))}

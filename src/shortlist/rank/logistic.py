@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from shortlist.encode import _fields as kernel
 from shortlist.rank._linear import LinearRanker
 from shortlist.rank._solver import fit_logistic
 from shortlist.rank._table import UnstoppedRanker, sigmoid
@@ -42,7 +41,5 @@ class Logistic(LinearRanker, UnstoppedRanker):
 
     def score(self, requests: Requests, candidates: Candidates, state: State | None = None) -> dict[str, Float32]:
         """``{"score": P(y = 1)}``."""
-        columns, values = self.design().transform(self.table(candidates))
-        z = np.empty(len(candidates))
-        kernel.weighted(columns, values, self.coefficients_, self.intercept_, z)
+        z = self.design().weighted(self.table(candidates), self.coefficients_, self.intercept_)
         return {"score": self.probability(sigmoid(z))}
