@@ -160,7 +160,7 @@ def channels(offsets: Array, score: Array, rank: Array, dense: Array, out: Array
 
 
 @njit(cache=True, error_model="numpy")
-def reached(rank: Array, deepest: float, found: Array, place: Array, percentile: Array) -> None:
+def reached(rank: Array, deepest: np.float32, found: Array, place: Array, percentile: Array) -> None:
     """One channel's columns of its ranks in a request."""
     for r in range(len(rank)):
         found[r] = 1 if rank[r] == rank[r] else 0
