@@ -26,7 +26,7 @@ FORMS = [
     ("bst", {**ALONE, "blocks": 2}),
     ("bst", {"norm": "before"}),
 ]
-SMALL = {"columns": ["noise"], "batch": 256, "buckets": 12, "history": 10, "rate": 0.01}
+SMALL = {"columns": ["noise"], "batch": 256, "buckets": 12, "history": 10, "rate": 0.01, "embedding_l2": 1e-4}
 
 
 @cache
