@@ -8,9 +8,7 @@ Each draft (``bench/first_hour/results.json``) is fitted once with all rankers, 
 nets have the settings that were chosen there, and ``each`` the draft's trees, by log loss. Nothing is chosen on the
 test window: the ranker of tables that others are compared with is the one with the highest mean before it, and
 *served* is what ``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request,
-users drawn (95 %). The rows of din, dien and bst on movietweetings and amazon-grocery were measured before their
-batches mixed histories of all lengths and din counted events by softmax; on the other two bst had its norms before
-what a layer adds (norm = "before"), which is no default. Writes rankers.json and RANKERS.md; ``--only`` without a name,
+users drawn (95 %). Writes rankers.json and RANKERS.md; ``--only`` without a name,
 the page alone.
 """
 

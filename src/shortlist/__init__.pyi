@@ -182,7 +182,7 @@ class BERT4Rec(Recommender):
     ) -> None: ...
 
 class BST(_Ranker):
-    """ŷ = σ(b + MLP([x, y_1 ... y_w, y_q])), y = transformer([k_1 ... k_w, q])."""
+    """ŷ = σ(b + MLP([x, y_q])), y = transformer([k_1 ... k_w, q])."""
 
     def __init__(
         self,
@@ -227,8 +227,8 @@ class BST(_Ranker):
         width: int = 16,
         heads: int = 2,
         blocks: int = 1,
-        norm: _Literal["after", "before"] = "after",
-        pooling: _Literal["concat", "target"] = "concat",
+        norm: _Literal["after", "before"] = "before",
+        pooling: _Literal["concat", "target"] = "target",
     ) -> None: ...
 
 class Blacklist(_HardRule):
