@@ -127,6 +127,18 @@ def test_parts_are_each_row_once_by_length_of_its_history(past):
         assert torch.equal(part.known, entries.known[request : request + 1, W - w :])
 
 
+@pytest.mark.parametrize("hidden", [[6], [6, 3]])
+def test_dice_folded_into_the_products_around_it_is_dice(past, hidden):
+    entries, target = past
+    unit = drawn(ActivationUnit(K, S, hidden, "dice")).eval()
+    for bend in unit.bends:
+        bend.mean += torch.linspace(-1, 1, len(bend.mean))
+        bend.variance += 0.5
+    rows = torch.arange(M).repeat_interleave(W)
+    k = entries.vectors.index_select(0, entries.of).flatten(0, 1)
+    torch.testing.assert_close(unit(entries, target).flatten(), unit.of_pairs(k, target.index_select(0, rows)))
+
+
 @pytest.mark.parametrize("share", [False, True])
 def test_an_interest_is_the_same_in_training_and_padding_has_no_part_in_its_moments(past, share):
     entries, target = past
