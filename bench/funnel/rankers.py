@@ -8,8 +8,8 @@ Each draft (``bench/first_hour/results.json``) is fitted once with all rankers, 
 nets have the settings that were chosen there, and ``each`` the draft's trees, by log loss. Nothing is chosen on the
 test window: the ranker of tables that others are compared with is the one with the highest mean before it, and
 *served* is what ``fit`` makes of all of them. NDCG@10 is of the order before rules; differences are paired by request,
-users drawn (95 %). Writes rankers.json and RANKERS.md; ``--only`` without a name,
-the page alone.
+users drawn (95 %). bst has the form that was chosen on three logs (``bench/rank/HISTORIES.md``): norms before, the
+target's place. Writes rankers.json and RANKERS.md; ``--only`` without a name, the page alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,12 @@ from funnel import by_request  # noqa: E402
 LOGS = {"latest-small": 4, "movielens-100k": 4, "movietweetings": 7, "amazon-grocery": None}
 """By name, from which rating on something is liked; None = there are no ratings, so there is one label."""
 OF_TABLES = ("gbdt", "logistic", "wide_deep", "dcn", "dnn")
-OF_HISTORIES = ("din", "dien", "bst")
+OF_HISTORIES: dict[str, dict[str, Any]] = {
+    "din": {},
+    "dien": {},
+    "bst": {"norm": "before", "pooling": "target", "embedding_l2": 0.01},
+}
+"""With what they are told beyond the settings of nets of tables."""
 OF_LABELS = ("shared_bottom", "mmoe", "ple", "esmm")
 BANDITS = ("linucb", "thompson")
 
@@ -58,7 +63,7 @@ def recipe_of(name: str, data: Path) -> Recipe:
     several = {key: value for key, value in net.items() if key != "objective"}
     trees = tables["rank"]
     rank = {"gbdt": trees, **{one: known[one] for one in OF_TABLES[1:-1]}, "dnn": {"type": "dnn", **several}}
-    rank |= {one: {"type": one, **net} for one in OF_HISTORIES}
+    rank |= {one: {"type": one, **net, **own} for one, own in OF_HISTORIES.items()}
     samples = dict(tables["samples"])
     if LOGS[name] is not None:
         samples["labels"] = {"watched": {"rating": 0.5}, "liked": {"rating": LOGS[name]}}

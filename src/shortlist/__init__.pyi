@@ -182,7 +182,7 @@ class BERT4Rec(Recommender):
     ) -> None: ...
 
 class BST(_Ranker):
-    """ŷ = σ(b + MLP([x, y_q])), y = transformer([k_1 ... k_w, q])."""
+    """ŷ = σ(b + MLP([x, y_1 ... y_w, y_q])), y = transformer([k_1 ... k_w, q])."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class BST(_Ranker):
         stopping: int = 2,
         checks: int = 1,
         l2: float = 0.01,
-        embedding_l2: float = 0.01,
+        embedding_l2: float = 0.0001,
         average: float = 0.0,
         device: _Literal["auto", "cpu", "cuda"] = "auto",
         compile: bool = False,
@@ -227,8 +227,8 @@ class BST(_Ranker):
         width: int = 16,
         heads: int = 2,
         blocks: int = 1,
-        norm: _Literal["after", "before"] = "before",
-        pooling: _Literal["concat", "target"] = "target",
+        norm: _Literal["after", "before"] = "after",
+        pooling: _Literal["concat", "target"] = "concat",
     ) -> None: ...
 
 class Blacklist(_HardRule):

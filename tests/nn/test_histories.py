@@ -211,6 +211,11 @@ def test_in_half_precision_states_stay_whole(past):
             assert evolved.dtype == torch.float
             assert evolved.isfinite().all()
             assert interest(entries, target).isfinite().all()
+            for before in (False, True):
+                layer = drawn(BehaviourLayer(4, 2, 0.0, before=before), dtype=torch.float).train(training)
+                x, q = entries.vectors[..., :4], torch.ones(M, 4)
+                assert layer.beside(x, entries.known, q, entries.of).isfinite().all()
+                assert layer.target(x, entries.known, q, entries.of).isfinite().all()
 
 
 def test_an_entry_without_attention_leaves_the_state(past):

@@ -16,10 +16,9 @@ from shortlist.component import InputError, explain
 from shortlist.data import Behaviours
 from shortlist.data.order import Clock
 
-FORMAT = 4
-"""2: ``users/`` holds what was shown. 3: what a recipe leaves to ``din`` is ``weights`` by share, 4: to ``bst`` norms
-before and the target's place: a bundle holds the recipe as it was written, so an older one would be scored by another
-net."""
+FORMAT = 3
+"""2: ``users/`` holds what was shown. 3: what a recipe leaves to ``din`` is ``weights`` by share: a bundle holds the
+recipe as it was written, so an older one would be scored by another net."""
 HASHED = ("format", "recipe", "ranker", "behaviours", "fitted_until", "watermark", "files")
 """What makes a bundle the one it is; people's data (``users``, ``user_files``) and notes lie outside."""
 _PLAIN = r"[^/\\\x00.][^/\\\x00]*"

@@ -11,7 +11,7 @@ STANDARD, BUCKET, CATEGORY, MISSING, CROSS = range(5)
 """Kinds of field: a standardised number, its bucket, a category, "is missing", a pair of earlier fields."""
 
 Spec = tuple[Array, Array, Array, Array, Array, Array, Array]
-"""What ``encode`` needs to know of k fields: its arguments from ``kind`` to ``table``."""
+"""What ``encode`` and ``summed`` need to know of k fields: their arguments from ``kind`` to ``table``."""
 STRIP = 128
 """Rows taken together: what is written of them stays in the innermost caches."""
 
@@ -101,8 +101,8 @@ def summed(
             read(field, begin, size, x, kind, left, right, width, starts, table, codes, cells, at)
             if first[field] < 0:
                 continue
-            stands(kind[field], table[starts[field] : starts[field + 1]], cells[:size], value)
             if kind[field] == STANDARD or kind[field] == MISSING:
+                stands(kind[field], table[starts[field] : starts[field + 1]], cells[:size], value)
                 weight = weights[first[field]]
                 for row in range(size):
                     out[begin + row] += value[row] * weight

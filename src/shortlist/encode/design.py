@@ -125,7 +125,7 @@ class Design(Encoder):
 
     def weighted(self, x: Float64, weights: Float64, bias: float) -> Float64:
         """[m]: bias + Σ_j values[:, j] weights[columns[:, j]] of ``transform``."""
-        out = np.full(len(x), bias)
+        out = np.full(len(x), bias, np.float64)
         kernel.summed(np.ascontiguousarray(x.T, np.float64), *self.spec(), weights, out)
         return out
 

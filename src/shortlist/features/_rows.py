@@ -20,7 +20,7 @@ def percentiles(offsets: Array, values: Array, out: Array) -> None:
     Of columns [C, m] of float32 without infinities, NaN where there is no value.
     """
     keys = sortable(values).astype(np.uint64)
-    keys <<= SHIFT  # in place: a system that clears the pages of each new array takes as long as the sorting
+    keys <<= SHIFT  # in place: for 32 requests of 1,000 rows, two more arrays took as long as the sorting
     keys |= np.arange(values.shape[1], dtype=np.uint64)
     for a, b in itertools.pairwise(offsets.tolist()):
         keys[:, a:b].sort()  # numpy's is vectorised; no two keys are equal, so whatever way it goes about it

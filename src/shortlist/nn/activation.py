@@ -31,10 +31,11 @@ class ActivationUnit(nn.Module):
         self.out = nn.Linear(widths[-1], 1)
 
     def forward(self, entries: Entries, target: Tensor) -> Tensor:
-        """[m, w] of ``target`` [m, q]."""
+        """[m, w] of ``target`` [m, q]. Scoring, a single ``Dice`` is part of the products before it and behind."""
         first, k = self.layers[0], entries.vectors
         assert isinstance(first, nn.Linear)
-        dice = self.bends[0] if len(self.bends) == 1 and isinstance(self.bends[0], Dice) else None
+        fold = not self.training and len(self.bends) == 1
+        dice = self.bends[0] if fold and isinstance(self.bends[0], Dice) else None
         weight, bias = dice.standardised(first) if dice is not None else (first.weight, first.bias)
         of_entry, of_target, of_difference, of_product = weight.split(self.sizes, 1)
         s = k[..., : target.shape[1]]

@@ -51,12 +51,13 @@ class Dice(nn.Module):
     def weighed(self, z: Tensor, out: nn.Linear) -> Tensor:
         """[m, out]: what ``out`` makes of f(s), given z [m, width]; s = E[s] + z √(V[s] + ε) is not written down.
 
-        f(s) = α s + (1 - α) s p, so it is three products, of z, z ∘ p and p, which take less time than f itself.
+        f(s) = α s + (1 - α) s p, so it is three products, of z, z ∘ p and p: of 15,000 pairs they and p take a third
+        of the time that f takes and one product.
         """
         scale = torch.sqrt(self.variance + EPSILON)
         p, bent = torch.sigmoid(z), 1 - self.slope
         by_z, by_one = out.weight * scale, out.weight * self.mean
-        # the weights stand first: of so few outputs onnxruntime takes a third of the time so
+        # the weights stand first: of one output and those pairs onnxruntime takes a third of the time so
         straight = functional.linear(by_z * self.slope, z)
         bowed = functional.linear(by_z * bent, z * p) + functional.linear(by_one * bent, p)
         return (straight + bowed + ((by_one * self.slope).sum(1) + out.bias).unsqueeze(1)).t()

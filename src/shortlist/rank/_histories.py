@@ -31,9 +31,8 @@ class HistoryRanker(LayeredRanker):
     """What each of them has beside its item: ``event``, ``value``, ``age``, or an attribute of the item (a category, or
     the first value of a list), which shares its vectors with the target's column ``profile.item.NAME``."""
     embedding_l2: Annotated[float, Field(ge=0), Search(1e-5, 1e-1, log=True)] = 0.01
-    """Squared penalty (coupled: half of it × w² in the loss) on the fields' vectors; it holds rare values' most. A
-    history names its user: with less, nets learn rows by heart (bench/rank/HISTORIES.md chose so much on three logs).
-    """
+    """Squared penalty (coupled: half of it × w² in the loss) on the fields' vectors; it holds rare values' most. So
+    much was chosen in seven of nine searches, three rankers on three logs (bench/rank/HISTORIES.md)."""
     recent: Annotated[int, Field(ge=0), Search(choices=(0, 5, 10))] = 0
     """How many of the last events are read once more, as a sequence with weights of its own; 0 = none."""
     recent_within: Duration | None = None
