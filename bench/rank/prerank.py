@@ -186,11 +186,12 @@ def page(rows: list[tuple[str, dict[str, Any]]]) -> str:
         "a ranker learned from the lists that the pre-ranker leaves, but where it is said. Settings were chosen",
         "on the validation window of movielens-100k, channels on each set's own. Time is the processor's, of features,",
         f"pre-ranker and ranker, in batches of {BATCH}; one request alone has fixed costs that stay.",
-        "Between runs the time of one and the same forest differed, it is not known why.",
+        "Between runs the time of one and the same forest differed by up to a half, it is not known why, and the share",
+        "of the time with it.",
         f"The mark: at least {100 * QUALITY:.0f} % of the NDCG@{K} at no more than {100 * SHARE:.0f} % of the time.",
     ]
     for name, row in rows:
-        made = row["machine"], row["date"], f"load {row['load']}"
+        made = f"`{row['command']}`", row["machine"], row["date"], f"load {row['load']}"
         lines += [
             "",
             f"## {name}, {row['window']} window",
