@@ -301,23 +301,24 @@ def page() -> None:
     timed = {form: row for form in FORMS if (row := kept(f"histories.speed.{form}"))}
     if timed:
         first = next(iter(timed.values()))
+        commands = dict.fromkeys(f"`{row['command']}`" for row in timed.values())
         lines += [
             "",
             f"## Training, beside torch-rechub {first['peer_versions']['torch-rechub']}",
             "",
-            *told(first),
-            f"One epoch of {first['rows']:,} rows of MovieLens-100K by time, up to {LENGTH} films before each; time of",
-            "the processor. Ours has the reading of the samples in it, theirs the loader of its data.",
+            f"{', '.join(commands)} · {first['machine']}",
             "",
-            "| ranker | rows a second | beside | rows a second | ratio (median of rounds, least to most) | load |",
-            "| --- | --- | --- | --- | --- | --- |",
+            f"One epoch of the first rows of MovieLens-100K by time, up to {LENGTH} films before each; time of the",
+            "processor. Ours has the reading of the samples in it, theirs the loader of its data.",
+            "",
+            "| ranker | rows | a second | beside | a second | ratio (median of rounds, least to most) | date | load |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for name, row in timed.items():
             for other, r in row["beside"].items():
                 ratio = f"{r['ratio']:.2f} ({r['least']:.2f} to {r['most']:.2f})"
-                lines += [
-                    f"| `{name}` | {row['ours']:,.0f} | {PEERS[other]} | {r['peer']:,.0f} | {ratio} | {row['load']} |"
-                ]
+                ours = f"`{name}` | {row['rows']:,} | {row['ours']:,.0f}"
+                lines += [f"| {ours} | {PEERS[other]} | {r['peer']:,.0f} | {ratio} | {row['date']} | {row['load']} |"]
     for name in SETS:
         if row := kept(f"histories.quality.{name}"):
             lines += ["", f"## {name}", "", *told(row), *quality_lines(row, kept(f"histories.chosen.{name}"))]
