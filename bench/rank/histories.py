@@ -97,11 +97,12 @@ def made_up(requests: int, seed: int) -> Samples:
     return Samples(Requests.of(np.zeros(requests), asked_at, history), rows, label, np.ones(m, np.float32))
 
 
-def latency(python: str | None) -> None:
-    """Keeps a row for each form; beside what torch-rechub's model takes in its own torch, if there is a ``python``."""
+def latency(python: str | None, forms: list[str]) -> None:
+    """Keeps a row for each of ``forms``; beside what torch-rechub's model takes in its own torch, if there is a ``python``."""
     train, one = made_up(30, 0), made_up(1, 1)
     parts = {part: samples.take(np.arange(1000)) for part, samples in SETS["movielens-100k"](None).items()}
-    for form, (name, settings) in FORMS.items():
+    for form in forms:
+        name, settings = FORMS[form]
         ranker = find("rank", name)(epochs=1, **settings).fit(train)
         read = ranker.inputs(one.requests, one.candidates)
         apart = float(np.abs(ranker.predict(read) - predict(ranker.net(), read)).max())
@@ -284,19 +285,20 @@ def page() -> None:
     if rows:
         lines += [
             "",
-            *told(next(iter(rows.values()))),
+            ", ".join(dict.fromkeys(f"`{row['command']}`" for row in rows.values())),
+            "",
             f"One request of {ROWS} rows, ten numbers, {LENGTH} events with behaviour, value and age; p50 of 60 in the",
             "quietest of eight rounds, whole `Ranker.score`. Beside it torch-rechub's model in torch, of the items",
             "alone, p50 of 60 in the quietest of three runs; a time says as much of the machine as of the ranker.",
             "",
-            "| ranker | clock, ms | computing, ms | largest difference from torch | torch-rechub, ms | ratio |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| ranker | clock, ms | computing, ms | largest difference from torch | torch-rechub, ms | ratio | load |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
         ]
         for name, row in rows.items():
             peer = min(row.get("peer_ms", [np.nan]))
             lines += [
                 f"| `{name}` | {row['clock_ms']} | {row['cpu_ms']} | {row['apart_from_torch']:.1g} | {peer:.1f} | "
-                f"{peer / row['clock_ms']:.1f} |"
+                f"{peer / row['clock_ms']:.1f} | {row['load']} |"
             ]
     timed = {form: row for form in FORMS if (row := kept(f"histories.speed.{form}"))}
     if timed:
@@ -378,9 +380,10 @@ def main() -> None:
         parser.error("--peers: expected the python of an environment with torch-rechub")
     torch.set_num_threads(1)
     wanted = [name for name in READERS if name in asked.only] or list(READERS)
+    forms = [form for form, (name, _) in FORMS.items() if name in wanted]
     if asked.latency:
-        latency(asked.peers)
-    for form in [form for form, (name, _) in FORMS.items() if name in wanted] if asked.speed else ():
+        latency(asked.peers, forms)
+    for form in forms if asked.speed else ():
         speed(asked.peers, form, asked.rows)
     sets = [name for name in SETS if name in asked.only] or list(SETS)
     for name in sets if asked.tune or asked.seeds else ():
