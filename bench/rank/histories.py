@@ -98,7 +98,7 @@ def made_up(requests: int, seed: int) -> Samples:
 
 
 def latency(python: str | None, forms: list[str]) -> None:
-    """Keeps a row for each of ``forms``; beside what torch-rechub's model takes in its own torch, given a ``python``."""
+    """Keeps a row for each of ``forms``; beside what torch-rechub's model takes in torch, given a ``python``."""
     train, one = made_up(30, 0), made_up(1, 1)
     parts = {part: samples.take(np.arange(1000)) for part, samples in SETS["movielens-100k"](None).items()}
     for form in forms:
