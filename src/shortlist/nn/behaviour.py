@@ -53,8 +53,8 @@ class BehaviourLayer(nn.Module):
         An event i sees the others and the target t: softmax over all of them is (1 - p) A_i + p v_t, A_i the attention
         to the others alone and p = σ(q_i · k_t / √c - log Σ_j exp(q_i · k_j / √c)). So A and the logarithm are worked
         out once a request, and a target costs w inner products a head rather than w². They are asked for once for each
-        place of their head's values, by a matrix that has the head's k_t in so many columns, d times the work: at
-        widths up to 32 that takes less time than to turn axes and to stretch them.
+        place of their head's values, by a matrix that has the head's k_t in so many columns. At the default width that
+        takes onnxruntime less time than to turn axes and to stretch them; of wide layers, d² of them a row, it may not.
         """
         heads, out = self.attention.heads, self.attention.out
         q, k, v = self._into(past).chunk(3, 2)  # each [n, w, d]

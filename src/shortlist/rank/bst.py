@@ -49,7 +49,7 @@ class BST(HistoryRanker):
     pooling: Annotated[Literal["concat", "target"], Search(choices=("concat", "target"))] = "concat"
     """What the perceptron reads of the transformer: every place, as in the paper, or the target's alone. Of one layer
     that is scored in a quarter of the time, and on the three logs of bench/rank/HISTORIES.md it was chosen, with norms
-    ``before`` and an ``embedding_l2`` of 0.01. It knows of the events' order only what their ages say."""
+    ``before`` and an ``embedding_l2`` of 0.01 or 0.03. It knows of the events' order only what their ages say."""
     embedding_l2: Annotated[float, Field(ge=0), Search(1e-5, 1e-1, log=True)] = 1e-4
     """Squared penalty (coupled: half of it × w² in the loss) on the fields' vectors. With norms ``after`` and a tenth
     of what histories' other rankers have, a planted column of the row was not learned any more."""
