@@ -84,7 +84,7 @@ def test_what_was_bought_is_read_at_the_targets_place_and_order_only_at_every_pl
 
 @pytest.mark.slow
 def test_more_layers_do_not_say_the_order_at_the_targets_place():
-    assert reached("bst", last_word, **ALONE, blocks=2) < 0.6  # .506: a place is its age, and those of a request are alike
+    assert reached("bst", last_word, **ALONE, blocks=2) < 0.6  # .506: a place is its age, and ages are alike
 
 
 @pytest.mark.slow
